@@ -1,0 +1,1 @@
+"""Conversations: prompt text, the window that fits, saved chats."""

@@ -1,0 +1,78 @@
+"""The contract between the service and an engine. Local, remote and scripted engines pass one contract test suite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from qwen_app.messages import Event, GenerationRequest, Message, SamplingParams, Tool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What the engine runs, for people and for ``/v1/models``.
+
+    ``context_tokens`` is what one conversation may hold, prompt and answer together. ``sampling`` are the model's own
+    defaults. ``exact_counts`` is False where ``count_tokens`` only estimates. Memory is in bytes, 0 where unknown.
+    """
+
+    model: str
+    revision: str
+    precision: str
+    device: str
+    context_tokens: int
+    slots: int
+    sampling: SamplingParams
+    weights_bytes: int = 0
+    cache_bytes: int = 0
+    exact_counts: bool = True
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """``ready`` engines take requests. ``reason`` says why not. ``heartbeat_age_s`` is how long ago the worker last moved."""
+
+    state: Literal["loading", "ready", "draining", "stalled", "stopped"]
+    reason: str = ""
+    running: int = 0
+    queued: int = 0
+    heartbeat_age_s: float = 0.0
+
+    @property
+    def ready(self) -> bool:
+        return self.state == "ready"
+
+
+class Engine(Protocol):
+    """What the service needs of an engine."""
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        """Answer ``request``.
+
+        The first event is ``Queued`` when the request was admitted, or ``Failed`` when it was refused (bad request,
+        queue full, draining): nothing has run by then, so that a caller can still choose its status line. Exactly one
+        terminal event ends every stream; no exception leaves the iterator. ``aclose()`` cancels.
+        """
+        ...
+
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Prompt tokens of the conversation, template included, as ``generate`` would count them."""
+        ...
+
+    async def tokenize(self, text: str) -> list[int]:
+        """Token ids of plain text. Raises RequestError where the engine cannot."""
+        ...
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """Text of token ids. Raises RequestError for ids outside the vocabulary, or where the engine cannot."""
+        ...
+
+    def info(self) -> EngineInfo: ...
+
+    def health(self) -> Health: ...
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new requests, let running ones finish for ``timeout_s``, cancel the rest, stop. Safe to call twice."""
+        ...

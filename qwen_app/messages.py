@@ -1,0 +1,202 @@
+"""What is asked of an engine and what it answers: plain values, shared by everything above and below the service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from qwen_app.errors import AppError
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call the model made. ``arguments`` is JSON text, as in OpenAI's API."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation. ``tool_call_id`` is set on role ``tool`` alone and names the call it answers."""
+
+    role: Role
+    content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call. ``parameters`` is a JSON Schema with its key order kept."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """``named`` forces the tool called ``name``."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GrammarSpec:
+    """What the answer's text must look like.
+
+    ``text`` is JSON text for ``json_schema`` and ``choice`` (a list of strings), the expression for ``regex``, and
+    unused for ``json_object``. ``strict=False`` allows keywords the grammar cannot enforce: the finished text is then
+    validated instead.
+    """
+
+    kind: Literal["json_object", "json_schema", "regex", "choice"]
+    text: str = ""
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingParams:
+    """How the next token is chosen, in the order the fields apply. The defaults change nothing.
+
+    ``top_k`` 0 and ``top_p`` 1.0 mean off; ``temperature`` 0 means greedy. ``max_tokens`` None means as many as the
+    context has room for. ``seed`` None draws a fresh one.
+    """
+
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: bool = False
+    top_logprobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One answer asked of an engine.
+
+    Either ``messages`` (a chat) or ``prompt`` (plain text to continue) is set. ``user`` is whom fairness counts the
+    request for. ``context_tokens`` lowers the context below what the engine has. ``timeout_s`` runs from submission.
+    ``conversation_id`` is stable over the turns of one chat, so that a router can send them to one replica.
+    """
+
+    request_id: str
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    sampling: SamplingParams = SamplingParams()
+    user: str = "anonymous"
+    conversation_id: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    grammar: GrammarSpec | None = None
+    context_tokens: int | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A chosen token with its log-probability (natural log) and the best alternatives."""
+
+    token_id: int
+    text: str
+    bytes: bytes
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens counted. ``reused_tokens`` of the prompt were still held from earlier and cost nothing."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reused_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds, from submission: until a slot was free, until the first token, until the end."""
+
+    queued_s: float
+    first_token_s: float
+    total_s: float
+
+    def tokens_per_s(self, completion_tokens: int) -> float:
+        """Decoding speed after the first token; 0.0 where there was nothing to measure."""
+        decoding_s = self.total_s - self.first_token_s
+        return (completion_tokens - 1) / decoding_s if completion_tokens > 1 and decoding_s > 0 else 0.0
+
+
+# The events of an answer, in order: Queued, Prefill..., (Delta | ToolCallDelta)..., then one Finished or Failed.
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """The request was admitted. ``position`` requests wait before it; 0 means it starts at once."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prefill:
+    """``done`` of ``total`` prompt tokens are read, ``reused`` of them from an earlier request."""
+
+    done: int
+    total: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """New text. ``token_ids`` may be empty (a remote server) or hold ids whose text is still held back."""
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """Part of tool call ``index``. The first of a call carries ``id`` and ``name``; ``arguments`` pieces join to JSON."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer ended as it should. ``seed`` is the one used; ``closed`` says that the closer ended the document."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+    seed: int | None = None
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer ended in an error. ``partial_text`` is all that was streamed before."""
+
+    error: AppError
+    partial_text: str = ""
+
+
+Event = Queued | Prefill | Delta | ToolCallDelta | Finished | Failed
+Terminal = Finished | Failed

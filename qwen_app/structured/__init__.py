@@ -1,0 +1,1 @@
+"""Structured output: grammars, the closer that keeps documents whole, tool calls."""

@@ -1,0 +1,1 @@
+"""What every HTTP request passes: login, limits, headers, the share link."""
