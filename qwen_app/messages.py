@@ -171,7 +171,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallDelta:
-    """Part of tool call ``index``. The first of a call carries ``id`` and ``name``; ``arguments`` pieces join to JSON."""
+    """Part of tool call ``index``: first its ``id`` and ``name``, then pieces of ``arguments`` that join to JSON."""
 
     index: int
     id: str | None = None

@@ -32,7 +32,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``ready`` engines take requests. ``reason`` says why not. ``heartbeat_age_s`` is how long ago the worker last moved."""
+    """``reason`` says why an engine is not ready. ``heartbeat_age_s`` is how long ago its worker last moved."""
 
     state: Literal["loading", "ready", "draining", "stalled", "stopped"]
     reason: str = ""

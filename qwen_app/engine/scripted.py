@@ -45,7 +45,7 @@ Chooser = Callable[[GenerationRequest], Script]
 
 @dataclass(slots=True)
 class ScriptedEngine:
-    """Answers with ``script`` (a Script, or a function of the request); ``slots`` answers at once, ``queue_limit`` wait."""
+    """Answers with ``script``, a Script or a function of the request."""
 
     script: Script | Chooser = field(default_factory=Script)
     slots: int = 4
