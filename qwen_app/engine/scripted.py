@@ -169,5 +169,5 @@ class ScriptedEngine:
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
         deadline = time.monotonic() + timeout_s
-        while self._running and time.monotonic() < deadline:
+        while self._running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
             await asyncio.sleep(0.01)
