@@ -1,0 +1,228 @@
+"""Every option once: its name, default and meaning. Values come from flags, then ``QWEN_*`` variables, then defaults.
+
+This is the only place that reads the environment for the app. Bad values are reported all together, before anything
+slow is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from qwen_app.errors import SettingsError
+
+PREFIX = "QWEN_"
+Precision = Literal["auto", "fp16", "bf16", "fp32", "8bit", "4bit"]
+
+
+class Settings(BaseSettings):
+    """All options. The order matters where one option's check looks at another: the one looked at comes first."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, validate_default=True)
+
+    auth: str = Field("", repr=False, description="logins for the page: user:password[,user:password]")
+    host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own needs --auth")
+    port: int = Field(7860, ge=1, le=65535, description="port of page and API")
+    share: bool = Field(False, description="open Gradio's public link to the page; needs --auth")
+
+    model: str = Field("auto", min_length=1, description="auto, builtin, a hub id, a local folder or a .gguf file")
+    revision: str = Field("", description="branch, tag or commit of the hub model; empty: the newest")
+    source: Literal["hub", "modelscope"] = Field("hub", description="where hub ids are fetched from")
+    precision: Precision = Field("auto", description="number format of the weights")
+    users: int = Field(0, ge=0, le=256, description="conversations answered at once; 0: by the memory plan")
+    context: int = Field(0, ge=0, le=1_048_576, description="tokens a conversation may hold; 0: by the memory plan")
+    models_dir: Path = Field(Path("models"), description="folder for downloaded models")
+    data_dir: Path = Field(Path("data"), description="folder for saved chats")
+
+    queue_limit: int = Field(64, ge=0, le=10_000, description="requests that may wait; more are refused at once")
+    timeout_s: float = Field(600.0, gt=0, le=86_400, description="seconds one answer may take, waiting included")
+
+    engine: Literal["local", "remote"] = Field("local", description="answer here, or through another server")
+    base_url: str = Field("", description="address of the other server's API, such as http://host:8000/v1")
+    api_key: str = Field("", repr=False, description="key for the other server")
+    remote_model: str = Field("", description="model to ask the other server for; empty: its first")
+
+    api_keys: str = Field("", repr=False, description="keys that may use the API, separated by commas")
+    api_keys_file: str = Field("", description="file with one API key a line")
+    requests_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
+    tokens_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
+    concurrency_per_key: int = Field(0, ge=0, description="requests at once for each API key; 0: no limit")
+    strict_api: bool = Field(False, description="refuse API requests with unknown fields")
+
+    language: Literal["auto", "zh", "en"] = Field("auto", description="language of the page; auto: the browser's")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    plan: bool = Field(False, description="print the memory plan and stop")
+    gpu_gb: float = Field(0.0, ge=0, le=10_000, description="with --plan: plan for a card of this many GB (10^9 bytes)")
+
+    @field_validator("auth")
+    @classmethod
+    def _auth_is_pairs(cls, value: str) -> str:
+        if value and not all(_is_login(part) for part in value.split(",")):
+            raise ValueError("must be user:password, or several of them separated by commas, with no empty part")
+        return value
+
+    @field_validator("host", "share")
+    @classmethod
+    def _public_needs_login(cls, value: str | bool, info: ValidationInfo) -> str | bool:
+        public = value if isinstance(value, bool) else not is_loopback(value)
+        if public and info.data.get("auth") == "":
+            raise ValueError("opens the page to other machines, so it also needs --auth user:password (QWEN_AUTH)")
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _remote_has_address(cls, value: str, info: ValidationInfo) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if not value and info.data.get("engine") == "remote":
+            raise ValueError(
+                "is needed with --engine remote: the address of the other server, such as http://host:8000/v1"
+            )
+        return value.rstrip("/")
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _keys_file_exists(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("names a file that does not exist")
+        return value
+
+    def logins(self) -> list[tuple[str, str]]:
+        """The (user, password) pairs that may open the page; empty: no login needed."""
+        pairs = (part.split(":", 1) for part in self.auth.split(",") if part)
+        return [(user, password) for user, password in pairs]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on ``host`` is reachable from this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from command-line ``arguments`` and QWEN_* variables.
+
+    Raises SettingsError with one line for everything that is wrong. ``--help`` prints and exits 0.
+    """
+    given, problems = _parse_flags(arguments)
+    problems += _unknown_variables(os.environ if environ is None else environ)
+    try:
+        settings = Settings(**given)
+    except ValidationError as invalid:
+        problems += [_sentence(detail) for detail in invalid.errors()]
+    if problems:
+        raise SettingsError("\n".join([*problems, "See all options with: python app.py --help"]))
+    return settings
+
+
+def flag(name: str) -> str:
+    """The command-line flag of the option called ``name``."""
+    return "--" + name.replace("_", "-")
+
+
+_NO_VALUE = "\0"  # a flag given without its value; no real argument can hold this character
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse finds the flags; the help is ours, one option a paragraph."""
+
+    def format_help(self) -> str:
+        options = (
+            f"  {flag(name)}{_metavar(field)}\n      {field.description} (default: {_shown(field.default)})\n"
+            for name, field in Settings.model_fields.items()
+        )
+        head = "usage: python app.py [options]\n\nChat page and OpenAI-compatible API for Qwen2.5 on your own GPU.\n\n"
+        foot = f"\nEach option is also a variable: --port is {PREFIX}PORT. A flag wins over a variable.\n"
+        return head + "".join(options) + foot
+
+
+def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    parser = _Parser(argument_default=argparse.SUPPRESS, allow_abbrev=False)
+    for name, field in Settings.model_fields.items():
+        if field.annotation is bool:
+            parser.add_argument(flag(name), action=argparse.BooleanOptionalAction)
+        else:
+            parser.add_argument(flag(name), nargs="?", const=_NO_VALUE)
+    parsed, unknown = parser.parse_known_args(list(arguments))
+    given = vars(parsed)
+    problems = _unknown_arguments(unknown)
+    for name in [name for name, value in given.items() if value == _NO_VALUE]:
+        del given[name]
+        problems.append(f"{flag(name)} needs a value: {_takes(Settings.model_fields[name])}.")
+    return given, problems
+
+
+def _unknown_arguments(unknown: Sequence[str]) -> list[str]:
+    flags = [argument.split("=")[0] for argument in unknown if argument.startswith("-")]
+    if not flags:  # beside an unknown flag, the rest is most likely that flag's value
+        return [f"{word!r} is not understood: every option starts with --." for word in unknown]
+    known = [flag(name) for name in Settings.model_fields]
+    return [f"There is no option {word}.{_suggestion(word, known)}" for word in flags]
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    strays = sorted(name for name in environ if name.upper().startswith(PREFIX) and name.upper() not in known)
+    return [f"There is no setting {stray}.{_suggestion(stray.upper(), known)}" for stray in strays]
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f" Did you mean {close[0]}?" if close else ""
+
+
+def _sentence(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    field = Settings.model_fields[name]
+    subject = f"{flag(name)} ({PREFIX}{name.upper()})"
+    shown = f" {str(detail['input'])!r}" if field.repr else ""
+    if detail["type"] == "value_error":
+        return f"{subject}{shown} {detail['ctx']['error']}."
+    return f"{subject}{shown} is not possible: it takes {_takes(field)}."
+
+
+def _takes(field: FieldInfo) -> str:
+    if get_origin(field.annotation) is Literal:
+        return "one of " + ", ".join(get_args(field.annotation))
+    if field.annotation is bool:
+        return "true or false"
+    if field.annotation in (int, float):
+        kind = "a whole number" if field.annotation is int else "a number"
+        return " ".join([kind, *(_bound(bound) for bound in field.metadata)])
+    return "some text"
+
+
+def _bound(bound: object) -> str:
+    words = {"ge": "from {:,}", "gt": "above {:,}", "le": "up to {:,}"}
+    return next(text.format(getattr(bound, name)) for name, text in words.items() if hasattr(bound, name))
+
+
+def _metavar(field: FieldInfo) -> str:
+    if field.annotation is bool:
+        return ""
+    if get_origin(field.annotation) is Literal:
+        return " " + "|".join(get_args(field.annotation))
+    return " N" if field.annotation in (int, float) else " TEXT"
+
+
+def _shown(default: object) -> str:
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    return f"{default:g}" if isinstance(default, float) else str(default) or "none"
+
+
+def _is_login(part: str) -> bool:
+    user, colon, password = part.partition(":")
+    return bool(user and colon and password)
