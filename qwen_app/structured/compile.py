@@ -1,0 +1,155 @@
+"""From what was asked for to the text llguidance compiles. A refusal is a SchemaError that says what and where."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError as BadSchema
+from jsonschema.validators import validator_for
+from llguidance import LLMatcher, LLParserLimits
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec
+from qwen_app.structured.json_text import StringTracker, duplicate_keys
+from qwen_app.structured.schema_check import Schema, locate, parse_schema
+from qwen_app.structured.vocabulary import Vocabulary
+
+# Unbounded blanks are legal JSON, and a model that wanted other text writes them to the end of its budget.
+WHITESPACE = r"[ \t\n\r]{1,8}"
+CHOICE_LIMIT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledGrammar:
+    """``source`` is what llguidance takes. ``json_from`` is the text after which JSON starts, None for no JSON."""
+
+    source: str
+    schema: Schema | None = None
+    exact: bool = True
+    example: bytes | None = None
+    json_from: bytes | None = b""
+
+    def track(self, text: bytes) -> StringTracker | None:
+        if self.json_from is None:
+            return None
+        tracker = StringTracker()
+        start = text.find(self.json_from)
+        if start >= 0:
+            tracker.feed(text[start:])
+        return tracker
+
+    def validate(self, text: str) -> str | None:
+        if self.schema is None:
+            return None
+        return validate_text(text, self.schema)
+
+
+def parser_limits() -> LLParserLimits:
+    """Bounds on what one step may cost, so that a hostile schema ends its own answer and nobody else's."""
+    return LLParserLimits(
+        max_items_in_row=2_000,
+        initial_lexer_fuel=1_000_000,
+        step_lexer_fuel=200_000,
+        step_max_items=50_000,
+        max_lexer_states=50_000,
+        max_grammar_size=500_000,
+        verbose_errors=False,
+    )
+
+
+def compile_spec(spec: GrammarSpec, vocabulary: Vocabulary) -> CompiledGrammar:
+    match spec.kind:
+        case "json_object":
+            return compile_schema({"type": "object"}, vocabulary)
+        case "json_schema":
+            return compile_schema(parse_schema(spec.text), vocabulary, strict=spec.strict)
+        case "regex":
+            source = LLMatcher.grammar_from_regex(spec.text)
+            return _checked(CompiledGrammar(source, json_from=None), vocabulary, "The regular expression")
+        case "choice":
+            return _checked(CompiledGrammar(_choice(spec.text), json_from=None), vocabulary, "The list of choices")
+
+
+def _choice(text: str) -> str:
+    try:
+        choices = json.loads(text)
+    except ValueError as error:
+        raise SchemaError(f"The choices are not valid JSON: {error}.") from error
+    if not isinstance(choices, list) or not choices or not all(isinstance(one, str) and one for one in choices):
+        raise SchemaError("The choices must be a JSON list of one or more strings, none of them empty.")
+    if len(choices) > CHOICE_LIMIT:
+        raise SchemaError(f"At most {CHOICE_LIMIT} choices can be enforced; {len(choices)} were given.")
+    return str(LLMatcher.grammar_from_lark("start: " + " | ".join(json.dumps(one) for one in choices)))
+
+
+def _checked(compiled: CompiledGrammar, vocabulary: Vocabulary, what: str) -> CompiledGrammar:
+    problem = _refused(compiled.source, vocabulary)
+    if problem:
+        raise SchemaError(f"{what} cannot be enforced: {_one_line(problem)}.")
+    return compiled
+
+
+def schema_source(schema: Schema, *, strict: bool = True) -> str:
+    """llguidance's text for ``schema``, key order kept. Options hidden in the schema itself are not honoured."""
+    plain = {key: value for key, value in schema.items() if key != "x-guidance"}
+    options: Any = {"whitespace_pattern": WHITESPACE, "lenient": not strict, "coerce_one_of": not strict}
+    return str(LLMatcher.grammar_from_json_schema(json.dumps(plain), overrides=options))
+
+
+def compile_schema(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True) -> CompiledGrammar:
+    """``schema`` enforced to the letter; with ``strict`` False leniently where that is not possible."""
+    problem = _problem(schema, vocabulary, strict=True)
+    if not problem:
+        return CompiledGrammar(schema_source(schema), schema)
+    if strict or _problem(schema, vocabulary, strict=False):
+        raise _refusal(schema, problem, vocabulary)
+    _check_against_draft(schema)
+    return CompiledGrammar(schema_source(schema, strict=False), schema, exact=False)
+
+
+def _problem(schema: Schema, vocabulary: Vocabulary, *, strict: bool) -> str:
+    return _refused(schema_source(schema, strict=strict), vocabulary)
+
+
+def _refused(source: str, vocabulary: Vocabulary) -> str:
+    return str(LLMatcher.validate_grammar(source, vocabulary.ll, limits=parser_limits()))
+
+
+def _refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError:
+    pointer = locate(schema, problem, lambda part: _problem(part, vocabulary, strict=True))
+    if problem.startswith("Unimplemented keys:"):
+        keyword = json.loads(problem.partition(":")[2])[0]
+        return SchemaError(
+            f"The schema keyword {keyword} at {pointer or '/'} cannot be enforced. "
+            "Remove it, or ask with strict false to have the finished answer checked instead.",
+            pointer=f"{pointer}/{keyword}",
+        )
+    return SchemaError(f"The schema cannot be enforced at {pointer or '/'}: {_one_line(problem)}.", pointer=pointer)
+
+
+def _one_line(problem: str) -> str:
+    return " ".join(problem.split()).rstrip(".")[:300]
+
+
+def _check_against_draft(schema: Schema) -> None:
+    try:
+        validator_for(schema, default=Draft202012Validator).check_schema(schema)
+    except BadSchema as error:
+        pointer = "".join(f"/{part}" for part in error.absolute_path)
+        raise SchemaError(f"The schema is wrong at {pointer or '/'}: {error.message[:300]}", pointer=pointer) from error
+
+
+def validate_text(text: str, schema: Schema) -> str | None:
+    """What is wrong with ``text`` as a document for ``schema``, or None."""
+    try:
+        document = json.loads(text)
+        doubled = duplicate_keys(text)
+    except (ValueError, RecursionError) as error:
+        return f"The answer is not valid JSON: {error}."
+    if doubled:
+        return f"The key {doubled[0]!r} is there twice in one object."
+    wrong = next(iter(validator_for(schema, default=Draft202012Validator)(schema).iter_errors(document)), None)
+    return None if wrong is None else f"At {wrong.json_path}: {wrong.message[:300]}"

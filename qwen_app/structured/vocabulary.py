@@ -1,0 +1,45 @@
+"""What a grammar needs to know of a tokenizer: the bytes behind every id, and which ids end an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llguidance import LLTokenizer
+from tokenizers import Tokenizer
+
+
+class Vocabulary:
+    """A byte-level tokenizer as llguidance sees it. Building one takes about a second; it is never changed.
+
+    ``vocab_size`` is the width of the model's logits. Ids from the tokenizer's own end up to it (Qwen2.5-7B: 151,665 to
+    152,063) have no text, and no grammar ever allows them.
+    """
+
+    def __init__(self, tokenizer: Any, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
+        backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+        plain = Tokenizer.from_str(backend.to_str())
+        plain.no_padding()
+        plain.no_truncation()
+        self.ll = LLTokenizer(plain.to_str(), n_vocab=vocab_size, eos_token=list(eos_ids))
+        self.vocab_size = vocab_size
+        self.eos_ids = frozenset(eos_ids)
+        self.byte_ids = self._byte_ids()
+
+    def _byte_ids(self) -> dict[int, int]:
+        """Byte value to the id of the token that is just this byte. Bytes that valid UTF-8 lacks may be missing."""
+        found: dict[int, int] = {}
+        for token_id in range(self.vocab_size):
+            text = self.ll.decode_bytes([token_id])
+            if len(text) == 1 and not self.ll.is_special_token(token_id):
+                found.setdefault(text[0], token_id)
+        return found
+
+    def encode(self, text: bytes) -> list[int]:
+        """Ids of ``text``, as the model would mostly write it; control tokens are never made from text."""
+        ids: list[int] = self.ll.tokenize_bytes(text)
+        return ids
+
+    def decode(self, token_ids: Sequence[int]) -> bytes:
+        text: bytes = self.ll.decode_bytes([token_id for token_id in token_ids if token_id not in self.eos_ids])
+        return text
