@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from qwen_app.messages import Event, GenerationRequest, Message, SamplingParams, Tool
 
+HealthState = Literal["loading", "ready", "draining", "stalled", "stopped"]
+
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
@@ -34,7 +36,7 @@ class EngineInfo:
 class Health:
     """``reason`` says why an engine is not ready. ``heartbeat_age_s`` is how long ago its worker last moved."""
 
-    state: Literal["loading", "ready", "draining", "stalled", "stopped"]
+    state: HealthState
     reason: str = ""
     running: int = 0
     queued: int = 0

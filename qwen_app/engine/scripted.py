@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from qwen_app.engine.base import EngineInfo, Health
-from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, TooManyRequests
+from qwen_app.engine.base import EngineInfo, Health, HealthState
+from qwen_app.engine.gate import Gate
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError, TooManyRequests
 from qwen_app.messages import (
     Delta,
     Event,
@@ -51,13 +53,16 @@ class ScriptedEngine:
     slots: int = 4
     queue_limit: int = 64
     context_tokens: int = 8192
-    state: str = "ready"
+    state: HealthState = "ready"
     requests: list[GenerationRequest] = field(default_factory=list)
     tokens_made: int = 0
     cancelled: int = 0
-    _running: int = 0
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _gate: Gate = field(init=False)
     _draining: bool = False
+    _stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._gate = Gate(self.slots, self.queue_limit)
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
         self.requests.append(request)
@@ -69,31 +74,45 @@ class ScriptedEngine:
         script = self.script if isinstance(self.script, Script) else self.script(request)
         ended = False
         try:
-            async for event in self._answer(request, script, started):
-                ended = isinstance(event, Finished | Failed)
-                yield event
+            async with aclosing(self._answer(request, script, started)) as events:
+                async for event in events:
+                    ended = isinstance(event, Finished | Failed)
+                    yield event
+        except TooManyRequests as full:
+            ended = True
+            yield Failed(full)
         finally:
             self.cancelled += not ended
 
     async def _refusal(self, request: GenerationRequest) -> AppError | None:
         if self._draining:
             return EngineUnavailable("The engine is draining. Try again in a minute.")
-        if len(self._waiting) >= self.queue_limit:
-            return TooManyRequests("Too many requests are waiting. Try again in a few seconds.")
+        if not request.messages and request.prompt is None:
+            return RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
         limit = min(self.context_tokens, request.context_tokens or self.context_tokens)
-        prompt_tokens = await self.count_tokens(request.messages, request.tools)
+        prompt_tokens = await self._prompt_tokens(request)
         answer_tokens = request.sampling.max_tokens or 1
         if prompt_tokens + answer_tokens > limit:
             return ContextLengthExceeded(prompt_tokens, answer_tokens, limit)
         return None
 
-    async def _answer(self, request: GenerationRequest, script: Script, started: float) -> AsyncIterator[Event]:
-        yield Queued(len(self._waiting) + 1 if self._running >= self.slots else 0)
-        await self._enter()
-        queued_s = time.monotonic() - started
+    async def _answer(self, request: GenerationRequest, script: Script, started: float) -> AsyncGenerator[Event, None]:
         said: list[str] = []
+        ticket = self._gate.join(request.user)
         try:
-            total = await self.count_tokens(request.messages, request.tools)
+            total = await self._prompt_tokens(request)
+            position = self._gate.position(ticket)
+            yield Queued(position)
+            while position:
+                try:
+                    left_s = request.timeout_s and request.timeout_s - (time.monotonic() - started)
+                    position = await asyncio.wait_for(self._gate.next_position(ticket, position), left_s)
+                except TimeoutError:
+                    waited_s = time.monotonic() - started
+                    yield Finished("deadline", Usage(total, 0), Timings(waited_s, waited_s, waited_s))
+                    return
+                yield Queued(position)
+            queued_s = time.monotonic() - started
             await asyncio.sleep(script.prefill_s)
             yield Prefill(total, total, 0)
             first_token_s = time.monotonic() - started
@@ -109,6 +128,9 @@ class ScriptedEngine:
                 if request.timeout_s is not None and time.monotonic() - started > request.timeout_s:
                     reason = "deadline"
                     break
+                if self._stopped:
+                    reason = "cancelled"
+                    break
                 await asyncio.sleep(script.token_s)
                 self.tokens_made += 1
                 said.append(piece)
@@ -119,27 +141,12 @@ class ScriptedEngine:
             timings = Timings(queued_s, first_token_s, time.monotonic() - started)
             yield Finished(reason, Usage(total, len(said)), timings, request.sampling.seed or 0)
         finally:
-            self._leave()
+            self._gate.leave(ticket)
 
-    async def _enter(self) -> None:
-        while self._running >= self.slots:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn in self._waiting:
-                    self._waiting.remove(turn)
-                raise
-        self._running += 1
-
-    def _leave(self) -> None:
-        self._running -= 1
-        while self._waiting:
-            turn = self._waiting.pop(0)
-            if not turn.done():
-                turn.set_result(None)
-                break
+    async def _prompt_tokens(self, request: GenerationRequest) -> int:
+        if request.prompt is not None:
+            return len(request.prompt.split())
+        return await self.count_tokens(request.messages, request.tools)
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """A word is a token, and every message costs four more."""
@@ -164,10 +171,14 @@ class ScriptedEngine:
 
     def health(self) -> Health:
         state = "draining" if self._draining else self.state
-        return Health(state, "" if state == "ready" else f"scripted to be {state}", self._running, len(self._waiting))  # type: ignore[arg-type]
+        reason = "" if state == "ready" else f"scripted to be {state}"
+        return Health(state, reason, self._gate.running, self._gate.queued)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
         deadline = time.monotonic() + timeout_s
-        while self._running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
+        while self._gate.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
+            await asyncio.sleep(0.01)
+        self._stopped = True
+        while self._gate.running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
