@@ -1,0 +1,209 @@
+"""What the chat tab does: send, regenerate, edit, stop, undo, start anew, measure."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineError
+from qwen_app.messages import GenerationRequest
+from qwen_app.service import Service
+from qwen_app.ui.chat_view import chat_messages, run_of, turn_of
+from qwen_app.ui.controls import Choices
+from qwen_app.ui.conversation import Conversation, Run, answer, ask, edit, undo
+from qwen_app.ui.meter import Meter, meter_html
+from qwen_app.ui.plan import Plan, plan, prompt_tokens
+from qwen_app.ui.render import typed_text
+from qwen_app.ui.stream import Progress, follow
+from qwen_app.ui.strings import Language, Texts
+
+log = logging.getLogger(__name__)
+
+View = tuple[Any, Any, Any, Any]  # updates for conversation, meter, notice, composer
+KEEP: Any = gr.skip()
+
+
+@dataclass(slots=True)
+class ChatSession:
+    """One browser tab's chat: the truth, of which the page shows a picture. ``running`` stops the answer in progress."""
+
+    conversation: Conversation = field(default_factory=Conversation)
+    language: Language = "en"
+    running: asyncio.Event | None = None
+
+    @property
+    def texts(self) -> Texts:
+        return Texts(self.language)
+
+    def stop(self) -> None:
+        """End the answer in progress; what was written is kept."""
+        if self.running is not None:
+            self.running.set()
+
+    def abandon(self) -> None:
+        """End the answer in progress and let nothing more of it be written."""
+        self.stop()
+        self.running = None
+
+
+class ChatActions:
+    """Handlers of the chat tab. Each leaves the session true and yields pictures of it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def send(self, session: ChatSession, text: str, choices: Choices, user: str) -> AsyncIterator[View]:
+        if session.running is not None or not text.strip():
+            yield KEEP, KEEP, KEEP, KEEP
+            return
+        asked = ask(session.conversation, text.strip("\n"), json_mode=choices.json_mode)
+        async for view in self._answer(session, asked, choices, user, cleared=True):
+            yield view
+
+    async def regenerate(self, session: ChatSession, choices: Choices, user: str) -> AsyncIterator[View]:
+        last = len(session.conversation.turns) - 1
+        if session.running is not None or last < 0:
+            yield self.picture(session), KEEP, KEEP, KEEP
+            return
+        question = session.conversation.last.question
+        asked = edit(session.conversation, last, question, json_mode=choices.json_mode)
+        async for view in self._answer(session, asked, choices, user):
+            yield view
+
+    async def edit(
+        self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str
+    ) -> AsyncIterator[View]:
+        turn = turn_of(message_index)
+        question = typed_text(shown)
+        if session.running is not None or turn >= len(session.conversation.turns) or not question.strip():
+            yield self.picture(session), KEEP, KEEP, KEEP
+            return
+        asked = edit(session.conversation, turn, question, json_mode=choices.json_mode)
+        async for view in self._answer(session, asked, choices, user):
+            yield view
+
+    async def undo(self, session: ChatSession, choices: Choices) -> View:
+        session.abandon()
+        session.conversation, question = undo(session.conversation)
+        return self.picture(session), await self.measure(session, question, choices), "", composer(value=question)
+
+    async def clear(self, session: ChatSession, choices: Choices) -> View:
+        session.abandon()
+        session.conversation = Conversation()
+        return [], await self.measure(session, "", choices), "", composer()
+
+    async def measure(self, session: ChatSession, draft: str, choices: Choices) -> str:
+        """The meter for the next request, were ``draft`` sent; empty where the engine cannot count."""
+        try:
+            _, planned = await plan(self._service, ask(session.conversation, draft), choices)
+            draft_tokens = planned.needed_tokens - await prompt_tokens(self._service, choices.system_messages())
+        except AppError:
+            return ""
+        used = planned.window.tokens - draft_tokens
+        exact = self._service.info().exact_counts
+        meter = Meter(used, choices.context_tokens, draft_tokens, choices.reserve_tokens(), exact)
+        return meter_html(meter, session.texts)
+
+    def picture(self, session: ChatSession, progress: Progress | None = None) -> list[dict[str, Any]]:
+        return chat_messages(session.conversation, session.texts, progress)
+
+    async def _answer(
+        self, session: ChatSession, asked: Conversation, choices: Choices, user: str, *, cleared: bool = False
+    ) -> AsyncIterator[View]:
+        """Answer the last turn of ``asked``. ``cleared``: the composer held the question and gets it back on failure."""
+        before, session.conversation = session.conversation, asked
+        stop = session.running = asyncio.Event()
+        yield self.picture(session), KEEP, "", composer(value="" if cleared else None, running=True)
+        try:
+            planned = await self._plan(session, stop, choices)
+            request = await self._request(session.conversation, planned, choices, user)
+            async with aclosing(self._stream(session, stop, request, choices)) as views:  # type: ignore[type-var]
+                async for view in views:
+                    yield view
+        except Exception as error:
+            if session.running is stop:
+                session.conversation = before
+                notice = f'<div class="notice" role="alert">{escape(_refusal(error, session.texts))}</div>'
+                yield self.picture(session), KEEP, notice, composer(value=asked.last.question if cleared else None)
+        finally:
+            if session.running is stop:
+                session.running = None
+                session.conversation = _closed(session.conversation)
+
+    async def _plan(self, session: ChatSession, stop: asyncio.Event, choices: Choices) -> Plan:
+        conversation, planned = await plan(self._service, session.conversation, choices)
+        if not planned.window.fits:
+            raise ContextLengthExceeded(planned.needed_tokens, choices.reserve_tokens(), choices.context_tokens)
+        if session.running is stop:
+            session.conversation = conversation
+        return planned
+
+    async def _request(
+        self, conversation: Conversation, planned: Plan, choices: Choices, user: str
+    ) -> GenerationRequest:
+        room = choices.context_tokens - await self._service.count_tokens(planned.messages)
+        return GenerationRequest(
+            request_id=self._service.new_request_id(),
+            messages=planned.messages,
+            sampling=choices.sampling(self._service, max(1, min(choices.max_tokens, room))),
+            user=user,
+            conversation_id=conversation.id,
+            grammar=choices.grammar(),
+            context_tokens=choices.context_tokens,
+        )
+
+    async def _stream(
+        self, session: ChatSession, stop: asyncio.Event, request: GenerationRequest, choices: Choices
+    ) -> AsyncIterator[View]:
+        async with (
+            aclosing(self._service.generate(request)) as events,  # type: ignore[type-var]
+            aclosing(follow(events, stop)) as snapshots,  # type: ignore[type-var]
+        ):
+            async for progress in snapshots:
+                if session.running is not stop:
+                    yield self.picture(session), KEEP, KEEP, KEEP  # the last picture is shown again at the end
+                    return
+                run = run_of(progress) if progress.over else None
+                session.conversation = answer(session.conversation, progress.text, run)
+                if run is None:
+                    yield self.picture(session, progress), _live_meter(progress, choices, session.texts), KEEP, KEEP
+        meter = await self.measure(session, "", choices)
+        yield self.picture(session), meter, KEEP, composer()
+
+
+def composer(*, value: str | None = None, running: bool = False) -> Any:
+    """Update of the composer: its text where given, and whether its button sends or stops."""
+    text = {} if value is None else {"value": value}
+    return gr.update(**text, submit_btn=not running, stop_btn=running)
+
+
+def _live_meter(progress: Progress, choices: Choices, texts: Texts) -> Any:
+    if not progress.prompt_tokens:
+        return KEEP
+    used = progress.prompt_tokens + progress.completion_tokens
+    left = max(0, choices.reserve_tokens() - progress.completion_tokens)
+    return meter_html(Meter(used, choices.context_tokens, 0, left), texts)
+
+
+def _closed(conversation: Conversation) -> Conversation:
+    """With its last turn ended, where the answer was broken off."""
+    if not conversation.turns or conversation.last.run is not None:
+        return conversation
+    return answer(conversation, conversation.last.answer, Run("cancelled"))
+
+
+def _refusal(error: Exception, texts: Texts) -> str:
+    if isinstance(error, ContextLengthExceeded):
+        room = error.limit_tokens - error.answer_tokens
+        return texts("too_long", needed=f"{error.prompt_tokens:,}", room=f"{room:,}", context=f"{error.limit_tokens:,}")
+    if not isinstance(error, AppError):
+        log.error("an answer failed", exc_info=error)
+        error = EngineError("Something went wrong on the server. Try again.")
+    return texts.error(error.code, error.message)

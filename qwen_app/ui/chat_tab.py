@@ -1,0 +1,168 @@
+"""The chat tab: its components and which action each event starts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from qwen_app.ui.chat_actions import ChatActions, ChatSession, View
+from qwen_app.ui.context import GENERATION, PageContext
+from qwen_app.ui.controls import Choices, build_controls, read_choices
+from qwen_app.ui.strings import Language, Texts
+
+LATEX = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
+EXAMPLES = ("example_capital", "example_code", "example_explain")
+SESSION_TTL_S = 24 * 3600
+
+
+def build(page: PageContext) -> None:
+    """Add the tab to the Blocks being built."""
+    with gr.Tab(elem_id="chat-tab") as tab:
+        page.localize(tab, label="chat_tab")
+        session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S, delete_callback=ChatSession.abandon)
+        with gr.Row(elem_id="chat-row"):
+            with gr.Column(scale=4, elem_id="chat-column"):
+                chat = _conversation(page)
+                notice = gr.HTML(elem_id="notice")
+                composer = _composer(page)
+                with gr.Row(elem_id="under-composer"):
+                    meter = gr.HTML(elem_id="meter")
+                    keys = gr.HTML(elem_id="keys")
+                    page.localize(keys, value="keys")
+            with gr.Column(scale=1, min_width=280, elem_id="settings-panel"):
+                new_chat = gr.Button(variant="secondary", elem_id="new-chat")
+                page.localize(new_chat, value="new_chat")
+                controls = build_controls(page)
+    _wire(page, session, chat, [chat, meter, notice, composer], controls, new_chat)
+
+
+def _conversation(page: PageContext) -> gr.Chatbot:
+    chat = gr.Chatbot(
+        elem_id="conversation",
+        show_label=False,
+        container=False,
+        height="100%",
+        layout="bubble",
+        buttons=["copy"],
+        editable="user",
+        latex_delimiters=LATEX,
+        feedback_options=None,
+        placeholder=_welcome(Texts("en")),
+        examples=_examples(Texts("en")),
+    )
+    page.localize(chat, label="chat_label")
+    return chat
+
+
+def _composer(page: PageContext) -> gr.Textbox:
+    composer = gr.Textbox(
+        elem_id="composer",
+        show_label=False,
+        lines=1,
+        max_lines=10,
+        autofocus=True,
+        submit_btn=True,
+        container=False,
+    )
+    page.localize(composer, label="composer_label", placeholder="composer_hint")
+    return composer
+
+
+def _wire(
+    page: PageContext,
+    session: gr.State,
+    chat: gr.Chatbot,
+    views: list[Any],
+    controls: list[gr.components.Component],
+    new_chat: gr.Button,
+) -> None:
+    _, meter, _, composer = views
+    handlers = _Handlers(page)
+    generating: dict[str, Any] = {
+        "concurrency_id": GENERATION,
+        "concurrency_limit": page.generation_limit,
+        "show_progress": "hidden",
+        "api_visibility": "private",
+    }
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    composer.submit(handlers.send, [session, composer, *controls], views, **generating)
+    chat.retry(handlers.regenerate, [session, *controls], views, **generating)
+    chat.edit(handlers.edit, [session, *controls], views, **generating)
+    chat.example_select(handlers.example, [session, *controls], views, **generating)
+    composer.stop(handlers.stop, [session], None, **quick)
+    chat.undo(handlers.undo, [session, *controls], views, **quick)
+    new_chat.click(handlers.clear, [session, *controls], views, **quick)
+    measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
+    measuring([composer.input, *(control.change for control in controls)], trigger_mode="always_last", **quick)
+    page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **quick)
+
+
+class _Handlers:
+    """From Gradio's arguments to the actions'."""
+
+    def __init__(self, page: PageContext) -> None:
+        self._service = page.service
+        self._actions = ChatActions(page.service)
+
+    async def send(self, request: gr.Request, session: ChatSession, text: str, *controls: Any) -> AsyncIterator[View]:
+        async for view in self._actions.send(session, text, self._choices(controls), visitor(request)):
+            yield view
+
+    async def example(
+        self, event: gr.SelectData, request: gr.Request, session: ChatSession, *controls: Any
+    ) -> AsyncIterator[View]:
+        text = event.value["text"]
+        async for view in self._actions.send(session, text, self._choices(controls), visitor(request)):
+            yield view
+
+    async def regenerate(self, request: gr.Request, session: ChatSession, *controls: Any) -> AsyncIterator[View]:
+        async for view in self._actions.regenerate(session, self._choices(controls), visitor(request)):
+            yield view
+
+    async def edit(
+        self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any
+    ) -> AsyncIterator[View]:
+        choices = self._choices(controls)
+        async for view in self._actions.edit(session, event.index, event.value, choices, visitor(request)):
+            yield view
+
+    def stop(self, session: ChatSession) -> None:
+        session.stop()
+
+    async def undo(self, session: ChatSession, *controls: Any) -> View:
+        return await self._actions.undo(session, self._choices(controls))
+
+    async def clear(self, session: ChatSession, *controls: Any) -> View:
+        return await self._actions.clear(session, self._choices(controls))
+
+    async def measure(self, session: ChatSession, draft: str, *controls: Any) -> str:
+        return await self._actions.measure(session, draft, self._choices(controls))
+
+    async def translate(self, session: ChatSession, language: Language, draft: str, *controls: Any) -> tuple[Any, str]:
+        session.language = language
+        texts = session.texts
+        chat = gr.update(value=self._actions.picture(session), placeholder=_welcome(texts), examples=_examples(texts))
+        return chat, await self._actions.measure(session, draft, self._choices(controls))
+
+    def _choices(self, controls: tuple[Any, ...]) -> Choices:
+        return read_choices(self._service.info(), *controls)
+
+
+def visitor(request: gr.Request) -> str:
+    """Whom fairness counts a request for: the login where there is one, else the browser tab."""
+    return request.username or request.session_hash or "anonymous"
+
+
+def _welcome(texts: Texts) -> str:
+    return f"<h2>{texts('welcome')}</h2>"
+
+
+def _examples(texts: Texts) -> list[dict[str, str]]:
+    return [{"text": texts(key)} for key in EXAMPLES]

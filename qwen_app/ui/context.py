@@ -1,0 +1,44 @@
+"""What a tab gets to build itself with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.ui.strings import Language, Texts
+
+GENERATION = "generation"  # the one concurrency limit that everything that generates shares
+
+
+@dataclass(slots=True)
+class PageContext:
+    """Shared by all tabs of one page. ``language`` holds "en" or "zh" and changes when the visitor switches."""
+
+    service: Service
+    settings: Settings
+    language: gr.Radio
+    _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def generation_limit(self) -> int:
+        """Generations the page lets through at once: the engine's own queue decides who runs."""
+        return self.service.info().slots + self.settings.queue_limit
+
+    def localize(self, component: gr.blocks.Block, **keys: str) -> None:
+        """Set properties of ``component`` to the texts with these keys, now in English and on every switch."""
+        english = Texts("en")
+        for name, key in keys.items():
+            setattr(component, name, english(key))
+        self._localized.append((component, keys))
+
+    def localized_components(self) -> list[gr.blocks.Block]:
+        return [component for component, _ in self._localized]
+
+    def translations(self, language: Language) -> list[Any]:
+        """Updates for ``localized_components``, in their order."""
+        texts = Texts(language)
+        return [gr.update(**{name: texts(key) for name, key in keys.items()}) for _, keys in self._localized]

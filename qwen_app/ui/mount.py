@@ -1,0 +1,45 @@
+"""Puts the page on our FastAPI app, with every default of Gradio's that says too much or allows too much overridden."""
+
+from __future__ import annotations
+
+import gradio as gr
+from fastapi import FastAPI, Request
+
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.ui.page import build_page
+from qwen_app.ui.theme import SCRIPT, STYLE, theme
+
+STATE_SESSIONS = 500
+
+
+def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
+    """Mount the page at ``/``, after every other route. Who is logged in is what ``qwen_app.web`` found out."""
+    blocks = build_page(service, settings)
+    blocks.state_session_capacity = STATE_SESSIONS
+    return gr.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        server_name=settings.host,
+        server_port=settings.port,
+        auth_dependency=_visitor if settings.auth else None,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        max_file_size="10mb",
+        allowed_paths=[],
+        theme=theme(),
+        css_paths=[STYLE],
+        js=SCRIPT.read_text(encoding="utf-8"),
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
+    )
+
+
+def _visitor(request: Request) -> str | None:
+    user: str | None = getattr(request.state, "user", None)
+    return user

@@ -1,0 +1,73 @@
+"""The page: a header, and tabs. A new tab is one file with a ``build(page)`` and one line in TABS."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from qwen_app.engine.base import EngineInfo
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.ui import chat_tab, public
+from qwen_app.ui.context import PageContext
+from qwen_app.ui.strings import Language, Texts, language_for
+
+TABS = (chat_tab.build,)
+DELETE_CACHE_S = (3600, 3600)  # how often, and how old
+OTHER_HANDLERS_AT_ONCE = 16
+
+_STORED = "() => [localStorage.getItem('language')]"
+_STORE = "(language) => { localStorage.setItem('language', language); return [language]; }"
+
+
+def build_page(service: Service, settings: Settings) -> gr.Blocks:
+    """The Gradio page for ``service``. Mount it with ``qwen_app.ui.mount.mount_page``."""
+    with gr.Blocks(
+        title=Texts("en")("title"),
+        analytics_enabled=False,
+        fill_height=True,
+        fill_width=True,
+        delete_cache=DELETE_CACHE_S,
+    ) as blocks:
+        with gr.Row(elem_id="header"):
+            about = gr.HTML(_about(service.info(), Texts("en")), elem_id="about")
+            language = gr.Radio(
+                [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
+            )
+        page = PageContext(service, settings, language)
+        page.localize(language, label="language")
+        with gr.Tabs(elem_id="tabs"):
+            for build_tab in TABS:
+                build_tab(page)
+        footer = gr.HTML(elem_id="ai-notice")
+        page.localize(footer, value="ai_notice")
+        _wire_language(blocks, page, about)
+        public.add_endpoint(page)
+    blocks.queue(
+        api_open=False,
+        max_size=settings.queue_limit + service.info().slots,
+        default_concurrency_limit=OTHER_HANDLERS_AT_ONCE,
+    )
+    return blocks
+
+
+def _wire_language(blocks: gr.Blocks, page: PageContext, about: gr.HTML) -> None:
+    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+    def detect(stored: Language | None, request: gr.Request) -> Language:
+        return language_for(stored, page.settings.language, request.headers.get("accept-language", ""))
+
+    def translate(language: Language) -> list[Any]:
+        return [_about(page.service.info(), Texts(language)), *page.translations(language)]
+
+    blocks.load(detect, [page.language], [page.language], js=_STORED, **quick)
+    page.language.input(None, [page.language], [page.language], js=_STORE, api_visibility="private")
+    page.language.change(translate, [page.language], [about, *page.localized_components()], **quick)
+
+
+def _about(info: EngineInfo, texts: Texts) -> str:
+    chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, info.device) if part)
+    notice = f'<p class="model-notice">{escape(info.notice)}</p>' if info.notice else ""
+    return f'<h1>{texts("title")}</h1><div class="model"><b>{escape(info.model)}</b>{chips}</div>{notice}'

@@ -1,0 +1,66 @@
+"""The page's one public endpoint, ``/chat``, for gradio_client: messages and settings in, the answer's text out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import gradio as gr
+
+from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.service import Service
+from qwen_app.ui.context import GENERATION, PageContext
+from qwen_app.ui.stream import follow
+
+ROLES = ("system", "user", "assistant")
+
+
+def add_endpoint(page: PageContext) -> None:
+    """Offer ``/chat``. It keeps nothing: the whole conversation comes with every call."""
+    service = page.service
+
+    async def chat(
+        request: gr.Request,
+        messages: list[dict[str, Any]],
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int = 512,
+        seed: int | None = None,
+        json_mode: bool = False,
+    ) -> AsyncIterator[str]:
+        """Stream the answer to ``messages`` (dicts with role and content), each item the text so far."""
+        asked = GenerationRequest(
+            request_id=service.new_request_id(),
+            messages=_messages(messages),
+            sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
+            user=request.username or request.session_hash or "anonymous",
+            grammar=GrammarSpec("json_object") if json_mode else None,
+        )
+        async with aclosing(_texts(service, asked)) as texts:  # type: ignore[type-var]
+            async for text in texts:
+                yield text
+
+    gr.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
+
+
+async def _texts(service: Service, request: GenerationRequest) -> AsyncIterator[str]:
+    async with (
+        aclosing(service.generate(request)) as events,  # type: ignore[type-var]
+        aclosing(follow(events, asyncio.Event())) as snapshots,  # type: ignore[type-var]
+    ):
+        async for progress in snapshots:
+            if isinstance(progress.end, Failed):
+                raise gr.Error(progress.end.error.message, print_exception=False)
+            yield progress.text
+
+
+def _messages(given: list[dict[str, Any]]) -> tuple[Message, ...]:
+    for number, message in enumerate(given):
+        known = isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
+        if not known:
+            raise gr.Error(f"messages[{number}] must be a dict with a role ({', '.join(ROLES)}) and a content text.")
+    if not given:
+        raise gr.Error("messages is empty: give at least one message with role user.")
+    return tuple(Message(message["role"], message["content"]) for message in given)
