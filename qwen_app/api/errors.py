@@ -1,0 +1,133 @@
+"""Every error in OpenAI's shape: ``{"error": {"message", "type", "param", "code"}}`` with the status clients expect.
+
+Format: the ``Error`` schema of OpenAI's OpenAPI description. SDKs choose their exception by status and read
+``retry-after``, ``x-should-retry`` and ``x-request-id``.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from qwen_app.errors import AppError, EngineError, RequestError, SchemaError, TooManyRequests
+
+log = logging.getLogger(__name__)
+
+OUR_BUG = "Something went wrong on the server. The request id names this failure in the server's log."
+TOO_DEEP = "The body is nested too deeply. Send a flatter document."
+RAW_CODES = {"not_found", "request_too_large", "engine_error", "error"}  # carry no more than the status: code is null
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error as it leaves: status, body fields and headers."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def type(self) -> str:
+        if self.status == 429:
+            return "rate_limit_error"
+        return "server_error" if self.status >= 500 else "invalid_request_error"
+
+    def body(self) -> dict[str, Any]:
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body(), self.status, dict(self.headers))
+
+
+def api_error(error: Exception) -> ApiError:
+    """Whatever was raised, in our terms. What we did not foresee is logged and told apart by nothing but its id."""
+    if isinstance(error, AppError):
+        return _from_app_error(error)
+    if isinstance(error, RequestValidationError):
+        return _from_validation(error)
+    if isinstance(error, HTTPException) and error.status_code == 400 and error.__cause__ is not None:
+        return _from_unreadable(error.__cause__)
+    if isinstance(error, HTTPException):
+        return ApiError(error.status_code, str(error.detail), headers=error.headers or {})
+    if isinstance(error, RecursionError):
+        return ApiError(400, TOO_DEEP)
+    log.error("unforeseen error", exc_info=error)
+    return ApiError(500, OUR_BUG, headers={"x-should-retry": "false"})
+
+
+def _from_unreadable(cause: BaseException) -> ApiError:
+    """A body that JSON's grammar allows and its reader does not: nested too deeply, or with an endless number."""
+    return ApiError(400, TOO_DEEP if isinstance(cause, RecursionError) else f"The body cannot be read: {cause}.")
+
+
+def _from_app_error(error: AppError) -> ApiError:
+    message, headers = error.message, {}
+    if isinstance(error, SchemaError) and error.pointer and error.pointer not in message:
+        message = f"{message} (at {error.pointer})"
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if isinstance(error, TooManyRequests) or retry_after_s is not None:
+        headers["retry-after"] = str(max(1, math.ceil(retry_after_s or 0)))
+    if error.http_status == 500:
+        headers["x-should-retry"] = "false"
+    if error.http_status == 401:
+        headers["www-authenticate"] = "Bearer"
+    param = error.param if isinstance(error, RequestError) else None
+    code = None if error.code in RAW_CODES else error.code
+    if not isinstance(error, RequestError | EngineError):
+        log.error("an error of the wrong kind reached the API", exc_info=error)
+    return ApiError(error.http_status, message, param, code, headers)
+
+
+def _from_validation(error: RequestValidationError) -> ApiError:
+    first = error.errors()[0]
+    location = tuple(first["loc"])
+    if first["type"] == "json_invalid":
+        return ApiError(400, f"The body is not valid JSON: {first['ctx']['error']} at character {location[-1]}.")
+    if isinstance(error.body, bytes):
+        return ApiError(400, "Send the body as JSON, with the header Content-Type: application/json.")
+    if error.body is None:
+        return ApiError(400, "The body is empty. Send a JSON object.")
+    param = json_path(location[1:], error.body, missing=first["type"] == "missing") or None
+    message = str(first["msg"]).removeprefix("Value error, ")
+    where = f"Invalid value for '{param}': " if param else ""
+    return ApiError(400, f"{where}{message}", param, "invalid_value")
+
+
+def json_path(location: tuple[int | str, ...], body: object, *, missing: bool = False) -> str:
+    """pydantic's error location as a path such as ``messages[0].role``.
+
+    Names that are no part of the body are pydantic's own, for the member of a union it tried; they are left out.
+    """
+    path, here = "", body
+    for part in location:
+        if isinstance(part, int) and isinstance(here, list) and part < len(here):
+            path, here = f"{path}[{part}]", here[part]
+        elif isinstance(part, str) and isinstance(here, dict) and part in here:
+            path, here = f"{path}.{part}", here[part]
+    if missing:
+        path = f"{path}.{location[-1]}"
+    return path.removeprefix(".")
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answer every error of ``app`` in OpenAI's shape, FastAPI's own 404, 405 and 422 included."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        response = api_error(error).response()
+        request_id = getattr(request.state, "request_id", None)
+        if request_id is not None:
+            response.headers["x-request-id"] = request_id
+        return response
+
+    for kind in (AppError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, handle)

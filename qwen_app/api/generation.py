@@ -1,0 +1,103 @@
+"""The engine's answers to one HTTP request: admitted together, read as one stream, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import cast
+
+from qwen_app.errors import EngineUnavailable
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Prefill
+from qwen_app.service import Service
+
+MERGE_LIMIT = 64  # events of one choice that wait for a slow reader
+
+Charge = Callable[[int], None]
+
+
+class Generation:
+    """``len(requests)`` answers. ``on_close`` is told how many tokens they cost, once, when all is over."""
+
+    def __init__(self, service: Service, requests: Sequence[GenerationRequest], on_close: Charge) -> None:
+        self._answers = [cast(AsyncGenerator[Event, None], service.generate(request)) for request in requests]
+        self._on_close = on_close
+        self._queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue(MERGE_LIMIT * len(requests))
+        self._pumps: list[asyncio.Task[None]] = []
+        self._cost: dict[int, int] = {}
+        self._closed = False
+
+    async def admit(self) -> None:
+        """Take a queue place for every answer. Raises what the engine refused with; then nothing runs."""
+        try:
+            if len(self._answers) == 1:
+                _raise_refusal(await anext(self._answers[0]))
+            else:
+                await self._admit_all()
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def _admit_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        first: list[asyncio.Future[Event]] = [loop.create_future() for _ in self._answers]
+        self._pumps = [
+            asyncio.create_task(self._pump(index, answer, future))
+            for index, (answer, future) in enumerate(zip(self._answers, first, strict=True))
+        ]
+        for event in await asyncio.gather(*first):
+            _raise_refusal(event)
+
+    async def _pump(self, index: int, answer: AsyncGenerator[Event, None], first: asyncio.Future[Event]) -> None:
+        try:
+            async for event in answer:
+                if not first.done():
+                    first.set_result(event)
+                else:
+                    await self._queue.put((index, event))
+        finally:
+            await answer.aclose()
+            if not first.done():
+                first.set_result(Failed(EngineUnavailable("The engine stopped. Try again in a minute.")))
+
+    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+        """Every event with the index of its answer. Raises the first failure: then no other answer counts."""
+        if self._pumps:
+            open_answers = len(self._answers)
+            while open_answers:
+                index, event = await self._queue.get()
+                open_answers -= isinstance(event, Finished | Failed)
+                self._count(index, event)
+                yield index, event
+        else:
+            async for event in self._answers[0]:
+                self._count(0, event)
+                yield 0, event
+
+    def _count(self, index: int, event: Event) -> None:
+        if isinstance(event, Delta):
+            self._cost[index] = self._cost.get(index, 0) + len(event.token_ids)
+        elif isinstance(event, Prefill):
+            self._cost[index] = event.total
+        elif isinstance(event, Finished):
+            self._cost[index] = event.usage.prompt_tokens + event.usage.completion_tokens
+        elif isinstance(event, Failed):
+            raise event.error
+
+    async def aclose(self) -> None:
+        """Cancel what still runs. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            for pump in self._pumps:
+                pump.cancel()
+            await asyncio.gather(*self._pumps, return_exceptions=True)
+            for answer in self._answers:
+                await answer.aclose()
+        finally:
+            self._on_close(sum(self._cost.values()))
+
+
+def _raise_refusal(event: Event) -> None:
+    if isinstance(event, Failed):
+        raise event.error

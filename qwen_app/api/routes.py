@@ -1,0 +1,96 @@
+"""The API's routes: which path leads to which endpoint."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, Response
+
+from qwen_app.api.chat_completions import answer_chat
+from qwen_app.api.errors import install_error_handlers
+from qwen_app.api.gate import Gate, visit_of
+from qwen_app.api.health import live, readiness
+from qwen_app.api.keys import KeyRing
+from qwen_app.api.metrics import metrics_response
+from qwen_app.api.models import ModelBody, ModelList, find_model, list_models
+from qwen_app.api.schema import ChatCompletion, ChatRequest, ErrorBody
+from qwen_app.api.unmatched import Unmatched
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.telemetry import Telemetry
+
+__all__ = ["build_router", "install_error_handlers"]
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is."},
+    "5XX": {"model": ErrorBody, "description": "The server failed."},
+}
+
+
+def build_router(service: Service, settings: Settings) -> APIRouter:
+    """All of the API, for a FastAPI app that also calls ``install_error_handlers``."""
+    telemetry = Telemetry(service)
+    gate = Gate(KeyRing.from_settings(settings), telemetry, service.new_request_id, strict=settings.strict_api)
+    router = APIRouter(responses=ERRORS)
+    _add_state(router, service, telemetry, gate)
+    _add_models(router, service, gate)
+    _add_generation(router, service, gate)
+    Unmatched(router.routes).add_to(router, gate)
+    return router
+
+
+def _add_state(router: APIRouter, service: Service, telemetry: Telemetry, gate: Gate) -> None:
+    public = gate.route_class(public=True)
+
+    async def health() -> dict[str, str]:
+        """The process lives. Needs no key."""
+        return live()
+
+    async def ready() -> JSONResponse:
+        """Requests are answered; 503 and the reason while they are not. Needs no key."""
+        return readiness(service)
+
+    async def metrics() -> Response:
+        """Figures for Prometheus."""
+        return metrics_response(telemetry)
+
+    router.add_api_route("/health", health, tags=["state"], route_class_override=public)
+    router.add_api_route("/ready", ready, tags=["state"], route_class_override=public)
+    uncounted = gate.route_class(counted=False)
+    router.add_api_route("/metrics", metrics, tags=["state"], route_class_override=uncounted)
+
+
+def _add_models(router: APIRouter, service: Service, gate: Gate) -> None:
+    guarded = gate.route_class()
+    created = int(time.time())
+
+    async def models() -> ModelList:
+        """The model that answers here."""
+        return list_models(service.info(), created)
+
+    async def model(name: str) -> ModelBody:
+        """One model by its id or alias."""
+        return find_model(name, service.info(), created)
+
+    router.add_api_route("/v1/models", models, tags=["models"], route_class_override=guarded)
+    router.add_api_route("/v1/models/{name:path}", model, tags=["models"], route_class_override=guarded)
+
+
+def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
+    guarded = gate.route_class()
+
+    async def chat_completions(body: ChatRequest, request: Request) -> Response:
+        """An answer to a conversation, whole or, with ``stream``, as server-sent events."""
+        gate.check_fields(body)
+        return await answer_chat(service, body, visit_of(request))
+
+    router.add_api_route(
+        "/v1/chat/completions",
+        chat_completions,
+        methods=["POST"],
+        tags=["chat"],
+        response_model=ChatCompletion,
+        route_class_override=guarded,
+    )

@@ -1,0 +1,172 @@
+"""From OpenAI's request fields to the values the engine understands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from qwen_app.api.schema import (
+    ChatMessage,
+    ChatRequest,
+    ContentPart,
+    NamedToolChoice,
+    ResponseFormat,
+    SamplingFields,
+    ToolDefinition,
+)
+from qwen_app.engine.base import EngineInfo
+from qwen_app.errors import NotFound, RequestError
+from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
+from qwen_app.service import Service
+
+ALIAS = "default"
+JSON_HINT = "Answer with one JSON object and nothing else."
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+def check_model(name: str, info: EngineInfo) -> None:
+    if name not in (info.model, ALIAS):
+        raise ModelNotFound(
+            f"The model '{name}' does not exist here. This server runs '{info.model}', also called '{ALIAS}'.",
+            param="model",
+        )
+
+
+def messages_of(given: Sequence[ChatMessage]) -> tuple[Message, ...]:
+    """The conversation. Raises RequestError for what a text model cannot read and for results without a call."""
+    called: set[str] = set()
+    messages = []
+    for index, message in enumerate(given):
+        path = f"messages[{index}]"
+        if message.role == "tool":
+            _check_result(message, called, path)
+        calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ())
+        if calls and message.role != "assistant":
+            raise RequestError("Only assistant messages can hold tool_calls.", param=f"{path}.tool_calls")
+        called.update(call.id for call in calls)
+        content = text_of(message.content, f"{path}.content")
+        messages.append(Message(ROLES[message.role], content, calls, message.tool_call_id))
+    return tuple(messages)
+
+
+def _check_result(message: ChatMessage, called: set[str], path: str) -> None:
+    if message.tool_call_id is None:
+        raise RequestError("A tool message needs the tool_call_id it answers.", param=f"{path}.tool_call_id")
+    if message.tool_call_id not in called:
+        raise RequestError(
+            f"No assistant message before this one made the call '{message.tool_call_id}'. "
+            "Send the assistant message with its tool_calls first.",
+            param=f"{path}.tool_call_id",
+        )
+
+
+def text_of(content: str | list[ContentPart] | None, path: str) -> str:
+    """The text of a content: a string, a list of text parts, or null for none."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    pieces = []
+    for index, part in enumerate(content):
+        text = part.refusal if part.type == "refusal" else part.text
+        if part.type not in ("text", "refusal", "input_text", "output_text"):
+            raise RequestError(f"This model reads text only, not '{part.type}' parts.", param=f"{path}[{index}].type")
+        if text is None:
+            raise RequestError("A text part needs its text.", param=f"{path}[{index}].text")
+        pieces.append(text)
+    return "".join(pieces)
+
+
+def sampling_of(body: SamplingFields, service: Service, **more: object) -> SamplingParams:
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    if len(stop) > 16:
+        raise RequestError(f"At most 16 stop strings, not {len(stop)}.", param="stop")
+    return service.sampling(
+        **{
+            "temperature": body.temperature,
+            # 0 asks for the likeliest token alone, which any mass above 0 gives as well
+            "top_p": None if body.top_p is None else max(body.top_p, 1e-6),
+            "top_k": None if body.top_k is None else max(body.top_k, 0),
+            "min_p": body.min_p,
+            "presence_penalty": body.presence_penalty,
+            "frequency_penalty": body.frequency_penalty,
+            "repetition_penalty": body.repetition_penalty,
+            "seed": body.seed,
+            "max_tokens": body.max_tokens,
+            "stop": stop,
+            **more,
+        }
+    )
+
+
+def tools_of(given: Sequence[ToolDefinition] | None) -> tuple[Tool, ...]:
+    tools: dict[str, Tool] = {}
+    for index, definition in enumerate(given or ()):
+        function = definition.function
+        if function.name in tools:
+            raise RequestError(f"Two tools are called '{function.name}'.", param=f"tools[{index}].function.name")
+        parameters = function.parameters or {"type": "object", "properties": {}}
+        tools[function.name] = Tool(
+            function.name, function.description or "", parameters, strict=function.strict is not False
+        )
+    return tuple(tools.values())
+
+
+def tool_choice_of(body: ChatRequest, tools: Sequence[Tool]) -> ToolChoice:
+    parallel = body.parallel_tool_calls is not False
+    choice = body.tool_choice
+    if isinstance(choice, NamedToolChoice):
+        name = choice.function.name
+        if name not in {tool.name for tool in tools}:
+            raise RequestError(f"tool_choice names '{name}', which is none of the tools.", param="tool_choice")
+        return ToolChoice("named", name, parallel)
+    if choice == "required" and not tools:
+        raise RequestError("tool_choice 'required' needs tools.", param="tool_choice")
+    return ToolChoice(choice or "auto", None, parallel)
+
+
+def grammar_of(given: ResponseFormat | None, choice: ToolChoice) -> GrammarSpec | None:
+    if given is None or given.type == "text":
+        return None
+    if choice.mode in ("required", "named"):
+        raise RequestError(
+            f"response_format '{given.type}' and a forced tool call exclude each other. Send one of them.",
+            param="response_format",
+        )
+    if given.type == "json_object":
+        return GrammarSpec("json_object")
+    if given.json_schema is None or given.json_schema.schema_ is None:
+        raise RequestError("response_format 'json_schema' needs a schema.", param="response_format.json_schema.schema")
+    return GrammarSpec(
+        "json_schema",
+        json.dumps(given.json_schema.schema_, ensure_ascii=False),
+        strict=given.json_schema.strict is not False,
+    )
+
+
+def with_json_hint(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """``messages`` with a line that asks for JSON, unless they do already: a grammar alone makes for poor answers."""
+    if any("json" in message.content.lower() for message in messages):
+        return messages
+    if messages[0].role == "system":
+        return (Message("system", f"{messages[0].content}\n\n{JSON_HINT}"), *messages[1:])
+    return (Message("system", JSON_HINT), *messages)
+
+
+def conversation_id(caller: str, messages: Sequence[Message]) -> str:
+    """The same for every turn of a chat: made of all up to its first user message."""
+    digest = hashlib.sha256(caller.encode())
+    for message in messages:
+        digest.update(f"\0{message.role}\0{message.content}".encode())
+        if message.role == "user":
+            break
+    return digest.hexdigest()[:32]

@@ -1,0 +1,42 @@
+"""Paths and methods the API does not have: answered here, so that they never fall through to the page behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from qwen_app.api.gate import Gate
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class Unmatched:
+    """404 for unknown paths under ``/v1``, 405 with ``Allow`` for the wrong method on a path of ``routes``."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        self._routes = [route for route in routes if isinstance(route, APIRoute)]
+
+    def add_to(self, router: APIRouter, gate: Gate) -> None:
+        own = {route.path for route in self._routes if not route.path.startswith("/v1/")}
+        public = gate.route_class(public=True)
+        for path in (*sorted(own), "/v1", "/v1/{rest:path}"):
+            router.add_api_route(
+                path, self.refuse, methods=METHODS, include_in_schema=False, route_class_override=public
+            )
+
+    async def refuse(self, request: Request) -> Response:
+        path = request.url.path
+        allowed = sorted({method for route in self._routes if _leads(route, path) for method in route.methods or ()})
+        if allowed:
+            raise HTTPException(405, f"{path} takes {' and '.join(allowed)} only.", {"allow": ", ".join(allowed)})
+        raise HTTPException(404, f"There is nothing at {path}. The API's paths are listed at /v1/docs.")
+
+
+def _leads(route: APIRoute, path: str) -> bool:
+    return re.match(route.path_regex, path) is not None

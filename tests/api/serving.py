@@ -1,0 +1,76 @@
+"""A real server on a free loopback port, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import uvicorn
+from fastapi import FastAPI
+
+from qwen_app.api.routes import build_router, install_error_handlers
+from qwen_app.engine.base import Engine
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API: its address, and the service behind it."""
+
+    url: str
+    service: Service
+    app: FastAPI
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rsplit(":", 1)[1])
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        with self.client() as client:
+            return client.request(method, path, **options)
+
+    def post(self, path: str, body: object, **options: Any) -> httpx.Response:
+        return self.request("POST", path, json=body, **options)
+
+    def chat(self, content: Any = "Hi", **fields: Any) -> httpx.Response:
+        body = {"model": "default", "messages": [{"role": "user", "content": content}]}
+        return self.post(CHAT, body | fields)
+
+
+@contextmanager
+def running_api(engine: Engine, **settings: Any) -> Iterator[Api]:
+    """The API on ``engine`` until the block ends. ``settings`` are fields of Settings."""
+    service = Service(engine)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(build_router(service, Settings(**settings)))
+    install_error_handlers(app)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), name="api-under-test")
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            _wait_until_live(url, thread)
+            yield Api(url, service, app)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _wait_until_live(url: str, thread: threading.Thread) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False) as client:
+        client.get(f"{url}/health", timeout=30).raise_for_status()
+    if not thread.is_alive():
+        raise RuntimeError("the server under test did not start")
