@@ -1,0 +1,127 @@
+"""Messages to token ids, through the model's own chat template.
+
+Two things the template alone does not give: text inside messages can never become a control token, and answers the
+model wrote keep the ids it wrote them with, so that what the cache holds stays a prefix of the next prompt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import PreTrainedTokenizerBase
+
+from qwen_app.errors import ModelFilesError, RequestError
+from qwen_app.messages import Message, Tool
+
+REMEMBERED_ANSWERS = 512
+PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
+
+
+class PromptEncoder:
+    """Encodes conversations for one tokenizer. Thread-safe."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise ModelFilesError("The model's tokenizer has no chat template. Choose an -Instruct or -Chat model.")
+        self._tokenizer = tokenizer
+        self._backend = tokenizer.backend_tokenizer
+        self._knows_tools = "tools" in str(tokenizer.chat_template)
+        self._control = _any_of(str(token) for token in tokenizer.get_added_vocab())
+        self._answers: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """Ids of the whole prompt, up to where the answer begins. Raises RequestError where the template does."""
+        texts = [message.content for message in messages]
+        cut, splice = _unused_characters(json.dumps([texts, [_tool(tool) for tool in tools]], ensure_ascii=False), 2)
+        answers: list[tuple[int, ...]] = []
+        described = [self._described(message, cut, splice, answers) for message in messages]
+        rendered = self._render(described, [self._guarded(_tool(tool), cut) for tool in tools])
+        ids: list[int] = []
+        for index, part in enumerate(rendered.split(splice)):
+            ids += answers[int(part)] if index % 2 else self._encode_parts(part, cut)
+        return ids
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of plain text; what looks like a control token in it is text."""
+        (cut,) = _unused_characters(text, 1)
+        return self._encode_parts(self._guarded(text, cut), cut)
+
+    def remember(self, text: str, ids: Sequence[int]) -> None:
+        """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message."""
+        if not text or not ids:
+            return
+        with self._lock:
+            self._answers[text] = tuple(ids)
+            self._answers.move_to_end(text)
+            while len(self._answers) > REMEMBERED_ANSWERS:
+                self._answers.popitem(last=False)
+
+    def _described(self, message: Message, cut: str, splice: str, answers: list[tuple[int, ...]]) -> dict[str, Any]:
+        """The message as templates want it."""
+        described: dict[str, Any] = {"role": message.role, "content": self._guarded(message.content, cut)}
+        with self._lock:
+            answer = self._answers.get(message.content)
+        if message.role == "assistant" and answer and not message.tool_calls:
+            described["content"] = f"{splice}{len(answers)}{splice}"
+            answers.append(answer)
+        if message.tool_calls:
+            described["tool_calls"] = [
+                {
+                    "type": "function",
+                    "id": call.id,
+                    # Parsed: the template encodes it, and would encode a string twice.
+                    "function": self._guarded({"name": call.name, "arguments": json.loads(call.arguments)}, cut),
+                }
+                for call in message.tool_calls
+            ]
+        return described
+
+    def _render(self, described: list[dict[str, Any]], tools: list[Any]) -> str:
+        try:
+            rendered = self._tokenizer.apply_chat_template(
+                described, tools=tools or None, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as refused:
+            raise RequestError(
+                f"The model's chat template refuses this conversation: {refused}", param="messages"
+            ) from None
+        return str(rendered)
+
+    def _guarded(self, value: Any, cut: str) -> Any:
+        """``value`` with a mark inside every text that would otherwise be read as a control token."""
+        if isinstance(value, str):
+            return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], value)
+        if isinstance(value, dict):
+            return {self._guarded(key, cut): self._guarded(item, cut) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._guarded(item, cut) for item in value]
+        return value
+
+    def _encode_parts(self, text: str, cut: str) -> list[int]:
+        parts = (self._backend.encode(part, add_special_tokens=False).ids for part in text.split(cut))
+        return [token_id for ids in parts for token_id in ids]
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    """A tool in OpenAI's shape, which Qwen's template prints as it stands."""
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def _any_of(texts: Iterator[str]) -> re.Pattern[str]:
+    longest_first = sorted(texts, key=len, reverse=True)
+    return re.compile("|".join(re.escape(text) for text in longest_first) or r"(?!)")
+
+
+def _unused_characters(text: str, count: int) -> list[str]:
+    unused = [chr(code) for code in PRIVATE_USE if chr(code) not in text]
+    if len(unused) < count:
+        raise RequestError("The text uses every private-use character there is. Remove some.", param="messages")
+    return unused[:count]

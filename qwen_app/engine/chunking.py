@@ -1,0 +1,49 @@
+"""How many prompt tokens to read in one step, so that a running answer never pauses long."""
+
+from __future__ import annotations
+
+STRETCH = 2.0  # a step that also reads a prompt may take so many times an undisturbed one
+SMOOTHING = 0.2
+
+
+class ChunkSize:
+    """``largest`` tokens while nobody decodes, else what measured speed allows, from ``smallest`` up."""
+
+    def __init__(self, *, smallest: int = 8, largest: int = 256) -> None:
+        self._smallest = smallest
+        self._largest = largest
+        self._beside = float(min(32, largest))
+        self._decode_s: dict[int, float] = {}  # by rows
+        self._token_s = 0.0
+
+    def tokens(self, decoding_rows: int) -> int:
+        return max(self._smallest, int(self._beside)) if decoding_rows else self._largest
+
+    @property
+    def token_s(self) -> float:
+        """Seconds to read one prompt token, measured; 0.0 before anything was read."""
+        return self._token_s
+
+    def measured(self, duration_s: float, *, decoding_rows: int, chunk_tokens: int) -> None:
+        """Learn from a step that decoded so many rows and read so many prompt tokens."""
+        if not chunk_tokens:
+            self._decode_s[decoding_rows] = _smoothed(self._decode_s.get(decoding_rows), duration_s)
+        elif not decoding_rows:
+            self._token_s = _smoothed(self._token_s or None, duration_s / chunk_tokens)
+        elif chunk_tokens >= self.tokens(decoding_rows) and self._decode_s:
+            undisturbed = self._decode_s.get(decoding_rows) or max(self._decode_s.values())
+            factor = STRETCH * undisturbed / duration_s
+            self._beside *= min(1.25, max(0.5, factor))
+            self._beside = min(max(self._beside, self._smallest), self._largest)
+
+    def halve(self) -> bool:
+        """Read less at once from now on, for lack of memory. False when it is the least already."""
+        if self._largest <= self._smallest:
+            return False
+        self._largest = max(self._smallest, self._largest // 2)
+        self._beside = min(self._beside, float(self._largest))
+        return True
+
+
+def _smoothed(old: float | None, new: float) -> float:
+    return new if old is None else old + SMOOTHING * (new - old)

@@ -1,0 +1,81 @@
+"""The keys and values of every conversation on the device, allocated once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PretrainedConfig
+
+SCRATCH_CELLS = 8  # padding rows of a captured decode step write here, one cell each
+
+
+@dataclass(frozen=True, slots=True)
+class KVShape:
+    """Per layer and token: ``heads`` x ``head_dim`` keys and as many values of ``dtype``."""
+
+    layers: int
+    heads: int
+    head_dim: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, config: PretrainedConfig, dtype: torch.dtype) -> KVShape:
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return cls(config.num_hidden_layers, config.num_key_value_heads, head_dim, dtype)
+
+    @property
+    def token_bytes(self) -> int:
+        return 2 * self.layers * self.heads * self.head_dim * self.dtype.itemsize
+
+
+class KVCache:
+    """Slot ``s`` owns cells ``s * length`` to ``(s + 1) * length`` of every layer, one cell a position.
+
+    ``keys[l]`` and ``values[l]`` are ``[slots * length + SCRATCH_CELLS, heads, head_dim]`` on layer ``l``'s device.
+    """
+
+    def __init__(self, shape: KVShape, *, slots: int, length: int, devices: Sequence[torch.device]) -> None:
+        self.shape = shape
+        self.slots = slots
+        self.length = length
+        cells = slots * length + SCRATCH_CELLS
+        size = (cells, shape.heads, shape.head_dim)
+        self.keys = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
+        self.values = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
+    def cell(self, slot: int, position: int) -> int:
+        return slot * self.length + position
+
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Give ``target`` the first ``tokens`` positions of ``source``."""
+        start, end = self.cell(target, 0), self.cell(target, tokens)
+        first = self.cell(source, 0)
+        for tensor in (*self.keys, *self.values):
+            tensor[start:end].copy_(tensor[first : first + tokens])
+
+    def read(self, slot: int, tokens: int) -> list[torch.Tensor]:
+        """The first ``tokens`` positions of ``slot`` in host memory: all layers' keys, then all layers' values."""
+        first = self.cell(slot, 0)
+        parts = []
+        for tensor in (*self.keys, *self.values):
+            host = torch.empty((tokens, *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+            parts.append(host.copy_(tensor[first : first + tokens], non_blocking=True))
+        self._wait()
+        return parts
+
+    def write(self, slot: int, tokens: int, parts: Sequence[torch.Tensor]) -> None:
+        """Put back the first ``tokens`` positions of what ``read`` gave."""
+        first = self.cell(slot, 0)
+        for tensor, host in zip((*self.keys, *self.values), parts, strict=True):
+            tensor[first : first + tokens].copy_(host[:tokens], non_blocking=True)
+        self._wait()
+
+    def _wait(self) -> None:
+        for device in {tensor.device for tensor in self.keys if tensor.is_cuda}:
+            torch.cuda.synchronize(device)

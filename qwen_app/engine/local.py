@@ -1,0 +1,243 @@
+"""LocalEngine: the in-process engine as the service sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+from qwen_app.chat.template import PromptEncoder
+from qwen_app.engine import attention
+from qwen_app.engine.attention import SdpaAttention
+from qwen_app.engine.base import EngineInfo, Health
+from qwen_app.engine.chunking import ChunkSize
+from qwen_app.engine.detokenize import Detokenizer, ids_of_text
+from qwen_app.engine.kv_cache import KVCache, KVShape
+from qwen_app.engine.parking import Parking
+from qwen_app.engine.runner import Runner
+from qwen_app.engine.sampler import Sampler
+from qwen_app.engine.sequence import Constraint
+from qwen_app.engine.sequence import Sequence as RunningSequence
+from qwen_app.engine.stepper import Stepper
+from qwen_app.engine.stream import EventStream, is_terminal
+from qwen_app.engine.worker import Worker
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError
+from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, SamplingParams, Tool
+from qwen_app.models.loader import LoadedModel
+from qwen_app.structured.closer import Closer
+from qwen_app.structured.grammar import GrammarCompiler
+
+T = TypeVar("T")
+
+WATCHDOG_S = 30.0
+PARKING_BYTES = 4 * 1024**3
+LARGEST_CHUNK_TOKENS = {"cpu": 256, "cuda": 1024}
+
+
+class LocalEngine:
+    """Runs ``loaded`` on this machine. ``slots`` conversations of up to ``context_tokens`` each are held at once.
+
+    ``on_fatal`` is called with a reason when only a new process can help.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        slots: int,
+        context_tokens: int,
+        queue_limit: int = 64,
+        parking_bytes: int = PARKING_BYTES,
+        watchdog_s: float = WATCHDOG_S,
+        on_fatal: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._loaded = loaded
+        self._context_tokens = context_tokens
+        self._slots = slots
+        self._watchdog_s = watchdog_s
+        self._backend = loaded.tokenizer.backend_tokenizer
+        self._encoder = PromptEncoder(loaded.tokenizer)
+        self._eos_ids = _eos_ids(loaded)
+        self._vocab_size = int(loaded.model.get_output_embeddings().out_features)
+        self._compiler = GrammarCompiler(loaded.tokenizer, vocab_size=self._vocab_size, eos_ids=sorted(self._eos_ids))
+        shape = KVShape.of(loaded.model.config, loaded.model.dtype)
+        self._cache = KVCache(shape, slots=slots, length=context_tokens, devices=_layer_devices(loaded))
+        self._worker = Worker(self._stepper(parking_bytes), slots=slots, queue_limit=queue_limit, on_fatal=on_fatal)
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="prompt-encoder")
+        self._numbers = itertools.count()
+        self._draining = False
+        self._worker.start()
+
+    def _stepper(self, parking_bytes: int) -> Stepper:
+        loaded = self._loaded
+        backend = SdpaAttention(self._cache)
+        attention.use(loaded.model, self._cache, backend)
+        return Stepper(
+            runner=Runner(loaded.model, self._cache, backend, loaded.device),
+            sampler=Sampler(
+                vocab_size=self._vocab_size,
+                text_vocab_size=self._backend.get_vocab_size(with_added_tokens=True),
+                slots=self._slots,
+                device=loaded.device,
+            ),
+            cache=self._cache,
+            parking=Parking(self._cache, limit_bytes=parking_bytes),
+            chunk=ChunkSize(largest=LARGEST_CHUNK_TOKENS.get(loaded.device.type, 256)),
+            tokenizer=self._backend,
+            vocab_size=self._vocab_size,
+        )
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        try:
+            sequence = await self._on_thread(self._prepare, request, EventStream())
+            position = self._worker.submit(sequence)
+        except AppError as refusal:
+            yield Failed(refusal)
+            return
+        try:
+            yield Queued(position)
+            while True:
+                event = await sequence.stream.get()
+                if is_terminal(event):
+                    self._encoder.remember(sequence.text, ids_of_text(self._backend, sequence.generated, sequence.text))
+                yield event
+                if is_terminal(event):
+                    return
+        finally:
+            self._worker.cancel(sequence.id)
+
+    def _prepare(self, request: GenerationRequest, stream: EventStream) -> RunningSequence:
+        """Everything that can be refused, before the request takes a place. Raises AppError."""
+        if self._draining:
+            raise EngineUnavailable("The server is shutting down. Try again in a minute.")
+        params = request.sampling
+        prompt_ids = self._prompt_ids(request)
+        limit_tokens = self._limit_tokens(request, len(prompt_ids))
+        now = time.monotonic()
+        return RunningSequence(
+            request_id=f"{request.request_id}#{next(self._numbers)}",
+            user=request.user,
+            prompt_ids=prompt_ids,
+            params=params,
+            seed=secrets.randbelow(2**31) if params.seed is None else params.seed,
+            limit_tokens=limit_tokens,
+            deadline=now + request.timeout_s if request.timeout_s is not None else math.inf,
+            submitted=now,
+            eos_ids=self._eos_ids,
+            detokenizer=Detokenizer(self._backend, params.stop),
+            stream=stream,
+            constraint=self._constraint(request, limit_tokens),
+        )
+
+    def _prompt_ids(self, request: GenerationRequest) -> list[int]:
+        if request.prompt is None:
+            return self._encoder.encode(request.messages, request.tools)
+        ids = self._encoder.encode_text(request.prompt)
+        if not ids:
+            raise RequestError("The prompt is empty. Give it some text to continue.", param="prompt")
+        return ids
+
+    def _limit_tokens(self, request: GenerationRequest, prompt_tokens: int) -> int:
+        context = min(self._context_tokens, request.context_tokens or self._context_tokens)
+        asked = request.sampling.max_tokens
+        room = context - prompt_tokens
+        if room < (asked or 1):
+            param = "messages" if request.prompt is None else "prompt"
+            raise ContextLengthExceeded(prompt_tokens, asked or 1, context, param=param)
+        return asked or room
+
+    def _constraint(self, request: GenerationRequest, limit_tokens: int) -> Constraint | None:
+        if request.grammar is None:
+            return None
+        grammar = self._compiler.compile(request.grammar)
+        if limit_tokens < grammar.minimum_tokens:
+            raise RequestError(
+                f"The smallest answer this schema allows takes {grammar.minimum_tokens} tokens, and there is room for "
+                f"{limit_tokens}. Allow more tokens.",
+                param="max_tokens",
+            )
+        return Constraint(grammar.new_state(), Closer())
+
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        return len(await self._on_thread(self._encoder.encode, messages, tools))
+
+    async def tokenize(self, text: str) -> list[int]:
+        return await self._on_thread(self._encoder.encode_text, text)
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        size = self._backend.get_vocab_size(with_added_tokens=True)
+        for index, token_id in enumerate(token_ids):
+            if not 0 <= token_id < size:
+                raise RequestError(f"{token_id} is no token: ids go from 0 to {size - 1}.", param=f"tokens[{index}]")
+        return str(self._backend.decode(list(token_ids), skip_special_tokens=False))
+
+    async def _on_thread(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+
+    def info(self) -> EngineInfo:
+        loaded = self._loaded
+        return EngineInfo(
+            model=loaded.name,
+            revision=loaded.revision,
+            precision=loaded.precision,
+            device=_device_name(loaded.device),
+            context_tokens=self._context_tokens,
+            slots=self._slots,
+            sampling=_sampling_defaults(loaded),
+            weights_bytes=loaded.weights_bytes,
+            cache_bytes=self._cache.size_bytes,
+        )
+
+    def health(self) -> Health:
+        running, queued = self._worker.load()
+        age_s = self._worker.heartbeat_age_s()
+        if self._worker.stopped_reason:
+            return Health("stopped", self._worker.stopped_reason, running, queued, age_s)
+        if self._draining:
+            return Health("draining", "The server is shutting down.", running, queued, age_s)
+        if age_s > self._watchdog_s:
+            return Health("stalled", f"The worker has not moved for {age_s:.0f} s.", running, queued, age_s)
+        return Health("ready", "", running, queued, age_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        self._draining = True
+        deadline = time.monotonic() + timeout_s
+        while sum(self._worker.load()) and time.monotonic() < deadline:  # noqa: ASYNC110 (the worker is a thread)
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._worker.stop)
+        self._threads.shutdown(wait=False)
+
+
+def _eos_ids(loaded: LoadedModel) -> frozenset[int]:
+    configured = loaded.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token_id) for token_id in (*ids, loaded.tokenizer.eos_token_id) if token_id is not None)
+
+
+def _layer_devices(loaded: LoadedModel) -> list[torch.device]:
+    """The device of every layer, which may differ when a model is spread over cards."""
+    decoder = loaded.model.get_decoder()
+    return [next(layer.parameters()).device for layer in decoder.layers]
+
+
+def _sampling_defaults(loaded: LoadedModel) -> SamplingParams:
+    config = loaded.generation_config
+    return SamplingParams(
+        temperature=float(config.temperature or 1.0),
+        top_p=float(config.top_p or 1.0),
+        top_k=int(config.top_k or 0),
+        repetition_penalty=float(config.repetition_penalty or 1.0),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"

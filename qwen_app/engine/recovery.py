@@ -1,0 +1,38 @@
+"""What kind of failure an exception from torch is, and how memory is given back."""
+
+from __future__ import annotations
+
+import gc
+from enum import Enum
+
+import torch
+
+STICKY_MARKS = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "cuDNN error", "NCCL error")
+MEMORY_MARKS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+class StickyDeviceError(Exception):
+    """The device answers nothing more to this process; only a new process can help."""
+
+
+class Failure(Enum):
+    OUT_OF_MEMORY = "out of memory"
+    STICKY = "sticky"
+    OTHER = "other"
+
+
+def failure_of(error: BaseException) -> Failure:
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in MEMORY_MARKS):
+        return Failure.OUT_OF_MEMORY
+    accelerator_error = getattr(torch, "AcceleratorError", ())
+    if isinstance(error, accelerator_error) or any(mark in text for mark in STICKY_MARKS):
+        return Failure.STICKY
+    return Failure.OTHER
+
+
+def free_memory() -> None:
+    """Give cached blocks back to the device. Call it outside the except block: a traceback keeps its tensors alive."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,114 @@
+"""Who runs next: a bounded queue, fair between users. Knows no torch and no clock but the one it is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from qwen_app.errors import TooManyRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A request as the scheduler sees it. ``deadline`` is on the caller's clock, in seconds."""
+
+    id: str
+    user: str
+    deadline: float
+
+
+class Scheduler:
+    """Tickets wait; a free slot goes to the user with the fewest running, then to whom was served least recently.
+
+    Within one user tickets keep their order. ``queue_limit`` tickets may wait beyond those that can start at once.
+    """
+
+    def __init__(self, *, slots: int, queue_limit: int) -> None:
+        self._slots = slots
+        self._queue_limit = queue_limit
+        self._waiting: list[Ticket] = []
+        self._running: dict[str, Ticket] = {}
+        self._served: dict[str, int] = {}
+        self._turn = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    def submit(self, ticket: Ticket) -> int:
+        """Queue a ticket and return how many go before it. Raises TooManyRequests when the queue is full."""
+        starting = max(0, self._slots - self.running)
+        if self.waiting >= starting + self._queue_limit:
+            raise TooManyRequests(
+                f"{self.running} answers are being written and {self.waiting} requests wait, which is all this server "
+                "takes. Try again in a few seconds."
+            )
+        self._waiting.append(ticket)
+        return self.positions()[ticket.id]
+
+    def admit(self) -> Iterator[Ticket]:
+        """Start tickets while slots are free."""
+        while self._waiting and self.running < self._slots:
+            ticket = next(self._order())
+            self._waiting.remove(ticket)
+            self._running[ticket.id] = ticket
+            self._turn += 1
+            self._served[ticket.user] = self._turn
+            yield ticket
+
+    def requeue(self, ticket_id: str) -> None:
+        """Put a running ticket back in front of the queue: it was preempted."""
+        self._waiting.insert(0, self._running.pop(ticket_id))
+
+    def finish(self, ticket_id: str) -> bool:
+        """Forget a ticket, running or waiting. False when it was gone already."""
+        if self._running.pop(ticket_id, None) is not None:
+            self._forget_idle_users()
+            return True
+        kept = [ticket for ticket in self._waiting if ticket.id != ticket_id]
+        found = len(kept) < len(self._waiting)
+        self._waiting = kept
+        self._forget_idle_users()
+        return found
+
+    def expired(self, now: float) -> list[str]:
+        """Ids of all tickets, running or waiting, whose deadline has passed."""
+        return [ticket.id for ticket in self._all() if now >= ticket.deadline]
+
+    def positions(self) -> dict[str, int]:
+        """How many tickets have to start before each waiting one; 0 for those that fit in at once."""
+        free = self._slots - self.running
+        return {ticket.id: max(0, place - free + 1) for place, ticket in enumerate(self._order())}
+
+    def _all(self) -> Iterable[Ticket]:
+        return (*self._running.values(), *self._waiting)
+
+    def _order(self) -> Iterator[Ticket]:
+        """Waiting tickets as they would start, were no running one to end."""
+        running = Counter(ticket.user for ticket in self._running.values())
+        served = dict(self._served)
+        waiting: dict[str, list[Ticket]] = {}
+        for ticket in self._waiting:
+            waiting.setdefault(ticket.user, []).append(ticket)
+        turn = self._turn
+        while waiting:
+            user = min(waiting, key=_rank(running, served))
+            turn += 1
+            running[user] += 1
+            served[user] = turn
+            yield waiting[user].pop(0)
+            if not waiting[user]:
+                del waiting[user]
+
+    def _forget_idle_users(self) -> None:
+        present = {ticket.user for ticket in self._all()}
+        self._served = {user: turn for user, turn in self._served.items() if user in present}
+
+
+def _rank(running: Counter[str], served: dict[str, int]) -> Callable[[str], tuple[int, int]]:
+    return lambda user: (running[user], served.get(user, 0))

@@ -1,0 +1,48 @@
+"""Events on their way from the worker's thread to the event loop of whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+
+from qwen_app.messages import Event, Failed, Finished
+
+
+class EventStream:
+    """The events of one request. Made and read on one event loop, fed from any thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+
+    def put(self, event: Event) -> None:
+        """On the loop's own thread only."""
+        self._events.put_nowait(event)
+
+    async def get(self) -> Event:
+        return await self._events.get()
+
+
+class Outbox:
+    """Collects a step's events and hands them over with one wake-up per event loop."""
+
+    def __init__(self) -> None:
+        self._events: defaultdict[asyncio.AbstractEventLoop, list[tuple[EventStream, Event]]] = defaultdict(list)
+
+    def add(self, stream: EventStream, event: Event) -> None:
+        self._events[stream.loop].append((stream, event))
+
+    def send(self) -> None:
+        for loop, events in self._events.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_deliver, events)
+        self._events.clear()
+
+
+def _deliver(events: list[tuple[EventStream, Event]]) -> None:
+    for stream, event in events:
+        stream.put(event)
+
+
+def is_terminal(event: Event) -> bool:
+    return isinstance(event, Finished | Failed)
