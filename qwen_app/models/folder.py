@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,13 @@ class Manifest:
     files: dict[str, tuple[int, str]]
 
 
-def write_manifest(folder: Path, name: str, revision: str) -> None:
-    """Record every file now in ``folder``; call it when all of them are there."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
-    files = {str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
+def write_manifest(folder: Path, name: str, revision: str, known_sha256: Mapping[str, str] | None = None) -> None:
+    """Record every file now in ``folder``; call it when all of them are there. Known sums are not computed again."""
+    known = known_sha256 or {}
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": known.get(path.name) or sha256_of(path)} for path in paths
+    }
     text = json.dumps({"name": name, "revision": revision, "files": files}, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.folder import check_folder, read_json, read_manifest
+from qwen_app.models.folder import check_folder, read_manifest
 from qwen_app.models.quiet import quiet_transformers
+from qwen_app.models.shape import quantisation_of
 
 if TYPE_CHECKING:
     import torch
@@ -121,12 +122,6 @@ def _options(path: Path, precision: str) -> tuple[Path, dict[str, Any], str]:
         return path, _bitsandbytes(precision), precision
     dense = _dense(precision)
     return path, {"dtype": getattr(torch, _DTYPES[dense])}, dense
-
-
-def quantisation_of(folder: Path) -> str:
-    """How the checkpoint in ``folder`` comes quantised, such as awq or gptq; empty when it does not."""
-    config = read_json(folder / "config.json").get("quantization_config") or {}
-    return str(config.get("quant_method", "")).lower()
 
 
 def _bitsandbytes(precision: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def plan(
     """
     if context > shape.context_tokens:
         raise DoesNotFit(
-            f"--context {context:,} is more than this model was made for. Its longest is {shape.context_tokens:,} tokens."
+            f"--context {context:,} is longer than this model can read. Its most is {shape.context_tokens:,} tokens."
         )
     tried = [estimate(shape, precision, device, *size, weights_bytes) for size in _sizes(shape, device, users, context)]
     fitting = next((candidate for candidate in tried if candidate.fits), None)
@@ -117,9 +117,10 @@ def _refusal(shape: Shape, smallest: Plan, device: Device) -> str:
         f"{smallest.need_bytes / 1e9:.1f} GB, and {device.name} has {device.free_bytes / 1e9:.1f} GB free "
         f"({device.total_bytes / 1e9:.1f} GB in all)."
     )
-    advice = [f"--context {tokens:,}".replace(",", "") for tokens in [_longest(smallest, shape, device)] if tokens]
+    longest = _longest(smallest, shape, device)
+    advice = [f"--context {longest}"] if longest else []
     if (
-        smallest.precision in NUMBER_BYTES
+        smallest.precision in (*NUMBER_BYTES, "8bit")
         and estimate(shape, "4bit", device, smallest.slots, smallest.context_tokens).fits
     ):
         advice.append("--precision 4bit")

@@ -81,6 +81,31 @@ def shape_from_folder(folder: Path) -> Shape:
     return replace(shape, linear_parameters=linear, other_parameters=other)
 
 
+def shape_of(path: Path) -> Shape:
+    """Shape of a model's folder or .gguf file. Raises ModelFilesError."""
+    if path.suffix != ".gguf":
+        return shape_from_folder(path)
+    if not path.is_file():
+        raise ModelFilesError(f"There is no file {path}.")
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    return shape_from_config(config.to_dict())
+
+
+def quantisation_of(path: Path) -> str:
+    """How the checkpoint in folder ``path`` comes quantised, such as awq or gptq; empty when it does not."""
+    if path.suffix == ".gguf":
+        return ""  # unpacked while it is loaded
+    config = read_json(path / "config.json").get("quantization_config") or {}
+    return str(config.get("quant_method", "")).lower()
+
+
+def stored_bytes(folder: Path) -> int:
+    """Bytes of the weights as they lie in ``folder``."""
+    return sum(path.stat().st_size for path in weight_files(folder))
+
+
 def _tensor_shapes(path: Path) -> list[tuple[str, list[int]]]:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))

@@ -1,0 +1,28 @@
+"""Chat page and API on one port: ``python app.py``, or better ``./start.sh``. All options: ``python app.py --help``."""
+
+from __future__ import annotations
+
+import sys
+
+from qwen_app.errors import StartupError
+from qwen_app.settings import load_settings
+
+
+def main() -> int:
+    try:
+        settings = load_settings(sys.argv[1:])
+        if settings.plan:
+            from qwen_app.startup import memory_plan
+
+            sys.stdout.write(memory_plan(settings) + "\n")
+            return 0
+        from qwen_app.server import run  # only now: it takes a second to import
+
+        return run(settings)
+    except StartupError as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return refusal.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The door to every model on disk: where it lies, and how it gets there."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from qwen_app.errors import ModelFilesError
+from qwen_app.models.builtin import NAME as BUILTIN
+from qwen_app.models.builtin import prepare_builtin
+from qwen_app.models.disk import need_disk
+from qwen_app.models.fetch import Advance, fetch_files
+from qwen_app.models.folder import MANIFEST, check_folder, write_manifest
+from qwen_app.models.hub import Listing, list_hub, list_modelscope
+
+log = logging.getLogger(__name__)
+
+_STEP = 0.05  # share of the whole between two lines of progress
+
+
+def local_path(name: str, models_dir: Path, revision: str = "") -> Path:
+    """Where the model called ``name`` lies, or would lie: at that path, or in ``models_dir``."""
+    if name != BUILTIN and (name.endswith(".gguf") or Path(name).expanduser().is_dir()):
+        return Path(name).expanduser()
+    if name != BUILTIN and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
+        raise ModelFilesError(
+            f"There is no model {name}. Give a folder that exists, a .gguf file, a hub id (owner/name), or builtin."
+        )
+    return models_dir / (name.replace("/", "--") + (f"@{revision.replace('/', '-')}" if revision else ""))
+
+
+def ensure_model(name: str, models_dir: Path, *, source: str = "hub", revision: str = "") -> Path:
+    """The path of a whole model, fetched first where it is missing. What is complete needs no network.
+
+    Raises DownloadError or ModelFilesError.
+    """
+    if name == BUILTIN:
+        return prepare_builtin(models_dir)
+    path = local_path(name, models_dir, revision)
+    if path.suffix == ".gguf":
+        return path
+    if path.parent == models_dir and not (path / MANIFEST).is_file():
+        _fetch(list_modelscope(name, revision) if source == "modelscope" else list_hub(name, revision), path)
+    check_folder(path)
+    return path
+
+
+def _fetch(listing: Listing, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    there = sum(path.stat().st_size for path in folder.iterdir())
+    need_disk(folder, max(0, listing.size_bytes - there))
+    log.info("Fetching %s, %.2f GB, into %s ...", listing.name, listing.size_bytes / 1e9, folder)
+    with _progress(listing.size_bytes) as advance:
+        fetch_files(listing.files, folder, listing.headers, advance)
+    known = {file.path: file.sha256 for file in listing.files if file.sha256}
+    write_manifest(folder, listing.name, listing.revision, known)
+    log.info("%s is complete in %s.", listing.name, folder)
+
+
+@contextmanager
+def _progress(total_bytes: int) -> Iterator[Advance]:
+    """A bar on a terminal, else a line for each step; called from several threads."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(total=total_bytes, unit="B", unit_scale=True) as bar:
+            yield bar.update
+    else:
+        yield _Lines(total_bytes).advance
+
+
+class _Lines:
+    """Progress as log lines."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self._total_bytes, self._done_bytes, self._said = max(1, total_bytes), 0, 0.0
+        self._lock = threading.Lock()
+
+    def advance(self, arrived_bytes: int) -> None:
+        with self._lock:
+            self._done_bytes += arrived_bytes
+            share = self._done_bytes / self._total_bytes
+            if share < self._said + _STEP:
+                return
+            self._said = share
+        log.info("  %3.0f %%, %.2f GB", 100 * share, self._done_bytes / 1e9)

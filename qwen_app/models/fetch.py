@@ -1,0 +1,125 @@
+"""Fetches files over HTTP: resumes after a restart, checks size and sha256, leaves no half file under a whole name.
+
+What is not whole yet lies beside its place as ``NAME.part``.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+
+from qwen_app.errors import DownloadError
+from qwen_app.models.folder import sha256_of
+from qwen_app.models.hub import RemoteFile
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+AT_ONCE = 4
+_CHUNK_BYTES = 1 << 20
+_TIMEOUT = httpx2.Timeout(30.0, connect=10.0)  # 30 s without a byte is a stall
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+
+Advance = Callable[[int], object]
+
+
+def fetch_files(
+    files: Sequence[RemoteFile],
+    folder: Path,
+    headers: dict[str, str],
+    advance: Advance,
+    *,
+    pause_s: Callable[[float], None] = time.sleep,
+) -> None:
+    """Bring all ``files`` into ``folder``; those already there are kept. ``advance`` hears of bytes as they arrive.
+
+    Raises DownloadError; what has arrived stays and is continued by the next call.
+    """
+    with httpx2.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers) as client:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            jobs = [pool.submit(_Fetch(client, file, folder, advance, pause_s).run) for file in files]
+        for job in jobs:
+            job.result()
+
+
+class _Fetch:
+    """One file on its way."""
+
+    def __init__(
+        self,
+        client: httpx2.Client,
+        file: RemoteFile,
+        folder: Path,
+        advance: Advance,
+        pause_s: Callable[[float], None],
+    ) -> None:
+        self._client, self._file, self._advance, self._pause_s = client, file, advance, pause_s
+        self._target = folder / file.path
+        self._part = folder / f"{file.path}.part"
+
+    def run(self) -> None:
+        if self._target.is_file() and self._target.stat().st_size == self._file.size_bytes:
+            self._advance(self._file.size_bytes)
+            return
+        self._advance(self._have())
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._receive()
+                break
+            except httpx2.HTTPError as failed:
+                self._retry_or_raise(failed, attempt)
+            except OSError as failed:
+                raise self._disk_error(failed) from failed
+        self._finish()
+
+    def _have(self) -> int:
+        return self._part.stat().st_size if self._part.is_file() else 0
+
+    def _receive(self) -> None:
+        have = self._have()
+        if have == self._file.size_bytes and self._part.is_file():
+            return
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        with self._client.stream("GET", self._file.url, headers=headers) as response:
+            response.raise_for_status()
+            if have and response.status_code != 206:  # the server starts over, so do we
+                self._advance(-have)
+                have = 0
+            with self._part.open("ab" if have else "wb") as part:
+                for chunk in response.iter_raw(_CHUNK_BYTES):
+                    part.write(chunk)
+                    self._advance(len(chunk))
+        if self._have() < self._file.size_bytes:
+            raise httpx2.RemoteProtocolError("the connection closed early")
+
+    def _retry_or_raise(self, failed: httpx2.HTTPError, attempt: int) -> None:
+        status = failed.response.status_code if isinstance(failed, httpx2.HTTPStatusError) else 0
+        if attempt == ATTEMPTS or (status and status not in _RETRIED):
+            said = f"status {status}" if status else str(failed) or type(failed).__name__
+            raise DownloadError(
+                f"{self._file.path} could not be fetched ({said}). Run the same command again: it continues."
+            ) from failed
+        self._pause_s(2.0 ** (attempt - 1))
+
+    def _finish(self) -> None:
+        expected = self._file.sha256
+        whole = self._have() == self._file.size_bytes and (not expected or sha256_of(self._part) == expected)
+        if not whole:
+            self._part.unlink()
+            raise DownloadError(
+                f"{self._file.path} arrived damaged (size or sha256 differs) and was deleted. Run the command again."
+            )
+        self._part.rename(self._target)
+
+    def _disk_error(self, failed: OSError) -> DownloadError:
+        if failed.errno == errno.ENOSPC:
+            return DownloadError(
+                f"The disk is full. {self._part} is kept: free some space and run the same command again."
+            )
+        return DownloadError(f"{self._part} cannot be written: {failed.strerror or failed}.")
