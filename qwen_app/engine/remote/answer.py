@@ -1,0 +1,149 @@
+"""One request's way through the server: waiting, sending, retrying what is safe, reading to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import httpx2
+import openai
+
+from qwen_app.engine.gate import Gate
+from qwen_app.engine.remote.budget import Budget
+from qwen_app.engine.remote.call import Call, Chunk
+from qwen_app.engine.remote.deadline import Deadline
+from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_exception
+from qwen_app.engine.remote.link import Link
+from qwen_app.engine.remote.request import Body, build_body
+from qwen_app.engine.remote.stream import Transcript
+from qwen_app.engine.remote.tokens import estimate
+from qwen_app.errors import ContextLengthExceeded
+from qwen_app.messages import Event, Finished, GenerationRequest, Queued, Usage
+
+TRIES = 3
+BACKOFF_S = 0.25  # doubled at each try, with jitter
+RETRY_AFTER_LIMIT_S = 5.0  # a server that asks for more gets no second try; the caller is told instead
+HEADERS_PATIENCE_S = 10.0  # refusals come sooner; a slow prompt must not hold back that the request was taken
+AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
+
+CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
+
+
+@dataclass(eq=False, slots=True)
+class Answer:
+    """What one request needs and has brought. ``events`` runs it."""
+
+    request: GenerationRequest
+    link: Link
+    gate: Gate
+    budget: Budget
+    deadline: Deadline
+    transcript: Transcript = field(default_factory=Transcript)
+    announced: bool = False
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Queued, deltas, Finished. Raises AppError; TimeoutError never leaves."""
+        try:
+            async with aclosing(self._run()) as events:
+                async for event in events:
+                    yield event
+        except TimeoutError:
+            if not self.announced:
+                yield Queued(0)
+            yield Finished(self.deadline.reason, self._estimated_usage(), self.deadline.timings(), self._seed)
+
+    async def _run(self) -> AsyncGenerator[Event, None]:
+        peer = await self.deadline.within(self.link.ready_peer())
+        build_body(self.request, peer.dialect, peer.model, room_tokens=None)  # refuse what cannot be before waiting
+        room_tokens = await self.deadline.within(self.budget.room(self.request, peer))
+        body = build_body(self.request, peer.dialect, peer.model, room_tokens=room_tokens)
+        ticket = self.gate.join(self.request.user)
+        try:
+            position = self.gate.position(ticket)
+            while position:
+                self.announced = True
+                yield Queued(position)
+                position = await self.deadline.within(self.gate.next_position(ticket, position))
+            self.deadline.note_start()
+            async with aclosing(self._tries(body)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.gate.leave(ticket)
+        usage = await self._usage()
+        yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
+
+    async def _tries(self, body: Body) -> AsyncGenerator[Event, None]:
+        """Sends until something was said; from then on a failure is final."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with aclosing(self._stream(body)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except CLIENT_ERRORS as error:
+                failure = read_exception(error)
+            wait_s = self._retry_wait_s(failure, attempt)
+            if wait_s is None:
+                raise await self._explain(failure)
+            await self.deadline.within(asyncio.sleep(wait_s))
+
+    async def _stream(self, body: Body) -> AsyncGenerator[Event, None]:
+        call = Call(self.link.client(), body, self.request)
+        async with aclosing(call), aclosing(call.chunks()) as chunks:
+            await self.deadline.within(call.wait_for_headers(HEADERS_PATIENCE_S))
+            if not self.announced:
+                self.announced = True
+                yield Queued(0)
+            while (chunk := await self._next(chunks)) is not None:
+                for event in self.transcript.feed(chunk):
+                    self.deadline.note_token()
+                    yield event
+
+    async def _next(self, chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
+        """The next chunk, or None at the end. How the connection ends is no matter once the server said why it ends."""
+        ending = self.transcript.reason is not None
+        try:
+            return await self.deadline.within(anext(chunks), AFTER_FINISH_S if ending else None)
+        except (StopAsyncIteration, TimeoutError, *CLIENT_ERRORS) as error:
+            if ending:
+                return None
+            if isinstance(error, StopAsyncIteration):
+                raise StreamBroken(RemoteFailure(0, "It ended the stream in mid-answer.", "lost")) from None
+            raise
+
+    def _retry_wait_s(self, failure: RemoteFailure, attempt: int) -> float | None:
+        """Seconds until another try, or None where none is safe or sensible."""
+        if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
+            return None
+        if failure.retry_after_s is not None:
+            return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_LIMIT_S else None
+        return random.uniform(0.5, 1.5) * BACKOFF_S * float(2 ** (attempt - 1))
+
+    async def _explain(self, failure: RemoteFailure) -> Exception:
+        if not failure.overflow:
+            return failure.as_error(self.link.title)
+        prompt_tokens = failure.prompt_tokens or await self.budget.prompt_tokens(self.request)
+        limit_tokens = failure.limit_tokens or self.budget.limit_tokens(self.request)
+        if not limit_tokens:
+            return failure.as_error(self.link.title)
+        return ContextLengthExceeded(prompt_tokens, self.request.sampling.max_tokens or 1, limit_tokens)
+
+    async def _usage(self) -> Usage:
+        """The server's figures, or ours where it gave none."""
+        if self.transcript.usage is not None:
+            return self.transcript.usage
+        prompt_tokens = await self.budget.prompt_tokens(self.request)
+        return Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
+
+    def _estimated_usage(self) -> Usage:
+        """For an answer cut short, when there is no time left to ask: a chunk is about a token."""
+        texts = [self.request.prompt or "", *(message.content for message in self.request.messages)]
+        return Usage(self.budget.counted or sum(map(estimate, texts)), self.transcript.chunks)
+
+    @property
+    def _seed(self) -> int | None:
+        return self.request.sampling.seed

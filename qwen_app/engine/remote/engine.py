@@ -1,0 +1,170 @@
+"""RemoteEngine: the engine protocol over an OpenAI-compatible server, with our own bounds, deadlines and honesty."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+from qwen_app.engine.base import EngineInfo, Health, HealthState
+from qwen_app.engine.gate import Gate
+from qwen_app.engine.remote.answer import Answer
+from qwen_app.engine.remote.budget import TOKENIZER_ERRORS, Budget
+from qwen_app.engine.remote.deadline import Deadline
+from qwen_app.engine.remote.link import Link
+from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
+from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
+
+log = logging.getLogger(__name__)
+
+ASSUMED_CONTEXT_TOKENS = 8192  # where the server does not say
+CUT_PATIENCE_S = 1.0  # for readers to take their last event; one that does not read is left behind
+
+
+class RemoteEngine:
+    """Answers through the server at ``base_url`` (it usually ends in /v1).
+
+    ``model`` empty means the server's first. At most ``slots`` requests are sent at once and ``queue_limit`` wait.
+    ``context_tokens`` lowers the server's context; 0 leaves it. ``tokenizer_dir`` is a folder with the served model's
+    tokenizer. ``poll_s`` is how often the server's health is looked at. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str = "",
+        model: str = "",
+        slots: int = 64,
+        queue_limit: int = 64,
+        context_tokens: int = 0,
+        tokenizer_dir: Path | None = None,
+        poll_s: float = 5.0,
+    ) -> None:
+        self._link = Link(base_url, api_key, model, tokenizer_dir, poll_s)
+        self._gate = Gate(slots, queue_limit)
+        self._slots = slots
+        self._model = model
+        self._context_tokens = context_tokens
+        self._running: set[Answer] = set()
+        self._draining = False
+
+    @classmethod
+    def connect(cls, **options: object) -> RemoteEngine:
+        """An engine that has already asked who answers, so that ``info`` is right at once. Not inside an event loop."""
+        engine = cls(**options)  # type: ignore[arg-type]
+        asyncio.run(engine._link.look())
+        return engine
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        if self._draining:
+            yield Failed(EngineUnavailable("The engine is draining. Try again in a minute."))
+            return
+        answer = self._answer(request)
+        self._running.add(answer)
+        try:
+            async with aclosing(answer.events()) as events:
+                async for event in events:
+                    yield event
+        except AppError as error:
+            yield Failed(error, answer.transcript.partial_text)
+        except Exception:  # the request boundary: whatever a server sends, it fails this one answer alone
+            log.exception("a remote answer failed in a way nobody foresaw", extra={"request_id": request.request_id})
+            sentence = f"{self._link.title} sent something this app does not understand. The log has the details."
+            yield Failed(UpstreamError(sentence), answer.transcript.partial_text)
+        finally:
+            self._running.discard(answer)
+
+    def _answer(self, request: GenerationRequest) -> Answer:
+        if request.sampling.seed is None:  # drawn here, so that the answer can be had again
+            request = replace(request, sampling=replace(request.sampling, seed=secrets.randbelow(2**31)))
+        budget = Budget(self._link, self._context_tokens)
+        return Answer(request, self._link, self._gate, budget, Deadline(request.timeout_s))
+
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        request = GenerationRequest("count", tuple(messages), tools=tuple(tools))
+        await self._ready()
+        return await Budget(self._link, 0).prompt_tokens(request)
+
+    async def tokenize(self, text: str) -> list[int]:
+        await self._ready()
+        try:
+            return await self._link.tokens.encode(text)
+        except TOKENIZER_ERRORS as error:
+            raise _as_request_error(error) from error
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        await self._ready()
+        try:
+            return await self._link.tokens.decode(token_ids)
+        except TOKENIZER_ERRORS as error:
+            raise _as_request_error(error) from error
+
+    async def _ready(self) -> None:
+        """Counting goes on by estimate where the server is away."""
+        try:
+            await self._link.ready_peer()
+        except AppError as error:
+            log.debug("no server to ask: %s", error)
+
+    def info(self) -> EngineInfo:
+        peer = self._link.peer
+        known = min((n for n in (peer.context_tokens if peer else 0, self._context_tokens) if n), default=0)
+        return EngineInfo(
+            model=peer.model if peer else self._model or "remote",
+            revision=peer.version if peer else "",
+            precision="remote",
+            device=self._link.title,
+            context_tokens=known or ASSUMED_CONTEXT_TOKENS,
+            slots=self._slots,
+            sampling=SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+            exact_counts=self._link.tokens.exact,
+            notice=self._notice(known_context=bool(known)),
+        )
+
+    def _notice(self, *, known_context: bool) -> str:
+        peer = self._link.peer
+        if peer is None:
+            return self._link.reason
+        parts = []
+        if not known_context:
+            parts.append(
+                f"The server does not say its context: {ASSUMED_CONTEXT_TOKENS} tokens are assumed (--context)."
+            )
+        if not self._link.tokens.exact:
+            parts.append("Token counts are estimates.")
+        if ignored := peer.dialect.ignored():
+            parts.append(f"{peer.dialect.title} ignores: {', '.join(ignored)}.")
+        return " ".join(parts)
+
+    def health(self) -> Health:
+        self._link.watch()
+        running, queued = self._gate.running, self._gate.queued
+        if self._draining:
+            state: HealthState = "draining" if running or queued else "stopped"
+            return Health(state, "The engine is shutting down.", running, queued, self._link.age_s)
+        return Health(self._link.state, self._link.reason, running, queued, self._link.age_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        self._draining = True
+        await self._idle(timeout_s)
+        for answer in self._running:
+            answer.deadline.cut("cancelled")
+        await self._idle(CUT_PATIENCE_S)
+        await self._link.close()
+
+    async def _idle(self, patience_s: float) -> None:
+        clock = asyncio.get_running_loop().time
+        end = clock() + patience_s
+        while self._running and clock() < end:  # noqa: ASYNC110 (seldom, and short)
+            await asyncio.sleep(0.01)
+
+
+def _as_request_error(error: Exception) -> RequestError:
+    if isinstance(error, RequestError):
+        return error
+    return RequestError(f"The remote tokenizer failed: {error}")

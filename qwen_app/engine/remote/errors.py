@@ -1,0 +1,158 @@
+"""A remote server's failure, whatever its shape, as one of our errors with a sentence that helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import httpx2
+import openai
+
+from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaError, TooManyRequests, UpstreamError
+
+MESSAGE_LIMIT = 600
+
+_OVERFLOW = re.compile(
+    r"context (length|size|window)|maximum context|model's context|max_total_tokens|`inputs` tokens|`inputs` must have"
+    r"|prompt is too long",
+    re.IGNORECASE,
+)
+_LIMIT_TOKENS = re.compile(
+    r"context(?: length| size| window)?(?: is| of)?(?: only)? \(?(\d+)|must be <= (\d+)|less than (\d+) tokens",
+    re.IGNORECASE,
+)
+_PROMPT_TOKENS = re.compile(
+    r"(\d+) (?:tokens )?(?:in|from) the (?:input )?(?:messages|prompt)"
+    r"|(?:has|contains|contains at least) (\d+) input tokens"
+    r"|given: (\d+)|(?:request|input|prompt) \((\d+) tokens\)|(\d+) prompt tokens",
+    re.IGNORECASE,
+)
+_FORMAT = re.compile(r"response_format|json.?schema|grammar|structured|guided", re.IGNORECASE)
+_RETRY = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFailure:
+    """What a server said, or that it said nothing (``status`` 0).
+
+    ``prompt_tokens`` and ``limit_tokens`` are what it told of an over-long prompt, 0 where it did not.
+    """
+
+    status: int
+    message: str
+    code: str = ""
+    param: str | None = None
+    prompt_tokens: int = 0
+    limit_tokens: int = 0
+    retry_after_s: float | None = None
+
+    @property
+    def overflow(self) -> bool:
+        """The prompt and its answer do not fit the server's context."""
+        if self.code in ("context_length_exceeded", "exceed_context_size_error"):
+            return True
+        return self.status in (400, 413, 422, 500) and _OVERFLOW.search(self.message) is not None
+
+    @property
+    def transient(self) -> bool:
+        """The server did not take the request, and may take it in a moment."""
+        return self.status in _RETRY or self.code == "unreachable"
+
+    def as_error(self, server: str) -> AppError:
+        """Our error. ``server`` names the remote server for the reader."""
+        said = f"{server} says: {self.message}"
+        if self.status == 429:
+            return TooManyRequests(f"{said} Try again in a few seconds.", retry_after_s=self.retry_after_s or 5.0)
+        if self.status in (401, 403):
+            return UpstreamError(f"{server} refused this app's key. Set the right one with --api-key. ({self.message})")
+        if self.status == 404:
+            return UpstreamError(f"{said} Check --base-url (it usually ends in /v1) and --remote-model.")
+        if self.status == 503:
+            return EngineUnavailable(said)
+        if self.status in (400, 413, 422, 501):
+            if _FORMAT.search(f"{self.param} {self.message}"):
+                return SchemaError(said)
+            return RequestError(said, param=self.param)
+        if self.code == "unreachable":
+            return EngineUnavailable(f"{server} cannot be reached: {self.message} Check that it runs, and --base-url.")
+        return UpstreamError(said)
+
+
+class StreamBroken(Exception):
+    """A stream that cannot be read to its end."""
+
+    def __init__(self, failure: RemoteFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def read_body(status: int, body: object) -> RemoteFailure:
+    """Reads a nested ``error``, an ``error`` string, a flat ``message``, FastAPI's ``detail``, or plain text.
+
+    These are the bodies of vLLM and llama.cpp (nested, a number as code), LM Studio and TGI (a string), SGLang (flat),
+    and transformers serve (``detail``).
+    """
+    fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"message": body}
+    inner = fields.get("error")
+    if isinstance(inner, Mapping):
+        fields = inner
+    elif inner:
+        fields = {"type": fields.get("error_type"), "message": inner}
+    message = _text(fields.get("message") or fields.get("detail") or (body if body else "no reason given"))
+    code, kind, param = fields.get("code"), fields.get("type"), fields.get("param")
+    return RemoteFailure(
+        status,
+        message,
+        code=code if isinstance(code, str) and not code.isdigit() else str(kind or ""),
+        param=param if isinstance(param, str) else None,
+        prompt_tokens=_number(fields.get("n_prompt_tokens")) or _find(_PROMPT_TOKENS, message),
+        limit_tokens=_number(fields.get("n_ctx")) or _find(_LIMIT_TOKENS, message),
+    )
+
+
+def read_exception(error: Exception) -> RemoteFailure:
+    """What the client library raised. Anything unforeseen is re-raised for the caller's boundary to log."""
+    if isinstance(error, openai.APIStatusError):
+        failure = read_body(error.status_code, error.body)
+        return replace(failure, retry_after_s=_retry_after_s(error.response.headers))
+    if isinstance(error, StreamBroken):
+        return error.failure
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        refused = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+        return RemoteFailure(0, f"{cause or error}.", "unreachable" if refused else "lost")
+    if isinstance(error, openai.APIError):  # an error event inside a stream
+        return read_body(0, error.body or error.message)
+    if isinstance(error, httpx2.HTTPError):
+        return RemoteFailure(0, f"The connection broke ({type(error).__name__}).", "lost")
+    if isinstance(error, ValueError):
+        return RemoteFailure(0, "It sent something that is not JSON.", "malformed")
+    raise error
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds from ``retry-after-ms`` or ``retry-after``; a date, or nonsense, is None."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit_s)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _find(pattern: re.Pattern[str], text: str) -> int:
+    match = pattern.search(text)
+    return int(next(group for group in match.groups() if group)) if match else 0
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):  # FastAPI's detail: one entry for each bad field
+        entries = [entry for entry in value if isinstance(entry, Mapping)]
+        value = "; ".join(f"{'.'.join(map(str, entry.get('loc', ())))}: {entry.get('msg')}" for entry in entries)
+    text = str(value).strip()
+    return text[:MESSAGE_LIMIT] + ("" if text[:MESSAGE_LIMIT].endswith((".", "!", "?")) else ".")
