@@ -13,6 +13,7 @@ from llguidance import LLMatcher, LLParserLimits
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec
+from qwen_app.structured.example import longest_commitment, smallest_document
 from qwen_app.structured.json_text import StringTracker, duplicate_keys
 from qwen_app.structured.schema_check import Schema, locate, parse_schema
 from qwen_app.structured.vocabulary import Vocabulary
@@ -24,12 +25,18 @@ CHOICE_LIMIT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CompiledGrammar:
-    """``source`` is what llguidance takes. ``json_from`` is the text after which JSON starts, None for no JSON."""
+    """``source`` is what llguidance takes.
+
+    ``example`` may be a small answer. ``commitment`` is about the most text that one token can commit an answer
+    to, None where that is not known.
+    ``json_from`` is the text at which JSON starts, None for a grammar without JSON.
+    """
 
     source: str
     schema: Schema | None = None
     exact: bool = True
     example: bytes | None = None
+    commitment: bytes | None = None
     json_from: bytes | None = b""
 
     def track(self, text: bytes) -> StringTracker | None:
@@ -103,11 +110,22 @@ def compile_schema(schema: Schema, vocabulary: Vocabulary, *, strict: bool = Tru
     """``schema`` enforced to the letter; with ``strict`` False leniently where that is not possible."""
     problem = _problem(schema, vocabulary, strict=True)
     if not problem:
-        return CompiledGrammar(schema_source(schema), schema)
+        return _json(schema, schema_source(schema), exact=True)
     if strict or _problem(schema, vocabulary, strict=False):
         raise _refusal(schema, problem, vocabulary)
     _check_against_draft(schema)
-    return CompiledGrammar(schema_source(schema, strict=False), schema, exact=False)
+    return _json(schema, schema_source(schema, strict=False), exact=False)
+
+
+def _json(schema: Schema, source: str, *, exact: bool) -> CompiledGrammar:
+    example = smallest_document(schema)
+    return CompiledGrammar(
+        source,
+        schema,
+        exact=exact,
+        example=None if example is None else example.encode(),
+        commitment=longest_commitment(schema).encode(),
+    )
 
 
 def _problem(schema: Schema, vocabulary: Vocabulary, *, strict: bool) -> str:

@@ -1,29 +1,35 @@
 """The shortest legal ending of a half-written answer, found by asking its grammar.
 
 Work is done a byte at a time, because every byte-level vocabulary has a token for each byte that text can hold; the
-ending is then encoded as the model would write it.
+ending is then encoded as the model would write it. Objects and arrays are closed greedily. Strings and numbers that a
+pattern, a format or a bound holds open are searched breadth first, and strings so found are remembered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llguidance import LLMatcher
 
-from qwen_app.structured.json_text import StringTracker
+from qwen_app.structured.json_text import QUOTE, StringTracker
 from qwen_app.structured.vocabulary import Vocabulary
 
 # Closing comes first, then what closes soonest. Digits come after the comma, or a number never ends; a quote comes
 # after the literals, or a string is opened where null would do.
-OUTSIDE = b'}],:nft01"{['
-LAST = b" \t\n\r\\"
+CLOSERS = b"}],:"
+OUTSIDE = CLOSERS + b'nft01"{['
+NUMBER = b"0123456789-+.eE"
 INSIDE = b'"a0A'
+LAST = b" \t\n\r\\"
 ANY = bytes(byte for byte in range(0x21, 0x100) if byte not in LAST) + LAST
 ORDER_OUTSIDE = OUTSIDE + bytes(byte for byte in ANY if byte not in OUTSIDE)
 ORDER_INSIDE = INSIDE + bytes(byte for byte in ANY if byte not in INSIDE)
 
+FEW_STEPS = 40
 GREEDY_STEPS = 512
 BEAM = 4
+HINTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,110 +40,185 @@ class Effort:
     steps: int = 4_096
 
 
-PATIENT = Effort(nodes=20_000, steps=65_536)
+PATIENT = Effort(nodes=20_000, steps=16_384)
 
 
-def shortest_ending(
-    matcher: LLMatcher, vocabulary: Vocabulary, tracker: StringTracker | None, effort: Effort = Effort()
-) -> bytes | None:
-    """Bytes that end the answer from here; empty when it may end now; None when none was found with ``effort``.
+class EndingSearch:
+    """Finds endings for the answers of one grammar and remembers how its strings can end. One thread at a time."""
 
-    ``tracker`` is where JSON text stands, None for text that is not JSON. The matcher is left as it was.
-    """
-    if tracker is None:
-        return _by_layers(matcher, vocabulary, None, effort.nodes) or _greedily(matcher, vocabulary, None, effort.steps)
-    ending = _greedily(matcher, vocabulary, tracker, min(GREEDY_STEPS, effort.steps))
-    if ending is None:
-        ending = _by_layers(matcher, vocabulary, tracker, effort.nodes)
-    if ending is None and effort.steps > GREEDY_STEPS:
-        ending = _greedily(matcher, vocabulary, tracker, effort.steps)
-    return ending
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._string_endings: list[bytes] = []
 
+    def shortest(self, matcher: LLMatcher, tracker: StringTracker | None, effort: Effort = Effort()) -> bytes | None:
+        """Bytes that end the answer from here; empty when it may end now; None when ``effort`` was not enough.
 
-def encode_ending(matcher: LLMatcher, vocabulary: Vocabulary, ending: bytes) -> list[int]:
-    """``ending`` as token ids that ``matcher`` accepts: the usual ones, or one a byte where those are refused."""
-    usual = vocabulary.encode(ending)
-    if vocabulary.decode(usual) == ending and matcher.validate_tokens(usual) == len(usual):
-        return usual
-    return [vocabulary.byte_ids[byte] for byte in ending]
+        ``tracker`` is where JSON text stands, None for text that is not JSON. The matcher is left as it was.
+        """
+        start = Node(self._vocabulary, matcher.deep_copy(), b"", tracker)
+        if tracker is None:
+            found = _by_layers(start, _is_whole, effort.nodes) or _greedily(start.copy(), _is_whole, effort.steps)
+        else:
+            found = (
+                self._document(start.copy(), effort, GREEDY_STEPS)
+                or _by_layers(start, _is_whole, effort.nodes)
+                or self._document(start.copy(), effort, effort.steps)
+            )
+        return None if found is None else found.written
 
-
-def _greedily(matcher: LLMatcher, vocabulary: Vocabulary, tracker: StringTracker | None, steps: int) -> bytes | None:
-    node = _Node(matcher.deep_copy(), b"", tracker.copy() if tracker else None)
-    for _ in range(steps):
-        if not node.follow_forced(vocabulary):
-            return None
-        if node.matcher.is_accepting():
-            return node.written
-        allowed = node.allowed_bytes(vocabulary)
-        if not allowed or not node.take(allowed[0], vocabulary):
-            return None
-    return None
-
-
-def _by_layers(matcher: LLMatcher, vocabulary: Vocabulary, tracker: StringTracker | None, budget: int) -> bytes | None:
-    """Breadth first over single bytes, keeping at each depth a few states that allow different things."""
-    layer = [_Node(matcher.deep_copy(), b"", tracker.copy() if tracker else None)]
-    met: set[int] = set()
-    while layer:
-        grown: dict[int, _Node] = {}
-        for node in layer:
-            if not node.follow_forced(vocabulary):
-                continue
-            if node.matcher.is_accepting():
-                return node.written
-            for byte in node.allowed_bytes(vocabulary):
-                budget -= 1
-                child = node.copy()
-                if child.take(byte, vocabulary):
-                    if child.matcher.is_accepting():
-                        return child.written
-                    grown.setdefault(child.signature(), child)
-            if budget <= 0:
+    def _document(self, node: Node, effort: Effort, steps: int) -> Node | None:
+        for _ in range(steps):
+            if not node.follow_forced():
                 return None
-        fresh = [child for signature, child in grown.items() if signature not in met]
-        known = [child for signature, child in grown.items() if signature in met]
-        met.update(grown)
-        layer = (fresh + known)[:BEAM] if len(fresh) < BEAM else fresh[: 4 * BEAM]
+            if node.matcher.is_accepting():
+                return node
+            allowed = node.allowed_bytes()
+            if not allowed:
+                return None
+            inside, first = node.inside, allowed[0]
+            if (inside and first != QUOTE) or (not inside and first in NUMBER):
+                ended = self._end_string(node, effort) if inside else _end_number(node, effort)
+                if ended is None:
+                    return None
+                node = ended
+            elif not node.take(first):
+                return None
+        return None
+
+    def _end_string(self, node: Node, effort: Effort) -> Node | None:
+        for known in self._string_endings:
+            if node.follows(known):
+                node.write(known)
+                return node
+        ended = (
+            _greedily(node.copy(), _left_string, FEW_STEPS)
+            or _by_layers(node, _left_string, effort.nodes)
+            or _greedily(node.copy(), _left_string, effort.steps)
+        )
+        if ended is not None:
+            self._string_endings.append(ended.written[len(node.written) :])
+            self._string_endings.sort(key=len)
+            del self._string_endings[HINTS:]
+        return ended
+
+
+def encode_ending(matcher: LLMatcher, vocabulary: Vocabulary, ending: bytes) -> list[int] | None:
+    """``ending`` as token ids that ``matcher`` accepts: the usual ones, or one a byte where those are refused."""
+    single = [vocabulary.byte_ids[byte] for byte in ending if byte in vocabulary.byte_ids]
+    for token_ids in (vocabulary.encode(ending), single):
+        if vocabulary.decode(token_ids) == ending and matcher.validate_tokens(token_ids) == len(token_ids):
+            return token_ids
     return None
 
 
-@dataclass(slots=True)
-class _Node:
-    matcher: LLMatcher
-    written: bytes
-    tracker: StringTracker | None
+class Node:
+    """A place in a search: the grammar's state, what was written to get there, and whether that is inside a string."""
 
-    def copy(self) -> _Node:
-        return _Node(self.matcher.deep_copy(), self.written, self.tracker.copy() if self.tracker else None)
+    __slots__ = ("_tracker", "_vocabulary", "matcher", "written")
 
-    def take(self, byte: int, vocabulary: Vocabulary) -> bool:
-        return self._consume(bytes([byte]), [vocabulary.byte_ids[byte]])
+    def __init__(
+        self, vocabulary: Vocabulary, matcher: LLMatcher, written: bytes, tracker: StringTracker | None
+    ) -> None:
+        self.matcher = matcher
+        self.written = written
+        self._vocabulary = vocabulary
+        self._tracker = tracker
 
-    def follow_forced(self, vocabulary: Vocabulary) -> bool:
+    @property
+    def inside(self) -> bool:
+        return self._tracker is not None and self._tracker.inside
+
+    def copy(self) -> Node:
+        tracker = self._tracker.copy() if self._tracker else None
+        return Node(self._vocabulary, self.matcher.deep_copy(), self.written, tracker)
+
+    def take(self, byte: int) -> bool:
+        return self.write(bytes([byte]))
+
+    def write(self, text: bytes) -> bool:
+        """Go on by ``text``. False when the grammar refuses it."""
+        self.written += text
+        if self._tracker:
+            self._tracker.feed(text)
+        return bool(self.matcher.consume_tokens([self._vocabulary.byte_ids[byte] for byte in text]))
+
+    def follows(self, text: bytes) -> bool:
+        """Whether ``text`` may come next."""
+        return bool(self.matcher.validate_tokens([self._vocabulary.byte_ids[byte] for byte in text]) == len(text))
+
+    def follow_forced(self) -> bool:
         """Write all that has no alternative. False when the grammar gave up or the vocabulary lacks a byte."""
         while not self.matcher.is_accepting() and (forced := self.matcher.compute_ff_bytes()):
-            if any(byte not in vocabulary.byte_ids for byte in forced):
-                return False
-            if not self._consume(forced, [vocabulary.byte_ids[byte] for byte in forced]):
+            if any(byte not in self._vocabulary.byte_ids for byte in forced) or not self.write(forced):
                 return False
         return not self.matcher.is_error()
 
-    def _consume(self, text: bytes, token_ids: list[int]) -> bool:
-        self.written += text
-        if self.tracker:
-            self.tracker.feed(text)
-        return bool(self.matcher.consume_tokens(token_ids))
-
-    def allowed_bytes(self, vocabulary: Vocabulary) -> list[int]:
+    def allowed_bytes(self) -> list[int]:
         """Bytes that may come next, in order of preference. Beyond ASCII only where nothing else is legal."""
         mask = self.matcher.compute_bitmask()
-        ids = vocabulary.byte_ids
-        order = ORDER_INSIDE if self.tracker is not None and self.tracker.inside else ORDER_OUTSIDE
+        ids = self._vocabulary.byte_ids
+        order = ORDER_INSIDE if self.inside else ORDER_OUTSIDE
         allowed = [byte for byte in order if byte in ids and mask[ids[byte] >> 3] >> (ids[byte] & 7) & 1]
-        ascii_only = [byte for byte in allowed if byte < 0x80]
-        return ascii_only or allowed
+        return [byte for byte in allowed if byte < 0x80] or allowed
 
     def signature(self) -> int:
-        inside = self.tracker is not None and self.tracker.inside
-        return hash((self.matcher.compute_bitmask(), inside))
+        """Equal for places that look alike from here: the same tokens may come next."""
+        return hash((self.matcher.compute_bitmask(), self.inside))
+
+
+Goal = Callable[[Node], bool]
+
+
+def _is_whole(node: Node) -> bool:
+    return bool(node.matcher.is_accepting())
+
+
+def _left_string(node: Node) -> bool:
+    return not node.inside
+
+
+def _left_number(node: Node) -> bool:
+    return _is_whole(node) or any(byte in CLOSERS for byte in node.allowed_bytes()[:1])
+
+
+def _end_number(node: Node, effort: Effort) -> Node | None:
+    return (
+        _greedily(node.copy(), _left_number, FEW_STEPS)
+        or _by_layers(node, _left_number, effort.nodes)
+        or _greedily(node.copy(), _left_number, effort.steps)
+    )
+
+
+def _greedily(node: Node, goal: Goal, steps: int) -> Node | None:
+    for _ in range(steps):
+        if not node.follow_forced():
+            return None
+        if goal(node):
+            return node
+        allowed = node.allowed_bytes()
+        if not allowed or not node.take(allowed[0]):
+            return None
+    return None
+
+
+def _by_layers(start: Node, goal: Goal, budget: int) -> Node | None:
+    """Breadth first over single bytes, keeping at each depth a few places that look different, new ones first."""
+    layer, met = [start.copy()], set[int]()
+    while layer and budget > 0:
+        grown: dict[int, Node] = {}
+        for node in layer:
+            if not node.follow_forced():
+                continue
+            if goal(node):
+                return node
+            for byte in node.allowed_bytes():
+                budget -= 1
+                child = node.copy()
+                if child.take(byte):
+                    if goal(child):
+                        return child
+                    grown.setdefault(child.signature(), child)
+        ranked = sorted(grown, key=lambda signature: signature in met)
+        met.update(grown)
+        layer = [grown[signature] for signature in ranked[:BEAM]]
+    return None

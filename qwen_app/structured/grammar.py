@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec
 from qwen_app.structured.compile import CompiledGrammar, compile_spec, parser_limits
-from qwen_app.structured.ending import PATIENT, encode_ending, shortest_ending
+from qwen_app.structured.ending import PATIENT, EndingSearch, encode_ending
 from qwen_app.structured.json_text import StringTracker
 from qwen_app.structured.vocabulary import Vocabulary
 
 CACHE_ENTRIES = 64
 MASK_THREADS = 2
+UNBOUNDED = 1 << 30
+COMMITMENT_SLACK = 16  # brackets that one token can open
 
 
 class GrammarState:
@@ -71,7 +73,7 @@ class GrammarState:
 
     def closing_bytes(self) -> bytes | None:
         """The shortest legal ending found from here; None when the search gave up."""
-        return shortest_ending(self._matcher, self._vocabulary, self.strings())
+        return self.grammar.search.shortest(self._matcher, self.strings())
 
     def closing_tokens(self) -> list[int]:
         """The shortest legal ending found from here as token ids, end token left out; empty when it may end now.
@@ -81,9 +83,10 @@ class GrammarState:
         if not self.token_ids:
             return list(self.grammar.smallest)
         ending = self.closing_bytes()
-        if ending is None:
+        token_ids = None if ending is None else encode_ending(self._matcher, self._vocabulary, ending)
+        if token_ids is None:
             raise SchemaError("No legal ending of this answer was found in reasonable time. Use a simpler schema.")
-        return encode_ending(self._matcher, self._vocabulary, ending)
+        return token_ids
 
     def allows(self, token_id: int) -> bool:
         """Whether ``token_id`` may come next."""
@@ -96,8 +99,9 @@ class GrammarState:
 class Grammar:
     """A compiled grammar, shared by all answers that use it.
 
-    ``smallest`` is the smallest whole answer as token ids. ``exact`` is False when the schema was compiled leniently:
-    the finished text must then be put to ``validate``.
+    ``smallest`` is the smallest whole answer as token ids. ``commitment_tokens`` is about how much longer the shortest
+    ending can become by one more token. ``exact`` is False when the schema was compiled leniently: the finished text
+    must then be put to ``validate``.
     """
 
     def __init__(self, compiled: CompiledGrammar, vocabulary: Vocabulary) -> None:
@@ -106,7 +110,19 @@ class Grammar:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._matcher = LLMatcher(vocabulary.ll, compiled.source, log_level=0, limits=parser_limits())
+        self.search = EndingSearch(vocabulary)
         self.smallest = tuple(self._smallest())
+        self.commitment_tokens = self._commitment()
+
+    @property
+    def end_token(self) -> int:
+        return min(self._vocabulary.eos_ids)
+
+    def ends(self, token_id: int) -> bool:
+        return token_id in self._vocabulary.eos_ids
+
+    def byte_token(self, byte: int) -> int:
+        return self._vocabulary.byte_ids[byte]
 
     @property
     def minimum_tokens(self) -> int:
@@ -115,17 +131,23 @@ class Grammar:
 
     def _smallest(self) -> list[int]:
         found = [text for text in (self._searched(), self.compiled.example) if text is not None]
-        endings = [encode_ending(self._matcher, self._vocabulary, text) for text in found if self._accepts(text)]
-        if not endings:
+        endings = [encode_ending(self._matcher, self._vocabulary, text) for text in found]
+        whole = [token_ids for token_ids in endings if token_ids is not None and self._is_whole(token_ids)]
+        if not whole:
             raise SchemaError("No answer that satisfies this grammar was found. Use a simpler one.")
-        return min(endings, key=len)
+        return min(whole, key=len)
+
+    def _commitment(self) -> int:
+        if self.compiled.commitment is None:
+            return UNBOUNDED
+        return len(self._vocabulary.encode(self.compiled.commitment)) + COMMITMENT_SLACK
 
     def _searched(self) -> bytes | None:
-        return shortest_ending(self._matcher, self._vocabulary, self.compiled.track(b""), PATIENT)
+        return self.search.shortest(self._matcher, self.compiled.track(b""), PATIENT)
 
-    def _accepts(self, text: bytes) -> bool:
+    def _is_whole(self, token_ids: list[int]) -> bool:
         matcher = self._matcher.deep_copy()
-        return bool(matcher.consume_tokens(self._vocabulary.encode(text)) and matcher.is_accepting())
+        return bool(matcher.consume_tokens(token_ids) and matcher.is_accepting())
 
     def new_state(self) -> GrammarState:
         with self._lock:

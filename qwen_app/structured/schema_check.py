@@ -11,6 +11,7 @@ from qwen_app.structured.json_text import depth_of
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_DEPTH = 64
+LIMIT_INTEGER = 2**53
 LOCATE_TRIES = 300
 
 MANY = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
@@ -19,6 +20,7 @@ SINGLE = (
     *("items", "additionalItems", "additionalProperties", "unevaluatedItems", "unevaluatedProperties", "contains"),
     *("propertyNames", "not", "if", "then", "else"),
 )
+NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 Schema = dict[str, Any]
@@ -49,15 +51,36 @@ def check_schema(schema: Any) -> Schema:
     if not isinstance(schema, dict):
         raise SchemaError(f"A schema must be a JSON object, not {type(schema).__name__}.")
     for pointer, part in subschemas(schema):
-        for keyword in REFERENCES:
-            target = part.get(keyword)
-            if isinstance(target, str) and not target.startswith("#"):
+        _check_references(pointer, part)
+        _check_integers(pointer, part)
+    return schema
+
+
+def _check_references(pointer: str, part: Schema) -> None:
+    for keyword in REFERENCES:
+        target = part.get(keyword)
+        if isinstance(target, str) and not target.startswith("#"):
+            raise SchemaError(
+                f"{keyword} at {pointer}/{keyword} leaves the schema ({target[:80]}). "
+                "Only references within it (#/...) are followed: copy the other schema into $defs.",
+                pointer=f"{pointer}/{keyword}",
+            )
+
+
+def _check_integers(pointer: str, part: Schema) -> None:
+    """The grammar counts in doubles: beyond 2**53 it would take a neighbour for the number asked for."""
+    for keyword in NUMBERS:
+        waiting = [part.get(keyword)]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, dict | list):
+                waiting.extend(value.values() if isinstance(value, dict) else value)
+            elif isinstance(value, int) and abs(value) > LIMIT_INTEGER:
                 raise SchemaError(
-                    f"{keyword} at {pointer}/{keyword} leaves the schema ({target[:80]}). "
-                    "Only references within it (#/...) are followed: copy the other schema into $defs.",
+                    f"{keyword} at {pointer}/{keyword} holds {str(value)[:40]}. "
+                    "Integers beyond 2^53 cannot be enforced exactly: use a string.",
                     pointer=f"{pointer}/{keyword}",
                 )
-    return schema
 
 
 def children(schema: Schema) -> Iterator[tuple[str, Any]]:
