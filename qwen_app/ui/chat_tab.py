@@ -13,12 +13,13 @@ from qwen_app.ui.context import GENERATION, PageContext
 from qwen_app.ui.controls import Choices, build_controls, read_choices
 from qwen_app.ui.strings import Language, Texts
 
-LATEX = [
+LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
 ]
 EXAMPLES = ("example_capital", "example_code", "example_explain")
+TOGGLE_SETTINGS = "() => document.body.classList.toggle('settings-open') && []"
 SESSION_TTL_S = 24 * 3600
 
 
@@ -29,6 +30,7 @@ def build(page: PageContext) -> None:
         session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S, delete_callback=ChatSession.abandon)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=4, elem_id="chat-column"):
+                new_chat = _tools(page)
                 chat = _conversation(page)
                 notice = gr.HTML(elem_id="notice")
                 composer = _composer(page)
@@ -36,11 +38,24 @@ def build(page: PageContext) -> None:
                     meter = gr.HTML(elem_id="meter")
                     keys = gr.HTML(elem_id="keys")
                     page.localize(keys, value="keys")
+                footer = gr.HTML(elem_id="ai-notice")
+                page.localize(footer, value="ai_notice")
             with gr.Column(scale=1, min_width=280, elem_id="settings-panel"):
-                new_chat = gr.Button(variant="secondary", elem_id="new-chat")
-                page.localize(new_chat, value="new_chat")
+                close = gr.Button(size="sm", elem_id="close-settings")
+                page.localize(close, value="close")
+                close.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
                 controls = build_controls(page)
     _wire(page, session, chat, [chat, meter, notice, composer], controls, new_chat)
+
+
+def _tools(page: PageContext) -> gr.Button:
+    with gr.Row(elem_id="chat-tools"):
+        new_chat = gr.Button(size="sm", elem_id="new-chat")
+        settings = gr.Button(size="sm", elem_id="toggle-settings")
+    page.localize(new_chat, value="new_chat")
+    page.localize(settings, value="settings")
+    settings.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
+    return new_chat
 
 
 def _conversation(page: PageContext) -> gr.Chatbot:
@@ -55,7 +70,7 @@ def _conversation(page: PageContext) -> gr.Chatbot:
         latex_delimiters=LATEX,
         feedback_options=None,
         placeholder=_welcome(Texts("en")),
-        examples=_examples(Texts("en")),
+        examples=_examples(Texts("en")),  # type: ignore[arg-type]
     )
     page.localize(chat, label="chat_label")
     return chat
@@ -80,7 +95,7 @@ def _wire(
     session: gr.State,
     chat: gr.Chatbot,
     views: list[Any],
-    controls: list[gr.components.Component],
+    controls: list[Any],
     new_chat: gr.Button,
 ) -> None:
     _, meter, _, composer = views
@@ -100,7 +115,7 @@ def _wire(
     chat.undo(handlers.undo, [session, *controls], views, **quick)
     new_chat.click(handlers.clear, [session, *controls], views, **quick)
     measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
-    measuring([composer.input, *(control.change for control in controls)], trigger_mode="always_last", **quick)
+    measuring([page.blocks.load, composer.input, *(control.change for control in controls)], trigger_mode="always_last", **quick)
     page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **quick)
 
 

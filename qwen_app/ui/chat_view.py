@@ -98,7 +98,7 @@ def _answer_parts(turn: Turn, texts: Texts, progress: Progress | None) -> list[s
     if turn.run is not None and turn.run.error_code:
         parts.append(_error_html(turn, texts))
     if turn.run is not None:
-        parts.append(f'<div class="run-line" data-reason="{turn.run.reason}">{escape(run_line(turn.run, texts))}</div>')
+        parts.append(f'<div class="run-line run-{turn.run.reason}">{escape(run_line(turn.run, texts))}</div>')
     return parts
 
 

@@ -20,6 +20,7 @@ class PageContext:
 
     service: Service
     settings: Settings
+    blocks: gr.Blocks
     language: gr.Radio
     _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
 

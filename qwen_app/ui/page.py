@@ -36,14 +36,12 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
             language = gr.Radio(
                 [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
-        page = PageContext(service, settings, language)
+        page = PageContext(service, settings, blocks, language)
         page.localize(language, label="language")
         with gr.Tabs(elem_id="tabs"):
             for build_tab in TABS:
                 build_tab(page)
-        footer = gr.HTML(elem_id="ai-notice")
-        page.localize(footer, value="ai_notice")
-        _wire_language(blocks, page, about)
+        _wire_language(page, about)
         public.add_endpoint(page)
     blocks.queue(
         api_open=False,
@@ -53,7 +51,7 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
     return blocks
 
 
-def _wire_language(blocks: gr.Blocks, page: PageContext, about: gr.HTML) -> None:
+def _wire_language(page: PageContext, about: gr.HTML) -> None:
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def detect(stored: Language | None, request: gr.Request) -> Language:
@@ -62,7 +60,7 @@ def _wire_language(blocks: gr.Blocks, page: PageContext, about: gr.HTML) -> None
     def translate(language: Language) -> list[Any]:
         return [_about(page.service.info(), Texts(language)), *page.translations(language)]
 
-    blocks.load(detect, [page.language], [page.language], js=_STORED, **quick)
+    page.blocks.load(detect, [page.language], [page.language], js=_STORED, **quick)
     page.language.input(None, [page.language], [page.language], js=_STORE, api_visibility="private")
     page.language.change(translate, [page.language], [about, *page.localized_components()], **quick)
 
