@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_app.errors import AppError, ContextLengthExceeded, EngineError
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineError, RequestError
 from qwen_app.messages import GenerationRequest
 from qwen_app.service import Service
 from qwen_app.ui.chat_view import chat_messages, run_of, turn_of
@@ -32,7 +32,7 @@ KEEP: Any = gr.skip()
 
 @dataclass(slots=True)
 class ChatSession:
-    """One browser tab's chat: the truth, of which the page shows a picture. ``running`` stops the answer in progress."""
+    """One browser tab's chat: the truth, of which the page shows pictures. ``running`` stops the current answer."""
 
     conversation: Conversation = field(default_factory=Conversation)
     language: Language = "en"
@@ -117,7 +117,7 @@ class ChatActions:
     async def _answer(
         self, session: ChatSession, asked: Conversation, choices: Choices, user: str, *, cleared: bool = False
     ) -> AsyncIterator[View]:
-        """Answer the last turn of ``asked``. ``cleared``: the composer held the question and gets it back on failure."""
+        """Answer the last turn of ``asked``. ``cleared``: the composer held the question; it gets it back."""
         before, session.conversation = session.conversation, asked
         stop = session.running = asyncio.Event()
         yield self.picture(session), KEEP, "", composer(value="" if cleared else None, running=True)
@@ -138,6 +138,8 @@ class ChatActions:
                 session.conversation = _closed(session.conversation)
 
     async def _plan(self, session: ChatSession, stop: asyncio.Event, choices: Choices) -> Plan:
+        if choices.problem:
+            raise RequestError(session.texts(choices.problem))
         conversation, planned = await plan(self._service, session.conversation, choices)
         if not planned.window.fits:
             raise ContextLengthExceeded(planned.needed_tokens, choices.reserve_tokens(), choices.context_tokens)
@@ -180,8 +182,8 @@ class ChatActions:
 
 def composer(*, value: str | None = None, running: bool = False) -> Any:
     """Update of the composer: its text where given, and whether its button sends or stops."""
-    text = {} if value is None else {"value": value}
-    return gr.update(**text, submit_btn=not running, stop_btn=running)
+    update = gr.update(submit_btn=not running, stop_btn=running)
+    return update if value is None else {**update, "value": value}
 
 
 def _live_meter(progress: Progress, choices: Choices, texts: Texts) -> Any:

@@ -115,7 +115,11 @@ def _wire(
     chat.undo(handlers.undo, [session, *controls], views, **quick)
     new_chat.click(handlers.clear, [session, *controls], views, **quick)
     measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
-    measuring([page.blocks.load, composer.input, *(control.change for control in controls)], trigger_mode="always_last", **quick)
+    measuring(
+        [page.blocks.load, composer.input, *(control.change for control in controls)],
+        trigger_mode="always_last",
+        **quick,
+    )
     page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **quick)
 
 
@@ -145,7 +149,8 @@ class _Handlers:
         self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any
     ) -> AsyncIterator[View]:
         choices = self._choices(controls)
-        async for view in self._actions.edit(session, event.index, event.value, choices, visitor(request)):
+        index = event.index if isinstance(event.index, int) else event.index[0]
+        async for view in self._actions.edit(session, index, event.value, choices, visitor(request)):
             yield view
 
     def stop(self, session: ChatSession) -> None:

@@ -42,4 +42,5 @@ class PageContext:
     def translations(self, language: Language) -> list[Any]:
         """Updates for ``localized_components``, in their order."""
         texts = Texts(language)
-        return [gr.update(**{name: texts(key) for name, key in keys.items()}) for _, keys in self._localized]
+        translated = ({name: texts(key) for name, key in keys.items()} for _, keys in self._localized)
+        return [dict(gr.update(), **words) for words in translated]

@@ -19,7 +19,10 @@ SEED_MAX = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the visitor set. ``max_tokens`` bounds the answer, ``context_tokens`` prompt and answer together."""
+    """What the visitor set. ``max_tokens`` bounds the answer, ``context_tokens`` prompt and answer together.
+
+    ``problem`` names the text that says what is wrong with the settings, if anything is.
+    """
 
     system: str
     temperature: float
@@ -28,6 +31,7 @@ class Choices:
     context_tokens: int
     seed: int | None
     json_mode: bool
+    problem: str = ""
 
     def system_messages(self) -> list[Message]:
         return [Message("system", self.system)] if self.system.strip() else []
@@ -49,6 +53,8 @@ def read_choices(info: EngineInfo, *values: Any) -> Choices:
     Numbers are brought within range, for a browser may send anything; an empty field means its default.
     """
     system, temperature, top_p, max_tokens, context_tokens, seed, json_mode = values
+    seed_text = str(seed or "").strip()
+    seed_fits = seed_text.isascii() and seed_text.isdigit() and int(seed_text[:20]) <= SEED_MAX
     context = _within(context_tokens, LEAST_CONTEXT, info.context_tokens, info.context_tokens)
     return Choices(
         system=str(system or ""),
@@ -56,8 +62,9 @@ def read_choices(info: EngineInfo, *values: Any) -> Choices:
         top_p=_within(top_p, 0.01, 1.0, info.sampling.top_p),
         max_tokens=int(_within(max_tokens, 1, context, DEFAULT_ANSWER_TOKENS)),
         context_tokens=int(context),
-        seed=None if seed is None else int(_within(seed, 0, SEED_MAX, 0)),
+        seed=int(seed_text) if seed_fits else None,
         json_mode=bool(json_mode),
+        problem="" if seed_fits or not seed_text else "bad_seed",
     )
 
 
@@ -76,7 +83,7 @@ def build_controls(page: PageContext) -> list[gr.components.Component]:
     max_tokens = gr.Slider(1, info.context_tokens, longest, step=1, elem_id="max-tokens")
     least = min(LEAST_CONTEXT, info.context_tokens)
     context = gr.Slider(least, info.context_tokens, info.context_tokens, step=1, elem_id="context-tokens")
-    seed = gr.Number(None, precision=0, elem_id="seed")
+    seed = gr.Textbox(max_lines=1, elem_id="seed")
     page.localize(system, label="system_prompt", placeholder="system_hint")
     page.localize(temperature, label="temperature", info="temperature_info")
     page.localize(top_p, label="top_p", info="top_p_info")

@@ -31,7 +31,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its answer. ``tokens`` is their size in the prompt, None until counted; ``run`` None while open."""
+    """A question and its answer. ``tokens`` is their size in a prompt, None until counted; ``run`` None while open."""
 
     question: str
     answer: str = ""

@@ -37,12 +37,10 @@ def meter_html(meter: Meter, texts: Texts) -> str:
 
 def _sentence(meter: Meter, texts: Texts) -> str:
     key = "meter" if meter.exact else "meter_about"
-    parts = [texts(key, used=f"{meter.used:,}", context=f"{meter.context:,}")]
-    if meter.draft:
-        parts.append(texts("meter_draft", draft=f"{meter.draft:,}"))
-    if meter.reserve:
-        parts.append(texts("meter_reserve", reserve=f"{meter.reserve:,}"))
-    return " · ".join(parts)
+    used = texts(key, used=f"{meter.used:,}", context=f"{meter.context:,}")
+    draft = " · " + texts("meter_draft", draft=f"{meter.draft:,}") if meter.draft else ""
+    reserve = " · " + texts("meter_reserve", reserve=f"{meter.reserve:,}") if meter.reserve else ""
+    return f'{used}{draft}<span class="meter-extra">{reserve}</span>'
 
 
 def _percent(tokens: int, meter: Meter) -> str:

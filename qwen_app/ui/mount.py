@@ -17,7 +17,7 @@ def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
     """Mount the page at ``/``, after every other route. Who is logged in is what ``qwen_app.web`` found out."""
     blocks = build_page(service, settings)
     blocks.state_session_capacity = STATE_SESSIONS
-    return gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app,
         blocks,
         path="/",
@@ -38,6 +38,7 @@ def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
         js=SCRIPT.read_text(encoding="utf-8"),
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )
+    return app
 
 
 def _visitor(request: Request) -> str | None:

@@ -24,6 +24,7 @@ _STORE = "(language) => { localStorage.setItem('language', language); return [la
 
 def build_page(service: Service, settings: Settings) -> gr.Blocks:
     """The Gradio page for ``service``. Mount it with ``qwen_app.ui.mount.mount_page``."""
+    blocks: gr.Blocks
     with gr.Blocks(
         title=Texts("en")("title"),
         analytics_enabled=False,

@@ -42,7 +42,7 @@ def add_endpoint(page: PageContext) -> None:
             async for text in texts:
                 yield text
 
-    gr.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
+    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
 
 
 async def _texts(service: Service, request: GenerationRequest) -> AsyncIterator[str]:

@@ -1,0 +1,42 @@
+"""Everything that stands between the network and the page, put on the app in one place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+
+from qwen_app.settings import Settings
+from qwen_app.web.attempts import Attempts
+from qwen_app.web.guard import Guard
+from qwen_app.web.login import LoginWall, build_login
+from qwen_app.web.sessions import Sessions
+from qwen_app.web.share import share_in_background
+
+
+def install_web(app: FastAPI, settings: Settings) -> None:
+    """Guard ``app``, ask for a login where ``settings`` have one, and open the public link once it runs.
+
+    Call it before the page is mounted, for the login's routes must come first.
+    """
+    if settings.auth:
+        sessions = Sessions(settings.logins())
+        app.include_router(build_login(sessions, Attempts()))
+        app.add_middleware(LoginWall, sessions=sessions)
+    app.add_middleware(Guard, any_host=bool(settings.auth))
+    if settings.share:
+        _share_when_running(app, settings)
+
+
+def _share_when_running(app: FastAPI, settings: Settings) -> None:
+    inner = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(running: Any) -> AsyncIterator[Any]:
+        async with inner(running) as state:
+            share_in_background(settings)
+            yield state
+
+    app.router.lifespan_context = lifespan
