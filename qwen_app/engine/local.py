@@ -82,8 +82,7 @@ class LocalEngine:
         return Stepper(
             runner=Runner(loaded.model, self._cache, backend, loaded.device),
             sampler=Sampler(
-                vocab_size=self._vocab_size,
-                text_vocab_size=self._backend.get_vocab_size(with_added_tokens=True),
+                text_vocab_size=min(self._backend.get_vocab_size(with_added_tokens=True), self._vocab_size),
                 slots=self._slots,
                 device=loaded.device,
             ),
