@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
+from qwen_app.conforming import conforming, needs_check
 from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
@@ -63,12 +64,17 @@ class Service:
             request = dataclasses.replace(request, timeout_s=self._timeout_s)
         self._running += 1
         try:
-            async with aclosing(self._engine.generate(request)) as events:  # type: ignore[type-var]
+            async with aclosing(self._events(request)) as events:  # type: ignore[type-var]
                 async for event in events:
                     self._note(request, event)
                     yield event
         finally:
             self._running -= 1
+
+    def _events(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        if needs_check(request.grammar):
+            return conforming(self._engine.generate, request)
+        return self._engine.generate(request)
 
     def health(self) -> Health:
         health = self._engine.health()

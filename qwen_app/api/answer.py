@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from qwen_app.api.generation import Generation
 from qwen_app.api.schema import TokenDetails, UsageBody
-from qwen_app.errors import EngineUnavailable
+from qwen_app.errors import EngineError, EngineUnavailable
 from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelta, ToolChoice
 
 Reason = Literal["stop", "length", "tool_calls"]
@@ -26,6 +28,15 @@ class Answer:
     def text(self) -> str:
         return "".join(self.pieces)
 
+    @property
+    def end(self) -> Finished:
+        if self.finished is None:
+            raise EngineError("The engine's answer has no end. This is a fault of the server.")
+        return self.finished
+
+    def ordered_calls(self) -> list[dict[str, Any]]:
+        return [self.calls[index] for index in sorted(self.calls)]
+
     def add(self, event: Event) -> None:
         if isinstance(event, Delta):
             self.pieces.append(event.text)
@@ -35,6 +46,15 @@ class Answer:
             call["function"]["arguments"] += event.arguments
         elif isinstance(event, Finished):
             self.finished = event
+
+
+async def collect(generation: Generation, n: int) -> list[Answer]:
+    """All of ``n`` answers, once each has ended. Raises the first failure."""
+    answers = [Answer() for _ in range(n)]
+    async with aclosing(generation):
+        async for index, event in generation.events():
+            answers[index].add(event)
+    return answers
 
 
 def call_head(event: ToolCallDelta) -> dict[str, Any]:

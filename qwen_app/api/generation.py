@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import cast
 
@@ -96,6 +97,21 @@ class Generation:
                 await answer.aclose()
         finally:
             self._on_close(sum(self._cost.values()))
+
+
+def choices_of(asked: GenerationRequest, n: int) -> list[GenerationRequest]:
+    """``n`` requests that differ in their id and, where one is given, in their seed."""
+    if n == 1:
+        return [asked]
+    seed = asked.sampling.seed
+    return [
+        dataclasses.replace(
+            asked,
+            request_id=f"{asked.request_id}-{index}",
+            sampling=dataclasses.replace(asked.sampling, seed=None if seed is None else seed + index),
+        )
+        for index in range(n)
+    ]
 
 
 def _raise_refusal(event: Event) -> None:

@@ -16,6 +16,7 @@ from qwen_app.api.keys import KeyRing
 from qwen_app.api.metrics import metrics_response
 from qwen_app.api.models import ModelBody, ModelList, find_model, list_models
 from qwen_app.api.schema import ChatCompletion, ChatRequest, ErrorBody
+from qwen_app.api.truncation import Windows
 from qwen_app.api.unmatched import Unmatched
 from qwen_app.service import Service
 from qwen_app.settings import Settings
@@ -81,10 +82,12 @@ def _add_models(router: APIRouter, service: Service, gate: Gate) -> None:
 def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
     guarded = gate.route_class()
 
+    windows = Windows()
+
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         """An answer to a conversation, whole or, with ``stream``, as server-sent events."""
         gate.check_fields(body)
-        return await answer_chat(service, body, visit_of(request))
+        return await answer_chat(service, windows, body, visit_of(request))
 
     router.add_api_route(
         "/v1/chat/completions",

@@ -21,6 +21,8 @@ from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, 
 from qwen_app.service import Service
 
 ALIAS = "default"
+SCHEMA_HINT = "Answer with one JSON document that this JSON Schema allows, and nothing else:"
+SCHEMA_HINT_LIMIT = 8_000  # characters; a longer schema would crowd out the conversation
 JSON_HINT = "Answer with one JSON object and nothing else."
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -51,13 +53,30 @@ def messages_of(given: Sequence[ChatMessage]) -> tuple[Message, ...]:
         path = f"messages[{index}]"
         if message.role == "tool":
             _check_result(message, called, path)
-        calls = tuple(ToolCall(c.id, c.function.name, c.function.arguments) for c in message.tool_calls or ())
+        calls = _calls_of(message, path)
         if calls and message.role != "assistant":
             raise RequestError("Only assistant messages can hold tool_calls.", param=f"{path}.tool_calls")
         called.update(call.id for call in calls)
         content = text_of(message.content, f"{path}.content")
         messages.append(Message(ROLES[message.role], content, calls, message.tool_call_id))
     return tuple(messages)
+
+
+def _calls_of(message: ChatMessage, path: str) -> tuple[ToolCall, ...]:
+    for index, call in enumerate(message.tool_calls or ()):
+        if not _is_json_object(call.function.arguments):
+            raise RequestError(
+                "The arguments of a tool call must be the text of a JSON object.",
+                param=f"{path}.tool_calls[{index}].function.arguments",
+            )
+    return tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+
+
+def _is_json_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _check_result(message: ChatMessage, called: set[str], path: str) -> None:
@@ -149,17 +168,27 @@ def grammar_of(given: ResponseFormat | None, choice: ToolChoice) -> GrammarSpec 
     return GrammarSpec(
         "json_schema",
         json.dumps(given.json_schema.schema_, ensure_ascii=False),
-        strict=given.json_schema.strict is not False,
+        strict=given.json_schema.strict is True,
     )
 
 
-def with_json_hint(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """``messages`` with a line that asks for JSON, unless they do already: a grammar alone makes for poor answers."""
-    if any("json" in message.content.lower() for message in messages):
+def asking_for_json(messages: tuple[Message, ...], grammar: GrammarSpec | None) -> tuple[Message, ...]:
+    """``messages`` with a line that asks for what ``grammar`` enforces: a grammar alone makes for poor answers.
+
+    A conversation that speaks of JSON itself is left as it is, unless there is a schema it may not know.
+    """
+    if grammar is None:
+        return messages
+    hint = JSON_HINT
+    if grammar.kind == "json_schema":
+        if len(grammar.text) > SCHEMA_HINT_LIMIT:
+            return messages
+        hint = f"{SCHEMA_HINT}\n{grammar.text}"
+    elif any("json" in message.content.lower() for message in messages):
         return messages
     if messages[0].role == "system":
-        return (Message("system", f"{messages[0].content}\n\n{JSON_HINT}"), *messages[1:])
-    return (Message("system", JSON_HINT), *messages)
+        return (Message("system", f"{messages[0].content}\n\n{hint}"), *messages[1:])
+    return (Message("system", hint), *messages)
 
 
 def conversation_id(caller: str, messages: Sequence[Message]) -> str:

@@ -1,0 +1,134 @@
+"""Answers to schemas that a grammar cannot enforce: checked at their end, asked for once more, never wrong in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+
+from qwen_app.errors import EngineError, SchemaError
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    GrammarSpec,
+    Message,
+    Prefill,
+    Queued,
+    Timings,
+    Usage,
+)
+from qwen_app.structured.compile import validate_text
+from qwen_app.structured.schema_check import Schema, parse_schema
+
+Generate = Callable[[GenerationRequest], AsyncIterator[Event]]
+
+
+def needs_check(grammar: GrammarSpec | None) -> bool:
+    return grammar is not None and grammar.kind == "json_schema" and not grammar.strict
+
+
+async def conforming(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+    """The answer to ``request``, whose schema need not be enforceable. Same contract as ``generate``.
+
+    Where the grammar can enforce all of the schema the answer streams as ever. Else its text is held back until it is
+    whole; one that does not match the schema is asked for once more, with what was wrong; then the request fails. An
+    answer that its token limit ended passes as it is: its reason says so.
+    """
+    strict = _with_strictness(request, strict=True)
+    async with aclosing(generate(strict)) as events:  # type: ignore[type-var]
+        first = await anext(events)
+        if not _cannot_enforce(first):
+            yield first
+            async for event in events:
+                yield event
+            return
+    async with aclosing(_checked(generate, request)) as events:
+        async for event in events:
+            yield event
+
+
+def _cannot_enforce(event: Event) -> bool:
+    return isinstance(event, Failed) and isinstance(event.error, SchemaError)
+
+
+def _with_strictness(request: GenerationRequest, *, strict: bool) -> GenerationRequest:
+    grammar = None if request.grammar is None else dataclasses.replace(request.grammar, strict=strict)
+    return dataclasses.replace(request, grammar=grammar)
+
+
+async def _checked(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+    schema = parse_schema(request.grammar.text if request.grammar else "{}")
+    first = _Draft(request)
+    async with aclosing(first.write(generate)) as events:
+        async for event in events:
+            yield event
+    problem = await first.problem(schema)
+    if problem is None:
+        for event in first.held:
+            yield event
+        return
+    second = _Draft(_asked_again(request, first.text, problem))
+    async with aclosing(second.write(generate)) as events:
+        async for _ in events:  # its place in the queue and its prefill are no news
+            pass
+    problem = await second.problem(schema)
+    if problem is not None:
+        yield Failed(EngineError(f"The model's answer does not match the schema, at the second try either. {problem}"))
+        return
+    for event in second.held:
+        yield _with_cost_of(first.held[-1], event)
+
+
+class _Draft:
+    """An answer of which ``held`` keeps all that came after the prompt was read."""
+
+    def __init__(self, request: GenerationRequest) -> None:
+        self._request = request
+        self.held: list[Event] = []
+
+    async def write(self, generate: Generate) -> AsyncGenerator[Event, None]:
+        """Hold the answer back; yields what comes before it."""
+        async with aclosing(generate(self._request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Queued | Prefill):
+                    yield event
+                else:
+                    self.held.append(event)
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.held if isinstance(event, Delta))
+
+    async def problem(self, schema: Schema) -> str | None:
+        """What is wrong with a whole answer. A failed or cut one and a tool call say themselves what they are."""
+        end = self.held[-1]
+        if not isinstance(end, Finished) or end.reason != "stop":
+            return None
+        return await asyncio.to_thread(validate_text, self.text, schema)
+
+
+def _asked_again(request: GenerationRequest, answer: str, problem: str) -> GenerationRequest:
+    complaint = f"This does not match the schema. {problem} Answer again, with the corrected JSON alone."
+    messages = (*request.messages, Message("assistant", answer), Message("user", complaint))
+    return dataclasses.replace(request, request_id=f"{request.request_id}-again", messages=messages)
+
+
+def _with_cost_of(first: Event, event: Event) -> Event:
+    """``event``; an end tells what both tries cost together."""
+    if not isinstance(first, Finished) or not isinstance(event, Finished):
+        return event
+    usage = Usage(
+        first.usage.prompt_tokens + event.usage.prompt_tokens,
+        first.usage.completion_tokens + event.usage.completion_tokens,
+        first.usage.reused_tokens + event.usage.reused_tokens,
+    )
+    timings = Timings(
+        first.timings.queued_s,
+        first.timings.total_s + event.timings.first_token_s,
+        first.timings.total_s + event.timings.total_s,
+    )
+    return dataclasses.replace(event, usage=usage, timings=timings)
