@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, Protocol
 
 import torch
@@ -39,14 +40,16 @@ class Batch:
     segments: Sequence[Segment]
     cells: torch.Tensor
     plan: Any = None
-    _copies: dict[torch.device, torch.Tensor] = field(default_factory=dict)
+    _copies: dict[torch.device, Batch] = field(default_factory=dict)
 
-    def cells_on(self, device: torch.device) -> torch.Tensor:
-        """``cells`` on a layer's device; layers of one model may lie on several."""
+    def on(self, device: torch.device, attention: Attention) -> Batch:
+        """The same batch for a layer on another device; layers of one model may lie on several."""
         if self.cells.device == device:
-            return self.cells
+            return self
         if device not in self._copies:
-            self._copies[device] = self.cells.to(device)
+            copy = Batch(self.segments, self.cells.to(device))
+            copy.plan = attention.plan(copy)
+            self._copies[device] = copy
         return self._copies[device]
 
 
@@ -66,15 +69,11 @@ class SdpaAttention:
         self._cache = cache
 
     def plan(self, batch: Batch) -> list[_Group]:
-        decoding = [segment for segment in batch.segments if segment.length == 1]
-        together = _together(decoding)
-        groups: list[_Group] = []
-        first = 0
-        for segment in batch.segments:
-            if segment.length > 1 or not together:
-                groups.append(_Group(first, segment.length, segment.slot, 1, segment.end, _causal(segment, batch)))
-            elif not groups or groups[-1].rows is None:
-                groups.append(_together_group(first, decoding, batch))
+        decoding = list(takewhile(lambda segment: segment.length == 1, batch.segments))
+        groups = [_together_group(decoding, batch)] if _together(decoding) else []
+        first = sum(group.tokens for group in groups)
+        for segment in batch.segments[first:]:
+            groups.append(_Group(first, segment.length, segment.slot, 1, segment.end, _causal(segment, batch)))
             first += segment.length
         return groups
 
@@ -132,7 +131,7 @@ def _together(decoding: Sequence[Segment]) -> bool:
     return padded <= sum(segment.end + call_cost_tokens for segment in decoding)
 
 
-def _together_group(first: int, decoding: Sequence[Segment], batch: Batch) -> _Group:
+def _together_group(decoding: Sequence[Segment], batch: Batch) -> _Group:
     slot = min(segment.slot for segment in decoding)
     slots = max(segment.slot for segment in decoding) - slot + 1
     end = max(segment.end for segment in decoding)
@@ -141,7 +140,7 @@ def _together_group(first: int, decoding: Sequence[Segment], batch: Batch) -> _G
         visible[segment.slot - slot] = segment.end
     mask = (torch.arange(end) < visible[:, None])[:, None, None].to(batch.cells.device)
     rows = torch.tensor([segment.slot - slot for segment in decoding], device=batch.cells.device)
-    return _Group(first, len(decoding), slot, slots, end, mask, rows)
+    return _Group(0, len(decoding), slot, slots, end, mask, rows)
 
 
 def _causal(segment: Segment, batch: Batch) -> torch.Tensor | None:
@@ -168,9 +167,9 @@ def use(model: Any, cache: KVCache, attention: Attention) -> None:
         **_: Any,
     ) -> tuple[torch.Tensor, None]:
         layer = module.layer_idx
-        cells = batch.cells_on(key.device)
-        cache.keys[layer].index_copy_(0, cells, key[0].transpose(0, 1))
-        cache.values[layer].index_copy_(0, cells, value[0].transpose(0, 1))
+        batch = batch.on(key.device, attention)
+        cache.keys[layer].index_copy_(0, batch.cells, key[0].transpose(0, 1))
+        cache.values[layer].index_copy_(0, batch.cells, value[0].transpose(0, 1))
         return attention.attend(query[0], layer, batch, scaling)[None], None
 
     name = f"{NAME}_{id(cache)}"  # several engines may live in one process

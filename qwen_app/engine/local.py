@@ -15,9 +15,9 @@ import torch
 
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine import attention
-from qwen_app.engine.attention import SdpaAttention
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.chunking import ChunkSize
+from qwen_app.engine.cuda_graphs import DecodeGraphs
 from qwen_app.engine.detokenize import Detokenizer, ids_of_text
 from qwen_app.engine.kv_cache import KVCache, KVShape
 from qwen_app.engine.parking import Parking
@@ -27,6 +27,7 @@ from qwen_app.engine.sequence import Constraint
 from qwen_app.engine.sequence import Sequence as RunningSequence
 from qwen_app.engine.stepper import Stepper
 from qwen_app.engine.stream import EventStream, is_terminal
+from qwen_app.engine.varlen import VarlenAttention, choose_attention
 from qwen_app.engine.worker import Worker
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, SamplingParams, Tool
@@ -77,10 +78,13 @@ class LocalEngine:
 
     def _stepper(self, parking_bytes: int) -> Stepper:
         loaded = self._loaded
-        backend = SdpaAttention(self._cache)
+        backend = choose_attention(self._cache, loaded.model.config.num_attention_heads)
         attention.use(loaded.model, self._cache, backend)
+        graphs = None
+        if isinstance(backend, VarlenAttention) and len({tensor.device for tensor in self._cache.keys}) == 1:
+            graphs = DecodeGraphs(loaded.model, self._cache, loaded.device)
         return Stepper(
-            runner=Runner(loaded.model, self._cache, backend, loaded.device),
+            runner=Runner(loaded.model, self._cache, backend, loaded.device, graphs),
             sampler=Sampler(
                 text_vocab_size=min(self._backend.get_vocab_size(with_added_tokens=True), self._vocab_size),
                 slots=self._slots,

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from qwen_app.engine.attention import Attention, Batch, Segment
+from qwen_app.engine.cuda_graphs import DecodeGraphs
 from qwen_app.engine.kv_cache import KVCache
 
 
@@ -22,19 +23,36 @@ class Work:
 
 
 class Runner:
-    """Runs the model over packed tokens. ``device`` is where ids go in."""
+    """Runs the model over packed tokens. ``device`` is where ids go in. ``graphs``, if any, replay decode steps."""
 
-    def __init__(self, model: Any, cache: KVCache, attention: Attention, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: Any,
+        cache: KVCache,
+        attention: Attention,
+        device: torch.device,
+        graphs: DecodeGraphs | None = None,
+    ) -> None:
         self._model = model
         self._cache = cache
         self._attention = attention
         self._device = device
+        self._graphs = graphs
+
+    def prepare(self) -> bool:
+        """Do a piece of the preparation that must not delay answers. False when nothing is left to do."""
+        return self._graphs is not None and self._graphs.record_next()
 
     @torch.inference_mode()
     def forward(self, works: Sequence[Work]) -> torch.Tensor:
         """Logits ``[works that want them, vocab]``, in their order. Keys and values land in the cache."""
+        segments = [work.segment for work in works]
+        decoding = all(work.wants_logits and work.segment.length == 1 for work in works)
+        recording = self._graphs.fitting(len(works)) if self._graphs and decoding else None
+        if self._graphs and recording:
+            return self._graphs.replay(recording, segments, [work.token_ids[0] for work in works])
         packed = self._packed(works)
-        batch = Batch([work.segment for work in works], packed[2])
+        batch = Batch(segments, packed[2])
         batch.plan = self._attention.plan(batch)
         output = self._model(
             input_ids=packed[0:1],

@@ -21,11 +21,14 @@ class Ticket:
 class Scheduler:
     """Tickets wait; a free slot goes to the user with the fewest running, then to whom was served least recently.
 
-    Within one user tickets keep their order. ``queue_limit`` tickets may wait beyond those that can start at once.
+    A user who comes new counts as served just before the last who was: he goes ahead of that one and of nobody who
+    has waited longer. Within one user tickets keep their order. ``queue_limit`` tickets may wait beyond those that can
+    start at once.
     """
 
     def __init__(self, *, slots: int, queue_limit: int) -> None:
         self._slots = slots
+        self._usable = slots  # fewer after a preemption, until a running ticket ends
         self._queue_limit = queue_limit
         self._waiting: list[Ticket] = []
         self._running: dict[str, Ticket] = {}
@@ -42,18 +45,19 @@ class Scheduler:
 
     def submit(self, ticket: Ticket) -> int:
         """Queue a ticket and return how many go before it. Raises TooManyRequests when the queue is full."""
-        starting = max(0, self._slots - self.running)
+        starting = max(0, self._usable - self.running)
         if self.waiting >= starting + self._queue_limit:
             raise TooManyRequests(
                 f"{self.running} answers are being written and {self.waiting} requests wait, which is all this server "
                 "takes. Try again in a few seconds."
             )
+        self._served.setdefault(ticket.user, self._turn - 1)
         self._waiting.append(ticket)
         return self.positions()[ticket.id]
 
     def admit(self) -> Iterator[Ticket]:
         """Start tickets while slots are free."""
-        while self._waiting and self.running < self._slots:
+        while self._waiting and self.running < self._usable:
             ticket = next(self._order())
             self._waiting.remove(ticket)
             self._running[ticket.id] = ticket
@@ -62,12 +66,14 @@ class Scheduler:
             yield ticket
 
     def requeue(self, ticket_id: str) -> None:
-        """Put a running ticket back in front of the queue: it was preempted."""
+        """Put a running ticket back in front of its user's: it was preempted. No slot is filled until one is freed."""
         self._waiting.insert(0, self._running.pop(ticket_id))
+        self._usable = max(1, self.running)
 
     def finish(self, ticket_id: str) -> bool:
         """Forget a ticket, running or waiting. False when it was gone already."""
         if self._running.pop(ticket_id, None) is not None:
+            self._usable = self._slots
             self._forget_idle_users()
             return True
         kept = [ticket for ticket in self._waiting if ticket.id != ticket_id]
@@ -82,7 +88,7 @@ class Scheduler:
 
     def positions(self) -> dict[str, int]:
         """How many tickets have to start before each waiting one; 0 for those that fit in at once."""
-        free = self._slots - self.running
+        free = self._usable - self.running
         return {ticket.id: max(0, place - free + 1) for place, ticket in enumerate(self._order())}
 
     def _all(self) -> Iterable[Ticket]:
@@ -111,4 +117,4 @@ class Scheduler:
 
 
 def _rank(running: Counter[str], served: dict[str, int]) -> Callable[[str], tuple[int, int]]:
-    return lambda user: (running[user], served.get(user, 0))
+    return lambda user: (running[user], served[user])

@@ -156,6 +156,8 @@ class ScriptedEngine:
         return list(text.encode())
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
+        if any(token_id > 255 for token_id in token_ids):
+            raise RequestError("Token ids of this model end at 255.", param="tokens")
         return bytes(token_ids).decode(errors="replace")
 
     def info(self) -> EngineInfo:

@@ -88,6 +88,10 @@ class Stepper:
         self._pool.forget()
         free_memory()
 
+    def prepare(self) -> bool:
+        """With nothing else to do: make later steps faster. False when nothing is left to prepare."""
+        return self._runner.prepare()
+
     def step(self, running: Seq[Sequence], clock: Callable[[], float]) -> Outcome:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
         outcome = Outcome()

@@ -47,6 +47,7 @@ class Worker:
         self._cancelled: set[str] = set()
         self._positions: dict[str, int] = {}
         self._outbox = Outbox()
+        self._answered = False
         self._stopping = False
         self._heartbeat = clock()
         self.stopped_reason = ""
@@ -109,8 +110,12 @@ class Worker:
             if not busy:
                 if self._stopping:
                     return
-                self._wake.wait(IDLE_WAIT_S)
-                self._wake.clear()
+                self._idle()
+
+    def _idle(self) -> None:
+        if not (self._answered and self._stepper.prepare()):
+            self._wake.wait(IDLE_WAIT_S)
+            self._wake.clear()
 
     def _turn(self) -> bool:
         """One step. False when there was nothing to do."""
@@ -181,6 +186,7 @@ class Worker:
             self._cancelled.discard(sequence.id)
             self._positions.pop(sequence.id, None)
         self._stepper.release(sequence)
+        self._answered = True
         self._outbox.add(sequence.stream, event)
 
     def _end_all(self, error: AppError) -> None:

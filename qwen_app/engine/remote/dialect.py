@@ -128,23 +128,28 @@ OWNERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A cheap GET, beside /v1, whose answer tells a server: it has all of ``keys``."""
+    """A cheap GET, beside /v1, whose answer tells a server: following ``keys`` down its JSON leads somewhere."""
 
     path: str
     keys: tuple[str, ...]
     dialect: str
 
     def matches(self, answer: Any) -> bool:
-        return isinstance(answer, dict) and all(key in answer for key in self.keys)
+        for key in self.keys:
+            if not isinstance(answer, dict) or key not in answer:
+                return False
+            answer = answer[key]
+        return True
 
 
 # Asked in order where the owner says nothing. More than one server has a /version or an /info: the narrow ones first.
 SIGNS = (
     Sign("/props", ("default_generation_settings",), "llama.cpp"),
-    Sign("/info", ("model_id", "max_concurrent_requests"), "tgi"),
-    Sign("/get_model_info", ("model_path", "is_generation"), "sglang"),
+    Sign("/info", ("max_concurrent_requests",), "tgi"),
+    Sign("/get_model_info", ("is_generation",), "sglang"),
     Sign("/api/v0/models", ("data",), "lmstudio"),
     Sign("/v1/internal/model/info", ("model_name",), "webui"),
     Sign("/api/version", ("version",), "ollama"),
     Sign("/version", ("version",), "vllm"),
+    Sign("/openapi.json", ("paths", "/load_model"), "transformers"),
 )
