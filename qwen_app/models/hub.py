@@ -47,7 +47,9 @@ def list_hub(name: str, revision: str) -> Listing:
     )
 
     try:
-        info = HfApi().model_info(name, revision=revision or None, files_metadata=True, timeout=15)
+        info = HfApi(endpoint=constants.ENDPOINT).model_info(
+            name, revision=revision or None, files_metadata=True, timeout=15
+        )
     except GatedRepoError as refused:
         raise DownloadError(
             f"{name} is given out on request: ask for access on its page and set HF_TOKEN."

@@ -1,0 +1,96 @@
+"""A model hub on loopback with faults on demand: what huggingface_hub asks for, and ranged downloads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class Hub:
+    """The files of the one model it has, what to do wrong, and what was asked."""
+
+    files: dict[str, bytes]
+    cut_after: dict[str, int] = field(default_factory=dict)  # bytes until the connection drops, once
+    statuses: list[int] = field(default_factory=list)  # answered first, one a request for a file
+    wrong: set[str] = field(default_factory=set)  # files that arrive with other bytes than promised
+    ranges: bool = True
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    url: str = ""
+
+    def info(self) -> dict[str, object]:
+        siblings = [
+            {
+                "rfilename": name,
+                "size": len(data),
+                "blobId": "b",
+                "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 100},
+            }
+            for name, data in self.files.items()
+        ]
+        return {"_id": "1", "id": "owner/tiny", "modelId": "owner/tiny", "sha": COMMIT, "siblings": siblings}
+
+
+@contextmanager
+def serve_hub(hub: Hub) -> Iterator[Hub]:
+    class Handler(_Handler):
+        pass
+
+    Handler.hub = hub
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if path.startswith("/api/models/owner/tiny"):
+            self._send(200, json.dumps(self.hub.info()).encode())
+        elif path.startswith(f"/owner/tiny/resolve/{COMMIT}/"):
+            self._file(path.rpartition("/")[2])
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def _file(self, name: str) -> None:
+        wanted = self.headers.get("Range", "")
+        self.hub.asked.append((name, wanted))
+        if self.hub.statuses:
+            self._send(self.hub.statuses.pop(0), b"")
+            return
+        data = self.hub.files[name]
+        if name in self.hub.wrong:
+            data = bytes(len(data))
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.hub.ranges else 0
+        body = data[start:]
+        cut = self.hub.cut_after.pop(name, None)
+        self._send(206 if start else 200, body, cut=cut)
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None, cut: int | None = None) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body if cut is None else body[:cut])
+        if cut is not None:
+            self.wfile.flush()
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""

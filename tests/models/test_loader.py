@@ -1,0 +1,94 @@
+"""Loading: every precision on a CPU, quantised checkpoints, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from qwen_app.errors import ModelFilesError
+from qwen_app.models.folder import write_manifest
+from qwen_app.models.loader import LoadedModel, load
+
+
+def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
+    prompt = loaded.tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    ids = loaded.model.generate(**prompt, do_sample=False, temperature=None, top_p=None, max_new_tokens=tokens)
+    answer = loaded.tokenizer.decode(ids[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert isinstance(answer, str)
+    return answer
+
+
+def test_the_built_in_model_knows_paris(builtin_dir: Path) -> None:
+    loaded = load(builtin_dir, precision="fp32")
+    assert loaded.name == "SmolLM2-135M-Instruct"
+    assert (loaded.precision, loaded.device.type, loaded.context_tokens) == ("fp32", "cpu", 8192)
+    assert loaded.weights_bytes == pytest.approx(4 * 134_515_008, rel=1e-4)
+    assert not loaded.model.training
+    assert "Paris" in greedy(loaded, "What is the capital of France?", 12)
+
+
+@pytest.mark.parametrize(("precision", "number_bytes"), [("fp32", 4), ("fp16", 2), ("bf16", 2)])
+def test_dense_precisions(tiny_qwen_dir: Path, precision: str, number_bytes: int) -> None:
+    loaded = load(tiny_qwen_dir, precision=precision)
+    weight = loaded.model.get_input_embeddings().weight
+    assert weight.element_size() == number_bytes
+    assert loaded.generation_config.top_k == 20
+
+
+@pytest.mark.parametrize("precision", ["8bit", "4bit"])
+def test_bitsandbytes_answers_on_a_cpu(tiny_qwen_dir: Path, precision: str) -> None:
+    import torch
+
+    loaded = load(tiny_qwen_dir, precision=precision)
+    dense = load(tiny_qwen_dir, precision="fp32")
+    assert loaded.precision == precision
+    assert loaded.weights_bytes < dense.weights_bytes
+    ids = torch.arange(20).unsqueeze(0)
+    with torch.no_grad():
+        ours, exact = loaded.model(ids).logits.float(), dense.model(ids).logits
+    assert torch.isfinite(ours).all()
+    similarity = torch.nn.functional.cosine_similarity(ours, exact, dim=-1)
+    assert similarity.min() > 0.9
+
+
+def test_4bit_is_nf4_with_double_quantisation(tiny_qwen_dir: Path) -> None:
+    config = load(tiny_qwen_dir, precision="4bit").model.config.quantization_config
+    assert config.bnb_4bit_quant_type == "nf4"
+    assert config.bnb_4bit_use_double_quant is True
+
+
+def test_a_checkpoint_that_needs_a_missing_package_names_it(tiny_qwen_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "awq"
+    shutil.copytree(tiny_qwen_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "awq"}}))
+    with pytest.raises(ModelFilesError, match="pip install gptqmodel"):
+        load(folder, precision="fp16")
+
+
+def test_name_and_revision_come_from_the_manifest_or_the_folder(tiny_qwen_dir: Path, tmp_path: Path) -> None:
+    assert load(tiny_qwen_dir, precision="fp32").name == tiny_qwen_dir.name
+    folder = tmp_path / "any"
+    shutil.copytree(tiny_qwen_dir, folder)
+    write_manifest(folder, "owner/tiny", "abc")
+    loaded = load(folder, precision="fp32")
+    assert (loaded.name, loaded.revision) == ("owner/tiny", "abc")
+
+
+def test_a_gguf_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelFilesError, match=r"There is no file .*none\.gguf"):
+        load(tmp_path / "none.gguf", precision="fp32")
+
+
+def test_an_architecture_transformers_does_not_know(tiny_qwen_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    shutil.copytree(tiny_qwen_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "no_such_model"}))
+    with pytest.raises(ModelFilesError, match="cannot be loaded"):
+        load(folder, precision="fp32")

@@ -1,0 +1,61 @@
+"""Known models and what ``auto`` means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen_app.models.device import Device, imagined_card
+from qwen_app.models.registry import DEFAULT, choose_model, choose_precision, known_model
+from qwen_app.models.shape import Shape, shape_from_folder
+
+CPU = Device("cpu", "CPU", 64_000_000_000, 60_000_000_000)
+
+
+def shape(name: str) -> Shape:
+    model = known_model(name)
+    assert model is not None
+    return model.shape
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Qwen/Qwen2.5-0.5B-Instruct", 494_032_768),
+        ("Qwen/Qwen2.5-1.5B-Instruct", 1_543_714_304),
+        ("Qwen/Qwen2.5-3B-Instruct", 3_085_938_688),
+        (DEFAULT, 7_615_616_512),
+        ("Qwen/Qwen2.5-14B-Instruct", 14_770_033_664),
+        ("Qwen/Qwen2.5-32B-Instruct", 32_763_876_352),
+        ("Qwen/Qwen2.5-72B-Instruct", 72_706_203_648),
+    ],
+)
+def test_published_parameter_counts(name: str, parameters: int) -> None:
+    assert shape(name).parameters == parameters
+
+
+def test_the_built_in_models_numbers_are_those_of_its_files(builtin_dir: Path) -> None:
+    assert shape("builtin") == shape_from_folder(builtin_dir)
+
+
+@pytest.mark.parametrize(
+    ("device", "model", "precision"),
+    [
+        (imagined_card(80), DEFAULT, "fp16"),
+        (imagined_card(24), DEFAULT, "fp16"),
+        (imagined_card(20), DEFAULT, "fp16"),
+        (imagined_card(19.9), DEFAULT, "4bit"),
+        (imagined_card(8), DEFAULT, "4bit"),
+        (imagined_card(7.9), "builtin", "fp16"),
+        (CPU, "builtin", "fp32"),
+    ],
+)
+def test_auto(device: Device, model: str, precision: str) -> None:
+    assert choose_model("auto", device) == model
+    assert choose_precision("auto", shape(model), device) == precision
+
+
+def test_what_was_asked_for_is_kept() -> None:
+    assert choose_model("Qwen/Qwen2.5-3B-Instruct", CPU) == "Qwen/Qwen2.5-3B-Instruct"
+    assert choose_precision("8bit", shape(DEFAULT), imagined_card(80)) == "8bit"
