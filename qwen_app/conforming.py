@@ -1,4 +1,4 @@
-"""Answers to schemas that a grammar cannot enforce: checked at their end, asked for once more, never wrong in silence."""
+"""Answers to schemas that a grammar cannot enforce: checked when whole, asked for once more, never wrong in silence."""
 
 from __future__ import annotations
 

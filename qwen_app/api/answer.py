@@ -73,15 +73,15 @@ def finish_reason(finished: Finished, choice: ToolChoice, *, called: bool) -> Re
     return "tool_calls" if called and choice.mode != "named" else "stop"
 
 
-def usage_of(finished: Sequence[Finished]) -> UsageBody:
-    """The prompt counts once, however many answers were asked for."""
-    prompt_tokens = max(end.usage.prompt_tokens for end in finished)
+def usage_of(finished: Sequence[Finished], prompts: Iterable[int] = (0,)) -> UsageBody:
+    """A prompt counts once, however many answers it has. ``prompts`` are the answers that stand for one each."""
+    prompt_tokens = sum(finished[index].usage.prompt_tokens for index in prompts)
     completion_tokens = sum(end.usage.completion_tokens for end in finished)
     return UsageBody(
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         total_tokens=prompt_tokens + completion_tokens,
-        prompt_tokens_details=TokenDetails(cached_tokens=max(end.usage.reused_tokens for end in finished)),
+        prompt_tokens_details=TokenDetails(cached_tokens=sum(finished[index].usage.reused_tokens for index in prompts)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,10 +18,13 @@ from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelt
 class ChunkStream(ABC):
     """Writes the events of an answer as chunks.
 
-    Text is what comes often, so all that surrounds it is made once. ``head`` is what every chunk starts with.
+    Text is what comes often, so all that surrounds it is made once. ``head`` is what every chunk starts with;
+    ``prompts`` are the choices whose prompts count in the usage.
     """
 
-    def __init__(self, head: dict[str, Any], text_open: str, text_close: str, *, with_usage: bool) -> None:
+    def __init__(
+        self, head: dict[str, Any], text_open: str, text_close: str, *, with_usage: bool, prompts: Iterable[int] = (0,)
+    ) -> None:
         self._fields = head
         self._head = f'data: {_compact(head)[:-1]},"choices":[{{"index":'.encode()
         self._tail = b'}],"usage":null}\n\n' if with_usage else b"}]}\n\n"
@@ -29,7 +32,8 @@ class ChunkStream(ABC):
         self._text_tail = f'{text_close},"logprobs":null,"finish_reason":null'.encode() + self._tail
         self._with_usage = with_usage
         self._held: dict[int, list[TokenLogprob]] = {}
-        self._finished: list[Finished] = []
+        self._prompts = prompts
+        self._finished: dict[int, Finished] = {}
 
     @abstractmethod
     def opening(self, index: int) -> bytes:
@@ -61,10 +65,14 @@ class ChunkStream(ABC):
                     if chunk:
                         yield chunk
             if self._with_usage:
-                yield event({**self._fields, "choices": [], "usage": usage_of(self._finished).model_dump()})
+                yield self._usage_chunk()
         except Exception as error:
             yield event(api_error(error).body())
         yield DONE
+
+    def _usage_chunk(self) -> bytes:
+        finished = [self._finished[index] for index in sorted(self._finished)]
+        return event({**self._fields, "choices": [], "usage": usage_of(finished, self._prompts).model_dump()})
 
     def _written(self, index: int, event_: Event) -> bytes:
         if isinstance(event_, Delta):
@@ -72,7 +80,7 @@ class ChunkStream(ABC):
         if isinstance(event_, ToolCallDelta):
             return self.call(index, event_)
         if isinstance(event_, Finished):
-            self._finished.append(event_)
+            self._finished[index] = event_
             return self.chunk(index, self.said(""), self._logprobs(index), self.reason(index, event_))
         return b""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from qwen_app.api.chat_completions import answer_chat
+from qwen_app.api.completions import Completion, CompletionRequest, answer_completion
 from qwen_app.api.errors import install_error_handlers
 from qwen_app.api.gate import Gate, visit_of
 from qwen_app.api.health import live, readiness
@@ -16,6 +20,7 @@ from qwen_app.api.keys import KeyRing
 from qwen_app.api.metrics import metrics_response
 from qwen_app.api.models import ModelBody, ModelList, find_model, list_models
 from qwen_app.api.schema import ChatCompletion, ChatRequest, ErrorBody
+from qwen_app.api.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens, detokenize, tokenize
 from qwen_app.api.truncation import Windows
 from qwen_app.api.unmatched import Unmatched
 from qwen_app.service import Service
@@ -38,6 +43,7 @@ def build_router(service: Service, settings: Settings) -> APIRouter:
     _add_state(router, service, telemetry, gate)
     _add_models(router, service, gate)
     _add_generation(router, service, gate)
+    _add_tokens(router, service, gate)
     Unmatched(router.routes).add_to(router, gate)
     return router
 
@@ -89,11 +95,34 @@ def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
         gate.check_fields(body)
         return await answer_chat(service, windows, body, visit_of(request))
 
-    router.add_api_route(
-        "/v1/chat/completions",
-        chat_completions,
-        methods=["POST"],
-        tags=["chat"],
-        response_model=ChatCompletion,
-        route_class_override=guarded,
-    )
+    async def completions(body: CompletionRequest, request: Request) -> Response:
+        """Plain text continued, without a chat template."""
+        gate.check_fields(body)
+        return await answer_completion(service, body, visit_of(request))
+
+    _post(router, "/v1/chat/completions", chat_completions, guarded, "chat", ChatCompletion)
+    _post(router, "/v1/completions", completions, guarded, "completions", Completion)
+
+
+def _add_tokens(router: APIRouter, service: Service, gate: Gate) -> None:
+    guarded = gate.route_class()
+
+    async def to_tokens(body: TokenizeRequest) -> Tokens:
+        """Token ids of a text, or the number of tokens of a conversation."""
+        gate.check_fields(body)
+        return await tokenize(service, body)
+
+    async def to_text(body: DetokenizeRequest) -> Text:
+        """The text of token ids."""
+        gate.check_fields(body)
+        return await detokenize(service, body)
+
+    for prefix in ("", "/v1"):
+        _post(router, f"{prefix}/tokenize", to_tokens, guarded, "tokens", Tokens)
+        _post(router, f"{prefix}/detokenize", to_text, guarded, "tokens", Text)
+
+
+def _post(
+    router: APIRouter, path: str, endpoint: Callable[..., Any], kind: type[APIRoute], tag: str, answer: type[BaseModel]
+) -> None:
+    router.add_api_route(path, endpoint, methods=["POST"], tags=[tag], response_model=answer, route_class_override=kind)

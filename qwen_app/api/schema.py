@@ -12,6 +12,7 @@ MAX_TOOLS = 128
 MAX_TOKENS = 2**31 - 1
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 
 
