@@ -21,6 +21,7 @@ from qwen_app.api.translate import (
     grammar_of,
     messages_of,
     sampling_of,
+    stops_of,
     tool_choice_of,
     tools_of,
 )
@@ -52,7 +53,7 @@ async def answer_chat(service: Service, windows: Windows, body: ChatRequest, vis
 
 def chat_request(service: Service, body: ChatRequest, visit: Visit) -> GenerationRequest:
     tools = tools_of(body.tools)
-    choice = tool_choice_of(body, tools)
+    choice = tool_choice_of(body.tool_choice, tools, parallel=body.parallel_tool_calls is not False)
     messages = messages_of(body.messages)
     grammar = grammar_of(body.response_format, choice)
     if body.top_logprobs and not body.logprobs:
@@ -63,6 +64,7 @@ def chat_request(service: Service, body: ChatRequest, visit: Visit) -> Generatio
         sampling=sampling_of(
             body,
             service,
+            stop=stops_of(body.stop),
             max_tokens=body.max_completion_tokens or body.max_tokens,
             logprobs=bool(body.logprobs),
             top_logprobs=body.top_logprobs or 0,

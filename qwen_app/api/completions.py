@@ -14,9 +14,9 @@ from qwen_app.api.answer import Answer, collect, finish_reason, usage_of
 from qwen_app.api.chunks import ChunkStream
 from qwen_app.api.gate import Visit
 from qwen_app.api.generation import Generation, choices_of
-from qwen_app.api.schema import SamplingFields, TokenId, UsageBody
+from qwen_app.api.schema import CompletionFields, TokenId, UsageBody
 from qwen_app.api.sse import EventStream, while_connected
-from qwen_app.api.translate import check_model, sampling_of
+from qwen_app.api.translate import check_model, sampling_of, stops_of
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import RequestError
 from qwen_app.messages import Finished, GenerationRequest, TokenLogprob, ToolCallDelta, ToolChoice
@@ -27,7 +27,7 @@ DEFAULT_TOKENS = 16  # OpenAI's
 FREE = ToolChoice()
 
 
-class CompletionRequest(SamplingFields):
+class CompletionRequest(CompletionFields):
     prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
         description="text or token ids, one prompt or several"
     )
@@ -102,6 +102,7 @@ async def _requests(service: Service, body: CompletionRequest, visit: Visit) -> 
     sampling = sampling_of(
         body,
         service,
+        stop=stops_of(body.stop),
         max_tokens=body.max_tokens or DEFAULT_TOKENS,
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or 0,

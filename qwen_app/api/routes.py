@@ -19,6 +19,8 @@ from qwen_app.api.health import live, readiness
 from qwen_app.api.keys import KeyRing
 from qwen_app.api.metrics import metrics_response
 from qwen_app.api.models import ModelBody, ModelList, find_model, list_models
+from qwen_app.api.responses import ResponseBody, answer_response
+from qwen_app.api.responses_input import ResponsesRequest
 from qwen_app.api.schema import ChatCompletion, ChatRequest, ErrorBody
 from qwen_app.api.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens, detokenize, tokenize
 from qwen_app.api.truncation import Windows
@@ -100,8 +102,14 @@ def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
         gate.check_fields(body)
         return await answer_completion(service, body, visit_of(request))
 
+    async def responses(body: ResponsesRequest, request: Request) -> Response:
+        """An answer as typed items. Nothing is stored."""
+        gate.check_fields(body)
+        return await answer_response(service, windows, body, visit_of(request))
+
     _post(router, "/v1/chat/completions", chat_completions, guarded, "chat", ChatCompletion)
     _post(router, "/v1/completions", completions, guarded, "completions", Completion)
+    _post(router, "/v1/responses", responses, guarded, "responses", ResponseBody)
 
 
 def _add_tokens(router: APIRouter, service: Service, gate: Gate) -> None:

@@ -106,11 +106,10 @@ class StreamOptions(Part):
 
 
 class SamplingFields(Body):
-    """What chat and plain completions share. ``None`` means the model's own default."""
+    """What every endpoint that answers takes. ``None`` means the model's own default."""
 
     model: str
     stream: bool | None = False
-    stream_options: StreamOptions | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=-1, le=1_000_000)
@@ -119,13 +118,19 @@ class SamplingFields(Body):
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(None, gt=0, le=10)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: Stop | list[Stop] | None = Field(None, max_length=1000)
-    max_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
-    n: int | None = Field(1, ge=1, le=MAX_CHOICES)
     user: str | None = Field(None, max_length=1000)
 
 
-class ChatRequest(SamplingFields):
+class CompletionFields(SamplingFields):
+    """What chat and plain completions share."""
+
+    stream_options: StreamOptions | None = None
+    stop: Stop | list[Stop] | None = Field(None, max_length=1000)
+    max_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
+    n: int | None = Field(1, ge=1, le=MAX_CHOICES)
+
+
+class ChatRequest(CompletionFields):
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
     max_completion_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS, description="wins over max_tokens")
     logprobs: bool | None = False

@@ -7,8 +7,8 @@ import json
 from collections.abc import Sequence
 
 from qwen_app.api.schema import (
+    MAX_STOPS,
     ChatMessage,
-    ChatRequest,
     ContentPart,
     NamedToolChoice,
     ResponseFormat,
@@ -45,12 +45,15 @@ def check_model(name: str, info: EngineInfo) -> None:
         )
 
 
-def messages_of(given: Sequence[ChatMessage]) -> tuple[Message, ...]:
-    """The conversation. Raises RequestError for what a text model cannot read and for results without a call."""
+def messages_of(given: Sequence[ChatMessage], paths: Sequence[str] = ()) -> tuple[Message, ...]:
+    """The conversation. Raises RequestError for what a text model cannot read and for results without a call.
+
+    ``paths`` say where each message came from, for errors; ``messages[i]`` where they are not given.
+    """
     called: set[str] = set()
     messages = []
     for index, message in enumerate(given):
-        path = f"messages[{index}]"
+        path = paths[index] if paths else f"messages[{index}]"
         if message.role == "tool":
             _check_result(message, called, path)
         calls = _calls_of(message, path)
@@ -105,34 +108,35 @@ def text_of(content: str | list[ContentPart] | None, path: str) -> str:
     return "".join(pieces)
 
 
+def stops_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    stops = (given,) if isinstance(given, str) else tuple(given or ())
+    if len(stops) > MAX_STOPS:
+        raise RequestError(f"At most {MAX_STOPS} stop strings, not {len(stops)}.", param="stop")
+    return stops
+
+
 def sampling_of(body: SamplingFields, service: Service, **more: object) -> SamplingParams:
-    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    if len(stop) > 16:
-        raise RequestError(f"At most 16 stop strings, not {len(stop)}.", param="stop")
+    """The model's defaults under what ``body`` chose; ``more`` are fields of SamplingParams as they stand."""
     return service.sampling(
-        **{
-            "temperature": body.temperature,
-            # 0 asks for the likeliest token alone, which any mass above 0 gives as well
-            "top_p": None if body.top_p is None else max(body.top_p, 1e-6),
-            "top_k": None if body.top_k is None else max(body.top_k, 0),
-            "min_p": body.min_p,
-            "presence_penalty": body.presence_penalty,
-            "frequency_penalty": body.frequency_penalty,
-            "repetition_penalty": body.repetition_penalty,
-            "seed": body.seed,
-            "max_tokens": body.max_tokens,
-            "stop": stop,
-            **more,
-        }
+        temperature=body.temperature,
+        # 0 asks for the likeliest token alone, which any mass above 0 gives as well
+        top_p=None if body.top_p is None else max(body.top_p, 1e-6),
+        top_k=None if body.top_k is None else max(body.top_k, 0),
+        min_p=body.min_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        repetition_penalty=body.repetition_penalty,
+        seed=body.seed,
+        **more,
     )
 
 
-def tools_of(given: Sequence[ToolDefinition] | None) -> tuple[Tool, ...]:
+def tools_of(given: Sequence[ToolDefinition] | None, path: str = "tools[{}].function.name") -> tuple[Tool, ...]:
     tools: dict[str, Tool] = {}
     for index, definition in enumerate(given or ()):
         function = definition.function
         if function.name in tools:
-            raise RequestError(f"Two tools are called '{function.name}'.", param=f"tools[{index}].function.name")
+            raise RequestError(f"Two tools are called '{function.name}'.", param=path.format(index))
         parameters = function.parameters or {"type": "object", "properties": {}}
         tools[function.name] = Tool(
             function.name, function.description or "", parameters, strict=function.strict is not False
@@ -140,36 +144,33 @@ def tools_of(given: Sequence[ToolDefinition] | None) -> tuple[Tool, ...]:
     return tuple(tools.values())
 
 
-def tool_choice_of(body: ChatRequest, tools: Sequence[Tool]) -> ToolChoice:
-    parallel = body.parallel_tool_calls is not False
-    choice = body.tool_choice
-    if isinstance(choice, NamedToolChoice):
-        name = choice.function.name
+def tool_choice_of(given: str | NamedToolChoice | None, tools: Sequence[Tool], *, parallel: bool) -> ToolChoice:
+    if isinstance(given, NamedToolChoice):
+        name = given.function.name
         if name not in {tool.name for tool in tools}:
             raise RequestError(f"tool_choice names '{name}', which is none of the tools.", param="tool_choice")
         return ToolChoice("named", name, parallel)
-    if choice == "required" and not tools:
+    if given == "required" and not tools:
         raise RequestError("tool_choice 'required' needs tools.", param="tool_choice")
-    return ToolChoice(choice or "auto", None, parallel)
+    return ToolChoice("none" if given == "none" else "required" if given == "required" else "auto", None, parallel)
 
 
-def grammar_of(given: ResponseFormat | None, choice: ToolChoice) -> GrammarSpec | None:
+def grammar_of(given: ResponseFormat | None, choice: ToolChoice, param: str = "response_format") -> GrammarSpec | None:
+    """What the answer must look like. ``strict`` has to be asked for: else keywords that cannot be enforced are let
+    through, and the finished answer is checked."""
     if given is None or given.type == "text":
         return None
     if choice.mode in ("required", "named"):
         raise RequestError(
-            f"response_format '{given.type}' and a forced tool call exclude each other. Send one of them.",
-            param="response_format",
+            f"The format '{given.type}' and a forced tool call exclude each other. Send one of them.", param=param
         )
     if given.type == "json_object":
         return GrammarSpec("json_object")
-    if given.json_schema is None or given.json_schema.schema_ is None:
-        raise RequestError("response_format 'json_schema' needs a schema.", param="response_format.json_schema.schema")
-    return GrammarSpec(
-        "json_schema",
-        json.dumps(given.json_schema.schema_, ensure_ascii=False),
-        strict=given.json_schema.strict is True,
-    )
+    schema = given.json_schema.schema_ if given.json_schema else None
+    if given.json_schema is None or schema is None:
+        where = "schema" if param == "text.format" else "json_schema.schema"
+        raise RequestError("The format 'json_schema' needs a schema.", param=f"{param}.{where}")
+    return GrammarSpec("json_schema", json.dumps(schema, ensure_ascii=False), strict=given.json_schema.strict is True)
 
 
 def asking_for_json(messages: tuple[Message, ...], grammar: GrammarSpec | None) -> tuple[Message, ...]:
