@@ -21,8 +21,8 @@ from qwen_app.messages import (
     Timings,
     Usage,
 )
-from qwen_app.structured.compile import validate_text
 from qwen_app.structured.schema_check import Schema, parse_schema
+from qwen_app.structured.validation import validate_text
 
 Generate = Callable[[GenerationRequest], AsyncIterator[Event]]
 

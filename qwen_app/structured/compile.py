@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError as BadSchema
-from jsonschema.validators import validator_for
 from llguidance import LLMatcher, LLParserLimits
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec
 from qwen_app.structured.example import longest_commitment, smallest_document
-from qwen_app.structured.json_text import StringTracker, duplicate_keys
+from qwen_app.structured.json_text import StringTracker
 from qwen_app.structured.schema_check import Schema, locate, parse_schema
+from qwen_app.structured.validation import check_against_draft, validate_text
 from qwen_app.structured.vocabulary import Vocabulary
 
 # Unbounded blanks are legal JSON, and a model that wanted other text writes them to the end of its budget.
@@ -75,9 +72,9 @@ def compile_spec(spec: GrammarSpec, vocabulary: Vocabulary) -> CompiledGrammar:
             return compile_schema(parse_schema(spec.text), vocabulary, strict=spec.strict)
         case "regex":
             source = LLMatcher.grammar_from_regex(spec.text)
-            return _checked(CompiledGrammar(source, json_from=None), vocabulary, "The regular expression")
+            return checked(CompiledGrammar(source, json_from=None), vocabulary, "The regular expression")
         case "choice":
-            return _checked(CompiledGrammar(_choice(spec.text), json_from=None), vocabulary, "The list of choices")
+            return checked(CompiledGrammar(_choice(spec.text), json_from=None), vocabulary, "The list of choices")
 
 
 def _choice(text: str) -> str:
@@ -92,28 +89,33 @@ def _choice(text: str) -> str:
     return str(LLMatcher.grammar_from_lark("start: " + " | ".join(json.dumps(one) for one in choices)))
 
 
-def _checked(compiled: CompiledGrammar, vocabulary: Vocabulary, what: str) -> CompiledGrammar:
+def checked(compiled: CompiledGrammar, vocabulary: Vocabulary, what: str) -> CompiledGrammar:
+    """``compiled``, or SchemaError when llguidance does not take it."""
     problem = _refused(compiled.source, vocabulary)
     if problem:
-        raise SchemaError(f"{what} cannot be enforced: {_one_line(problem)}.")
+        raise SchemaError(f"{what} cannot be enforced: {one_line(problem)}.")
     return compiled
 
 
 def schema_source(schema: Schema, *, strict: bool = True) -> str:
     """llguidance's text for ``schema``, key order kept. Options hidden in the schema itself are not honoured."""
-    plain = {key: value for key, value in schema.items() if key != "x-guidance"}
-    options: Any = {"whitespace_pattern": WHITESPACE, "lenient": not strict, "coerce_one_of": not strict}
-    return str(LLMatcher.grammar_from_json_schema(json.dumps(plain), overrides=options))
+    return json.dumps({"grammars": [{"name": "answer", "json_schema": with_options(schema, strict=strict)}]})
+
+
+def with_options(schema: Schema, *, strict: bool = True) -> Schema:
+    """``schema`` with our options for llguidance in place of any it carries."""
+    options = {"whitespace_pattern": WHITESPACE, "lenient": not strict, "coerce_one_of": not strict}
+    return {**schema, "x-guidance": options}
 
 
 def compile_schema(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True) -> CompiledGrammar:
     """``schema`` enforced to the letter; with ``strict`` False leniently where that is not possible."""
-    problem = _problem(schema, vocabulary, strict=True)
+    problem = problem_with(schema, vocabulary, strict=True)
     if not problem:
         return _json(schema, schema_source(schema), exact=True)
-    if strict or _problem(schema, vocabulary, strict=False):
-        raise _refusal(schema, problem, vocabulary)
-    _check_against_draft(schema)
+    if strict or problem_with(schema, vocabulary, strict=False):
+        raise refusal(schema, problem, vocabulary)
+    check_against_draft(schema)
     return _json(schema, schema_source(schema, strict=False), exact=False)
 
 
@@ -128,7 +130,8 @@ def _json(schema: Schema, source: str, *, exact: bool) -> CompiledGrammar:
     )
 
 
-def _problem(schema: Schema, vocabulary: Vocabulary, *, strict: bool) -> str:
+def problem_with(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True) -> str:
+    """Why llguidance refuses ``schema``; empty when it does not."""
     return _refused(schema_source(schema, strict=strict), vocabulary)
 
 
@@ -136,8 +139,9 @@ def _refused(source: str, vocabulary: Vocabulary) -> str:
     return str(LLMatcher.validate_grammar(source, vocabulary.ll, limits=parser_limits()))
 
 
-def _refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError:
-    pointer = locate(schema, problem, lambda part: _problem(part, vocabulary, strict=True))
+def refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError:
+    """The error for what ``problem_with`` found, with the place in the schema."""
+    pointer = locate(schema, problem, lambda part: problem_with(part, vocabulary, strict=True))
     if problem.startswith("Unimplemented keys:"):
         keyword = json.loads(problem.partition(":")[2])[0]
         return SchemaError(
@@ -145,29 +149,8 @@ def _refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaErro
             "Remove it, or ask with strict false to have the finished answer checked instead.",
             pointer=f"{pointer}/{keyword}",
         )
-    return SchemaError(f"The schema cannot be enforced at {pointer or '/'}: {_one_line(problem)}.", pointer=pointer)
+    return SchemaError(f"The schema cannot be enforced at {pointer or '/'}: {one_line(problem)}.", pointer=pointer)
 
 
-def _one_line(problem: str) -> str:
+def one_line(problem: str) -> str:
     return " ".join(problem.split()).rstrip(".")[:300]
-
-
-def _check_against_draft(schema: Schema) -> None:
-    try:
-        validator_for(schema, default=Draft202012Validator).check_schema(schema)
-    except BadSchema as error:
-        pointer = "".join(f"/{part}" for part in error.absolute_path)
-        raise SchemaError(f"The schema is wrong at {pointer or '/'}: {error.message[:300]}", pointer=pointer) from error
-
-
-def validate_text(text: str, schema: Schema) -> str | None:
-    """What is wrong with ``text`` as a document for ``schema``, or None."""
-    try:
-        document = json.loads(text)
-        doubled = duplicate_keys(text)
-    except (ValueError, RecursionError) as error:
-        return f"The answer is not valid JSON: {error}."
-    if doubled:
-        return f"The key {doubled[0]!r} is there twice in one object."
-    wrong = next(iter(validator_for(schema, default=Draft202012Validator)(schema).iter_errors(document)), None)
-    return None if wrong is None else f"At {wrong.json_path}: {wrong.message[:300]}"

@@ -7,9 +7,10 @@ back after a call into llguidance can cost a thread switch interval: a process w
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,10 +19,12 @@ from llguidance import LLExecutor, LLMatcher
 from numpy.typing import NDArray
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec
+from qwen_app.messages import GrammarSpec, Tool, ToolChoice
 from qwen_app.structured.compile import CompiledGrammar, compile_spec, parser_limits
 from qwen_app.structured.ending import PATIENT, EndingSearch, encode_ending
 from qwen_app.structured.json_text import StringTracker
+from qwen_app.structured.tool_grammar import compile_tools
+from qwen_app.structured.tool_text import OPEN, described
 from qwen_app.structured.vocabulary import Vocabulary
 
 CACHE_ENTRIES = 64
@@ -174,7 +177,7 @@ class GrammarCompiler:
         self._eos_ids = tuple(eos_ids)
         self._lock = threading.Lock()
         self._vocabulary: Vocabulary | None = None
-        self._cache: OrderedDict[object, Grammar] = OrderedDict()
+        self._cache: OrderedDict[Hashable, Grammar] = OrderedDict()
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -187,7 +190,22 @@ class GrammarCompiler:
         """Raises SchemaError that names the keyword and its JSON pointer when ``spec`` cannot be enforced."""
         return self._cached(spec, lambda vocabulary: compile_spec(spec, vocabulary))
 
-    def _cached(self, key: object, build: Any) -> Grammar:
+    def compile_tools(self, tools: Sequence[Tool], choice: ToolChoice, answer: GrammarSpec | None = None) -> Grammar:
+        """The grammar of answers that call ``tools`` as ``choice`` says; for ``none`` see ``banned_token_ids``.
+
+        ``answer`` is the format of answers that call nothing. Raises SchemaError that names the tool and the keyword.
+        """
+        if choice.mode == "none":
+            raise ValueError("tool_choice none has no grammar: ban the tokens that open a call")
+        key = (json.dumps([described(tool) | {"strict": tool.strict} for tool in tools]), choice, answer)
+        return self._cached(key, lambda vocabulary: compile_tools(tools, choice, answer, vocabulary))
+
+    def banned_token_ids(self, choice: ToolChoice) -> tuple[int, ...]:
+        """Ids that may never be drawn under ``choice``: for ``none`` the token that opens a call, where it is one."""
+        opener = self.vocabulary.token_id(OPEN) if choice.mode == "none" else None
+        return () if opener is None else (opener,)
+
+    def _cached(self, key: Hashable, build: Callable[[Vocabulary], CompiledGrammar]) -> Grammar:
         vocabulary = self.vocabulary
         with self._lock:
             if key in self._cache:

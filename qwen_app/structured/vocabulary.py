@@ -25,6 +25,7 @@ class Vocabulary:
         self.vocab_size = vocab_size
         self.eos_ids = frozenset(eos_ids)
         self.byte_ids = self._byte_ids()
+        self._tokens: dict[str, int] = plain.get_vocab(with_added_tokens=True)
 
     def _byte_ids(self) -> dict[int, int]:
         """Byte value to the id of the token that is just this byte. Bytes that valid UTF-8 lacks may be missing."""
@@ -34,6 +35,10 @@ class Vocabulary:
             if len(text) == 1 and not self.ll.is_special_token(token_id):
                 found.setdefault(text[0], token_id)
         return found
+
+    def token_id(self, text: str) -> int | None:
+        """The id of the token that is written ``text``, where there is one."""
+        return self._tokens.get(text)
 
     def encode(self, text: bytes) -> list[int]:
         """Ids of ``text``, as the model would mostly write it; control tokens are never made from text."""
