@@ -137,7 +137,8 @@ class Sglang(PeerServer):
         return 400, self.error(
             400,
             f"Requested token count exceeds the model's maximum context length of {CONTEXT_TOKENS} tokens. "
-            f"You requested a total of {prompt_tokens + answer_tokens} tokens: {prompt_tokens} tokens from the input messages and "
+            f"You requested a total of {prompt_tokens + answer_tokens} tokens: "
+            f"{prompt_tokens} tokens from the input messages and "
             f"{answer_tokens} tokens for the completion.",
         )
 

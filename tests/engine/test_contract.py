@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from qwen_app.engine.local import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.models.loader import LoadedModel, load
+from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make
 from tests.engine.upstreams import VllmLike
 
@@ -54,6 +55,25 @@ def loaded(tiny_qwen_dir: Path) -> LoadedModel:
     with torch.no_grad():  # only printable ASCII: no end-of-text to stop it early, no bytes that are no character
         loaded.model.lm_head.weight[ASCII_IDS:] = 0.0
     return loaded
+
+
+class TestRemoteEngineOnThisApp(EngineContract):
+    """A second copy of this app as the remote server, over its own API."""
+
+    @pytest.fixture
+    async def make(self) -> AsyncIterator[Make]:
+        engines: list[RemoteEngine] = []
+        script = Script(text=[f"word{n} " for n in range(500)], token_s=0.002)
+        with ExitStack() as servers:
+
+            def build(*, slots: int = 2, queue_limit: int = 8, context_tokens: int = 1024) -> RemoteEngine:
+                api = servers.enter_context(running_api(ScriptedEngine(script, context_tokens=context_tokens)))
+                engines.append(RemoteEngine(base_url=f"{api.url}/v1", slots=slots, queue_limit=queue_limit))
+                return engines[-1]
+
+            yield build
+            for engine in engines:
+                await engine.drain(0.0)
 
 
 class TestLocalEngine(EngineContract):

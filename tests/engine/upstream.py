@@ -30,6 +30,11 @@ class Reply:
     def gone(self) -> bool:
         return self._reader.at_eof() or self._writer.is_closing()
 
+    async def wait_gone(self) -> None:
+        """Says nothing until the client hangs up."""
+        while not self.gone:  # noqa: ASYNC110 (a stream reader has no event for its end)
+            await asyncio.sleep(0.01)
+
     async def json(self, value: object, status: int = 200, **headers: str) -> None:
         await self.raw(json.dumps(value).encode(), status, "application/json", **headers)
 

@@ -53,7 +53,7 @@ class Dialect:
 BOTH = ("max_tokens", "max_completion_tokens")
 
 DIALECTS: Mapping[str, Dialect] = {
-    "qwen-app": Dialect("another copy of this app", extras=OURS, tokens="vllm"),
+    "qwen-app": Dialect("another copy of this app", extras=OURS, health="/ready", tokens="vllm"),
     "vllm": Dialect("vLLM", extras=OURS, grammar="vllm", tokens="vllm"),
     "sglang": Dialect("SGLang", extras=OURS, grammar="sglang", tokens="sglang"),
     "llama.cpp": Dialect(
@@ -117,7 +117,6 @@ DIALECTS: Mapping[str, Dialect] = {
 
 # ``owned_by`` of the first model that /v1/models lists.
 OWNERS: Mapping[str, str] = {
-    "qwen-app": "qwen-app",
     "vllm": "vllm",
     "sglang": "sglang",
     "llamacpp": "llama.cpp",
@@ -144,6 +143,7 @@ class Sign:
 
 # Asked in order where the owner says nothing. More than one server has a /version or an /info: the narrow ones first.
 SIGNS = (
+    Sign("/ready", ("heartbeat_age_s",), "qwen-app"),
     Sign("/props", ("default_generation_settings",), "llama.cpp"),
     Sign("/info", ("max_concurrent_requests",), "tgi"),
     Sign("/get_model_info", ("is_generation",), "sglang"),

@@ -63,15 +63,19 @@ class Link:
     async def ready_peer(self) -> Peer:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable or UpstreamError."""
         self.watch()
-        async with self._looking:
-            if self.peer is None:
-                await self.look()
-            if self.peer is None:
-                raise EngineUnavailable(self.reason)
-            return self.peer
+        if self.peer is None:
+            await self.look()
+        if self.peer is None:
+            raise EngineUnavailable(self.reason)
+        return self.peer
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why."""
+        async with self._looking:
+            if self.state != "ready":
+                await self._look()
+
+    async def _look(self) -> None:
         try:
             async with self._new_http() as http:
                 self.peer = await probe(http, self.base_url, self._model)

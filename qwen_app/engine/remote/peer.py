@@ -43,7 +43,9 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> Peer:
     root, served = root_of(base_url), str(chosen.get("id") or model)
     owner = OWNERS.get(str(chosen.get("owned_by")))
     signs = [sign for sign in SIGNS if owner in (None, sign.dialect)]
-    answers = await asyncio.gather(*(_ask(http, root + sign.path) for sign in signs))
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(_ask(http, root + sign.path)) for sign in signs]
+    answers = [task.result() for task in asked]
     told = [sign for sign, answer in zip(signs, answers, strict=True) if sign.matches(answer)]
     name = owner or (told[0].dialect if told else "openai")
     facts = {sign.path: answer for sign, answer in zip(signs, answers, strict=True) if isinstance(answer, dict)}
