@@ -25,6 +25,11 @@ fail() { # fail CODE SENTENCE
   exit "$1"
 }
 
+not_yet() { # for commands that only look, and so write no log
+  printf '%s Start with: ./start.sh\n' "$1" >&2
+  exit 1
+}
+
 find_python() {
   local candidate
   for candidate in "${PYTHON_BIN:-python3}" python3 python3.13 python3.12 python3.11 python; do
@@ -91,11 +96,11 @@ main() {
       say "Everything is set up. Run it with: ./start.sh"
       ;;
     stop | status)
-      [[ -x "$PYTHON" ]] || fail 1 "Nothing is set up here yet. Start with: ./start.sh"
+      [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
       exec "$PYTHON" -m qwen_app.running "$1"
       ;;
     logs)
-      [[ -f "$LOG" ]] || fail 1 "There is no $LOG yet. Start with: ./start.sh"
+      [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."
       exec tail -n 100 -F "$LOG"
       ;;
     -h | --help)

@@ -87,6 +87,8 @@ def _local_engine(settings: Settings) -> Engine:
     from qwen_app.engine.local import LocalEngine
     from qwen_app.models.loader import load
 
+    if settings.model != "auto":
+        local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     device = find_device()
     name = choose_model(settings.model, device)
     path = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
