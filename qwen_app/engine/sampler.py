@@ -111,17 +111,21 @@ class Sampler:
         return unpacked.flatten(1)[:, : self._vocab_size].bool()
 
     def _draw(self, logits: torch.Tensor, settings: _Settings, rows: Sequence[Row]) -> torch.Tensor:
-        if settings.greedy:
-            best_logit, best_id = logits.max(-1)
-            return torch.where(best_logit.isfinite(), best_id, IMPOSSIBLE)
+        """Each row in its own way, whatever its company asks for: a seed gives the same answer alone."""
+        if settings.plain is None and settings.cut is None:
+            return _greediest(logits)
         numbers = [0.0 if row.params.temperature == 0 else row.generator.random() for row in rows]
         uniform = _tensor(numbers, torch.float32, self._device).unsqueeze(1)
         probabilities = torch.softmax(logits / settings.temperature, -1)
-        if settings.plain:
-            return _pick(probabilities, uniform)
-        best, ids = self._best(probabilities, settings, rows)
-        picked = _pick(_truncated(best, settings), uniform)
-        return torch.where(picked >= 0, ids.gather(1, picked.clamp(min=0).unsqueeze(1)).squeeze(1), IMPOSSIBLE)
+        drawn = uniform.new_full((len(rows),), IMPOSSIBLE, dtype=torch.int64)
+        if settings.plain is not None:
+            drawn = _pick(probabilities, uniform)
+        if settings.cut is not None:
+            best, ids = self._best(probabilities, settings, rows)
+            picked = _pick(_truncated(best, settings), uniform)
+            known = ids.gather(1, picked.clamp(min=0).unsqueeze(1)).squeeze(1)
+            drawn = torch.where(settings.cut, torch.where(picked >= 0, known, IMPOSSIBLE), drawn)
+        return drawn if settings.greedy is None else torch.where(settings.greedy, _greediest(logits), drawn)
 
     def _best(
         self, probabilities: torch.Tensor, settings: _Settings, rows: Sequence[Row]
@@ -140,13 +144,16 @@ class Sampler:
 class _Settings:
     """Sampling settings of a batch: float32 columns ``[rows, 1]`` on the device.
 
-    ``penalised`` is bool ``[rows, 1]``, None where no row has a penalty. ``longest_top_k`` is 0 where a row has none.
+    ``penalised`` is bool ``[rows, 1]``; ``greedy``, ``plain`` (nothing is cut) and ``cut`` are bool ``[rows]`` and tell
+    how a row is drawn; each is None where it is True of no row. ``longest_top_k``, of the cut rows, is 0 where one of
+    them has none.
     """
 
     key: tuple[tuple[int, SamplingParams, bool], ...]
     slots: torch.Tensor
-    greedy: bool
-    plain: bool
+    greedy: torch.Tensor | None
+    plain: torch.Tensor | None
+    cut: torch.Tensor | None
     counted: bool
     longest_top_k: int
     penalised: torch.Tensor | None
@@ -165,25 +172,23 @@ class _Settings:
 
         every = [params for _, params, _ in key]
         penalised = [_penalised(params) for params in every]
-        top_k = [1 if params.temperature == 0 else params.top_k for params in every]
+        top_k = [params.top_k for params in every if _cut(params)]
         # A repetition penalty would push a constrained row against quotes and braces.
         repetition = [1.0 if constrained else params.repetition_penalty for _, params, constrained in key]
         return cls(
             key=key,
             slots=_tensor([slot for slot, _, _ in key], torch.int64, device),
-            greedy=all(params.temperature == 0 for params in every),
-            plain=all(
-                params.temperature > 0 and params.top_k == 0 and params.top_p >= 1 and params.min_p == 0
-                for params in every
-            ),
+            greedy=_flags([_greedy(params) for params in every], device),
+            plain=_flags([not _greedy(params) and not _cut(params) for params in every], device),
+            cut=_flags([_cut(params) for params in every], device),
             counted=any(params.presence_penalty or params.frequency_penalty for params in every),
-            longest_top_k=max(top_k) if all(0 < k <= SHORTLIST for k in top_k) else 0,
+            longest_top_k=max(top_k, default=0) if all(0 < k <= SHORTLIST for k in top_k) else 0,
             penalised=column(penalised, torch.bool) if any(penalised) else None,
             repetition=column(repetition),
             presence=column([params.presence_penalty for params in every]),
             frequency=column([params.frequency_penalty for params in every]),
             temperature=column([params.temperature or 1.0 for params in every]),
-            top_k=column([k or torch.inf for k in top_k]),
+            top_k=column([params.top_k or torch.inf for params in every]),
             top_p=column([params.top_p for params in every]),
             min_p=column([params.min_p for params in every]),
         )
@@ -191,6 +196,18 @@ class _Settings:
 
 def _penalised(params: SamplingParams) -> bool:
     return params.repetition_penalty != 1.0 or params.presence_penalty != 0.0 or params.frequency_penalty != 0.0
+
+
+def _greedy(params: SamplingParams) -> bool:
+    return params.temperature == 0
+
+
+def _cut(params: SamplingParams) -> bool:
+    return not _greedy(params) and (params.top_k > 0 or params.top_p < 1 or params.min_p > 0)
+
+
+def _flags(values: Sequence[bool], device: torch.device) -> torch.Tensor | None:
+    return _tensor(values, torch.bool, device) if any(values) else None
 
 
 def _tensor(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
@@ -203,22 +220,30 @@ def _enough(best: torch.Tensor, rows: Sequence[Row]) -> bool:
     """Whether nothing beyond the ``best`` tokens could be drawn in any row."""
     mass, first, last = best.sum(-1).tolist(), best[:, 0].tolist(), best[:, -1].tolist()
     return all(
-        row.params.temperature == 0
+        not _cut(row.params)
         or 0 < row.params.top_k <= best.shape[1]
-        or mass[index] > row.params.top_p
-        or last[index] < row.params.min_p * first[index]
+        or (row.params.top_k == 0 and mass[index] > row.params.top_p)
+        or (row.params.top_k == 0 and last[index] < row.params.min_p * first[index])
         for index, row in enumerate(rows)
     )
 
 
 def _truncated(best: torch.Tensor, settings: _Settings) -> torch.Tensor:
-    """Zero what top-k, then top-p, then min-p cut. ``best`` is sorted, best first."""
+    """Zero what top-k, then top-p, then min-p cut. ``best`` is sorted, best first.
+
+    Top-p is a share of what top-k left, and of the whole vocabulary where there is no top-k.
+    """
     best = best * (torch.arange(best.shape[1], device=best.device) < settings.top_k)
-    best = best / best.sum(-1, keepdim=True)
+    best = best / torch.where(settings.top_k.isfinite(), best.sum(-1, keepdim=True), 1.0)
     kept = best.cumsum(-1) - best < settings.top_p
     kept[:, 0] = True
     kept &= best >= settings.min_p * best[:, :1]
     return best * kept
+
+
+def _greediest(logits: torch.Tensor) -> torch.Tensor:
+    best_logit, best_id = logits.max(-1)
+    return torch.where(best_logit.isfinite(), best_id, IMPOSSIBLE)
 
 
 def _pick(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:

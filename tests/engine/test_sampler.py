@@ -23,7 +23,7 @@ from qwen_app.engine.sampler import IMPOSSIBLE, Row, Sampler
 from qwen_app.messages import SamplingParams
 
 VOCAB = 700  # wider than the sampler's shortlist
-DRAWS = 1000
+DRAWS = 400
 
 
 class Given(random.Random):
@@ -82,7 +82,7 @@ settings_of_sampling = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(params=settings_of_sampling, seed=st.integers(0, 1000), scale=st.floats(0.1, 8.0))
 def test_the_distribution_is_that_of_transformers(params: SamplingParams, seed: int, scale: float) -> None:
     logits = random_logits(seed, scale)
@@ -108,7 +108,7 @@ def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
     repetition=st.floats(0.5, 2.0),
     said=st.lists(st.integers(0, 19), max_size=30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_penalties_against_a_plain_reference(
     presence: float, frequency: float, repetition: float, said: list[int]
 ) -> None:
@@ -200,7 +200,7 @@ def test_the_best_of_a_single_possible_token_is_drawn(params: SamplingParams) ->
 
 
 @given(allowed=st.sets(st.integers(0, VOCAB - 1), min_size=1), kind=st.sampled_from(KINDS), seed=st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_masks_are_obeyed_and_rows_without_one_are_free(allowed: set[int], kind: SamplingParams, seed: int) -> None:
     drawing = sampler()
     masks = np.full((2, (VOCAB + 31) // 32), -1, np.int32)
