@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from qwen_app.errors import AppError
+from qwen_app.errors import AppError, RequestError
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "deadline"]
@@ -63,6 +63,19 @@ class GrammarSpec:
     strict: bool = True
 
 
+SAMPLING_RANGES: dict[str, tuple[float, float]] = {
+    "repetition_penalty": (0.01, 10),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "temperature": (0, 10),
+    "top_k": (0, 1_000_000),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "max_tokens": (1, 10_000_000),
+    "top_logprobs": (0, 20),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
     """How the next token is chosen, in the order the fields apply. The defaults change nothing.
@@ -83,6 +96,13 @@ class SamplingParams:
     stop: tuple[str, ...] = ()
     logprobs: bool = False
     top_logprobs: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises RequestError for a value no sampler can use."""
+        for name, (lowest, highest) in SAMPLING_RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not lowest <= value <= highest:
+                raise RequestError(f"{name} must lie between {lowest} and {highest}; it is {value}.", param=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,11 @@ from transformers import PreTrainedTokenizerBase
 
 from qwen_app.errors import ModelFilesError, RequestError
 from qwen_app.messages import Message, Tool
+from qwen_app.structured.tool_messages import ordered, parsed_arguments
+from qwen_app.structured.tool_text import as_plain_messages, described
 
 REMEMBERED_ANSWERS = 512
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
 
 
@@ -38,11 +41,13 @@ class PromptEncoder:
 
     def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """Ids of the whole prompt, up to where the answer begins. Raises RequestError where the template does."""
-        texts = [message.content for message in messages]
-        cut, splice = _unused_characters(json.dumps([texts, [_tool(tool) for tool in tools]], ensure_ascii=False), 2)
+        messages = ordered(messages)
+        if not self._knows_tools:
+            messages, tools = as_plain_messages(messages, tools), ()
+        cut, splice = _unused_characters(_all_text(messages, tools), 2)
         answers: list[tuple[int, ...]] = []
-        described = [self._described(message, cut, splice, answers) for message in messages]
-        rendered = self._render(described, [self._guarded(_tool(tool), cut) for tool in tools])
+        shown = [self._shown(message, cut, splice, answers) for message in messages]
+        rendered = self._render(shown, [self._guarded(described(tool), cut) for tool in tools])
         ids: list[int] = []
         for index, part in enumerate(rendered.split(splice)):
             ids += answers[int(part)] if index % 2 else self._encode_parts(part, cut)
@@ -63,30 +68,30 @@ class PromptEncoder:
             while len(self._answers) > REMEMBERED_ANSWERS:
                 self._answers.popitem(last=False)
 
-    def _described(self, message: Message, cut: str, splice: str, answers: list[tuple[int, ...]]) -> dict[str, Any]:
+    def _shown(self, message: Message, cut: str, splice: str, answers: list[tuple[int, ...]]) -> dict[str, Any]:
         """The message as templates want it."""
-        described: dict[str, Any] = {"role": message.role, "content": self._guarded(message.content, cut)}
+        shown: dict[str, Any] = {"role": message.role, "content": self._guarded(message.content, cut)}
         with self._lock:
             answer = self._answers.get(message.content)
         if message.role == "assistant" and answer and not message.tool_calls:
-            described["content"] = f"{splice}{len(answers)}{splice}"
+            shown["content"] = f"{splice}{len(answers)}{splice}"
             answers.append(answer)
         if message.tool_calls:
-            described["tool_calls"] = [
+            shown["tool_calls"] = [
                 {
                     "type": "function",
                     "id": call.id,
                     # Parsed: the template encodes it, and would encode a string twice.
-                    "function": self._guarded({"name": call.name, "arguments": json.loads(call.arguments)}, cut),
+                    "function": self._guarded({"name": call.name, "arguments": parsed_arguments(call)}, cut),
                 }
                 for call in message.tool_calls
             ]
-        return described
+        return shown
 
-    def _render(self, described: list[dict[str, Any]], tools: list[Any]) -> str:
+    def _render(self, shown: list[dict[str, Any]], tools: list[Any]) -> str:
         try:
             rendered = self._tokenizer.apply_chat_template(
-                described, tools=tools or None, add_generation_prompt=True, tokenize=False
+                shown, tools=tools or None, add_generation_prompt=True, tokenize=False
             )
         except TemplateError as refused:
             raise RequestError(
@@ -97,7 +102,10 @@ class PromptEncoder:
     def _guarded(self, value: Any, cut: str) -> Any:
         """``value`` with a mark inside every text that would otherwise be read as a control token."""
         if isinstance(value, str):
-            return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], value)
+            text = LONE_SURROGATE.sub("\ufffd", value)
+            return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], text)
+                lambda found: found[0][0] + cut + found[0][1:], LONE_SURROGATE.sub("\ufffd", value)
+            )
         if isinstance(value, dict):
             return {self._guarded(key, cut): self._guarded(item, cut) for key, item in value.items()}
         if isinstance(value, list):
@@ -109,10 +117,10 @@ class PromptEncoder:
         return [token_id for ids in parts for token_id in ids]
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
-    """A tool in OpenAI's shape, which Qwen's template prints as it stands."""
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return {"type": "function", "function": function}
+def _all_text(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
+    calls = [call.name + call.arguments for message in messages for call in message.tool_calls]
+    contents = [message.content for message in messages]
+    return json.dumps([contents, calls, [described(tool) for tool in tools]], ensure_ascii=False)
 
 
 def _any_of(texts: Iterator[str]) -> re.Pattern[str]:

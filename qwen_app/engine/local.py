@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import math
-import secrets
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,24 +16,27 @@ from qwen_app.engine import attention
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.cuda_graphs import DecodeGraphs
-from qwen_app.engine.detokenize import Detokenizer, ids_of_text
+from qwen_app.engine.detokenize import ids_of_text
 from qwen_app.engine.kv_cache import KVCache, KVShape
 from qwen_app.engine.parking import Parking
+from qwen_app.engine.preparation import Preparation
 from qwen_app.engine.runner import Runner
 from qwen_app.engine.sampler import Sampler
-from qwen_app.engine.sequence import Constraint
 from qwen_app.engine.sequence import Sequence as RunningSequence
 from qwen_app.engine.stepper import Stepper
 from qwen_app.engine.stream import EventStream, is_terminal
+from qwen_app.engine.tool_events import ToolCallEvents
 from qwen_app.engine.varlen import VarlenAttention, choose_attention
 from qwen_app.engine.worker import Worker
-from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError
+from qwen_app.errors import AppError, EngineError, EngineUnavailable, RequestError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, SamplingParams, Tool
 from qwen_app.models.loader import LoadedModel
-from qwen_app.structured.closer import Closer
 from qwen_app.structured.grammar import GrammarCompiler
+from qwen_app.structured.tool_parser import ToolCallParser
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 WATCHDOG_S = 30.0
 PARKING_BYTES = 4 * 1024**3
@@ -65,14 +66,19 @@ class LocalEngine:
         self._watchdog_s = watchdog_s
         self._backend = loaded.tokenizer.backend_tokenizer
         self._encoder = PromptEncoder(loaded.tokenizer)
-        self._eos_ids = _eos_ids(loaded)
+        eos_ids = _eos_ids(loaded)
         self._vocab_size = int(loaded.model.get_output_embeddings().out_features)
-        self._compiler = GrammarCompiler(loaded.tokenizer, vocab_size=self._vocab_size, eos_ids=sorted(self._eos_ids))
+        self._preparation = Preparation(
+            self._encoder,
+            GrammarCompiler(loaded.tokenizer, vocab_size=self._vocab_size, eos_ids=sorted(eos_ids)),
+            self._backend,
+            eos_ids=eos_ids,
+            context_tokens=context_tokens,
+        )
         shape = KVShape.of(loaded.model.config, loaded.model.dtype)
         self._cache = KVCache(shape, slots=slots, length=context_tokens, devices=_layer_devices(loaded))
         self._worker = Worker(self._stepper(parking_bytes), slots=slots, queue_limit=queue_limit, on_fatal=on_fatal)
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="prompt-encoder")
-        self._numbers = itertools.count()
         self._draining = False
         self._worker.start()
 
@@ -98,78 +104,36 @@ class LocalEngine:
         )
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
-        if self._draining:
-            yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
-            return
         try:
-            sequence = await self._on_thread(self._prepare, request, EventStream())
+            sequence = await self._on_thread(self._admissible, request, EventStream())
             position = self._worker.submit(sequence)
         except AppError as refusal:
             yield Failed(refusal)
             return
+        calls = ToolCallEvents(ToolCallParser(tool.name for tool in request.tools)) if _may_call(request) else None
         try:
             yield Queued(position)
-            while True:
+            ended = False
+            while not ended:
                 event = await sequence.stream.get()
-                if is_terminal(event):
+                ended = is_terminal(event)
+                if ended:
                     self._encoder.remember(sequence.text, ids_of_text(self._backend, sequence.generated, sequence.text))
-                yield event
-                if is_terminal(event):
-                    return
+                for translated in calls.translate(event) if calls else (event,):
+                    yield translated
         finally:
             self._worker.cancel(sequence.id)
 
-    def _prepare(self, request: GenerationRequest, stream: EventStream) -> RunningSequence:
-        """Everything that can be refused, before the request takes a place. Raises AppError."""
-        if not request.messages and request.prompt is None:
-            raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
-        params = request.sampling
-        prompt_ids = self._prompt_ids(request)
-        limit_tokens = self._limit_tokens(request, len(prompt_ids))
-        now = time.monotonic()
-        return RunningSequence(
-            request_id=f"{request.request_id}#{next(self._numbers)}",
-            user=request.user,
-            prompt_ids=prompt_ids,
-            params=params,
-            seed=secrets.randbelow(2**31) if params.seed is None else params.seed,
-            limit_tokens=limit_tokens,
-            deadline=now + request.timeout_s if request.timeout_s is not None else math.inf,
-            submitted=now,
-            eos_ids=self._eos_ids,
-            detokenizer=Detokenizer(self._backend, params.stop),
-            stream=stream,
-            constraint=self._constraint(request, limit_tokens),
-        )
-
-    def _prompt_ids(self, request: GenerationRequest) -> list[int]:
-        if request.prompt is None:
-            return self._encoder.encode(request.messages, request.tools)
-        ids = self._encoder.encode_text(request.prompt)
-        if not ids:
-            raise RequestError("The prompt is empty. Give it some text to continue.", param="prompt")
-        return ids
-
-    def _limit_tokens(self, request: GenerationRequest, prompt_tokens: int) -> int:
-        context = min(self._context_tokens, request.context_tokens or self._context_tokens)
-        asked = request.sampling.max_tokens
-        room = context - prompt_tokens
-        if room < (asked or 1):
-            param = "messages" if request.prompt is None else "prompt"
-            raise ContextLengthExceeded(prompt_tokens, asked or 1, context, param=param)
-        return asked or room
-
-    def _constraint(self, request: GenerationRequest, limit_tokens: int) -> Constraint | None:
-        if request.grammar is None:
-            return None
-        grammar = self._compiler.compile(request.grammar)
-        if limit_tokens < grammar.minimum_tokens:
-            raise RequestError(
-                f"The smallest answer this schema allows takes {grammar.minimum_tokens} tokens, and there is room for "
-                f"{limit_tokens}. Allow more tokens.",
-                param="max_tokens",
-            )
-        return Constraint(grammar.new_state(), Closer())
+    def _admissible(self, request: GenerationRequest, stream: EventStream) -> RunningSequence:
+        if self._draining:
+            raise EngineUnavailable("The server is shutting down. Try again in a minute.")
+        try:
+            return self._preparation.sequence(request, stream)
+        except AppError:
+            raise
+        except Exception as broken:  # the request's boundary: no exception leaves the iterator
+            log.exception("request %s could not be prepared", request.request_id)
+            raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         return len(await self._on_thread(self._encoder.encode, messages, tools))
@@ -219,6 +183,10 @@ class LocalEngine:
             await asyncio.sleep(0.05)
         await asyncio.to_thread(self._worker.stop)
         self._threads.shutdown(wait=False)
+
+
+def _may_call(request: GenerationRequest) -> bool:
+    return bool(request.tools) and request.tool_choice.mode != "none"
 
 
 def _eos_ids(loaded: LoadedModel) -> frozenset[int]:

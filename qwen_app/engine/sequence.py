@@ -18,10 +18,11 @@ CLOSING_TIME_S = 3.0  # before the deadline, in which a constrained answer write
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What keeps an answer to its grammar, and what closes it in time."""
+    """What keeps an answer to its grammar and closes it in time. ``free_text`` grammars shape only parts of it."""
 
     state: GrammarState
     closer: Closer
+    free_text: bool = False
 
 
 class Sequence:
@@ -86,7 +87,8 @@ class Sequence:
         return self._limit_tokens - (len(self.ids) - self.prompt_tokens)
 
     def row(self) -> Row:
-        return Row(self.slot, self.params, self._generator, self.constraint is not None)
+        shaped = self.constraint is not None and not self.constraint.free_text
+        return Row(self.slot, self.params, self._generator, shaped)
 
     def begin(self, slot: int, reused: int, now: float) -> None:
         """Take a slot that holds the first ``reused`` ids already."""

@@ -1,0 +1,204 @@
+"""The engines that are compared: ours, and what a Gradio demo would otherwise be built on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
+
+from qwen_app.engine.local import LocalEngine
+from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
+from qwen_app.models.loader import LoadedModel, load
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """When a request was asked and when each of its tokens came, in seconds of ``time.perf_counter``."""
+
+    asked: float
+    tokens: tuple[float, ...]
+
+    @property
+    def first_token_s(self) -> float:
+        return self.tokens[0] - self.asked
+
+    @property
+    def gaps_s(self) -> list[float]:
+        return [later - earlier for earlier, later in zip(self.tokens, self.tokens[1:], strict=False)]
+
+
+def total_speed(answers: Sequence[Answer]) -> float:
+    """Tokens a second of all answers together, from when all of them were running to when the first had ended."""
+    start = max(answer.tokens[0] for answer in answers)
+    end = min(answer.tokens[-1] for answer in answers)
+    inside = sum(sum(start < token <= end for token in answer.tokens) for answer in answers)
+    return inside / (end - start) if end > start else 0.0
+
+
+class Contender(Protocol):
+    name: str
+
+    def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
+        """Ask all prompts at once for exactly ``tokens`` greedy tokens each."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Ours:
+    """LocalEngine, asked as the page asks it."""
+
+    name = "this engine"
+
+    def __init__(self, loaded: LoadedModel, *, slots: int = 8, context_tokens: int = 2048) -> None:
+        self.engine_loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.engine_loop.run_forever, daemon=True)
+        self._thread.start()
+        self.engine = LocalEngine(loaded, slots=slots, context_tokens=context_tokens)
+
+    def run(
+        self, prompts: Sequence[str], tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench"
+    ) -> list[Answer]:
+        async def all_answers() -> list[Answer]:
+            return await asyncio.gather(*(self.ask(prompt, tokens, grammar=grammar, user=user) for prompt in prompts))
+
+        return self.on_loop(all_answers())
+
+    def on_loop(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.engine_loop).result()
+
+    async def ask(self, prompt: str, tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench") -> Answer:
+        sampling = SamplingParams(temperature=0, max_tokens=tokens)
+        request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, grammar=grammar, user=user)
+        asked = time.perf_counter()
+        times: list[float] = []
+        async for event in self.engine.generate(request):
+            if isinstance(event, Delta):
+                times.append(time.perf_counter())
+            elif isinstance(event, Finished) and not times:
+                raise RuntimeError("the model said nothing")
+        return Answer(asked, tuple(times))
+
+    def close(self) -> None:
+        self.on_loop(self.engine.drain(0))
+        self.engine_loop.call_soon_threadsafe(self.engine_loop.stop)
+
+
+class GenerateThreads:
+    """``model.generate`` with a TextIteratorStreamer in a thread for every user, as Gradio demos do."""
+
+    name = "generate in threads"
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        loaded.model.config._attn_implementation = "sdpa"
+
+    def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            return list(pool.map(lambda prompt: self._ask(prompt, tokens), prompts))
+
+    def _ask(self, prompt: str, tokens: int) -> Answer:
+        tokenizer = self._loaded.tokenizer
+        ids = torch.tensor([prompt_ids(self._loaded, prompt)])
+        streamer = TokenTimes(tokenizer)
+        asked = time.perf_counter()
+        self._loaded.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            streamer=streamer,
+            do_sample=False,
+            temperature=None,
+            top_p=None,
+            max_new_tokens=tokens,
+            min_new_tokens=tokens,
+        )
+        return Answer(asked, tuple(streamer.times))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class TokenTimes(TextIteratorStreamer):
+    """The streamer demos use, noting when each token came."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        super().__init__(tokenizer, skip_prompt=True)
+        self.times: list[float] = []
+
+    def put(self, value: torch.Tensor) -> None:
+        if not self.next_tokens_are_prompt:
+            self.times.append(time.perf_counter())
+        super().put(value)
+
+
+class ContinuousBatching:
+    """transformers' ContinuousBatchingManager at its best settings for a CPU."""
+
+    name = "continuous batching"
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        loaded.model.config._attn_implementation = "sdpa"
+        config = ContinuousBatchingConfig(
+            page_size=64, num_blocks=128, max_batch_tokens=512, auto_switch_to_flash=False, use_cuda_graph=False
+        )
+        generation = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
+        self._manager = loaded.model.init_continuous_batching(
+            generation_config=generation, continuous_batching_config=config
+        )
+        self._manager.start()
+
+    def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
+        asked: dict[str, float] = {}
+        times: dict[str, list[float]] = {}
+        for prompt in prompts:
+            ids = prompt_ids(self._loaded, prompt)
+            started = time.perf_counter()
+            request_id = self._manager.add_request(ids, max_new_tokens=tokens, streaming=True, eos_token_id=-1)
+            asked[request_id], times[request_id] = started, []
+        unfinished = set(asked)
+        while unfinished:
+            output = self._manager.get_result(timeout=30)
+            if output is None:
+                raise RuntimeError("continuous batching gave no result for 30 s")
+            new = len(output.generated_tokens) - len(times[output.request_id])
+            times[output.request_id] += [time.perf_counter()] * new
+            if output.is_finished():
+                unfinished.discard(output.request_id)
+        return [Answer(asked[request_id], tuple(times[request_id])) for request_id in asked]
+
+    def close(self) -> None:
+        self._manager.stop(block=True, timeout=10)
+
+
+def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
+    messages = [{"role": "user", "content": prompt}]
+    encoded = loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
+    return list(encoded["input_ids"])
+
+
+def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int = 64) -> float:
+    """Tokens a second of the barest loop there is: forward, argmax, forward, on a DynamicCache."""
+    model = loaded.model
+    model.config._attn_implementation = "sdpa"
+    cache = DynamicCache(config=model.config)
+    ids = torch.randint(100, 40_000, (rows, context))
+    with torch.inference_mode():
+        output = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        started = time.perf_counter()
+        for _ in range(tokens):
+            output = model(output.logits[:, -1:].argmax(-1), past_key_values=cache, use_cache=True)
+    return rows * tokens / (time.perf_counter() - started)
+
+
+def load_builtin(folder: Path, threads: int) -> LoadedModel:
+    torch.set_num_threads(threads)
+    return load(folder, precision="fp32")

@@ -1,0 +1,217 @@
+"""The engine beside what a Gradio demo would otherwise be built on, in one run, in turn.
+
+    python -m bench.engine [--quick] [--json FILE] [--json-mode] [--model DIR] [--threads N] [--rounds N]
+
+Rows: decode speed at 1, 2, 4 and 8 users; cold and warm time to first token; the gaps of running answers while a long
+prompt is read; how fast a cancelled answer stops. Every figure is the median of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.contenders import (
+    Answer,
+    Contender,
+    ContinuousBatching,
+    GenerateThreads,
+    Ours,
+    forward_loop_speed,
+    load_builtin,
+    total_speed,
+)
+from bench.report import Report, percentile
+from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, Message, SamplingParams
+from qwen_app.models.loader import LoadedModel
+
+STORY = "Tell me a very long story, with many people and places, about the number {}."
+WORDS = "river stone winter market letter garden engine window silver yellow morning travel quiet harbour "
+SCHEMA = GrammarSpec(
+    "json_schema",
+    '{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},"age":'
+    '{"type":"integer"}},"required":["name","age"],"additionalProperties":false},"minItems":20}',
+)
+
+
+def main() -> None:
+    options = _options()
+    logging.disable(logging.WARNING)
+    loaded = load_builtin(options.model, options.threads)
+    report = Report("Engine, built-in model in float32")
+    rounds = 2 if options.quick else options.rounds
+    if options.json_mode:
+        json_mode(report, loaded, rounds=rounds)
+    else:
+        decode(report, loaded, users=(1, 8) if options.quick else (1, 2, 4, 8), rounds=rounds, quick=options.quick)
+        first_token(
+            report, loaded, lengths=(1500,) if options.quick else (500, 1500), rounds=1 if options.quick else rounds
+        )
+        disturbed(report, loaded, rounds=1 if options.quick else rounds)
+        if not options.quick:
+            cancel_latency(report, loaded)
+    report.finish(options.json)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The engine against what a demo would otherwise use.")
+    parser.add_argument("--quick", action="store_true", help="under a minute: fewer users, fewer rounds")
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json-mode", action="store_true", help="what a grammar costs instead")
+    parser.add_argument("--model", type=Path, default=Path("models/builtin"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def decode(report: Report, loaded: LoadedModel, *, users: Sequence[int], rounds: int, quick: bool) -> None:
+    """Decode speed of all contenders; within a round one follows the other, so that noise falls on all of them."""
+    tokens = 32 if quick else 64
+    contenders: dict[str, Callable[[], Contender]] = {
+        Ours.name: lambda: Ours(loaded),
+        ContinuousBatching.name: lambda: ContinuousBatching(loaded),
+        GenerateThreads.name: lambda: GenerateThreads(loaded),
+    }
+    speeds: dict[tuple[str, int], list[float]] = {}
+    ratios: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        round_speeds = {("forward loop", 1): forward_loop_speed(loaded, rows=1, tokens=tokens)}
+        for name, make in contenders.items():
+            contender = make()
+            contender.run(["Hello"], 4)
+            for count in users:
+                prompts = [STORY.format(number) for number in range(count)]
+                few = tokens // 2 if name == GenerateThreads.name and count > 1 else tokens
+                round_speeds[name, count] = total_speed(contender.run(prompts, few))
+            contender.close()
+        for key, speed in round_speeds.items():
+            speeds.setdefault(key, []).append(speed)
+        for ratio, (above, below) in _decode_ratios(max(users)).items():
+            ratios.setdefault(ratio, []).append(round_speeds[above] / round_speeds[below])
+    for (name, count), values in sorted(speeds.items(), key=lambda item: (item[0][1], item[0][0])):
+        report.add(f"decode, {count} users", name, statistics.median(values), "tokens/s")
+    for ratio, values in ratios.items():
+        report.ratio(ratio, statistics.median(values), 1.0)
+
+
+def _decode_ratios(most: int) -> dict[str, tuple[tuple[str, int], tuple[str, int]]]:
+    return {
+        "one_user_vs_forward_loop": ((Ours.name, 1), ("forward loop", 1)),
+        "eight_vs_one": ((Ours.name, most), (Ours.name, 1)),
+        "eight_vs_continuous_batching": ((Ours.name, most), (ContinuousBatching.name, most)),
+        "eight_vs_generate_threads": ((Ours.name, most), (GenerateThreads.name, most)),
+    }
+
+
+def first_token(report: Report, loaded: LoadedModel, *, lengths: Sequence[int], rounds: int) -> None:
+    """Time to first token of a chat with so many tokens of history: cold, then on the next turn."""
+    for length in lengths:
+        cold, warm = [], []
+        for number in range(rounds):
+            ours = Ours(loaded, slots=2)
+            cold_s, warm_s = ours.on_loop(_two_turns(ours, _text(loaded, length, number)))
+            cold.append(cold_s)
+            warm.append(warm_s)
+            ours.close()
+        report.add(f"first token, {length} tokens, cold", Ours.name, statistics.median(cold), "s")
+        report.add(f"first token, {length} tokens, turn two", Ours.name, statistics.median(warm), "s")
+        report.ratio("warm_vs_cold_first_token", statistics.median(warm), statistics.median(cold))
+
+
+async def _two_turns(ours: Ours, history: str) -> tuple[float, float]:
+    messages = [Message("user", history)]
+    cold_s, said = await _first_token_s(ours, messages)
+    messages += [Message("assistant", said), Message("user", "Thank you. Which word came first?")]
+    warm_s, _ = await _first_token_s(ours, messages)
+    return cold_s, warm_s
+
+
+async def _first_token_s(ours: Ours, messages: Sequence[Message]) -> tuple[float, str]:
+    request = GenerationRequest("bench", tuple(messages), sampling=SamplingParams(temperature=0, max_tokens=24))
+    asked, first, said = time.perf_counter(), 0.0, ""
+    async for event in ours.engine.generate(request):
+        if isinstance(event, Delta):
+            first = first or time.perf_counter()
+            said += event.text
+    return first - asked, said
+
+
+def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
+    """The 95th percentile gap between tokens of three running answers, alone and while 1,500 tokens are read."""
+    alone, beside = [], []
+    for number in range(rounds):
+        ours = Ours(loaded, slots=4)
+        undisturbed_s, disturbed_s = ours.on_loop(_three_and_a_prompt(ours, _text(loaded, 1500, number)))
+        alone.append(percentile(undisturbed_s, 95))
+        beside.append(percentile(disturbed_s, 95))
+        ours.close()
+    report.add("gap p95, 3 users alone", Ours.name, statistics.median(alone) * 1000, "ms")
+    report.add("gap p95, 3 users and a prompt", Ours.name, statistics.median(beside) * 1000, "ms")
+    ratios = [with_prompt / without for with_prompt, without in zip(beside, alone, strict=True)]
+    report.ratio("disturbed_vs_undisturbed_gap", statistics.median(ratios), 1.0)
+
+
+async def _three_and_a_prompt(ours: Ours, prompt: str) -> tuple[list[float], list[float]]:
+    running = [asyncio.create_task(ours.ask(STORY.format(number), 200, user=f"user {number}")) for number in range(3)]
+    await asyncio.sleep(2.5)
+    disturber = await ours.ask(prompt, 1, user="disturber")
+    answers = await asyncio.gather(*running)
+    read = (disturber.asked, disturber.tokens[0])
+    undisturbed_s = [gap for answer in answers for gap in _gaps(answer, max(a.tokens[0] for a in answers), read[0])]
+    return undisturbed_s, [gap for answer in answers for gap in _gaps(answer, *read)]
+
+
+def _gaps(answer: Answer, start: float, end: float) -> list[float]:
+    """Gaps that ended between the two times."""
+    return [gap for gap, at in zip(answer.gaps_s, answer.tokens[1:], strict=True) if start < at <= end]
+
+
+def cancel_latency(report: Report, loaded: LoadedModel) -> None:
+    """From closing a stream until the engine is idle."""
+    ours = Ours(loaded, slots=1)
+    times = [ours.on_loop(_cancel_s(ours)) for _ in range(5)]
+    report.add("cancel", Ours.name, statistics.median(times) * 1000, "ms")
+    ours.close()
+
+
+async def _cancel_s(ours: Ours) -> float:
+    request = GenerationRequest("bench", (Message("user", STORY.format(1)),), sampling=SamplingParams(max_tokens=500))
+    events = ours.engine.generate(request)
+    async for event in events:
+        if isinstance(event, Delta):
+            break
+    closed = time.perf_counter()
+    await events.aclose()  # type: ignore[attr-defined]
+    while ours.engine.health().running:  # noqa: ASYNC110 (the worker is a thread)
+        await asyncio.sleep(0.001)
+    return time.perf_counter() - closed
+
+
+def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
+    """What a grammar costs the row that has one."""
+    speeds: dict[str, list[float]] = {"free": [], "constrained": []}
+    ours = Ours(loaded)
+    prompt = "List twenty people with their names and ages as JSON."
+    ours.run([prompt], 16, grammar=SCHEMA)
+    for _ in range(rounds):
+        speeds["free"].append(total_speed(ours.run([STORY.format(1)], 64)))
+        speeds["constrained"].append(total_speed(ours.run([prompt], 400, grammar=SCHEMA)))
+    for name, values in speeds.items():
+        report.add(f"decode, 1 user, {name}", Ours.name, statistics.median(values), "tokens/s")
+    report.ratio("constrained_vs_free", statistics.median(speeds["constrained"]), statistics.median(speeds["free"]))
+    ours.close()
+
+
+def _text(loaded: LoadedModel, tokens: int, number: int) -> str:
+    """A text of so many tokens, unlike those of other numbers from its first word on."""
+    ids = loaded.tokenizer.encode(f"Text {number}: " + WORDS * tokens, add_special_tokens=False)[:tokens]
+    return str(loaded.tokenizer.decode(ids))
+
+
+if __name__ == "__main__":
+    main()
