@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from html import escape
 from typing import Any
 
@@ -44,12 +45,19 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
                 build_tab(page)
         _wire_language(page, about)
         public.add_endpoint(page)
+    _set_queue(blocks, page)
+    return blocks
+
+
+def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
     blocks.queue(
         api_open=False,
-        max_size=settings.queue_limit + service.info().slots,
+        max_size=page.generation_limit,
         default_concurrency_limit=OTHER_HANDLERS_AT_ONCE,
     )
-    return blocks
+    # Nobody sees Gradio's statistics here, and it would compute them in pandas after every single event.
+    blocks._queue.ANALYTICS_MAX_EVENTS = 1
+    blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
 
 def _wire_language(page: PageContext, about: gr.HTML) -> None:

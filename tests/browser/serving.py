@@ -1,0 +1,84 @@
+"""Real servers for a real browser: the whole app as a process, and the page on a scripted engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from qwen_app.engine.base import Engine
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.startup import build_app
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+START_S = 120
+
+
+@contextmanager
+def running_app(log: Path, **settings: object) -> Iterator[str]:
+    """``python app.py`` with the built-in model, on a free port; its address once it answers."""
+    port = _free_port()
+    environ = dict(os.environ, QWEN_PORT=str(port), QWEN_MODEL="builtin", PYTHONUNBUFFERED="1")
+    environ |= {f"QWEN_{name.upper()}": str(value) for name, value in settings.items()}
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=output)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_ready(url, process, log)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
+
+
+@contextmanager
+def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
+    """The whole app on ``engine``, in a thread. ``settings`` are fields of Settings."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1, "page-under-test") as thread:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = uvicorn.Server(uvicorn.Config(lambda: None, log_level="error", timeout_graceful_shutdown=2))
+
+        async def serve() -> None:
+            # with the loop running, for Gradio makes loops of its own otherwise and never closes them
+            server.config.app = build_app(Service(engine), Settings(**settings))
+            await server.serve([listener])
+
+        running = thread.submit(asyncio.run, serve())
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False, timeout=60) as client:
+                client.get(f"{url}/health").raise_for_status()
+            yield url
+        finally:
+            server.should_exit = True
+            running.result(timeout=20)
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    with httpx.Client(trust_env=False, timeout=10) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(f"{url}/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.2)
+    raise RuntimeError(f"the app did not start:\n{log.read_text(encoding='utf-8')}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port

