@@ -106,14 +106,13 @@ def _was_forwarded(headers: Headers) -> bool:
 
 
 def _names_loopback(headers: Headers) -> bool:
-    host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
     origin = headers.get("origin")
-    return _is_loopback(host) and (origin is None or _is_loopback(_origin_host(origin)))
+    return _is_loopback(_host_of(f"//{headers.get('host', '')}")) and (origin is None or _is_loopback(_host_of(origin)))
 
 
-def _origin_host(origin: str) -> str:
+def _host_of(url: str) -> str:
     try:
-        return urlsplit(origin).hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 

@@ -9,10 +9,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from qwen_app.api.chat_completions import answer_chat
 from qwen_app.api.completions import Completion, CompletionRequest, answer_completion
+from qwen_app.api.docs import DOCS_HEADERS, DocsPage, describe_api
 from qwen_app.api.errors import install_error_handlers
 from qwen_app.api.gate import Gate, visit_of
 from qwen_app.api.health import live, readiness
@@ -31,6 +32,7 @@ from qwen_app.telemetry import Telemetry
 
 __all__ = ["build_router", "install_error_handlers"]
 
+STREAMING = {"/v1/chat/completions", "/v1/completions", "/v1/responses"}
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorBody, "description": "The request cannot be answered as it is."},
     "5XX": {"model": ErrorBody, "description": "The server failed."},
@@ -46,6 +48,7 @@ def build_router(service: Service, settings: Settings) -> APIRouter:
     _add_models(router, service, gate)
     _add_generation(router, service, gate)
     _add_tokens(router, service, gate)
+    _add_docs(router, gate)
     Unmatched(router.routes).add_to(router, gate)
     return router
 
@@ -130,7 +133,31 @@ def _add_tokens(router: APIRouter, service: Service, gate: Gate) -> None:
         _post(router, f"{prefix}/detokenize", to_text, guarded, "tokens", Text)
 
 
+def _add_docs(router: APIRouter, gate: Gate) -> None:
+    public = gate.route_class(public=True)
+    description = describe_api(router)
+    page = DocsPage(description)
+
+    async def openapi() -> JSONResponse:
+        return JSONResponse(description)
+
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(page.render(str(request.base_url)), headers=DOCS_HEADERS)
+
+    router.add_api_route("/v1/openapi.json", openapi, include_in_schema=False, route_class_override=public)
+    router.add_api_route("/v1/docs", docs, include_in_schema=False, route_class_override=public)
+
+
 def _post(
     router: APIRouter, path: str, endpoint: Callable[..., Any], kind: type[APIRoute], tag: str, answer: type[BaseModel]
 ) -> None:
-    router.add_api_route(path, endpoint, methods=["POST"], tags=[tag], response_model=answer, route_class_override=kind)
+    streams = path in STREAMING
+    router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        tags=[tag],
+        response_model=answer,
+        responses={200: {"content": {"text/event-stream": {}}}} if streams else None,
+        route_class_override=kind,
+    )

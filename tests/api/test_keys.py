@@ -1,0 +1,236 @@
+"""Who may use the API, from where, and how much."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from qwen_app.api.keys import KeyRing, is_from_here
+from qwen_app.api.limits import Bucket, Caller, Limits
+from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
+from qwen_app.settings import Settings
+from tests.api.serving import running_api
+from tests.api.test_disconnect import reset, send_chat, wait_for
+
+KEY = "secret-key-1"
+GUARDED = ["/v1/models", "/v1/models/x", "/metrics"]
+GUARDED_POST = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/tokenize",
+    "/detokenize",
+    "/v1/tokenize",
+    "/v1/detokenize",
+]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def request_from(client: str | None, host: str = "localhost:7860", **headers: str) -> Request:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in {"host": host, **headers}.items()]
+    return Request({"type": "http", "headers": raw, "client": (client, 5000) if client else None})
+
+
+@pytest.mark.parametrize("client", ["127.0.0.1", "127.8.9.10", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7860", "127.0.0.1:7860", "[::1]:7860"])
+def test_programs_on_this_machine_are_from_here(client: str, host: str) -> None:
+    assert is_from_here(request_from(client, host))
+    assert is_from_here(request_from(client, host, origin="http://localhost:3000"))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        request_from("192.168.1.5"),
+        request_from(None),
+        request_from("testclient"),
+        request_from("127.0.0.1", x_forwarded_for="127.0.0.1"),
+        request_from("127.0.0.1", x_forwarded_for=""),
+        request_from("127.0.0.1", forwarded="for=127.0.0.1"),
+        request_from("127.0.0.1", x_real_ip="127.0.0.1"),
+        request_from("127.0.0.1", via="1.1 proxy"),
+        request_from("127.0.0.1", "abc.gradio.live"),
+        request_from("127.0.0.1", "localhost.evil.example"),
+        request_from("127.0.0.1", ""),
+        request_from("127.0.0.1", "[::1"),
+        request_from("127.0.0.1", origin="https://evil.example"),
+        request_from("127.0.0.1", origin="null"),
+        request_from("127.0.0.1", origin="http://[bad"),
+    ],
+)
+def test_everything_else_is_not(request_: Request) -> None:
+    assert not is_from_here(request_)
+    with pytest.raises(PermissionDenied, match="QWEN_API_KEYS"):
+        KeyRing([]).caller_of(request_)
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "x-real-ip", "forwarded"])
+def test_a_forwarded_request_is_refused_by_a_real_server(header: str) -> None:
+    with running_api(ScriptedEngine()) as api:
+        response = api.request("GET", "/v1/models", headers={header: "127.0.0.1"})
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "permission_denied"
+
+
+def test_every_route_but_the_listed_needs_the_key() -> None:
+    with running_api(ScriptedEngine(), api_keys=KEY) as api:
+        for path in GUARDED:
+            assert api.request("GET", path).status_code == 401
+        for path in GUARDED_POST:
+            assert api.post(path, {}).status_code == 401
+        for path in ("/health", "/ready", "/v1/docs", "/v1/openapi.json"):
+            assert api.request("GET", path).status_code == 200
+        listed = set(api.request("GET", "/v1/openapi.json").json()["paths"])
+        assert listed == {"/health", "/ready", "/v1/models", "/v1/models/{name}", "/metrics", *GUARDED_POST}
+
+
+def test_the_key_is_checked_before_the_body_is_read() -> None:
+    with running_api(ScriptedEngine(), api_keys=KEY) as api:
+        response = api.request("POST", "/v1/completions", content=b"{" * 100, headers={"content-type": "text/x"})
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer \xff", "Bearer \t"],
+)
+def test_other_keys_are_refused(value: str) -> None:
+    request = Request({"type": "http", "headers": [(b"authorization", value.encode("latin-1"))], "client": None})
+    with pytest.raises(AuthenticationError):
+        KeyRing([KEY]).caller_of(request)
+
+
+def test_each_of_several_keys_works_from_anywhere() -> None:
+    ring = KeyRing([KEY, "second"])
+    names = {
+        ring.caller_of(request_from("9.9.9.9", authorization=f"{s} {k}")).name
+        for s in ("Bearer", "bearer")
+        for k in (KEY, "second")
+    }
+    assert len(names) == 2
+    assert not any(key in name for name in names for key in (KEY, "second"))
+
+
+def test_keys_come_from_settings_and_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    digest = hashlib.sha256(b"hashed").hexdigest()
+    file.write_text(f"# our keys\nplain # of Ann\n\nsha256:{digest}\n", encoding="utf-8")
+    ring = KeyRing.from_settings(Settings(api_keys=f"{KEY}, other,", api_keys_file=str(file)))
+    for key in (KEY, "other", "plain", "hashed"):
+        assert ring.caller_of(request_from("9.9.9.9", authorization=f"Bearer {key}"))
+    for key in ("# our keys", digest, f"sha256:{digest}", "of Ann"):
+        with pytest.raises(AuthenticationError):
+            ring.caller_of(request_from("9.9.9.9", authorization=f"Bearer {key}"))
+
+
+def test_a_broken_hash_is_named() -> None:
+    with pytest.raises(SettingsError, match="64 hexadecimal"):
+        KeyRing(["sha256:abc"])
+
+
+def test_keys_are_not_kept_nor_logged(caplog: pytest.LogCaptureFixture) -> None:
+    ring = KeyRing([KEY])
+    assert KEY not in repr(vars(ring))
+    with caplog.at_level(logging.DEBUG), running_api(ScriptedEngine(), api_keys=KEY) as api:
+        assert api.chat().status_code == 401
+        assert api.request("GET", "/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
+    assert KEY not in caplog.text
+
+
+def test_requests_a_minute() -> None:
+    clock = Clock()
+    caller = Caller("a", Limits(requests_per_minute=6), clock)
+    for _ in range(6):
+        caller.count_request()
+    with pytest.raises(TooManyRequests) as refused:
+        caller.count_request()
+    assert refused.value.retry_after_s == pytest.approx(10)
+    clock.now_s += 10
+    caller.count_request()
+    with pytest.raises(TooManyRequests):
+        caller.count_request()
+
+
+def test_tokens_a_minute_may_be_overdrawn_and_are_paid_back() -> None:
+    clock = Clock()
+    caller = Caller("a", Limits(tokens_per_minute=60), clock)
+    caller.count_request()
+    caller.hold()(180)
+    with pytest.raises(TooManyRequests, match="60 tokens a minute") as refused:
+        caller.count_request()
+    assert refused.value.retry_after_s == pytest.approx(121)
+    clock.now_s += 121
+    caller.count_request()
+
+
+def test_requests_at_once() -> None:
+    caller = Caller("a", Limits(concurrency=2), Clock())
+    first, _ = caller.hold(), caller.hold()
+    with pytest.raises(TooManyRequests, match="at once"):
+        caller.hold()
+    first(0)
+    caller.hold()
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), max_size=50))
+def test_a_bucket_never_lets_more_through_than_it_gained(steps: list[tuple[float, int]]) -> None:
+    clock = Clock()
+    bucket = Bucket(60, clock)
+    spent, started = 0, clock.now_s
+    for wait_s, amount in steps:
+        clock.now_s += wait_s
+        if bucket.wait_s(amount) == 0:
+            bucket.spend(amount)
+            spent += amount
+    assert spent <= 60 + (clock.now_s - started) + 1e-6
+
+
+def bearer(key: str) -> dict[str, Any]:
+    return {"headers": {"authorization": f"Bearer {key}"}}
+
+
+def test_limits_count_for_each_key_alone() -> None:
+    with running_api(ScriptedEngine(), api_keys="a,b", requests_per_minute=2) as api:
+        codes = [api.request("GET", "/v1/models", **bearer(key)).status_code for key in "aaab"]
+        refused = api.request("GET", "/v1/models", **bearer("a"))
+        assert codes == [200, 200, 429, 200]
+        assert 1 <= int(refused.headers["retry-after"]) <= 30
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+        assert api.request("GET", "/metrics", **bearer("a")).status_code == 200
+
+
+def test_tokens_of_answers_are_charged_to_the_key() -> None:
+    with running_api(ScriptedEngine(), api_keys="a", tokens_per_minute=8) as api:
+        body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}]}
+        assert api.post("/v1/chat/completions", body, **bearer("a")).status_code == 200
+        assert api.post("/v1/chat/completions", body, **bearer("a")).status_code == 429
+
+
+def test_an_answer_that_ends_frees_its_place() -> None:
+    engine = ScriptedEngine(Script(("w ",) * 500, token_s=0.02))
+    with running_api(engine, concurrency_per_key=1) as api:
+        connection: socket.socket = send_chat(api, stream=True)
+        wait_for(lambda: api.service.health().running == 1)
+        assert api.chat().status_code == 429
+        reset(connection)
+        wait_for(lambda: api.service.health().running == 0)
+        assert api.chat(max_tokens=1).status_code == 200
+        assert api.chat(content="w " * 9000).status_code == 400
+        assert api.chat(max_tokens=1, n=2).status_code == 200
