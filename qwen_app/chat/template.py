@@ -104,8 +104,6 @@ class PromptEncoder:
         if isinstance(value, str):
             text = LONE_SURROGATE.sub("\ufffd", value)
             return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], text)
-                lambda found: found[0][0] + cut + found[0][1:], LONE_SURROGATE.sub("\ufffd", value)
-            )
         if isinstance(value, dict):
             return {self._guarded(key, cut): self._guarded(item, cut) for key, item in value.items()}
         if isinstance(value, list):
