@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from tests.engine.upstream import Handler, Reply, Request, Upstream
 from tests.engine.upstreams import MODEL, count_messages, piece
 
-CONTEXT_TOKENS = 100
+CONTEXT_TOKENS = 300
 SENTENCE = ("The", " capital", " is", " Paris", ".")
 SAMPLING_FIELDS = {"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty", "n"}
 OTHER_FIELDS = {"model", "messages", "stream", "stream_options", "logprobs", "top_logprobs", "response_format", "user"}

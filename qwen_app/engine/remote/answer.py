@@ -17,9 +17,12 @@ from qwen_app.engine.remote.call import Call, Chunk
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_exception
 from qwen_app.engine.remote.link import Link
+from qwen_app.engine.remote.peer import Peer
+from qwen_app.engine.remote.promises import check_promises
 from qwen_app.engine.remote.request import Body, build_body
 from qwen_app.engine.remote.stream import Transcript
 from qwen_app.engine.remote.tokens import estimate
+from qwen_app.engine.remote.tools import check_choice, parser_for, written_out
 from qwen_app.errors import ContextLengthExceeded
 from qwen_app.messages import Event, Finished, GenerationRequest, Queued, Usage
 
@@ -41,8 +44,11 @@ class Answer:
     gate: Gate
     budget: Budget
     deadline: Deadline
-    transcript: Transcript = field(default_factory=Transcript)
     announced: bool = False
+    transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(parser_for(self.request))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Queued, deltas, Finished. Raises AppError; TimeoutError never leaves."""
@@ -53,13 +59,15 @@ class Answer:
         except TimeoutError:
             if not self.announced:
                 yield Queued(0)
+            for held in self.transcript.flush():
+                yield held
             yield Finished(self.deadline.reason, self._estimated_usage(), self.deadline.timings(), self._seed)
 
     async def _run(self) -> AsyncGenerator[Event, None]:
         peer = await self.deadline.within(self.link.ready_peer())
-        build_body(self.request, peer.dialect, peer.model, room_tokens=None)  # refuse what cannot be before waiting
+        check_choice(self.request)
+        self._body(peer, None)  # what cannot be is refused before the wait
         room_tokens = await self.deadline.within(self.budget.room(self.request, peer))
-        body = build_body(self.request, peer.dialect, peer.model, room_tokens=room_tokens)
         ticket = self.gate.join(self.request.user)
         try:
             position = self.gate.position(ticket)
@@ -68,19 +76,24 @@ class Answer:
                 yield Queued(position)
                 position = await self.deadline.within(self.gate.next_position(ticket, position))
             self.deadline.note_start()
-            async with aclosing(self._tries(body)) as events:
+            async with aclosing(self._tries(peer, room_tokens)) as events:
                 async for event in events:
                     yield event
         finally:
             self.gate.leave(ticket)
+        check_promises(self.request, self.transcript, self.link.title)
         usage = await self._usage()
         yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
 
-    async def _tries(self, body: Body) -> AsyncGenerator[Event, None]:
+    def _body(self, peer: Peer, room_tokens: int | None) -> Body:
+        request = written_out(self.request, peer.dialect, refused=self.link.refuses_tools)
+        return build_body(request, peer.dialect, peer.model, room_tokens=room_tokens)
+
+    async def _tries(self, peer: Peer, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
         for attempt in range(1, TRIES + 1):
             try:
-                async with aclosing(self._stream(body)) as events:
+                async with aclosing(self._stream(self._body(peer, room_tokens))) as events:
                     async for event in events:
                         yield event
                 return
@@ -117,6 +130,9 @@ class Answer:
 
     def _retry_wait_s(self, failure: RemoteFailure, attempt: int) -> float | None:
         """Seconds until another try, or None where none is safe or sensible."""
+        if failure.tools_refused and self.request.tools and not self.link.refuses_tools:
+            self.link.refuses_tools = True
+            return 0.0
         if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
             return None
         if failure.retry_after_s is not None:

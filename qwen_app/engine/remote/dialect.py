@@ -22,7 +22,8 @@ class Dialect:
     ``sampling`` are the OpenAI fields it heeds; ``extras`` maps ours that OpenAI has not to the server's names.
     ``formats`` says how it takes a JSON object or schema: as OpenAI, a schema alone, TGI's ``value``, or not at all.
     ``grammar`` says where it takes a regex or a list of choices. ``tool_choice`` ``strings`` lacks the named form;
-    ``none`` lacks the field. ``truncates`` marks a server that cuts an over-long prompt without a word.
+    ``none`` lacks the field. ``strict_tools`` marks servers that hold arguments to their schema only when told
+    ``strict``. ``truncates`` marks a server that cuts an over-long prompt without a word.
     ``health`` is the path to look at beside /v1, empty for the model list; ``tokens`` names its tokenizer's endpoint
     (see tokens.py).
     """
@@ -33,6 +34,7 @@ class Dialect:
     formats: Literal["openai", "schema_only", "tgi", "none"] = "openai"
     grammar: Literal["vllm", "sglang", "tgi", "gbnf", "none"] = "none"
     tool_choice: Literal["all", "strings", "none"] = "all"
+    strict_tools: bool = False
     parallel_tool_calls: bool = True
     max_tokens_fields: tuple[str, ...] = ("max_tokens",)
     needs_max_tokens: bool = False
@@ -53,9 +55,9 @@ class Dialect:
 BOTH = ("max_tokens", "max_completion_tokens")
 
 DIALECTS: Mapping[str, Dialect] = {
-    "qwen-app": Dialect("another copy of this app", extras=OURS, health="/ready", tokens="vllm"),
-    "vllm": Dialect("vLLM", extras=OURS, grammar="vllm", tokens="vllm"),
-    "sglang": Dialect("SGLang", extras=OURS, grammar="sglang", tokens="sglang"),
+    "qwen-app": Dialect("another copy of this app", extras=OURS, strict_tools=True, health="/ready", tokens="vllm"),
+    "vllm": Dialect("vLLM", extras=OURS, strict_tools=True, grammar="vllm", tokens="vllm"),
+    "sglang": Dialect("SGLang", extras=OURS, strict_tools=True, grammar="sglang", tokens="sglang"),
     "llama.cpp": Dialect(
         "llama.cpp",
         extras={"top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repeat_penalty"},

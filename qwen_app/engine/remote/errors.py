@@ -29,6 +29,9 @@ _PROMPT_TOKENS = re.compile(
     re.IGNORECASE,
 )
 _FORMAT = re.compile(r"response_format|json.?schema|grammar|structured|guided", re.IGNORECASE)
+_NO_TOOLS = re.compile(  # vLLM, llama.cpp, Ollama
+    r"enable-auto-tool-choice|tools param requires|does not support tools", re.IGNORECASE
+)
 _RETRY = frozenset({429, 502, 503, 504})
 
 
@@ -53,6 +56,11 @@ class RemoteFailure:
         if self.code in ("context_length_exceeded", "exceed_context_size_error"):
             return True
         return self.status in (400, 413, 422, 500) and _OVERFLOW.search(self.message) is not None
+
+    @property
+    def tools_refused(self) -> bool:
+        """The server takes no tools the way it was started, or for this model."""
+        return self.status in (400, 422, 500, 501) and _NO_TOOLS.search(self.message) is not None
 
     @property
     def transient(self) -> bool:

@@ -28,6 +28,7 @@ class Link:
         self.base_url = base_url.rstrip("/")
         self.peer: Peer | None = None
         self.tokens: Tokens = EstimatedTokens()
+        self.refuses_tools = False  # found out by asking
         self.state: HealthState = "loading"
         self.reason = f"Asking {self.base_url} what it serves."
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -79,6 +80,7 @@ class Link:
         try:
             async with self._new_http() as http:
                 self.peer = await probe(http, self.base_url, self._model)
+                self.refuses_tools = False
                 self.tokens = await self._find_tokens(http, self.peer)
         except httpx2.HTTPError as error:
             self._ill("stalled", f"{self.title} cannot be reached ({error or type(error).__name__}). Is it running?")

@@ -10,6 +10,8 @@ from typing import Any
 from qwen_app.engine.remote.dialect import Dialect
 from qwen_app.errors import RequestError, SchemaError
 from qwen_app.messages import GenerationRequest, GrammarSpec, Message, Tool, ToolChoice
+from qwen_app.structured.tool_messages import ordered
+from qwen_app.structured.tool_text import described
 
 Body = dict[str, Any]
 
@@ -17,8 +19,8 @@ Body = dict[str, Any]
 def build_body(request: GenerationRequest, dialect: Dialect, model: str, *, room_tokens: int | None) -> Body:
     """The JSON of a streaming chat or plain completion.
 
-    ``room_tokens`` is what the context leaves for the answer where that is known; it is sent where the request sets no
-    limit and the server would otherwise stop at a small default of its own. Raises RequestError and SchemaError.
+    ``room_tokens`` limits an answer whose request sets no limit; None leaves that to the server. Raises RequestError
+    and SchemaError.
     """
     if not request.messages and request.prompt is None:
         raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
@@ -26,16 +28,14 @@ def build_body(request: GenerationRequest, dialect: Dialect, model: str, *, room
     if dialect.usage_option:
         body["stream_options"] = {"include_usage": True}
     chat = request.prompt is None
-    limit = request.sampling.max_tokens
-    if limit is None and (dialect.needs_max_tokens or not chat):
-        limit = room_tokens
+    limit = room_tokens if request.sampling.max_tokens is None else request.sampling.max_tokens
     if limit is not None:
         body |= dict.fromkeys(dialect.max_tokens_fields if chat else ("max_tokens",), limit)
     if request.grammar is not None:
         body |= _grammar(request.grammar, dialect)
     if not chat:
         return body | {"prompt": request.prompt} | _logprobs(request, dialect, chat=False)
-    body["messages"] = [message_body(message) for message in request.messages]
+    body["messages"] = [message_body(message) for message in ordered(request.messages)]
     if dialect.progress:
         body["return_progress"] = True
     return body | _logprobs(request, dialect, chat=True) | _tools(request.tools, request.tool_choice, dialect)
@@ -52,13 +52,6 @@ def message_body(message: Message) -> Body:
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id
     return body
-
-
-def tool_body(tool: Tool) -> Body:
-    return {
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
-    }
 
 
 def _sampling(request: GenerationRequest, dialect: Dialect) -> Body:
@@ -84,15 +77,14 @@ def _logprobs(request: GenerationRequest, dialect: Dialect, *, chat: bool) -> Bo
 
 def _tools(tools: tuple[Tool, ...], choice: ToolChoice, dialect: Dialect) -> Body:
     """``named`` becomes ``required`` with that one tool where the server knows no names."""
-    named = choice.mode == "named"
-    if named and choice.name not in {tool.name for tool in tools}:
-        raise RequestError(f"tool_choice names {choice.name!r}, which is not among the tools.", param="tool_choice")
     if not tools or (choice.mode == "none" and dialect.tool_choice != "all"):
         return {}
-    if dialect.tool_choice == "none" and choice.mode != "auto":
-        raise RequestError(f"{dialect.title} cannot be made to call a tool. Use tool_choice auto.", param="tool_choice")
+    named = choice.mode == "named"
     narrowed = named and dialect.tool_choice == "strings"
-    body: Body = {"tools": [tool_body(tool) for tool in tools if not narrowed or tool.name == choice.name]}
+    bodies = [described(tool) for tool in tools if not narrowed or tool.name == choice.name]
+    if dialect.strict_tools:
+        bodies = [body | {"function": body["function"] | {"strict": True}} for body in bodies]
+    body: Body = {"tools": bodies}
     if dialect.tool_choice == "all" and named:
         body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     elif dialect.tool_choice != "none":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_body
-from qwen_app.messages import Delta, Event, FinishReason, Prefill, TokenLogprob, ToolCallDelta, Usage
+from qwen_app.messages import Delta, Event, FinishReason, Prefill, TokenLogprob, ToolCall, ToolCallDelta, Usage
+from qwen_app.structured.tool_parser import ToolCallParser
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
 
@@ -25,17 +26,21 @@ _REASONS: Mapping[str, FinishReason] = {
 
 @dataclass(slots=True)
 class Transcript:
-    """What one answer has brought so far. Feed it chunks, read events; ``done`` once the server said why it ended."""
+    """What one answer has brought so far. Feed it chunks, read events; ``reason`` is set once the server ended it.
 
+    ``parser`` finds tool calls that the server left in the text. ``calls`` are all calls, with the arguments so far.
+    """
+
+    parser: ToolCallParser | None = None
     text: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
     chunks: int = 0
     reason: FinishReason | None = None
     usage: Usage | None = None
-    _calls: dict[int, str] = field(default_factory=dict)
 
     @property
     def started(self) -> bool:
-        return bool(self.text or self._calls)
+        return bool(self.text or self.calls)
 
     @property
     def partial_text(self) -> str:
@@ -59,12 +64,31 @@ class Transcript:
         if text or logprobs:
             self.chunks += 1
             self.text.append(text)
-            yield Delta(text, (), logprobs)
+            if self.parser is None:
+                yield Delta(text, (), logprobs)
+            else:
+                yield from self._pieces(self.parser.feed(text))
         for place, call in enumerate(delta.get("tool_calls") or ()):
             self.chunks += 1
             yield from self._call(place, call)
         if reason := choice.get("finish_reason"):
+            yield from self.flush()
             self.reason = self._reason(reason)
+
+    def flush(self) -> Iterator[Event]:
+        """What the parser still holds back. Safe to call twice."""
+        if self.parser is not None:
+            yield from self._pieces(self.parser.finish())
+            self.parser = None
+
+    def _pieces(self, pieces: Iterable[str | ToolCallDelta]) -> Iterator[Event]:
+        for piece in pieces:
+            yield Delta(piece) if isinstance(piece, str) else self._noted(piece)
+
+    def _noted(self, delta: ToolCallDelta) -> ToolCallDelta:
+        known = self.calls.get(delta.index, ToolCall(delta.id or "", delta.name or "", ""))
+        self.calls[delta.index] = replace(known, arguments=known.arguments + delta.arguments)
+        return delta
 
     def _call(self, place: int, call: Mapping[str, Any]) -> Iterator[ToolCallDelta]:
         """Some servers send no index, a string as index, no id, or arguments as an object."""
@@ -74,18 +98,17 @@ class Transcript:
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
             raise StreamBroken(RemoteFailure(0, "It sent tool arguments that are not text.", "malformed"))
-        if index in self._calls:
-            if arguments:
-                yield ToolCallDelta(index, arguments=arguments)
-            return
-        self._calls[index] = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
-        yield ToolCallDelta(index, self._calls[index], function.get("name") or "", arguments)
+        if index not in self.calls:
+            call_id = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
+            yield self._noted(ToolCallDelta(index, call_id, function.get("name") or "", arguments))
+        elif arguments:
+            yield self._noted(ToolCallDelta(index, arguments=arguments))
 
     def _reason(self, reason: str) -> FinishReason:
         if reason not in _REASONS:
             raise StreamBroken(RemoteFailure(0, f"It ended the answer with {reason!r}.", "aborted"))
         known = _REASONS[reason]
-        return "tool_calls" if self._calls and known == "stop" else known
+        return "tool_calls" if self.calls and known == "stop" else known
 
 
 def _usage(chunk: Mapping[str, Any]) -> Usage | None:
