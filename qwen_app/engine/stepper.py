@@ -67,6 +67,7 @@ class Stepper:
     def place(self, sequence: Sequence, now: float) -> int:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
         placement = self._pool.place(sequence.ids)
+        sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
             self._parking.park(placement.slot, placement.evicted)
         if placement.source is not None:
@@ -127,7 +128,7 @@ class Stepper:
             return self._runner.forward(works), None
         except Exception as error:  # torch raises many kinds; each is told apart here
             failure = failure_of(error)
-            log.warning("forward pass failed (%s): %s", failure.value, error, exc_info=failure is Failure.OTHER)
+            log.warning("forward pass failed (%s): %s", failure.value, str(error), exc_info=failure is Failure.OTHER)
             if failure is Failure.STICKY:
                 raise StickyDeviceError(str(error)) from error
         return torch.empty(0), failure
@@ -169,8 +170,8 @@ class Stepper:
         sequence.computed += work.segment.length
         if work.segment.length > 1 or sequence.computed <= sequence.prompt_tokens:
             self._pool.hold(sequence.slot, sequence.ids[: sequence.computed])
-            done = min(sequence.computed, sequence.prompt_tokens)
-            outcome.events.append((sequence, Prefill(done, sequence.prompt_tokens, sequence.reused)))
+        if sequence.computed <= sequence.prompt_tokens and not sequence.preemptions:
+            outcome.events.append((sequence, Prefill(sequence.computed, sequence.prompt_tokens, sequence.reused)))
 
     def _draw(self, drawing: Seq[Sequence], logits: torch.Tensor, clock: Callable[[], float], outcome: Outcome) -> None:
         if not drawing:
@@ -191,6 +192,10 @@ class Stepper:
             text = sequence.accept(choice, now)
         except AppError as error:
             outcome.failed.append((sequence, error))
+            return
+        except Exception:  # what is wrong with one request's text or grammar must not end the others
+            log.exception("token %d could not be taken", choice.token_id)
+            outcome.failed.append((sequence, EngineError("The engine failed on this request. Try it once more.")))
             return
         token_ids = tuple(sequence.ids[before:])
         if text or token_ids:

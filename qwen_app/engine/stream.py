@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from contextlib import suppress
 
 from qwen_app.messages import Event, Failed, Finished
 
@@ -33,10 +34,10 @@ class Outbox:
         self._events[stream.loop].append((stream, event))
 
     def send(self) -> None:
-        for loop, events in self._events.items():
-            if not loop.is_closed():
+        while self._events:
+            loop, events = self._events.popitem()
+            with suppress(RuntimeError):  # the loop was closed: nobody listens any more
                 loop.call_soon_threadsafe(_deliver, events)
-        self._events.clear()
 
 
 def _deliver(events: list[tuple[EventStream, Event]]) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from qwen_app.engine.recovery import StickyDeviceError
+from qwen_app.engine.recovery import Failure, StickyDeviceError, failure_of
 from qwen_app.engine.scheduler import Scheduler, Ticket
 from qwen_app.engine.sequence import Sequence
 from qwen_app.engine.stepper import Stepper
@@ -93,29 +93,39 @@ class Worker:
             self._thread.join(timeout=30)
 
     def _run(self) -> None:
-        while True:
-            self._heartbeat = self._clock()
-            try:
-                busy = self._turn()
-            except StickyDeviceError as lost:
-                self._end_all(EngineUnavailable("The GPU failed. The server restarts; try again in a minute."))
-                self.stopped_reason = "The GPU failed."
-                self._on_fatal(str(lost))
-                return
-            except Exception as broken:  # the worker's boundary: whatever happens, requests end and the loop lives
-                log.exception("step failed")
-                self._stepper.reset()
-                self._end_all(EngineError(f"The engine failed on this request: {type(broken).__name__}."))
-                busy = True
-            if not busy:
-                if self._stopping:
-                    return
-                self._idle()
+        try:
+            while not self._stopping or self._sequences:
+                self._heartbeat = self._clock()
+                if not self._guarded_turn():
+                    self._wake.wait(IDLE_WAIT_S)
+                    self._wake.clear()
+        except BaseException as lost:  # the device, or a panic in native code: only a new process can help
+            log.critical("the worker ends: %r", lost)
+            self._give_up(lost)
 
-    def _idle(self) -> None:
-        if not (self._answered and self._stepper.prepare()):
-            self._wake.wait(IDLE_WAIT_S)
-            self._wake.clear()
+    def _guarded_turn(self) -> bool:
+        """A turn; whatever fails in it, its requests end and the loop lives. False when there was nothing to do."""
+        try:
+            return self._turn() or (self._answered and self._stepper.prepare())
+        except StickyDeviceError:
+            raise
+        except Exception as broken:
+            if failure_of(broken) is Failure.STICKY:
+                raise StickyDeviceError(str(broken)) from broken
+            log.exception("step failed")
+            error = EngineError(f"The engine failed on this request: {type(broken).__name__}.")
+        self._end_all(error, waiting=False)
+        self._stepper.reset()
+        return True
+
+    def _give_up(self, lost: BaseException) -> None:
+        sticky = isinstance(lost, StickyDeviceError)
+        with self._lock:
+            self.stopped_reason = "The GPU failed." if sticky else "The engine failed."
+        self._end_all(
+            EngineUnavailable(f"{self.stopped_reason} The server restarts; try again in a minute."), waiting=True
+        )
+        self._on_fatal(str(lost))
 
     def _turn(self) -> bool:
         """One step. False when there was nothing to do."""
@@ -156,9 +166,11 @@ class Worker:
             moved = self._moved()
         for sequence in admitted:
             reused = self._stepper.place(sequence, self._clock())
-            self._outbox.add(sequence.stream, Prefill(reused, sequence.prompt_tokens, reused))
+            if not sequence.preemptions:
+                self._outbox.add(sequence.stream, Prefill(reused, sequence.prompt_tokens, reused))
         for sequence, position in moved:
-            self._outbox.add(sequence.stream, Queued(position))
+            if not sequence.preemptions:  # it has begun to answer: its place in the queue comes too late
+                self._outbox.add(sequence.stream, Queued(position))
 
     def _moved(self) -> list[tuple[Sequence, int]]:
         """Waiting sequences whose place changed since they were last told."""
@@ -172,7 +184,8 @@ class Worker:
         return moved
 
     def _running(self) -> list[Sequence]:
-        return [sequence for sequence in self._sequences.values() if sequence.slot >= 0]
+        with self._lock:  # submit may come at any moment
+            return [sequence for sequence in self._sequences.values() if sequence.slot >= 0]
 
     def _requeue(self, sequence: Sequence) -> None:
         with self._lock:
@@ -189,7 +202,10 @@ class Worker:
         self._answered = True
         self._outbox.add(sequence.stream, event)
 
-    def _end_all(self, error: AppError) -> None:
-        for sequence in self._running():
+    def _end_all(self, error: AppError, *, waiting: bool) -> None:
+        with self._lock:
+            spared = set() if waiting else set(self._scheduler.positions())
+            ended = [sequence for sequence in self._sequences.values() if sequence.id not in spared]
+        for sequence in ended:
             self._end(sequence, Failed(error, sequence.text))
         self._outbox.send()
