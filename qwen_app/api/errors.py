@@ -97,24 +97,28 @@ def _from_validation(error: RequestValidationError) -> ApiError:
         return ApiError(400, "Send the body as JSON, with the header Content-Type: application/json.")
     if error.body is None:
         return ApiError(400, "The body is empty. Send a JSON object.")
-    param = json_path(location[1:], error.body, missing=first["type"] == "missing") or None
-    message = str(first["msg"]).removeprefix("Value error, ")
+    # Every member of a union complains; the one that got furthest was the one meant.
+    same_field = [one for one in error.errors() if tuple(one["loc"])[:2] == location[:2]]
+    paths = [json_path(one, error.body) for one in same_field]
+    furthest = max(range(len(paths)), key=lambda index: len(paths[index]))
+    param, told = paths[furthest] or None, same_field[furthest]
     where = f"Invalid value for '{param}': " if param else ""
-    return ApiError(400, f"{where}{message}", param, "invalid_value")
+    return ApiError(400, f"{where}{told['msg']}", param, "invalid_value")
 
 
-def json_path(location: tuple[int | str, ...], body: object, *, missing: bool = False) -> str:
-    """pydantic's error location as a path such as ``messages[0].role``.
+def json_path(error: Mapping[str, Any], body: object) -> str:
+    """Where pydantic's ``error`` lies in ``body``, as a path such as ``messages[0].role``.
 
     Names that are no part of the body are pydantic's own, for the member of a union it tried; they are left out.
     """
     path, here = "", body
+    location = error["loc"][1:]
     for part in location:
         if isinstance(part, int) and isinstance(here, list) and part < len(here):
             path, here = f"{path}[{part}]", here[part]
         elif isinstance(part, str) and isinstance(here, dict) and part in here:
             path, here = f"{path}.{part}", here[part]
-    if missing:
+    if error["type"] == "missing":
         path = f"{path}.{location[-1]}"
     return path.removeprefix(".")
 

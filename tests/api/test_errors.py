@@ -31,7 +31,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages[0].content[0].text"),
         ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
@@ -50,7 +50,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"stop": ["x"] * 10_000}, "stop"),
         ({"stop": ["x"] * 17}, "stop"),
-        ({"stop": [""]}, "stop"),
+        ({"stop": [""]}, "stop[0]"),
         ({"top_logprobs": 3}, "top_logprobs"),
         ({"top_logprobs": 21, "logprobs": True}, "top_logprobs"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
@@ -187,6 +187,6 @@ def test_strict_api_refuses_unknown_fields() -> None:
 
 def test_json_path_leaves_out_names_of_union_members() -> None:
     body = {"messages": [{"content": [{"text": 5}]}]}
-    location = ("messages", 0, "content", "list[ContentPart]", 0, "text")
-    assert json_path(location, body) == "messages[0].content[0].text"
-    assert json_path(("messages", 0, "role"), body, missing=True) == "messages[0].role"
+    wrong = {"type": "string_type", "loc": ("body", "messages", 0, "content", "list[ContentPart]", 0, "text")}
+    assert json_path(wrong, body) == "messages[0].content[0].text"
+    assert json_path({"type": "missing", "loc": ("body", "messages", 0, "role")}, body) == "messages[0].role"

@@ -1,0 +1,173 @@
+"""The responses endpoint, through the openai SDK and against its types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+
+from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.errors import OutOfDeviceMemory
+from qwen_app.messages import Delta, Event, GrammarSpec, Message, ToolCall, ToolCallDelta, ToolChoice
+from tests.api.scripts import LoggedEngine, byte_token
+from tests.api.sdk import events_of, sdk, strictly
+from tests.api.serving import Api, running_api
+
+PATH = "/v1/responses"
+TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": True}
+CALL = [
+    ToolCallDelta(0, "call_a", "weather"),
+    ToolCallDelta(0, arguments='{"city": '),
+    ToolCallDelta(0, arguments='"Paris"}'),
+    ToolCallDelta(1, "call_b", "weather", "{}"),
+]
+
+
+def respond(api: Api, **fields: Any) -> Any:
+    return api.post(PATH, {"model": "default", "input": "Hi", **fields})
+
+
+def test_whole_answer_fits_the_sdk(scripted_api: Api) -> None:
+    response = strictly(Response, respond(scripted_api, temperature=0.5, metadata={"a": "b"}).json())
+    assert response.output_text == "Hello, world."
+    assert response.status == "completed"
+    assert response.usage.total_tokens == response.usage.input_tokens + 4
+
+
+@pytest.mark.parametrize("middle", [[Delta("Hel"), Delta("", (1,)), Delta("lo")], CALL, [Delta("So: "), *CALL], []])
+def test_stream_tells_what_the_whole_answer_holds(middle: list[Event]) -> None:
+    with running_api(LoggedEngine(middle)) as api:
+        whole = respond(api, tools=[TOOL]).json()
+        events = events_of(respond(api, tools=[TOOL], stream=True))
+    typed = [strictly(ResponseStreamEvent, event) for event in events]
+    assert [event.sequence_number for event in typed] == list(range(len(typed)))
+    assert [event.type for event in typed[:2]] == ["response.created", "response.in_progress"]
+    assert typed[-1].type == "response.completed"
+    assert without_ids(events[-1]["response"]["output"]) == without_ids(whole["output"])
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    assert done == events[-1]["response"]["output"]
+
+
+def without_ids(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in item.items() if key != "id"} for item in output]
+
+
+def test_arguments_join_to_json() -> None:
+    with (
+        running_api(LoggedEngine(CALL)) as api,
+        sdk(api) as client,
+        client.responses.stream(model="default", input="Hi", tools=[TOOL]) as stream,  # type: ignore[list-item]
+    ):
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert "response.function_call_arguments.delta" in kinds
+    calls = [
+        (item.call_id, item.name, json.loads(item.arguments)) for item in final.output if item.type == "function_call"
+    ]
+    assert calls == [("call_a", "weather", {"city": "Paris"}), ("call_b", "weather", {})]
+
+
+def test_sdk_stream_joins_the_text(scripted_api: Api) -> None:
+    with sdk(scripted_api) as client, client.responses.stream(model="default", input="Hi") as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+    assert text == "Hello, world."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_cut_answer_is_incomplete(stream: bool, scripted_api: Api) -> None:
+    given = respond(scripted_api, max_output_tokens=2, stream=stream)
+    body = events_of(given)[-1]["response"] if stream else given.json()
+    assert body["status"] == "incomplete"
+    assert body["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert strictly(Response, body).output_text == "Hello, "
+
+
+def test_a_conversation_with_calls() -> None:
+    engine = ScriptedEngine()
+    items = [
+        {"role": "developer", "content": "Be brief."},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Warm?"}]},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "I look.", "annotations": []}]},
+        {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"},
+        {"type": "function_call", "call_id": "c2", "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "22"},
+        {"type": "function_call_output", "call_id": "c2", "output": "23"},
+    ]
+    with running_api(engine) as api:
+        response = respond(api, input=items, instructions="Speak French.", tools=[TOOL], tool_choice="none")
+    assert response.status_code == 200, response.text
+    assert engine.requests[0].messages == (
+        Message("system", "Speak French."),
+        Message("system", "Be brief."),
+        Message("user", "Warm?"),
+        Message("assistant", "I look.", (ToolCall("c1", "weather", "{}"), ToolCall("c2", "weather", "{}"))),
+        Message("tool", "22", tool_call_id="c1"),
+        Message("tool", "23", tool_call_id="c2"),
+    )
+    assert engine.requests[0].tool_choice == ToolChoice("none")
+
+
+def test_format_and_named_tool() -> None:
+    engine = ScriptedEngine()
+    schema = {"type": "object", "properties": {"b": {}, "a": {}}}
+    form = {"format": {"type": "json_schema", "name": "x", "schema": schema, "strict": True}}
+    with running_api(engine) as api:
+        body = respond(api, text=form).json()
+        respond(api, tools=[TOOL], tool_choice={"type": "function", "name": "weather"})
+    assert engine.requests[0].grammar == GrammarSpec("json_schema", json.dumps(schema))
+    assert strictly(Response, body).text.format.name == "x"
+    assert engine.requests[1].tool_choice == ToolChoice("named", "weather")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"background": True}, "background"),
+        ({"input": []}, "input"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
+        ({"input": [{"content": "x"}]}, "input[0].role"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0].type"),
+        ({"input": [{"type": "function_call", "name": "f"}]}, "input[0]"),
+        ({"input": [{"type": "function_call_output", "call_id": "x", "output": ""}]}, "input[0].tool_call_id"),
+        ({"tools": [TOOL, TOOL]}, "tools[1].name"),
+        ({"tool_choice": {"type": "function", "name": "no"}}, "tool_choice"),
+        ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+    ],
+)
+def test_bad_field_is_400_with_its_path(scripted_api: Api, fields: dict[str, Any], param: str) -> None:
+    response = respond(scripted_api, **fields)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
+    with running_api(ScriptedEngine(Script(error=OutOfDeviceMemory("No memory."), error_at=2))) as api:
+        response = respond(api, stream=True)
+    events = [strictly(ResponseStreamEvent, event) for event in events_of(response)]
+    assert (events[-1].type, events[-1].code) == ("error", "out_of_memory")
+    assert response.text.endswith("data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_logprobs(stream: bool) -> None:
+    tokens = [byte_token(byte) for byte in (b"H", b"i")]
+    engine = LoggedEngine([Delta(token.text, (token.token_id,), (token,)) for token in tokens])
+    with running_api(engine) as api:
+        response = respond(api, stream=stream, top_logprobs=2)
+    body = events_of(response)[-1]["response"] if stream else response.json()
+    part = strictly(Response, body).output[0].content[0]
+    assert [one.token for one in part.logprobs] == ["H", "i"]
+    assert engine.requests[0].sampling.top_logprobs == 2
+
+
+def test_truncation_is_reported_in_a_header() -> None:
+    engine = ScriptedEngine(context_tokens=100)
+    items = [{"role": role, "content": "word " * 20} for _ in range(10) for role in ("user", "assistant")]
+    with running_api(engine) as api:
+        response = respond(api, input=[*items, {"role": "user", "content": "Last"}], truncation="auto")
+    assert int(response.headers["x-truncated-messages"]) == 21 - len(engine.requests[0].messages)

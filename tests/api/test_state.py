@@ -1,0 +1,151 @@
+"""Models, tokens, health, metrics and docs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import re
+from typing import Any
+
+import pytest
+from openai.types import Model
+from prometheus_client.parser import text_string_to_metric_families
+
+from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.errors import OutOfDeviceMemory
+from tests.api.sdk import sdk, strictly
+from tests.api.serving import Api, running_api
+
+
+def test_models(scripted_api: Api) -> None:
+    body = scripted_api.request("GET", "/v1/models").json()
+    assert [strictly(Model, one).id for one in body["data"]] == ["scripted"]
+    assert body["data"][0]["max_model_len"] == 8192
+    with sdk(scripted_api) as client:
+        assert [model.id for model in client.models.list()] == ["scripted"]
+        assert client.models.retrieve("default").id == "scripted"
+
+
+def test_ids_with_a_slash_are_found() -> None:
+    class Named(ScriptedEngine):
+        def info(self) -> Any:
+            return dataclasses.replace(ScriptedEngine.info(self), model="Qwen/Qwen2.5-7B-Instruct")
+
+    with running_api(Named()) as api:
+        found = api.request("GET", "/v1/models/Qwen/Qwen2.5-7B-Instruct").json()
+        assert (found["id"], found["owned_by"]) == ("Qwen/Qwen2.5-7B-Instruct", "Qwen")
+        assert api.chat(model="Qwen/Qwen2.5-7B-Instruct").status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+@pytest.mark.parametrize("field", ["prompt", "content"])
+def test_tokens_there_and_back(scripted_api: Api, prefix: str, field: str) -> None:
+    body = scripted_api.post(f"{prefix}/tokenize", {field: "Hé"}).json()
+    assert body == {"count": 3, "max_model_len": 8192, "tokens": [72, 195, 169]}
+    back = scripted_api.post(f"{prefix}/detokenize", {"tokens": body["tokens"], "model": "default"}).json()
+    assert back == {"prompt": "Hé", "content": "Hé"}
+
+
+def test_conversations_are_counted_with_their_template(scripted_api: Api) -> None:
+    body = scripted_api.post("/tokenize", {"messages": [{"role": "user", "content": "two words"}]}).json()
+    assert (body["count"], body["tokens"]) == (6, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("/tokenize", {}, "prompt"),
+        ("/tokenize", {"prompt": "x", "content": "x"}, "prompt"),
+        ("/detokenize", {"tokens": [-1]}, "tokens[0]"),
+        ("/detokenize", {"tokens": [256]}, "tokens"),
+        ("/detokenize", {}, "tokens"),
+    ],
+)
+def test_bad_tokens_are_400(scripted_api: Api, path: str, body: dict[str, Any], param: str) -> None:
+    response = scripted_api.post(path, body)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("state", ["loading", "stalled", "draining", "stopped"])
+def test_ready_says_why_not(state: str) -> None:
+    with running_api(ScriptedEngine(state=state)) as api:
+        ready = api.request("GET", "/ready")
+        assert ready.status_code == 503
+        assert ready.json()["status"] == state
+        assert ready.json()["reason"]
+        assert ready.headers["retry-after"]
+        assert api.request("GET", "/health").status_code == 200
+
+
+def test_ready_when_ready(scripted_api: Api) -> None:
+    response = scripted_api.request("GET", "/ready")
+    assert (response.status_code, response.json()["status"]) == (200, "ready")
+
+
+def test_draining_refuses_new_requests_and_says_when_to_come_back() -> None:
+    with running_api(ScriptedEngine()) as api:
+        asyncio.run(api.service.drain(0))
+        response = api.chat()
+        assert response.status_code == 503
+        assert response.headers["retry-after"]
+        assert api.request("GET", "/ready").status_code == 503
+
+
+def samples_of(api: Api) -> dict[str, float]:
+    text = api.request("GET", "/metrics").text
+    families = list(text_string_to_metric_families(text))
+    return {
+        sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_happened() -> None:
+    failing = Script(error=OutOfDeviceMemory("No memory."), error_at=1)
+    engine = ScriptedEngine(lambda request: failing if request.sampling.seed == 1 else Script())
+    with running_api(engine) as api:
+        api.chat()
+        api.chat(stream=True)
+        api.chat(seed=1)
+        api.chat(n=9)
+        samples = samples_of(api)
+    assert samples["qwen_ready"] == 1
+    assert samples["qwen_requests_admitted_total"] == 3
+    assert samples["qwen_requests_ended_total outcome=stop"] == 2
+    assert samples["qwen_requests_ended_total outcome=out_of_memory"] == 1
+    assert samples["qwen_completion_tokens_total"] == 8
+    assert samples["qwen_first_token_seconds_count"] == 2
+    path = "route=/v1/chat/completions"
+    assert samples[f"qwen_http_responses_total {path} status=200"] == 2
+    assert samples[f"qwen_http_responses_total {path} status=400"] == 1
+    assert samples[f"qwen_http_responses_total {path} status=503"] == 1
+
+
+def test_unknown_paths_make_no_new_series(scripted_api: Api) -> None:
+    for number in range(5):
+        scripted_api.request("GET", f"/v1/made-up-{number}")
+    assert not [name for name in samples_of(scripted_api) if "made-up" in name]
+
+
+def test_metrics_hold_nobodys_text() -> None:
+    with running_api(ScriptedEngine(Script(("canary-answer",)))) as api:
+        api.chat("canary-question", user="canary-user", stop="canary-stop")
+        assert "canary" not in api.request("GET", "/metrics").text
+
+
+def test_docs_show_every_path_and_load_nothing_from_elsewhere(scripted_api: Api) -> None:
+    page = scripted_api.request("GET", "/v1/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for path in scripted_api.request("GET", "/v1/openapi.json").json()["paths"]:
+        assert f"<code>{path}</code>" in page.text
+    assert "repetition_penalty" in page.text
+    assert f'base_url="{scripted_api.url}/v1"' in page.text.replace("&quot;", '"')
+    assert not re.findall(r'(?:src|href)="(?!openapi\.json)', page.text)
+    assert "<script" not in page.text
+
+
+def test_docs_do_not_repeat_markup_from_the_host_header(scripted_api: Api) -> None:
+    page = scripted_api.request("GET", "/v1/docs", headers={"host": 'x"><script>alert(1)</script>'})
+    assert "<script>" not in page.text
