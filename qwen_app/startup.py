@@ -52,13 +52,11 @@ def build_app(service: Service, settings: Settings) -> FastAPI:
     from qwen_app.api.routes import build_router, install_error_handlers
     from qwen_app.ui.mount import mount_page
     from qwen_app.web.install import install_web
-    from qwen_app.web.install import install_web
 
     app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None)
     install_web(app, settings)
     app.include_router(build_router(service, settings))
     install_error_handlers(app)
-    install_web(app, settings)
     return mount_page(app, service, settings)
 
 
@@ -77,11 +75,17 @@ def memory_plan(settings: Settings) -> str:
 def _remote_engine(settings: Settings) -> Engine:
     from qwen_app.engine.remote import RemoteEngine
 
-    return RemoteEngine(
+    def find_tokenizer(model: str) -> Path | None:
+        folder = settings.models_dir / model.replace("/", "--")
+        return folder if (folder / "tokenizer.json").is_file() else None
+
+    return RemoteEngine.connect(
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
         queue_limit=settings.queue_limit,
+        context_tokens=settings.context,
+        find_tokenizer=find_tokenizer,
     )
 
 

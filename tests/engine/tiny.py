@@ -1,4 +1,4 @@
-"""A tiny engine whose model, random as it is, always has much to say in plain letters, and what tests ask of it."""
+"""A tiny model that, random as it is, always has much to say in plain letters, and engines with their parts in reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 from qwen_app.engine.local import LocalEngine
 from qwen_app.engine.runner import Runner, Work
-from qwen_app.messages import Event
+from qwen_app.messages import Delta, Event, Prefill
 from qwen_app.models.loader import LoadedModel, load
 
 PRINTABLE = range(33, 127)
@@ -52,14 +52,13 @@ class FaultyRunner:
         return self.change(self._runner.forward(works), works)
 
 
-class TinyEngine:
+class OpenEngine:
     """A LocalEngine with its parts in reach. ``runner`` takes faults."""
 
-    def __init__(self, folder: Path, *, slots: int = 4, context_tokens: int = 1024, **more: Any) -> None:
-        self.loaded = load_talkative(folder)
+    def __init__(self, loaded: LoadedModel, *, slots: int = 4, context_tokens: int = 1024, **more: Any) -> None:
         self.fatal: list[str] = []
         self.engine = LocalEngine(
-            self.loaded, slots=slots, context_tokens=context_tokens, on_fatal=self.fatal.append, **more
+            loaded, slots=slots, context_tokens=context_tokens, on_fatal=self.fatal.append, **more
         )
         self.worker = self.engine._worker
         self.stepper = self.worker._stepper
@@ -77,9 +76,9 @@ class TinyEngine:
 
 
 @asynccontextmanager
-async def tiny_engine(folder: Path, **options: Any) -> AsyncIterator[TinyEngine]:
+async def tiny_engine(folder: Path, **options: Any) -> AsyncIterator[OpenEngine]:
     """An engine that ends with the block."""
-    tiny = TinyEngine(folder, **options)
+    tiny = OpenEngine(load_talkative(folder), **options)
     try:
         yield tiny
     finally:
@@ -111,5 +110,14 @@ async def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None
             await asyncio.sleep(0.005)
 
 
-def prefills(events: Sequence[Event]) -> list[Any]:
-    return [event for event in events if type(event).__name__ == "Prefill"]
+def prefills(events: Sequence[Event]) -> list[Prefill]:
+    return [event for event in events if isinstance(event, Prefill)]
+
+
+def ids_of(events: Sequence[Event]) -> list[int]:
+    return [token_id for event in events if isinstance(event, Delta) for token_id in event.token_ids]
+
+
+def reused(events: Sequence[Event]) -> int:
+    """Prompt tokens that needed no computing."""
+    return prefills(events)[0].reused

@@ -8,14 +8,13 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
 from qwen_app.engine.gate import Gate
 from qwen_app.engine.remote.answer import Answer
 from qwen_app.engine.remote.budget import TOKENIZER_ERRORS, Budget
 from qwen_app.engine.remote.deadline import Deadline
-from qwen_app.engine.remote.link import Link
+from qwen_app.engine.remote.link import FindTokenizer, Link
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
 
@@ -29,8 +28,9 @@ class RemoteEngine:
     """Answers through the server at ``base_url`` (it usually ends in /v1).
 
     ``model`` empty means the server's first. At most ``slots`` requests are sent at once and ``queue_limit`` wait.
-    ``context_tokens`` lowers the server's context; 0 leaves it. ``tokenizer_dir`` is a folder with the served model's
-    tokenizer. ``poll_s`` is how often the server's health is looked at. Nothing is sent before the first call.
+    ``context_tokens`` lowers the server's context; 0 leaves it. ``find_tokenizer`` gives a local folder with the
+    tokenizer of a model, or None. ``poll_s`` is how often the server's health is looked at. Nothing is sent before the
+    first call.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class RemoteEngine:
         slots: int = 64,
         queue_limit: int = 64,
         context_tokens: int = 0,
-        tokenizer_dir: Path | None = None,
+        find_tokenizer: FindTokenizer = lambda model: None,
         poll_s: float = 5.0,
     ) -> None:
-        self._link = Link(base_url, api_key, model, tokenizer_dir, poll_s)
+        self._link = Link(base_url, api_key, model, find_tokenizer, poll_s)
         self._gate = Gate(slots, queue_limit)
         self._slots = slots
         self._model = model

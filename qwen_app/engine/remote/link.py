@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -17,14 +18,16 @@ from qwen_app.errors import AppError, EngineUnavailable
 
 log = logging.getLogger(__name__)
 
+FindTokenizer = Callable[[str], Path | None]
+
 NO_KEY = "none"  # the client library insists on a key, local servers on none
 CONNECT_TIMEOUT_S = 5.0
 
 
 class Link:
-    """``tokenizer_dir`` is a folder with the served model's tokenizer, where there is one."""
+    """``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None."""
 
-    def __init__(self, base_url: str, api_key: str, model: str, tokenizer_dir: Path | None, poll_s: float) -> None:
+    def __init__(self, base_url: str, api_key: str, model: str, find_tokenizer: FindTokenizer, poll_s: float) -> None:
         self.base_url = base_url.rstrip("/")
         self.peer: Peer | None = None
         self.tokens: Tokens = EstimatedTokens()
@@ -34,7 +37,7 @@ class Link:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._api_key = api_key or NO_KEY
         self._model = model
-        self._tokenizer_dir = tokenizer_dir
+        self._find_tokenizer = find_tokenizer
         self._poll_s = poll_s
         self._http = self._new_http()
         self._looking = asyncio.Lock()
@@ -127,12 +130,12 @@ class Link:
 
     async def _find_tokens(self, http: httpx2.AsyncClient, peer: Peer) -> Tokens:
         """The server's tokenizer where its counts are exact, else the folder's, else the best there is."""
-        kind = peer.dialect.tokens
+        kind, folder = peer.dialect.tokens, self._find_tokenizer(peer.model)
         if kind != "none" and await (server := ServerTokens(http, root_of(self.base_url), peer.model, kind)).works():
             lasting = ServerTokens(self._http, root_of(self.base_url), peer.model, kind)
-            if server.exact or self._tokenizer_dir is None:
+            if server.exact or folder is None:
                 return lasting
-        return FolderTokens(self._tokenizer_dir) if self._tokenizer_dir else EstimatedTokens()
+        return FolderTokens(folder) if folder else EstimatedTokens()
 
     def _well(self) -> None:
         self.state, self.reason = "ready", ""
