@@ -1,12 +1,16 @@
-"""One API on a scripted engine for the tests that need no other."""
+"""Two APIs for the tests that need no other: one on a scripted engine, one on the built-in model."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from qwen_app.engine.local import LocalEngine
 from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.models.loader import load
 from tests.api.serving import Api, running_api
 
 
@@ -14,4 +18,18 @@ from tests.api.serving import Api, running_api
 def scripted_api() -> Iterator[Api]:
     """Says "Hello, world." to everything."""
     with running_api(ScriptedEngine()) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def builtin_engine(builtin_dir: Path) -> Iterator[LocalEngine]:
+    engine = LocalEngine(load(builtin_dir, precision="fp32", name="builtin"), slots=4, context_tokens=2048)
+    yield engine
+    asyncio.run(engine.drain(0))
+
+
+@pytest.fixture(scope="session")
+def builtin_api(builtin_engine: LocalEngine) -> Iterator[Api]:
+    """Answers with the built-in model, which is small and not clever, but real."""
+    with running_api(builtin_engine) as api:
         yield api
