@@ -26,6 +26,7 @@ class Closer:
     def __init__(self) -> None:
         self._plan: deque[int] = deque()
         self._unchecked = 0
+        self._ending: bytes | None = None  # of the state last looked at
         self.closing = False
 
     def choose(self, state: GrammarState, sampled: int, remaining_tokens: int, *, close_now: bool = False) -> int:
@@ -46,8 +47,8 @@ class Closer:
         if self._unchecked:
             self._unchecked -= 1
             return sampled
-        spare = _spare(state, sampled, remaining_tokens)
-        if spare is None:
+        spare = self._spare(state, sampled, remaining_tokens - 1)
+        if spare < 0:
             return self._close(state)
         self._unchecked = spare // state.grammar.commitment_tokens
         return sampled
@@ -57,16 +58,27 @@ class Closer:
         self._plan.extend(state.closing_tokens())
         return self._plan.popleft() if self._plan else state.grammar.end_token
 
+    def _spare(self, state: GrammarState, sampled: int, room_tokens: int) -> int:
+        """Tokens left over when the answer is closed right after ``sampled``; negative when it could not be."""
+        after = state.copy()
+        after.accept(sampled)
+        guess = self._ending
+        if guess is not None:
+            guess = guess.removeprefix(state.grammar.text_of([sampled]))
+        ending = _ending(after, guess)
+        if ending is None or len(ending) > room_tokens:
+            ending = _ending(after, None)
+        if ending is None:
+            return -1
+        self._ending = state.grammar.text_of(ending)
+        return room_tokens - len(ending)
 
-def _spare(state: GrammarState, sampled: int, remaining_tokens: int) -> int | None:
-    """Tokens left over when the answer is closed right after ``sampled``; None when it could not be."""
-    after = state.copy()
-    after.accept(sampled)
+
+def _ending(state: GrammarState, guess: bytes | None) -> list[int] | None:
     try:
-        spare = remaining_tokens - 1 - len(after.closing_tokens())
+        return state.closing_tokens(guess)
     except SchemaError:
         return None
-    return spare if spare >= 0 else None
 
 
 def _out_of_loop(state: GrammarState) -> int | None:

@@ -9,8 +9,9 @@ from llguidance import LLMatcher, LLParserLimits
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec
-from qwen_app.structured.example import longest_commitment, smallest_document
+from qwen_app.structured.example import longest_commitment, smallest_document, string_endings
 from qwen_app.structured.json_text import StringTracker
+from qwen_app.structured.pattern_example import shortest_match
 from qwen_app.structured.schema_check import Schema, locate, parse_schema
 from qwen_app.structured.validation import check_against_draft, validate_text
 from qwen_app.structured.vocabulary import Vocabulary
@@ -25,7 +26,7 @@ class CompiledGrammar:
     """``source`` is what llguidance takes.
 
     ``example`` may be a small answer. ``commitment`` is about the most text that one token can commit an answer
-    to, None where that is not known.
+    to, None where that is not known. ``endings`` are how strings may end that a pattern holds open.
     ``json_from`` is the text at which JSON starts, None for a grammar without JSON.
     """
 
@@ -34,6 +35,7 @@ class CompiledGrammar:
     exact: bool = True
     example: bytes | None = None
     commitment: bytes | None = None
+    endings: tuple[bytes, ...] = ()
     json_from: bytes | None = b""
 
     def track(self, text: bytes) -> StringTracker | None:
@@ -71,8 +73,12 @@ def compile_spec(spec: GrammarSpec, vocabulary: Vocabulary) -> CompiledGrammar:
         case "json_schema":
             return compile_schema(parse_schema(spec.text), vocabulary, strict=spec.strict)
         case "regex":
+            text = shortest_match(spec.text)
+            endings = () if text is None else (text.encode(errors="ignore"),)
             source = LLMatcher.grammar_from_regex(spec.text)
-            return checked(CompiledGrammar(source, json_from=None), vocabulary, "The regular expression")
+            return checked(
+                CompiledGrammar(source, endings=endings, json_from=None), vocabulary, "The regular expression"
+            )
         case "choice":
             return checked(CompiledGrammar(_choice(spec.text), json_from=None), vocabulary, "The list of choices")
 
@@ -127,6 +133,7 @@ def _json(schema: Schema, source: str, *, exact: bool) -> CompiledGrammar:
         exact=exact,
         example=None if example is None else example.encode(),
         commitment=longest_commitment(schema).encode(),
+        endings=string_endings(schema),
     )
 
 
@@ -141,7 +148,7 @@ def _refused(source: str, vocabulary: Vocabulary) -> str:
 
 def refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError:
     """The error for what ``problem_with`` found, with the place in the schema."""
-    pointer = locate(schema, problem, lambda part: problem_with(part, vocabulary, strict=True))
+    pointer, problem = locate(schema, problem, lambda part: problem_with(part, vocabulary, strict=True))
     if problem.startswith("Unimplemented keys:"):
         keyword = json.loads(problem.partition(":")[2])[0]
         return SchemaError(

@@ -7,7 +7,7 @@ pattern, a format or a bound holds open are searched breadth first, and strings 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llguidance import LLMatcher
@@ -40,15 +40,16 @@ class Effort:
     steps: int = 4_096
 
 
-PATIENT = Effort(nodes=20_000, steps=16_384)
+PATIENT = Effort(nodes=8_000, steps=8_192)
 
 
 class EndingSearch:
     """Finds endings for the answers of one grammar and remembers how its strings can end. One thread at a time."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, endings: Sequence[bytes] = ()) -> None:
+        """``endings`` are guesses: how a string, or a text that is not JSON, may end."""
         self._vocabulary = vocabulary
-        self._string_endings: list[bytes] = []
+        self._endings = list(endings)
 
     def shortest(self, matcher: LLMatcher, tracker: StringTracker | None, effort: Effort = Effort()) -> bytes | None:
         """Bytes that end the answer from here; empty when it may end now; None when ``effort`` was not enough.
@@ -57,7 +58,11 @@ class EndingSearch:
         """
         start = Node(self._vocabulary, matcher.deep_copy(), b"", tracker)
         if tracker is None:
-            found = _by_layers(start, _is_whole, effort.nodes) or _greedily(start.copy(), _is_whole, effort.steps)
+            found = (
+                self._known_ending(start, _is_whole)
+                or _by_layers(start, _is_whole, effort.nodes)
+                or _greedily(start.copy(), _is_whole, effort.steps)
+            )
         else:
             found = (
                 self._document(start.copy(), effort, GREEDY_STEPS)
@@ -86,20 +91,31 @@ class EndingSearch:
         return None
 
     def _end_string(self, node: Node, effort: Effort) -> Node | None:
-        for known in self._string_endings:
-            if node.follows(known):
-                node.write(known)
-                return node
+        known = self._known_ending(node, _left_string)
+        if known is not None:
+            return known
         ended = (
             _greedily(node.copy(), _left_string, FEW_STEPS)
             or _by_layers(node, _left_string, effort.nodes)
             or _greedily(node.copy(), _left_string, effort.steps)
         )
         if ended is not None:
-            self._string_endings.append(ended.written[len(node.written) :])
-            self._string_endings.sort(key=len)
-            del self._string_endings[HINTS:]
+            self._endings.append(ended.written[len(node.written) :])
+            self._endings.sort(key=len)
+            del self._endings[HINTS:]
         return ended
+
+    def _known_ending(self, node: Node, goal: Goal) -> Node | None:
+        """The shortest end of a known ending that leads from ``node`` to the goal."""
+        if goal(node):
+            return node
+        ends = {known[start:] for known in self._endings for start in range(len(known))}
+        for end in sorted(ends, key=len):
+            if node.follows(end):
+                ended = node.copy()
+                if ended.write(end) and goal(ended):
+                    return ended
+        return None
 
 
 def encode_ending(matcher: LLMatcher, vocabulary: Vocabulary, ending: bytes) -> list[int] | None:
@@ -144,7 +160,9 @@ class Node:
 
     def follows(self, text: bytes) -> bool:
         """Whether ``text`` may come next."""
-        return bool(self.matcher.validate_tokens([self._vocabulary.byte_ids[byte] for byte in text]) == len(text))
+        ids = self._vocabulary.byte_ids
+        known = all(byte in ids for byte in text)
+        return known and bool(self.matcher.validate_tokens([ids[byte] for byte in text]) == len(text))
 
     def follow_forced(self) -> bool:
         """Write all that has no alternative. False when the grammar gave up or the vocabulary lacks a byte."""

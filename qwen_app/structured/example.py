@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from qwen_app.structured.pattern_example import shortest_match
 from qwen_app.structured.schema_check import Schema, subschemas
 
 LIMIT_CHARS = 16_384
@@ -26,6 +27,13 @@ def longest_commitment(schema: Schema) -> str:
     """The longest of the small documents of ``schema`` and of every schema inside it."""
     examples = _Examples(schema)
     return max((examples.of(part) or "" for _, part in subschemas(schema)), key=len)
+
+
+def string_endings(schema: Schema) -> tuple[bytes, ...]:
+    """How strings that a pattern holds open may end, closing quote included: one for each pattern in ``schema``."""
+    patterns = {part["pattern"] for _, part in subschemas(schema) if isinstance(part.get("pattern"), str)}
+    texts = (shortest_match(pattern) for pattern in sorted(patterns))
+    return tuple(_dumps(text)[1:].encode(errors="ignore") for text in texts if text is not None)
 
 
 class _Examples:
@@ -71,8 +79,7 @@ class _Examples:
             case "array":
                 return self._array(schema)
             case "string":
-                fixed = "pattern" in schema or "format" in schema
-                return UNKNOWN_TEXT if fixed else '"' + "a" * min(_count(schema, "minLength"), LIMIT_CHARS) + '"'
+                return _string(schema)
             case "boolean":
                 return "true"
             case "null":
@@ -104,6 +111,15 @@ class _Examples:
                 return None
             parts.append(value)
         return "[" + ",".join(parts) + "]"
+
+
+def _string(schema: Schema) -> str:
+    if isinstance(schema.get("pattern"), str):
+        text = shortest_match(schema["pattern"])
+        return UNKNOWN_TEXT if text is None else _dumps(text)
+    if "format" in schema:
+        return UNKNOWN_TEXT
+    return '"' + "a" * min(_count(schema, "minLength"), LIMIT_CHARS) + '"'
 
 
 def _types(schema: Schema) -> list[str]:

@@ -78,22 +78,28 @@ class GrammarState:
         """The shortest legal ending found from here; None when the search gave up."""
         return self.grammar.search.shortest(self._matcher, self.strings())
 
-    def closing_tokens(self) -> list[int]:
-        """The shortest legal ending found from here as token ids, end token left out; empty when it may end now.
+    def closing_tokens(self, guess: bytes | None = None) -> list[int]:
+        """A short legal ending from here as token ids, end token left out; empty when it may end now.
 
-        Raises SchemaError when no ending was found in reasonable time.
+        ``guess`` is taken where it is legal, which is much cheaper than a search: endings change little from token to
+        token. Raises SchemaError when no ending was found in reasonable time.
         """
         if not self.token_ids:
             return list(self.grammar.smallest)
+        if self.may_end():
+            return []
+        if guess is not None and (guessed := self._whole_ending(guess)) is not None:
+            return guessed
         ending = self.closing_bytes()
         token_ids = None if ending is None else encode_ending(self._matcher, self._vocabulary, ending)
         if token_ids is None:
             raise SchemaError("No legal ending of this answer was found in reasonable time. Use a simpler schema.")
         return token_ids
 
-    def allows(self, token_id: int) -> bool:
-        """Whether ``token_id`` may come next."""
-        return bool(self._matcher.validate_tokens([token_id]))
+    def _whole_ending(self, ending: bytes) -> list[int] | None:
+        token_ids = encode_ending(self._matcher, self._vocabulary, ending)
+        matcher = self._matcher.deep_copy()
+        return token_ids if token_ids and matcher.consume_tokens(token_ids) and matcher.is_accepting() else None
 
     def copy(self) -> GrammarState:
         return GrammarState(self.grammar, self._vocabulary, self._matcher.deep_copy(), list(self.token_ids))
@@ -113,7 +119,7 @@ class Grammar:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._matcher = LLMatcher(vocabulary.ll, compiled.source, log_level=0, limits=parser_limits())
-        self.search = EndingSearch(vocabulary)
+        self.search = EndingSearch(vocabulary, compiled.endings)
         self.smallest = tuple(self._smallest())
         self.commitment_tokens = self._commitment()
 
@@ -123,6 +129,9 @@ class Grammar:
 
     def ends(self, token_id: int) -> bool:
         return token_id in self._vocabulary.eos_ids
+
+    def text_of(self, token_ids: Sequence[int]) -> bytes:
+        return self._vocabulary.decode(token_ids)
 
     def byte_token(self, byte: int) -> int:
         return self._vocabulary.byte_ids[byte]

@@ -108,10 +108,10 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str]) -> str:
-    """JSON pointer of the smallest part of ``schema`` that alone gives the same ``problem``; "" is the whole.
+def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str]) -> tuple[str, str]:
+    """JSON pointer of the smallest part of ``schema`` that alone has the same ``problem``, and the problem there.
 
-    ``compile_problem`` compiles a schema and returns what is wrong with it.
+    ``compile_problem`` compiles a schema and returns what is wrong with it. The pointer "" is the whole.
     """
     shared: Schema = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
     pointer, part, tries, moved = "", schema, 0, True
@@ -120,8 +120,13 @@ def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str
         for step, child in children(part):
             tries += 1
             if tries > LOCATE_TRIES:
-                return pointer
-            if isinstance(child, dict) and compile_problem({**shared, **child}) == problem:
-                pointer, part, moved = pointer + step, child, True
+                return pointer, problem
+            inner = compile_problem({**shared, **child}) if isinstance(child, dict) else ""
+            if inner and (inner == problem or (_unsatisfiable(inner) and _unsatisfiable(problem))):
+                pointer, part, problem, moved = pointer + step, child, inner, True
                 break
-    return pointer
+    return pointer, problem
+
+
+def _unsatisfiable(problem: str) -> bool:
+    return problem.startswith("Unsatisfiable schema")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,21 +21,26 @@ class Answer:
 
 
 class RandomModel:
-    """Draws from random logits. ``structure`` is added to those of short tokens, which is what JSON is built of."""
+    """Draws from random logits. ``structure`` is added to those of one-byte tokens, which JSON is mostly built of.
+
+    The highest of random logits is a uniform choice, so that is what is drawn, the likes and the rest apart.
+    """
 
     def __init__(self, vocabulary: Vocabulary, seed: int, structure: float = 0.0) -> None:
         self._random = np.random.default_rng(seed)
         self._width = vocabulary.vocab_size
-        self._likes = np.zeros(self._width, np.float32)
-        self._likes[list(vocabulary.byte_ids.values())] = structure
+        self._liked = np.zeros(self._width, bool)
+        self._liked[list(vocabulary.byte_ids.values())] = True
+        self._weight = math.exp(structure)
 
     def next_token(self, state: GrammarState) -> int:
         row = np.zeros((1, (self._width + 31) // 32), np.int32)
         fill_masks([state], row)
         allowed = np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
         assert allowed.size, "no token is allowed"
-        logits = self._random.gumbel(size=allowed.size) + self._likes[allowed]
-        return int(allowed[logits.argmax()])
+        liked = allowed[self._liked[allowed]]
+        share = liked.size * self._weight / (liked.size * self._weight + allowed.size - liked.size)
+        return int(self._random.choice(liked if self._random.random() < share else allowed))
 
     def write(self, grammar: Grammar, max_tokens: int, *, close_at: int | None = None) -> Answer:
         """An answer of at most ``max_tokens`` under a Closer, as the worker runs it."""

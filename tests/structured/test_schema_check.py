@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from qwen_app.errors import SchemaError
+from qwen_app.structured.schema_check import LIMIT_BYTES, LIMIT_DEPTH, parse_schema, subschemas
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "array"}
+    for _ in range(depth - 1):
+        schema = {"items": schema}
+    return schema
+
+
+def test_key_order_is_kept() -> None:
+    assert list(parse_schema('{"properties": {"z": {}, "a": {}}}')["properties"]) == ["z", "a"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"x"', "false"])
+def test_what_is_no_schema_is_refused(text: str) -> None:
+    with pytest.raises(SchemaError):
+        parse_schema(text)
+
+
+def test_true_allows_anything() -> None:
+    assert parse_schema("true") == {}
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
+def test_a_remote_reference_is_refused_at_once(keyword: str) -> None:
+    schema = {"properties": {"a": {"items": {keyword: "https://example.org/schema.json"}}}}
+    with pytest.raises(SchemaError, match=r"leaves the schema") as refused:
+        parse_schema(json.dumps(schema))
+    assert refused.value.pointer == f"/properties/a/items/{keyword}"
+
+
+def test_size_is_bounded() -> None:
+    text = json.dumps({"description": "x" * LIMIT_BYTES})
+    with pytest.raises(SchemaError, match="256 KB"):
+        parse_schema(text)
+
+
+def test_depth_is_bounded() -> None:
+    parse_schema(json.dumps(nested(LIMIT_DEPTH)))
+    for text in (json.dumps(nested(LIMIT_DEPTH + 1)), "[" * 100_000):
+        with pytest.raises(SchemaError, match="deeper than 64"):
+            parse_schema(text)
+
+
+def test_only_schemas_are_walked() -> None:
+    """Names of properties and values of enum are no keywords."""
+    schema = {"properties": {"$ref": {"enum": [{"$ref": "http://example.org"}]}}, "enum": [{"not": {}}]}
+    assert [pointer for pointer, _ in subschemas(schema)] == ["", "/properties/$ref"]
+    parse_schema(json.dumps(schema))
