@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from qwen_app.api.chat_completions import answer_chat
 from qwen_app.api.completions import Completion, CompletionRequest, answer_completion
@@ -71,7 +71,9 @@ def _add_state(router: APIRouter, service: Service, telemetry: Telemetry, gate: 
     router.add_api_route("/health", health, tags=["state"], route_class_override=public)
     router.add_api_route("/ready", ready, tags=["state"], route_class_override=public)
     uncounted = gate.route_class(counted=False)
-    router.add_api_route("/metrics", metrics, tags=["state"], route_class_override=uncounted)
+    router.add_api_route(
+        "/metrics", metrics, tags=["state"], response_class=PlainTextResponse, route_class_override=uncounted
+    )
 
 
 def _add_models(router: APIRouter, service: Service, gate: Gate) -> None:
