@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_app.engine.base import Engine
+from qwen_app.models import builtin
 from qwen_app.models.device import Device, find_device, imagined_card
 from qwen_app.models.download import ensure_model, local_path
 from qwen_app.models.plan import Plan, plan
@@ -103,7 +104,11 @@ def _local_engine(settings: Settings) -> Engine:
     memory = _plan(settings, path, shape, precision, device)
     loaded = load(path, precision=precision)
     return LocalEngine(
-        loaded, slots=memory.slots, context_tokens=memory.context_tokens, queue_limit=settings.queue_limit
+        loaded,
+        slots=memory.slots,
+        context_tokens=memory.context_tokens,
+        queue_limit=settings.queue_limit,
+        notice=builtin.NOTICE if name == builtin.NAME else "",
     )
 
 

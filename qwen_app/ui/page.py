@@ -20,7 +20,8 @@ DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 OTHER_HANDLERS_AT_ONCE = 16
 
 _STORED = "() => [localStorage.getItem('language')]"
-_STORE = "(language) => { localStorage.setItem('language', language); return [language]; }"
+_STORE = "(language) => { localStorage.setItem('language', language); }"
+_DECLARE = "(language) => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; }"
 
 
 def build_page(service: Service, settings: Settings) -> gr.Blocks:
@@ -63,18 +64,22 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
 def _wire_language(page: PageContext, about: gr.HTML) -> None:
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
-    def detect(stored: Language | None, request: gr.Request) -> Language:
-        return language_for(stored, page.settings.language, request.headers.get("accept-language", ""))
+    def detect(stored: Language | None, request: gr.Request) -> tuple[Language, str]:
+        accepted = request.headers.get("accept-language", "")
+        language = language_for(stored, page.settings.language, accepted)
+        return language, _about(page.service.info(), Texts(language))
 
     def translate(language: Language) -> list[Any]:
         return [_about(page.service.info(), Texts(language)), *page.translations(language)]
 
-    page.blocks.load(detect, [page.language], [page.language], js=_STORED, **quick)
-    page.language.input(None, [page.language], [page.language], js=_STORE, api_visibility="private")
+    detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **quick)
+    page.language.input(None, [page.language], js=_STORE, api_visibility="private")
+    for settled in (detected.then, page.language.change):
+        settled(None, [page.language], js=_DECLARE, api_visibility="private")
     page.language.change(translate, [page.language], [about, *page.localized_components()], **quick)
 
 
 def _about(info: EngineInfo, texts: Texts) -> str:
     chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, info.device) if part)
-    notice = f'<p class="model-notice">{escape(info.notice)}</p>' if info.notice else ""
+    notice = f'<p class="model-notice">{escape(texts.translated(info.notice))}</p>' if info.notice else ""
     return f'<h1>{texts("title")}</h1><div class="model"><b>{escape(info.model)}</b>{chips}</div>{notice}'

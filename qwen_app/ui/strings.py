@@ -19,10 +19,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "回答由人工智能生成，可能有误，仅供参考。",
     ),
     "model_line": ("{model} · {precision} · {device}", "{model} · {precision} · {device}"),
-    "trial_model": (
-        "This small built-in model is for trying the page. Its answers are often wrong.",
-        "这是用于试用页面的小型内置模型，回答经常出错。",
+    # what engines say of themselves, found by the English sentence
+    "notice_builtin": (
+        "This small built-in model is for trying the app. Its answers are often wrong.",
+        "这是供试用的小型内置模型，回答经常出错。",
     ),
+    "notice_estimates": ("Token counts are estimates.", "词元数为估计值。"),
     # the chat
     "chat_label": ("Conversation", "对话"),
     "composer_label": ("Message", "消息"),
@@ -112,6 +114,10 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         return TEXTS[key][self._column].format(**values)
+
+    def translated(self, sentence: str) -> str:
+        """The sentence, or its translation where it is one of ours."""
+        return next((texts[self._column] for texts in TEXTS.values() if texts[0] == sentence), sentence)
 
     def error(self, code: str, message: str) -> str:
         """The sentence for an error; ``message`` is its own, in English."""

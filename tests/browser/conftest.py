@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import EngineError
@@ -31,6 +31,9 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OpenChat = Callable[..., Awaitable[ChatPage]]
 REAL_CONTEXT = 384
+PATIENCE_MS = 20_000  # a page takes its time where two cores do everything
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def _chromium() -> str:
