@@ -85,7 +85,7 @@ class Outcome:
 
 def ask(text: str, *, max_tokens: int = 40, **fields: Any) -> GenerationRequest:
     sampling = SamplingParams(temperature=0.0, max_tokens=max_tokens)
-    given = {"messages": (Message("user", text),), "sampling": sampling} | fields
+    given: dict[str, Any] = {"messages": (Message("user", text),), "sampling": sampling} | fields
     return GenerationRequest(request_id=f"bench-{time.monotonic_ns()}", **given)
 
 

@@ -321,6 +321,7 @@ async def test_the_conversation_id_goes_along() -> None:
         await collect(engine, ask(conversation_id="c-1"))
         await collect(engine, ask(conversation_id="聊天\n"))
         ids = [request.headers["x-conversation-id"] for request in upstream.asked(CHAT)]
+        assert ids == [request.headers["x-session-id"] for request in upstream.asked(CHAT)]
     assert ids[:2] == ["c-1", "c-1"]
     assert ids[2].isalnum()
 

@@ -15,7 +15,8 @@ from qwen_app.messages import GenerationRequest
 
 Chunk = dict[str, Any]
 
-CONVERSATION_HEADER = "X-Conversation-Id"
+# The same id under both names: vLLM's router hashes on X-Session-Id, and knows no conversations.
+CONVERSATION_HEADERS = ("X-Conversation-Id", "X-Session-Id")
 
 
 class Call:
@@ -58,4 +59,4 @@ def _headers(request: GenerationRequest) -> dict[str, str]:
     conversation = request.conversation_id or request.request_id
     if not (conversation.isascii() and conversation.isprintable()) or len(conversation) > 200:
         conversation = hashlib.sha256(conversation.encode(errors="replace")).hexdigest()
-    return {CONVERSATION_HEADER: conversation, "X-Request-Id": request.request_id}
+    return dict.fromkeys(CONVERSATION_HEADERS, conversation) | {"X-Request-Id": request.request_id}

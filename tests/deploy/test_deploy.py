@@ -1,0 +1,150 @@
+"""The deployment examples: they parse, name settings and flags that exist, and nginx keeps a conversation in place."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from qwen_app.settings import Settings
+from tests.engine.upstream import Upstream
+from tests.engine.upstreams import MODEL, VllmLike
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+CHAT = "/v1/chat/completions"
+PATIENCE_S = 30.0
+
+needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
+
+
+class ComposeLoader(yaml.SafeLoader):
+    """Knows compose's own tags."""
+
+
+ComposeLoader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node, deep=True))
+
+
+def compose(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.load((DEPLOY / name).read_text(), ComposeLoader)
+    return loaded
+
+
+def kubernetes() -> dict[tuple[str, str], dict[str, Any]]:
+    documents = yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text())
+    return {(document["kind"], document["metadata"]["name"]): document for document in documents}
+
+
+def containers() -> Iterator[dict[str, Any]]:
+    for (kind, _), document in kubernetes().items():
+        if kind in ("Deployment", "StatefulSet"):
+            yield from document["spec"]["template"]["spec"]["containers"]
+
+
+def test_every_setting_exists() -> None:
+    named = {name for service in ("compose.yaml", "compose.replicas.yaml") for name in environment_of(service)}
+    named |= {entry["name"] for container in containers() for entry in container.get("env", ())}
+    named |= set(re.findall(r"QWEN_[A-Z_]+", (DEPLOY / "Dockerfile").read_text()))
+    ours = {name for name in named if name.startswith("QWEN_")}
+    assert "QWEN_BASE_URL" in ours
+    assert {name.removeprefix("QWEN_").lower() for name in ours} <= Settings.model_fields.keys()
+
+
+def environment_of(name: str) -> set[str]:
+    return {key for service in compose(name)["services"].values() for key in service.get("environment", ())}
+
+
+def test_compose_services_fit_together() -> None:
+    services = compose("compose.yaml")["services"]
+    added = compose("compose.replicas.yaml")["services"]
+    assert services["app"]["environment"]["QWEN_BASE_URL"] == "http://vllm:8000/v1"
+    assert set(services["app"]["depends_on"]) <= services.keys()
+    assert set(added["router"]["depends_on"]) <= services.keys() | added.keys()
+    aliases = {alias for service in added.values() for alias in aliases_of(service)}
+    assert aliases == set(re.findall(r"server (vllm-\d\.vllm):8000", (DEPLOY / "nginx.conf").read_text()))
+
+
+def aliases_of(service: dict[str, Any]) -> list[str]:
+    found: list[str] = service.get("networks", {}).get("default", {}).get("aliases", [])
+    return found
+
+
+def test_kubernetes_objects_fit_together() -> None:
+    objects = kubernetes()
+    for (kind, name), document in objects.items():
+        if kind == "Service":
+            selected = document["spec"]["selector"]
+            matching = [other for other in objects.values() if labels_of(other) == selected]
+            assert len(matching) == 1, name
+    replicas = objects["StatefulSet", "vllm"]["spec"]["replicas"]
+    assert len(re.findall(r"server vllm-\d\.vllm", (DEPLOY / "nginx.conf").read_text())) == replicas
+
+
+def labels_of(document: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = document["spec"].get("template", {}).get("metadata", {}).get("labels", {})
+    return found
+
+
+@asynccontextmanager
+async def nginx_before(upstreams: list[Upstream], folder: Path) -> AsyncIterator[str]:
+    """nginx with our configuration, its names and port replaced by loopback ones; yields its address."""
+    config = (DEPLOY / "nginx.conf").read_text()
+    for number, upstream in enumerate(upstreams):
+        config = config.replace(f"vllm-{number}.vllm:8000", upstream.address.removeprefix("http://"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = config.replace("listen 8000", f"listen 127.0.0.1:{port}").replace("worker_processes auto", _PREFIX)
+    path = folder / "nginx.conf"
+    path.write_text(config)
+    arguments = ("-c", str(path), "-p", str(folder), "-e", str(folder / "error.log"))
+    tested = await asyncio.create_subprocess_exec("nginx", "-t", "-q", *arguments)
+    assert await tested.wait() == 0
+    server = await asyncio.create_subprocess_exec("nginx", *arguments)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+_PREFIX = "daemon off; pid nginx.pid; worker_processes 1"
+
+
+@needs_nginx
+@pytest.mark.anyio
+async def test_nginx_keeps_a_conversation_on_one_replica(tmp_path: Path) -> None:
+    upstreams = [VllmLike().upstream(), VllmLike().upstream()]
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1, "stream": True}
+    async with AsyncExitStack() as stack:
+        for upstream in upstreams:
+            await stack.enter_async_context(upstream.serving())
+        address = await stack.enter_async_context(nginx_before(upstreams, tmp_path))
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S))
+        await until_open(client, address)
+        for turn in range(3):
+            for chat in range(12):
+                headers = {"X-Conversation-Id": f"chat-{chat}", "X-Turn": str(turn)}
+                answer = await client.post(address + CHAT, json=body, headers=headers)
+                assert answer.text.rstrip().endswith("[DONE]")
+    homes = [{request.headers["x-conversation-id"] for request in upstream.asked(CHAT)} for upstream in upstreams]
+    assert homes[0].isdisjoint(homes[1])
+    assert all(homes)
+    assert len(homes[0] | homes[1]) == 12
+
+
+async def until_open(client: httpx.AsyncClient, address: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                await client.get(address + "/health")
+                return
+            except httpx.TransportError:
+                await asyncio.sleep(0.02)
