@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -91,11 +92,13 @@ async def test_refused_tools_are_written_into_the_prompt(sentence: str) -> None:
             await says(*in_pieces(f"<tool_call>\n{CALL}\n</tool_call>"), piece("", finish="stop"))(request, reply)
 
     async with engine_on(chat) as (engine, upstream):
-        assert calls_of(await collect(engine, ask(tools=(CLOCK,)))) == [("clock", '{"zone": "UTC"}')]
+        both = await asyncio.gather(*(collect(engine, ask(tools=(CLOCK,))) for _ in range(2)))
+        assert [calls_of(events) for events in both] == [[("clock", '{"zone": "UTC"}')]] * 2
         await collect(engine, ask(tools=(CLOCK,)))
         bodies = [request.body for request in upstream.asked("/v1/chat/completions")]
-    assert ["tools" in body for body in bodies] == [True, False, False]
-    assert "<tools>" in bodies[1]["messages"][0]["content"]
+    assert "tools" in bodies[0]
+    assert ["tools" in body for body in bodies[-2:]] == [False, False]
+    assert "<tools>" in bodies[-1]["messages"][0]["content"]
 
 
 @pytest.mark.parametrize("choice", [NAMED, ToolChoice("required")], ids=["named", "required"])

@@ -24,7 +24,7 @@ from qwen_app.engine.remote.stream import Transcript
 from qwen_app.engine.remote.tokens import estimate
 from qwen_app.engine.remote.tools import check_choice, parser_for, written_out
 from qwen_app.errors import ContextLengthExceeded
-from qwen_app.messages import Event, Finished, GenerationRequest, Queued, Usage
+from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
 
 TRIES = 3
 BACKOFF_S = 0.25  # doubled at each try, with jitter
@@ -92,13 +92,17 @@ class Answer:
     async def _tries(self, peer: Peer, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
         for attempt in range(1, TRIES + 1):
+            body = self._body(peer, room_tokens)
             try:
-                async with aclosing(self._stream(self._body(peer, room_tokens))) as events:
+                async with aclosing(self._stream(body)) as events:
                     async for event in events:
                         yield event
                 return
             except CLIENT_ERRORS as error:
                 failure = read_exception(error)
+            if failure.tools_refused and "tools" in body:
+                self.link.refuses_tools = True  # the next body has them written out
+                continue
             wait_s = self._retry_wait_s(failure, attempt)
             if wait_s is None:
                 raise await self._explain(failure)
@@ -113,7 +117,8 @@ class Answer:
                 yield Queued(0)
             while (chunk := await self._next(chunks)) is not None:
                 for event in self.transcript.feed(chunk):
-                    self.deadline.note_token()
+                    if not isinstance(event, Prefill):
+                        self.deadline.note_token()
                     yield event
 
     async def _next(self, chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
@@ -130,9 +135,6 @@ class Answer:
 
     def _retry_wait_s(self, failure: RemoteFailure, attempt: int) -> float | None:
         """Seconds until another try, or None where none is safe or sensible."""
-        if failure.tools_refused and self.request.tools and not self.link.refuses_tools:
-            self.link.refuses_tools = True
-            return 0.0
         if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
             return None
         if failure.retry_after_s is not None:
