@@ -106,13 +106,20 @@ def _load_tokenizer(source: Path, options: dict[str, Any]) -> PreTrainedTokenize
 def _options(path: Path, precision: str) -> tuple[Path, dict[str, Any], str]:
     """The folder to load from, what to tell transformers, and the precision that comes out of it."""
     import torch
+    from transformers import GgufConfig
 
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelFilesError(f"There is no file {path}.")
         _need_reader("gguf", path)
+        if precision in ("8bit", "4bit"):
+            raise ModelFilesError(
+                f"{path} is unpacked while it is loaded and cannot run in {precision}. Use --precision fp16."
+            )
         dense = _dense(precision)
-        return path.parent, {"gguf_file": path.name, "dtype": getattr(torch, _DTYPES[dense])}, dense
+        unpacked = GgufConfig(dequantize=True)
+        options = {"gguf_file": path.name, "quantization_config": unpacked, "dtype": getattr(torch, _DTYPES[dense])}
+        return path.parent, options, dense
     check_folder(path)
     method = quantisation_of(path)
     if method:

@@ -85,6 +85,18 @@ def test_a_gguf_file_that_is_not_there(tmp_path: Path) -> None:
         load(tmp_path / "none.gguf", precision="fp32")
 
 
+def test_a_gguf_file_is_unpacked_and_so_never_4bit(tmp_path: Path) -> None:
+    (tmp_path / "some.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelFilesError, match="Use --precision fp16"):
+        load(tmp_path / "some.gguf", precision="4bit")
+
+
+def test_a_damaged_gguf_file(tmp_path: Path) -> None:
+    (tmp_path / "some.gguf").write_bytes(b"GGUF" + bytes(100))
+    with pytest.raises(ModelFilesError, match="cannot be loaded"):
+        load(tmp_path / "some.gguf", precision="fp32")
+
+
 def test_an_architecture_transformers_does_not_know(tiny_qwen_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     shutil.copytree(tiny_qwen_dir, folder)
