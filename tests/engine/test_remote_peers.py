@@ -38,6 +38,7 @@ from tests.engine.peers import (
     Vllm,
     WebUi,
 )
+from tests.engine.upstream import Reply, Request, Upstream
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 AS_SCHEMA = GrammarSpec("json_schema", json.dumps(SCHEMA))
@@ -276,6 +277,32 @@ async def test_tokenizers_of_the_servers() -> None:
     async with engine_on(Ollama()) as engine:
         with pytest.raises(RequestError, match="no tokenizer"):
             await engine.tokenize("x")
+
+
+@pytest.mark.anyio
+async def test_transformers_serves_models_that_it_does_not_list() -> None:
+    server = Transformers()
+    upstream = server.upstream()
+
+    async def broken(request: Request, reply: Reply) -> None:
+        await reply.raw(b"Internal Server Error", 500)
+
+    upstream.routes["GET /v1/models"] = broken
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, model="/models/own")
+        assert isinstance(check_shape(await collect(engine, ask())), Finished)
+        await engine.drain(0.0)
+    assert server.seen["model"] == "/models/own"
+
+
+@pytest.mark.anyio
+async def test_an_address_that_is_no_api_says_so() -> None:
+    async with Upstream({}).serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.address)
+        last = check_shape(await collect(engine, ask()))
+        await engine.drain(0.0)
+    assert isinstance(last, Failed)
+    assert "--base-url" in last.error.message
 
 
 @pytest.mark.anyio

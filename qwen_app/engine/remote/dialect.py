@@ -23,9 +23,9 @@ class Dialect:
     ``formats`` says how it takes a JSON object or schema: as OpenAI, a schema alone, TGI's ``value``, or not at all.
     ``grammar`` says where it takes a regex or a list of choices. ``tool_choice`` ``strings`` lacks the named form;
     ``none`` lacks the field. ``strict_tools`` marks servers that hold arguments to their schema only when told
-    ``strict``. ``truncates`` marks a server that cuts an over-long prompt without a word.
-    ``health`` is the path to look at beside /v1, empty for the model list; ``tokens`` names its tokenizer's endpoint
-    (see tokens.py).
+    ``strict``; ``needs_max_tokens`` those whose own default is a few words; ``truncates`` those that cut an over-long
+    prompt without a word. ``lists_all_models`` is False where a model can be asked for that is not listed. ``health`` is
+    the path to look at beside /v1, empty for the model list; ``tokens`` names its tokenizer's endpoint (see tokens.py).
     """
 
     title: str
@@ -42,6 +42,7 @@ class Dialect:
     usage_option: bool = True
     logprobs: bool = True
     truncates: bool = False
+    lists_all_models: bool = True
     progress: bool = False
     health: str = "/health"
     tokens: Literal["vllm", "llama", "sglang", "tgi", "webui", "none"] = "none"
@@ -113,6 +114,7 @@ DIALECTS: Mapping[str, Dialect] = {
         parallel_tool_calls=False,
         needs_max_tokens=True,
         logprobs=False,
+        lists_all_models=False,
     ),
     "openai": Dialect("an OpenAI-compatible server", health=""),
 }

@@ -21,6 +21,7 @@ from qwen_app.messages import Event, Failed, GenerationRequest, Message, Samplin
 log = logging.getLogger(__name__)
 
 ASSUMED_CONTEXT_TOKENS = 8192  # where the server does not say
+QWEN_SAMPLING = SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05)  # its generation config
 CUT_PATIENCE_S = 1.0  # for readers to take their last event; one that does not read is left behind
 
 
@@ -121,7 +122,7 @@ class RemoteEngine:
             device=self._link.title,
             context_tokens=known or ASSUMED_CONTEXT_TOKENS,
             slots=self._slots,
-            sampling=SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+            sampling=QWEN_SAMPLING if peer and "qwen2.5" in peer.model.lower() else SamplingParams(temperature=0.7),
             exact_counts=self._link.tokens.exact,
             notice=self._notice(known_context=bool(known)),
         )

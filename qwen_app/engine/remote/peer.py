@@ -33,22 +33,19 @@ def root_of(base_url: str) -> str:
 async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> Peer:
     """Asks ``base_url`` who it is. ``model`` empty means its first.
 
-    Raises httpx2.HTTPError where nobody answers and UpstreamError where the answer is no model list or refuses the key.
+    Raises httpx2.HTTPError where nobody answers and UpstreamError for a wrong key, address or model.
     """
     models = await _models(http, base_url)
-    chosen = next((entry for entry in models if model in ("", entry.get("id"))), None)
-    if chosen is None:
-        known = ", ".join(str(entry.get("id")) for entry in models) or "none"
-        raise UpstreamError(f"The server at {base_url} has no model {model!r}; it has: {known}. Set --remote-model.")
-    root, served = root_of(base_url), str(chosen.get("id") or model)
-    owner = OWNERS.get(str(chosen.get("owned_by")))
+    root = root_of(base_url)
+    owner = OWNERS.get(str(models[0].get("owned_by"))) if models else None
     signs = [sign for sign in SIGNS if owner in (None, sign.dialect)]
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(_ask(http, root + sign.path)) for sign in signs]
-    answers = [task.result() for task in asked]
-    told = [sign for sign, answer in zip(signs, answers, strict=True) if sign.matches(answer)]
-    name = owner or (told[0].dialect if told else "openai")
-    facts = {sign.path: answer for sign, answer in zip(signs, answers, strict=True) if isinstance(answer, dict)}
+    answers = {sign: task.result() for sign, task in zip(signs, asked, strict=True)}
+    name = owner or next((sign.dialect for sign, answer in answers.items() if sign.matches(answer)), "openai")
+    chosen = _choose(models, model, base_url, DIALECTS[name])
+    served = str(chosen["id"])
+    facts = {sign.path: answer for sign, answer in answers.items() if isinstance(answer, dict)}
     context_tokens = _context(chosen, facts, served)
     if name == "ollama":
         context_tokens = await _ollama_context(http, root, served)
@@ -56,17 +53,28 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> Peer:
 
 
 async def _models(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, Any]]:
+    """The server's models, none where it has no list."""
     response = await http.get(base_url.rstrip("/") + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code in (401, 403):
         raise UpstreamError(f"The server at {base_url} refused this app's key. Set the right one with --api-key.")
     try:
         response.raise_for_status()
-        listed = response.json()["data"]
-        return [entry for entry in listed if isinstance(entry, dict)]
-    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError) as error:
-        raise UpstreamError(
-            f"The server at {base_url} lists no models. Check --base-url: it usually ends in /v1. ({error})"
-        ) from error
+        return [entry for entry in response.json()["data"] if isinstance(entry, dict) and entry.get("id")]
+    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _choose(models: list[dict[str, Any]], model: str, base_url: str, dialect: Dialect) -> dict[str, Any]:
+    """The entry of the model to ask for. Raises UpstreamError where the server has no such model."""
+    chosen = next((entry for entry in models if model in ("", entry["id"])), None)
+    if chosen is not None:
+        return chosen
+    if model and not dialect.lists_all_models:
+        return {"id": model}
+    if not models:
+        raise UpstreamError(f"The server at {base_url} lists no models. Check --base-url: it usually ends in /v1.")
+    known = ", ".join(str(entry["id"]) for entry in models)
+    raise UpstreamError(f"The server at {base_url} has no model {model!r}; it has: {known}. Set --remote-model.")
 
 
 async def _ask(http: httpx2.AsyncClient, url: str) -> Any:
