@@ -4,6 +4,7 @@ from __future__ import annotations
 
 STRETCH = 2.0  # a step that also reads a prompt may take so many times an undisturbed one
 SMOOTHING = 0.2
+CALM_CHUNKS = 64  # chunks read without trouble before more is tried again after a lack of memory
 
 
 class ChunkSize:
@@ -12,6 +13,8 @@ class ChunkSize:
     def __init__(self, *, smallest: int = 8, largest: int = 256) -> None:
         self._smallest = smallest
         self._largest = largest
+        self._wanted = largest
+        self._calm = 0
         self._beside = float(min(32, largest))
         self._decode_s: dict[int, float] = {}  # by rows
         self._token_s = 0.0
@@ -26,6 +29,8 @@ class ChunkSize:
 
     def measured(self, duration_s: float, *, decoding_rows: int, chunk_tokens: int) -> None:
         """Learn from a step that decoded so many rows and read so many prompt tokens."""
+        if chunk_tokens:
+            self._regain()
         if not chunk_tokens:
             self._decode_s[decoding_rows] = _smoothed(self._decode_s.get(decoding_rows), duration_s)
         elif not decoding_rows:
@@ -37,12 +42,19 @@ class ChunkSize:
             self._beside = min(max(self._beside, self._smallest), self._largest)
 
     def halve(self) -> bool:
-        """Read less at once from now on, for lack of memory. False when it is the least already."""
+        """Read less at once for a good while, for lack of memory. False when it is the least already."""
+        self._calm = 0
         if self._largest <= self._smallest:
             return False
         self._largest = max(self._smallest, self._largest // 2)
         self._beside = min(self._beside, float(self._largest))
         return True
+
+    def _regain(self) -> None:
+        self._calm += 1
+        if self._calm >= CALM_CHUNKS and self._largest < self._wanted:
+            self._largest = min(self._wanted, self._largest * 2)
+            self._calm = 0
 
 
 def _smoothed(old: float | None, new: float) -> float:

@@ -1,4 +1,4 @@
-"""A tiny model that, random as it is, always has much to say in plain letters, and engines with their parts in reach."""
+"""A tiny model that, random as it is, has much to say in plain letters, and engines with their parts in reach."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.local import LocalEngine
 from qwen_app.engine.runner import Runner, Work
 from qwen_app.messages import Delta, Event, Prefill
@@ -69,6 +70,7 @@ class OpenEngine:
         self.runner.before = lambda works: None
         self.runner.change = lambda logits, works: logits
         self.runner.computed.clear()
+        self.stepper._chunk = ChunkSize()
 
     def forget(self) -> None:
         """Empty every slot, so that nothing is reused."""
@@ -92,8 +94,10 @@ class Gate:
     def __init__(self) -> None:
         self._open = threading.Event()
         self._open.set()
+        self.holding = False
 
     def __call__(self, works: Sequence[Work]) -> None:
+        self.holding = not self._open.is_set()
         if not self._open.wait(30):
             raise TimeoutError("the gate was never opened")
 
