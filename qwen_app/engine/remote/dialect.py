@@ -24,7 +24,7 @@ class Dialect:
     ``grammar`` says where it takes a regex or a list of choices. ``tool_choice`` ``strings`` lacks the named form;
     ``none`` lacks the field. ``strict_tools`` marks servers that hold arguments to their schema only when told
     ``strict``; ``needs_max_tokens`` those whose own default is a few words; ``truncates`` those that cut an over-long
-    prompt without a word. ``lists_all_models`` is False where a model can be asked for that is not listed. ``health`` is
+    prompt without a word. ``lists_all_models`` is False where an unlisted model can be asked for. ``health`` is
     the path to look at beside /v1, empty for the model list; ``tokens`` names its tokenizer's endpoint (see tokens.py).
     """
 
