@@ -213,7 +213,7 @@ class Bench:
         graphs = DecodeGraphs(model, self.cache, device) if isinstance(backend, VarlenAttention) else None
         self.attention = type(backend).__name__
         self.runner = Runner(model, self.cache, backend, device, graphs)
-        self.sampler = Sampler(text_vocab_size=TEXT_VOCABULARY, slots=size.users, device=device)
+        self.sampler = Sampler(text_vocab_size=TEXT_VOCABULARY, context_tokens=length, slots=size.users, device=device)
         self._size = size
 
     def prefill(self, slot: int) -> None:

@@ -86,13 +86,8 @@ class SdpaAttention:
         heads, head_dim = query.shape[0], query.shape[2]
         share = heads // cache.shape.heads
         own = query[:, group.first : group.first + group.tokens]
-        first = group.slot * cache.length
-        keys, values = (
-            side[layer][first : first + group.slots * cache.length]
-            .view(group.slots, cache.length, cache.shape.heads, head_dim)[:, : group.end]
-            .transpose(1, 2)
-            for side in (cache.keys, cache.values)
-        )
+        slots = slice(group.slot, group.slot + group.slots)
+        keys, values = cache.slot_keys[layer][slots, :, : group.end], cache.slot_values[layer][slots, :, : group.end]
         if group.rows is None:
             packed = own.reshape(1, cache.shape.heads, share * group.tokens, head_dim)
         else:

@@ -33,7 +33,8 @@ class KVShape:
 class KVCache:
     """Slot ``s`` owns cells ``s * length`` to ``(s + 1) * length`` of every layer, one cell a position.
 
-    ``keys[l]`` and ``values[l]`` are ``[slots * length + SCRATCH_CELLS, heads, head_dim]`` on layer ``l``'s device.
+    ``keys[l]`` and ``values[l]`` are ``[slots * length + SCRATCH_CELLS, heads, head_dim]`` on layer ``l``'s device;
+    ``slot_keys[l]`` and ``slot_values[l]`` show the same memory as ``[slots, heads, length, head_dim]``.
     """
 
     def __init__(self, shape: KVShape, *, slots: int, length: int, devices: Sequence[torch.device]) -> None:
@@ -44,10 +45,17 @@ class KVCache:
         size = (cells, shape.heads, shape.head_dim)
         self.keys = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
         self.values = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
+        self.slot_keys = [self._by_slot(tensor) for tensor in self.keys]
+        self.slot_values = [self._by_slot(tensor) for tensor in self.values]
 
     @property
     def size_bytes(self) -> int:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
+
+    def _by_slot(self, cells: torch.Tensor) -> torch.Tensor:
+        """The same memory as ``[slots, heads, length, head_dim]``."""
+        shape = (self.slots, self.length, self.shape.heads, self.shape.head_dim)
+        return cells[: self.slots * self.length].view(shape).transpose(1, 2)
 
     def cell(self, slot: int, position: int) -> int:
         return slot * self.length + position

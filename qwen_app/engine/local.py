@@ -95,6 +95,7 @@ class LocalEngine:
             runner=Runner(loaded.model, self._cache, backend, loaded.device, graphs),
             sampler=Sampler(
                 text_vocab_size=min(self._backend.get_vocab_size(with_added_tokens=True), self._vocab_size),
+                context_tokens=self._context_tokens,
                 slots=self._slots,
                 device=loaded.device,
             ),

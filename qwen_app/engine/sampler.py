@@ -40,22 +40,29 @@ class Choice:
 
 
 class Sampler:
-    """Draws ids below ``text_vocab_size``: logits may be wider, and what lies beyond has no text."""
+    """Draws ids below ``text_vocab_size``: logits may be wider, and what lies beyond has no text.
 
-    def __init__(self, *, text_vocab_size: int, slots: int, device: torch.device) -> None:
+    Of requests with penalties it keeps, on the device, the tokens so far (``_said``, ``[slots, context_tokens]``) and
+    how often each was generated (``_counts``, ``[slots, text_vocab_size]``).
+    """
+
+    def __init__(self, *, text_vocab_size: int, context_tokens: int, slots: int, device: torch.device) -> None:
         self._vocab_size = text_vocab_size
         self._device = device
-        self._seen = torch.zeros(slots, text_vocab_size, dtype=torch.bool, device=device)
+        self._said = torch.zeros(slots, context_tokens + 1, dtype=torch.int64, device=device)
+        self._lengths = [0] * slots
         self._counts = torch.zeros(slots, text_vocab_size, dtype=torch.int32, device=device)
         self._settings: _Settings | None = None
 
     def begin(self, slot: int, prompt_ids: Sequence[int], generated_ids: Sequence[int], params: SamplingParams) -> None:
-        """Start counting for a request's penalties; nothing is done for a request without any."""
+        """Start counting for a request's penalties, if it has any. ``prompt_ids`` is not empty."""
         if not _penalised(params):
             return
-        self._seen[slot].zero_()
+        said = _tensor([*prompt_ids, *generated_ids], torch.int64, self._device)
+        self._said[slot] = said[0]  # padding: a token that was said anyhow
+        self._said[slot, : len(said)] = said
+        self._lengths[slot] = len(said)
         self._counts[slot].zero_()
-        self._seen[slot, _tensor([*prompt_ids, *generated_ids], torch.int64, self._device)] = True
         if generated_ids:
             generated = _tensor(list(generated_ids), torch.int64, self._device)
             self._counts[slot] += torch.bincount(generated, minlength=self._vocab_size).int()
@@ -85,23 +92,27 @@ class Sampler:
 
     def _penalised(self, logits: torch.Tensor, settings: _Settings) -> torch.Tensor:
         """Repetition penalty as in CTRL (over prompt and answer), presence and frequency as OpenAI's (answer alone)."""
-        if settings.penalised is None:
-            return logits
-        slots = settings.slots
-        seen = self._seen[slots] & settings.penalised
-        factor = settings.repetition
-        logits = torch.where(seen, torch.where(logits > 0, logits / factor, logits * factor), logits)
+        if settings.penalised:
+            longest = max(self._lengths[slot] for slot in settings.penalised)
+            said = self._said[settings.slots, :longest]
+            scores = logits.gather(1, said)
+            scores = torch.where(scores > 0, scores / settings.repetition, scores * settings.repetition)
+            logits = logits.scatter(1, said, scores)
         if settings.counted:
-            counts = self._counts[slots]
+            counts = self._counts[settings.slots]
             logits = logits - counts * settings.frequency - (counts > 0) * settings.presence
         return logits
 
     def _count(self, chosen: torch.Tensor, settings: _Settings) -> None:
-        if settings.penalised is not None:
+        if settings.penalised:
             # Rows without penalties are counted too: nobody reads it, and all rows at once is less work than some.
             tokens = chosen.clamp(min=0)
-            self._seen[settings.slots, tokens] = True
+            slots = [slot for slot, _, _ in settings.key]
+            places = [self._lengths[slot] if slot in settings.penalised else 0 for slot in slots]
+            self._said[settings.slots, _tensor(places, torch.int64, self._device)] = tokens
             self._counts[settings.slots, tokens] += 1
+            for slot in settings.penalised:
+                self._lengths[slot] += 1
 
     def _unpacked(self, masks: np.ndarray) -> torch.Tensor:
         packed = torch.from_numpy(masks.view(np.uint8))
@@ -116,26 +127,27 @@ class Sampler:
             return _greediest(logits)
         numbers = [0.0 if row.params.temperature == 0 else row.generator.random() for row in rows]
         uniform = _tensor(numbers, torch.float32, self._device).unsqueeze(1)
-        probabilities = torch.softmax(logits / settings.temperature, -1)
         drawn = uniform.new_full((len(rows),), IMPOSSIBLE, dtype=torch.int64)
         if settings.plain is not None:
-            drawn = _pick(probabilities, uniform)
+            drawn = _pick(torch.softmax(logits / settings.temperature, -1), uniform)
         if settings.cut is not None:
-            best, ids = self._best(probabilities, settings, rows)
+            best, ids = self._best(logits, settings, rows)
             picked = _pick(_truncated(best, settings), uniform)
             known = ids.gather(1, picked.clamp(min=0).unsqueeze(1)).squeeze(1)
             drawn = torch.where(settings.cut, torch.where(picked >= 0, known, IMPOSSIBLE), drawn)
         return drawn if settings.greedy is None else torch.where(settings.greedy, _greediest(logits), drawn)
 
     def _best(
-        self, probabilities: torch.Tensor, settings: _Settings, rows: Sequence[Row]
+        self, logits: torch.Tensor, settings: _Settings, rows: Sequence[Row]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Probabilities of the best tokens, best first, and their ids: as many as any row can need."""
-        count = min(settings.longest_top_k or SHORTLIST, self._vocab_size)
-        best, ids = torch.topk(probabilities, count)
+        """Weights of the best tokens, best first, and their ids: as many as any row can need."""
+        if settings.longest_top_k:
+            best, ids = torch.topk(logits, min(settings.longest_top_k, self._vocab_size))
+            return torch.softmax(best / settings.temperature, -1), ids
+        probabilities = torch.softmax(logits / settings.temperature, -1)
+        best, ids = torch.topk(probabilities, min(SHORTLIST, self._vocab_size))
         # To ask a GPU whether the shortlist will do costs more than the sort it may save.
-        short = not settings.longest_top_k and (self._device.type == "cuda" or not _enough(best, rows))
-        if short and count < self._vocab_size:
+        if self._device.type == "cuda" or not _enough(best, rows):
             best, ids = probabilities.sort(descending=True)
         return best, ids
 
@@ -144,9 +156,9 @@ class Sampler:
 class _Settings:
     """Sampling settings of a batch: float32 columns ``[rows, 1]`` on the device.
 
-    ``penalised`` is bool ``[rows, 1]``; ``greedy``, ``plain`` (nothing is cut) and ``cut`` are bool ``[rows]`` and tell
-    how a row is drawn; each is None where it is True of no row. ``longest_top_k``, of the cut rows, is 0 where one of
-    them has none.
+    ``penalised`` are the slots of rows with penalties. ``greedy``, ``plain`` (nothing is cut) and ``cut`` are bool
+    ``[rows]`` and tell how a row is drawn; each is None where it is True of no row. ``longest_top_k``, of the cut rows,
+    is 0 where one of them has none.
     """
 
     key: tuple[tuple[int, SamplingParams, bool], ...]
@@ -156,7 +168,7 @@ class _Settings:
     cut: torch.Tensor | None
     counted: bool
     longest_top_k: int
-    penalised: torch.Tensor | None
+    penalised: frozenset[int]
     repetition: torch.Tensor
     presence: torch.Tensor
     frequency: torch.Tensor
@@ -171,7 +183,6 @@ class _Settings:
             return _tensor(values, dtype, device).unsqueeze(1)
 
         every = [params for _, params, _ in key]
-        penalised = [_penalised(params) for params in every]
         top_k = [params.top_k for params in every if _cut(params)]
         # A repetition penalty would push a constrained row against quotes and braces.
         repetition = [1.0 if constrained else params.repetition_penalty for _, params, constrained in key]
@@ -183,7 +194,7 @@ class _Settings:
             cut=_flags([_cut(params) for params in every], device),
             counted=any(params.presence_penalty or params.frequency_penalty for params in every),
             longest_top_k=max(top_k, default=0) if all(0 < k <= SHORTLIST for k in top_k) else 0,
-            penalised=column(penalised, torch.bool) if any(penalised) else None,
+            penalised=frozenset(slot for slot, params, _ in key if _penalised(params)),
             repetition=column(repetition),
             presence=column([params.presence_penalty for params in every]),
             frequency=column([params.frequency_penalty for params in every]),

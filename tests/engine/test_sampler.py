@@ -38,7 +38,7 @@ class Given(random.Random):
 
 
 def sampler(*, text_vocab: int = VOCAB) -> Sampler:
-    return Sampler(text_vocab_size=text_vocab, slots=8, device=torch.device("cpu"))
+    return Sampler(text_vocab_size=text_vocab, context_tokens=512, slots=8, device=torch.device("cpu"))
 
 
 def random_logits(seed: int, scale: float, vocab: int = VOCAB) -> torch.Tensor:
@@ -141,7 +141,7 @@ def test_counts_start_afresh_with_the_next_request() -> None:
     logits[0, 5] = 1.0
     drawing = sampler()
     for _ in range(2):
-        drawing.begin(1, [], [], params)
+        drawing.begin(1, [0], [], params)
         row = Row(1, params, random.Random(0))
         assert drawing.sample(logits, [row])[0].token_id == 5
         assert drawing.sample(logits, [row])[0].token_id != 5
@@ -192,7 +192,7 @@ def test_a_seed_gives_the_same_alone_and_beside_seven_others(index: int, scale: 
 @pytest.mark.parametrize("params", KINDS)
 def test_the_best_of_a_single_possible_token_is_drawn(params: SamplingParams) -> None:
     drawing = sampler()
-    drawing.begin(0, [], [], params)
+    drawing.begin(0, [0], [], params)
     masks = np.zeros((1, (VOCAB + 31) // 32), np.int32)
     masks[0, 654 // 32] = 1 << 654 % 32
     row = Row(0, params, random.Random(0), constrained=True)
@@ -208,12 +208,12 @@ def test_masks_are_obeyed_and_rows_without_one_are_free(allowed: set[int], kind:
     for token in allowed:
         masks.view(np.uint32)[0, token // 32] |= np.uint32(1 << token % 32)
     for slot in (0, 1):
-        drawing.begin(slot, [], [], kind)
+        drawing.begin(slot, [0], [], kind)
     rows = [Row(0, kind, random.Random(seed), constrained=True), Row(1, kind, random.Random(seed))]
     logits = random_logits(seed, 1.0).repeat(2, 1)
     held, free = (choice.token_id for choice in drawing.sample(logits, rows, masks))
     for slot in (0, 1):
-        drawing.begin(slot, [], [], kind)
+        drawing.begin(slot, [0], [], kind)
     unheld = drawing.sample(logits[1:], [Row(1, kind, random.Random(seed))])[0].token_id
     assert held in allowed
     assert free == unheld
@@ -224,7 +224,7 @@ def test_ids_without_text_are_never_drawn(params: SamplingParams) -> None:
     drawing = sampler(text_vocab=650)
     logits = torch.zeros(DRAWS, VOCAB)
     logits[:, 650:] = 50.0
-    drawing.begin(0, [], [], params)
+    drawing.begin(0, [0], [], params)
     rows = [Row(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
     assert max(choice.token_id for choice in drawing.sample(logits, rows)) < 650
 
@@ -247,7 +247,7 @@ def test_a_row_without_any_possible_token_is_impossible_and_the_others_are_not(
             masks[1] = 0
     drawing = sampler()
     for slot in range(3):
-        drawing.begin(slot, [], [], params)
+        drawing.begin(slot, [0], [], params)
     rows = [Row(slot, params, random.Random(slot)) for slot in range(3)]
     first, broken, last = (choice.token_id for choice in drawing.sample(logits, rows, masks))
     assert broken == IMPOSSIBLE
