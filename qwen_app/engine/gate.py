@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ class Gate:
         self._queue_limit = queue_limit
         self._running: list[Ticket] = []
         self._waiting: list[Ticket] = []
+        self._turns = itertools.count(1)
+        self._last_turn: dict[str, int] = {}  # of users who are here
 
     @property
     def running(self) -> int:
@@ -60,6 +63,8 @@ class Gate:
         for places in (self._running, self._waiting):
             if ticket in places:
                 places.remove(ticket)
+        here = {other.user for other in (*self._running, *self._waiting)}
+        self._last_turn = {user: turn for user, turn in self._last_turn.items() if user in here}
         self._admit()
 
     def _admit(self) -> None:
@@ -68,15 +73,16 @@ class Gate:
             self._waiting.remove(ticket)
             self._running.append(ticket)
             ticket.admitted = True
+            self._last_turn[ticket.user] = next(self._turns)
             ticket.moved.set()
         for waiting in self._waiting:
             waiting.moved.set()
 
     def _order(self) -> list[Ticket]:
-        """The waiting, in the order they will start: a user's next request counts what the same user already has."""
+        """The waiting, in the order they will start: who has least comes first, then whose last turn is longest ago."""
         share = Counter(ticket.user for ticket in self._running)
-        ranked: list[tuple[int, int, Ticket]] = []
+        ranked: list[tuple[int, int, int, Ticket]] = []
         for arrival, ticket in enumerate(self._waiting):
-            ranked.append((share[ticket.user], arrival, ticket))
+            ranked.append((share[ticket.user], self._last_turn.get(ticket.user, 0), arrival, ticket))
             share[ticket.user] += 1
-        return [ticket for _, _, ticket in sorted(ranked, key=lambda place: place[:2])]
+        return [ticket for *_, ticket in sorted(ranked, key=lambda place: place[:3])]
