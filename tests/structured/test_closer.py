@@ -166,10 +166,10 @@ def test_far_from_the_limit_nothing_is_looked_at(qwen: GrammarCompiler, monkeypa
     looked = 0
     original = GrammarState.closing_tokens
 
-    def counting(state: GrammarState) -> list[int]:
+    def counting(state: GrammarState, guess: bytes | None = None) -> list[int]:
         nonlocal looked
         looked += 1
-        return original(state)
+        return original(state, guess)
 
     monkeypatch.setattr(GrammarState, "closing_tokens", counting)
     state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "', "x y z, ", 5)
