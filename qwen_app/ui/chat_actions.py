@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from html import escape
@@ -27,6 +27,7 @@ from qwen_app.ui.strings import Language, Texts
 log = logging.getLogger(__name__)
 
 View = tuple[Any, Any, Any, Any]  # updates for conversation, meter, notice, composer
+Change = Callable[[Conversation], Conversation | None]
 KEEP: Any = gr.skip()
 
 
@@ -59,35 +60,29 @@ class ChatActions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def send(self, session: ChatSession, text: str, choices: Choices, user: str) -> AsyncIterator[View]:
-        if session.running is not None or not text.strip():
-            yield KEEP, KEEP, KEEP, KEEP
-            return
-        asked = ask(session.conversation, text.strip("\n"), json_mode=choices.json_mode)
-        async for view in self._answer(session, asked, choices, user, cleared=True):
-            yield view
+    def send(self, session: ChatSession, text: str, choices: Choices, user: str) -> AsyncIterator[View]:
+        def asked(conversation: Conversation) -> Conversation | None:
+            return ask(conversation, text.strip("\n"), json_mode=choices.json_mode) if text.strip() else None
 
-    async def regenerate(self, session: ChatSession, choices: Choices, user: str) -> AsyncIterator[View]:
-        last = len(session.conversation.turns) - 1
-        if session.running is not None or last < 0:
-            yield self.picture(session), KEEP, KEEP, KEEP
-            return
-        question = session.conversation.last.question
-        asked = edit(session.conversation, last, question, json_mode=choices.json_mode)
-        async for view in self._answer(session, asked, choices, user):
-            yield view
+        return self._answer(session, asked, choices, user, cleared=True)
 
-    async def edit(
+    def regenerate(self, session: ChatSession, choices: Choices, user: str) -> AsyncIterator[View]:
+        def asked(conversation: Conversation) -> Conversation | None:
+            rest, question = undo(conversation)
+            return ask(rest, question, json_mode=choices.json_mode) if conversation.turns else None
+
+        return self._answer(session, asked, choices, user)
+
+    def edit(
         self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str
     ) -> AsyncIterator[View]:
-        turn = turn_of(message_index)
-        question = typed_text(shown)
-        if session.running is not None or turn >= len(session.conversation.turns) or not question.strip():
-            yield self.picture(session), KEEP, KEEP, KEEP
-            return
-        asked = edit(session.conversation, turn, question, json_mode=choices.json_mode)
-        async for view in self._answer(session, asked, choices, user):
-            yield view
+        turn, question = turn_of(message_index), typed_text(shown)
+
+        def asked(conversation: Conversation) -> Conversation | None:
+            there = turn < len(conversation.turns) and question.strip()
+            return edit(conversation, turn, question, json_mode=choices.json_mode) if there else None
+
+        return self._answer(session, asked, choices, user)
 
     async def undo(self, session: ChatSession, choices: Choices) -> View:
         session.abandon()
@@ -115,13 +110,22 @@ class ChatActions:
         return chat_messages(session.conversation, session.texts, progress)
 
     async def _answer(
-        self, session: ChatSession, asked: Conversation, choices: Choices, user: str, *, cleared: bool = False
+        self, session: ChatSession, change: Change, choices: Choices, user: str, *, cleared: bool = False
     ) -> AsyncIterator[View]:
-        """Answer the last turn of ``asked``. ``cleared``: the composer held the question; it gets it back."""
-        before, session.conversation = session.conversation, asked
+        """Answer the last turn of the conversation as ``change`` makes it.
+
+        Nothing happens when there is nothing to change, or while another answer is being written. ``cleared``: the
+        composer held the question, and gets it back when it cannot be asked.
+        """
+        before = session.conversation
+        asked = None if session.running is not None else change(before)
+        if asked is None:
+            yield self.picture(session), KEEP, KEEP, KEEP
+            return
+        session.conversation = asked
         stop = session.running = asyncio.Event()
-        yield self.picture(session), KEEP, "", composer(value="" if cleared else None, running=True)
         try:
+            yield self.picture(session), KEEP, "", composer(value="" if cleared else None, running=True)
             planned = await self._plan(session, stop, choices)
             request = await self._request(session.conversation, planned, choices, user)
             async with aclosing(self._stream(session, stop, request, choices)) as views:  # type: ignore[type-var]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -131,27 +132,33 @@ class _Handlers:
         self._actions = ChatActions(page.service)
 
     async def send(self, request: gr.Request, session: ChatSession, text: str, *controls: Any) -> AsyncIterator[View]:
-        async for view in self._actions.send(session, text, self._choices(controls), visitor(request)):
-            yield view
+        answering = self._actions.send(session, text, self._choices(controls), visitor(request))
+        async with aclosing(answering) as views:  # type: ignore[type-var]
+            async for view in views:
+                yield view
 
     async def example(
         self, event: gr.SelectData, request: gr.Request, session: ChatSession, *controls: Any
     ) -> AsyncIterator[View]:
-        text = event.value["text"]
-        async for view in self._actions.send(session, text, self._choices(controls), visitor(request)):
-            yield view
+        answering = self._actions.send(session, event.value["text"], self._choices(controls), visitor(request))
+        async with aclosing(answering) as views:  # type: ignore[type-var]
+            async for view in views:
+                yield view
 
     async def regenerate(self, request: gr.Request, session: ChatSession, *controls: Any) -> AsyncIterator[View]:
-        async for view in self._actions.regenerate(session, self._choices(controls), visitor(request)):
-            yield view
+        answering = self._actions.regenerate(session, self._choices(controls), visitor(request))
+        async with aclosing(answering) as views:  # type: ignore[type-var]
+            async for view in views:
+                yield view
 
     async def edit(
         self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any
     ) -> AsyncIterator[View]:
-        choices = self._choices(controls)
         index = event.index if isinstance(event.index, int) else event.index[0]
-        async for view in self._actions.edit(session, index, event.value, choices, visitor(request)):
-            yield view
+        answering = self._actions.edit(session, index, event.value, self._choices(controls), visitor(request))
+        async with aclosing(answering) as views:  # type: ignore[type-var]
+            async for view in views:
+                yield view
 
     def stop(self, session: ChatSession) -> None:
         session.stop()

@@ -35,7 +35,7 @@ class Sessions:
 
     def user(self, token: str) -> str | None:
         """Who a token names, or None for one that is foreign, forged or over."""
-        payload, _, signature = token.rpartition(".")
+        payload, _, signature = token.encode(errors="replace").decode().rpartition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(payload).encode()):
             return None
         name, _, expires = payload.partition(".")

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from qwen_app.settings import Settings
+from qwen_app.web.install import install_web
+
+pytestmark = pytest.mark.anyio
+BASE = "http://chat.example"
+BROWSER = {"accept": "text/html,application/xhtml+xml"}
+ADA = {"username": "ada", "password": "secret"}
+
+
+def walled() -> FastAPI:
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    install_web(app, Settings(auth="ada:secret,bob:other:word"))
+
+    @app.get("/{path:path}")
+    async def whoami(request: Request) -> dict[str, Any]:
+        return {"user": getattr(request.state, "user", None)}
+
+    return app
+
+
+def client(app: FastAPI, address: str = "203.0.113.5", base: str = BASE) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(address, 1)), base_url=base)
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/gradio_api/heartbeat/x", "/assets/a.js"])
+async def test_nobody_gets_past_the_wall(path: str) -> None:
+    async with client(walled()) as web:
+        assert (await web.get(path)).status_code == 401
+        shown = await web.get(path, headers=BROWSER)
+        assert (shown.status_code, shown.headers["location"]) == (303, "/login")
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/health", "/ready", "/metrics"])
+async def test_the_api_guards_itself(path: str) -> None:
+    async with client(walled()) as web:
+        assert (await web.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1x", "/healthy", "/login/../config", "//v1/models"])
+async def test_paths_that_only_look_like_the_apis(path: str) -> None:
+    async with client(walled()) as web:
+        assert (await web.get(path)).status_code == 401
+
+
+@pytest.mark.parametrize(("user", "password"), [("ada", "secret"), ("bob", "other:word")])
+async def test_logging_in(user: str, password: str) -> None:
+    async with client(walled()) as web:
+        form = await web.get("/login", headers=BROWSER)
+        assert 'name="password"' in form.text
+        welcome = await web.post("/login", data={"username": user, "password": password}, headers=BROWSER)
+        assert (welcome.status_code, welcome.headers["location"]) == (303, "/")
+        assert (await web.get("/")).json() == {"user": user}
+
+
+async def test_programs_log_in_too() -> None:
+    async with client(walled()) as web:
+        assert (await web.post("/login", data=ADA)).json() == {"success": True}
+        assert (await web.post("/login", data=ADA | {"password": "no"})).status_code == 401
+
+
+@pytest.mark.parametrize(("base", "secure"), [(BASE, False), ("https://chat.example", True)])
+async def test_the_cookie_stays_with_the_browser(base: str, secure: bool) -> None:
+    async with client(walled(), base=base) as web:
+        cookie = (await web.post("/login", data=ADA)).headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert ("secure" in cookie) == secure
+
+
+async def test_old_and_forged_cookies_lead_to_the_login() -> None:
+    async with client(walled()) as web:
+        for value in ("x", "a.b.c", "YWRh.99999999999.00", ""):
+            response = await web.get("/", headers=BROWSER | {"cookie": f"qwen_session={value}"})
+            assert response.headers["location"] == "/login"
+
+
+async def test_guessing_is_refused_and_the_owner_elsewhere_gets_in() -> None:
+    app = walled()
+    async with client(app) as guesser, client(app, "203.0.113.99") as owner:
+        for _ in range(5):
+            assert (await guesser.post("/login", data=ADA | {"password": "guess"})).status_code == 401
+        refused = await guesser.post("/login", data=ADA, headers=BROWSER)
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert "Too many failed attempts" in refused.text
+        assert (await owner.post("/login", data=ADA)).status_code == 200
+
+
+async def test_behind_a_tunnel_each_visitor_counts_alone() -> None:
+    async with client(walled(), "127.0.0.1") as tunnel:
+        for _ in range(5):
+            guess = {"x-forwarded-for": "6.6.6.6, 203.0.113.7"}
+            assert (await tunnel.post("/login", data=ADA | {"password": "x"}, headers=guess)).status_code == 401
+        again = {"x-forwarded-for": "7.7.7.7, 203.0.113.7"}
+        assert (await tunnel.post("/login", data=ADA, headers=again)).status_code == 429
+        assert (await tunnel.post("/login", data=ADA, headers={"x-forwarded-for": "203.0.113.8"})).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"username=ada", b"username=ada&password=%ff", b"a" * 100_000])
+async def test_odd_forms_are_refused(body: bytes) -> None:
+    async with client(walled()) as web:
+        assert (await web.post("/login", content=body)).status_code == 401
