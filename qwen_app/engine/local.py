@@ -107,6 +107,9 @@ class LocalEngine:
         )
 
     async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        if self._draining:  # the threads that prepare requests are gone by the end of a drain
+            yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
+            return
         try:
             sequence = await self._on_thread(self._admissible, request, EventStream())
             position = self._worker.submit(sequence)
@@ -128,8 +131,6 @@ class LocalEngine:
             self._worker.cancel(sequence.id)
 
     def _admissible(self, request: GenerationRequest, stream: EventStream) -> RunningSequence:
-        if self._draining:
-            raise EngineUnavailable("The server is shutting down. Try again in a minute.")
         try:
             return self._preparation.sequence(request, stream)
         except AppError:
