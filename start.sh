@@ -8,7 +8,7 @@
 #   ./start.sh logs                  follow server.log
 #
 # Exit codes: 0 stopped as asked, 2 a bad option or the port is taken, 3 the model's files are missing or damaged,
-# 4 no network or no disk space, 5 the model does not fit the device, 6 no Python 3.11 or newer.
+# 4 no network or no disk space, 5 the model does not fit the device, 6 no Python 3.11 or newer, 70 the GPU failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

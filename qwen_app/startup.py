@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
+
+LOST_DEVICE_EXIT = 70
+LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,16 @@ def _local_engine(settings: Settings) -> Engine:
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
         notice=builtin.NOTICE if name == builtin.NAME else "",
+        on_fatal=end_process,
     )
+
+
+def end_process(reason: str) -> None:
+    """End at once: a lost GPU answers nothing more to this process, and only a new one can help."""
+    log.critical("The GPU failed and this process ends (exit %d): %s", LOST_DEVICE_EXIT, reason)
+    time.sleep(LAST_WORDS_S)
+    logging.shutdown()
+    os._exit(LOST_DEVICE_EXIT)
 
 
 def _plan(settings: Settings, path: Path, shape: Shape, precision: str, device: Device) -> Plan:
