@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import re
 import threading
+from array import array
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from jinja2 import TemplateError
@@ -22,6 +24,7 @@ from qwen_app.structured.tool_messages import ordered, parsed_arguments
 from qwen_app.structured.tool_text import as_plain_messages, described
 
 REMEMBERED_ANSWERS = 512
+REMEMBERED_TOKENS = 1 << 20  # of all of them together: 4 MB
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
 
@@ -36,7 +39,9 @@ class PromptEncoder:
         self._backend = tokenizer.backend_tokenizer
         self._knows_tools = "tools" in str(tokenizer.chat_template)
         self._control = _any_of(str(token) for token in tokenizer.get_added_vocab())
-        self._answers: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._special_ids = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._answers: OrderedDict[str, array[int]] = OrderedDict()
+        self._remembered_tokens = 0
         self._lock = threading.Lock()
 
     def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
@@ -45,7 +50,7 @@ class PromptEncoder:
         if not self._knows_tools:
             messages, tools = as_plain_messages(messages, tools), ()
         cut, splice = _unused_characters(_all_text(messages, tools), 2)
-        answers: list[tuple[int, ...]] = []
+        answers: list[array[int]] = []
         shown = [self._shown(message, cut, splice, answers) for message in messages]
         rendered = self._render(shown, [self._guarded(described(tool), cut) for tool in tools])
         ids: list[int] = []
@@ -59,16 +64,19 @@ class PromptEncoder:
         return self._encode_parts(self._guarded(text, cut), cut)
 
     def remember(self, text: str, ids: Sequence[int]) -> None:
-        """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message."""
-        if not text or not ids:
+        """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message.
+
+        Control tokens it wrote do not show in the text; such an answer comes back as its text alone.
+        """
+        if not text or not ids or not self._special_ids.isdisjoint(ids):
             return
         with self._lock:
-            self._answers[text] = tuple(ids)
-            self._answers.move_to_end(text)
-            while len(self._answers) > REMEMBERED_ANSWERS:
-                self._answers.popitem(last=False)
+            self._remembered_tokens += len(ids) - len(self._answers.pop(text, ()))
+            self._answers[text] = array("I", ids)
+            while len(self._answers) > REMEMBERED_ANSWERS or self._remembered_tokens > REMEMBERED_TOKENS:
+                self._remembered_tokens -= len(self._answers.popitem(last=False)[1])
 
-    def _shown(self, message: Message, cut: str, splice: str, answers: list[tuple[int, ...]]) -> dict[str, Any]:
+    def _shown(self, message: Message, cut: str, splice: str, answers: list[array[int]]) -> dict[str, Any]:
         """The message as templates want it."""
         shown: dict[str, Any] = {"role": message.role, "content": self._guarded(message.content, cut)}
         with self._lock:
@@ -80,7 +88,7 @@ class PromptEncoder:
             shown["tool_calls"] = [
                 {
                     "type": "function",
-                    "id": call.id,
+                    "id": self._guarded(call.id, cut),
                     # Parsed: the template encodes it, and would encode a string twice.
                     "function": self._guarded({"name": call.name, "arguments": parsed_arguments(call)}, cut),
                 }
@@ -116,7 +124,8 @@ class PromptEncoder:
 
 
 def _all_text(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
-    calls = [call.name + call.arguments for message in messages for call in message.tool_calls]
+    """All that comes from outside and that a template may print, as it prints it: escapes in arguments undone."""
+    calls = [(call.id, call.name, parsed_arguments(call)) for message in messages for call in message.tool_calls]
     contents = [message.content for message in messages]
     return json.dumps([contents, calls, [described(tool) for tool in tools]], ensure_ascii=False)
 
@@ -127,7 +136,8 @@ def _any_of(texts: Iterator[str]) -> re.Pattern[str]:
 
 
 def _unused_characters(text: str, count: int) -> list[str]:
-    unused = [chr(code) for code in PRIVATE_USE if chr(code) not in text]
+    present = set(text)
+    unused = list(islice((chr(code) for code in PRIVATE_USE if chr(code) not in present), count))
     if len(unused) < count:
         raise RequestError("The text uses every private-use character there is. Remove some.", param="messages")
-    return unused[:count]
+    return unused
