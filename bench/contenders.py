@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
 
+from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
@@ -70,7 +71,8 @@ class Ours:
         async def all_answers() -> list[Answer]:
             return await asyncio.gather(*(self.ask(prompt, tokens, grammar=grammar, user=user) for prompt in prompts))
 
-        return self.on_loop(all_answers())
+        answers: list[Answer] = self.on_loop(all_answers())
+        return answers
 
     def on_loop(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.engine_loop).result()
@@ -110,7 +112,8 @@ class GenerateThreads:
         ids = torch.tensor([prompt_ids(self._loaded, prompt)])
         streamer = TokenTimes(tokenizer)
         asked = time.perf_counter()
-        self._loaded.model.generate(
+        model: Any = self._loaded.model
+        model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             streamer=streamer,
@@ -136,7 +139,7 @@ class TokenTimes(TextIteratorStreamer):
     def put(self, value: torch.Tensor) -> None:
         if not self.next_tokens_are_prompt:
             self.times.append(time.perf_counter())
-        super().put(value)
+        super().put(value)  # type: ignore[no-untyped-call]
 
 
 class ContinuousBatching:
@@ -151,7 +154,8 @@ class ContinuousBatching:
             page_size=64, num_blocks=128, max_batch_tokens=512, auto_switch_to_flash=False, use_cuda_graph=False
         )
         generation = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
-        self._manager = loaded.model.init_continuous_batching(
+        model: Any = loaded.model
+        self._manager = model.init_continuous_batching(
             generation_config=generation, continuous_batching_config=config
         )
         self._manager.start()
@@ -180,14 +184,12 @@ class ContinuousBatching:
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
-    messages = [{"role": "user", "content": prompt}]
-    encoded = loaded.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True)
-    return list(encoded["input_ids"])
+    return PromptEncoder(loaded.tokenizer).encode([Message("user", prompt)])
 
 
 def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int = 64) -> float:
     """Tokens a second of the barest loop there is: forward, argmax, forward, on a DynamicCache."""
-    model = loaded.model
+    model: Any = loaded.model
     model.config._attn_implementation = "sdpa"
     cache = DynamicCache(config=model.config)
     ids = torch.randint(100, 40_000, (rows, context))

@@ -157,8 +157,8 @@ def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
 
 
 async def _three_and_a_prompt(ours: Ours, prompt: str) -> tuple[list[float], list[float]]:
-    running = [asyncio.create_task(ours.ask(STORY.format(number), 200, user=f"user {number}")) for number in range(3)]
-    await asyncio.sleep(2.5)
+    running = [asyncio.create_task(ours.ask(STORY.format(number), 110, user=f"user {number}")) for number in range(3)]
+    await asyncio.sleep(1.5)
     disturber = await ours.ask(prompt, 1, user="disturber")
     answers = await asyncio.gather(*running)
     read = (disturber.asked, disturber.tokens[0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import random
 import sys
 import time
@@ -23,6 +24,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 from bench.report import Report, machine
 from qwen_app.engine import attention
+from qwen_app.engine.arithmetic import keep_precision
 from qwen_app.engine.attention import Segment
 from qwen_app.engine.cuda_graphs import DecodeGraphs
 from qwen_app.engine.kv_cache import KVCache, KVShape
@@ -38,7 +40,7 @@ TEXT_VOCABULARY = 151_665
 RESULTS = Path(__file__).parent / "results"
 QWEN = SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05)
 
-QWEN_7B = {
+QWEN_7B: dict[str, Any] = {
     "vocab_size": 152_064,
     "hidden_size": 3584,
     "intermediate_size": 18_944,
@@ -50,7 +52,7 @@ QWEN_7B = {
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": False,
 }
-TINY = QWEN_7B | {
+TINY: dict[str, Any] = QWEN_7B | {
     "vocab_size": 152_064,
     "hidden_size": 128,
     "intermediate_size": 256,
@@ -72,6 +74,7 @@ def main() -> None:
     if device.type == "cpu" and not options.tiny:
         sys.exit("No CUDA device. Run this on a GPU machine, or with --tiny to try the benchmark itself.")
     report = Report("Qwen2.5-7B on a GPU" if not options.tiny else "A tiny model, to try the benchmark")
+    keep_precision()
     bandwidth = measured_bandwidth(device)
     report.add("bandwidth, bytes read and written", "copy", bandwidth / 1e9, "GB/s")
     for precision in options.precision:
@@ -143,12 +146,12 @@ def random_model(precision: str, tiny: bool, device: torch.device) -> Any:
 
 def _quantise(model: Any, device: torch.device) -> None:
     """NF4 with double quantisation in every linear layer but the head, as the loader does it."""
-    import bitsandbytes
+    layers: Any = importlib.import_module("bitsandbytes").nn
 
     for parent in list(model.model.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is torch.nn.Linear:
-                replacement = bitsandbytes.nn.Linear4bit(
+                replacement = layers.Linear4bit(
                     child.in_features,
                     child.out_features,
                     bias=child.bias is not None,
@@ -156,7 +159,7 @@ def _quantise(model: Any, device: torch.device) -> None:
                     compress_statistics=True,
                     quant_type="nf4",
                 )
-                replacement.weight = bitsandbytes.nn.Params4bit(
+                replacement.weight = layers.Params4bit(
                     child.weight.data.cpu(), requires_grad=False, compress_statistics=True, quant_type="nf4"
                 )
                 if child.bias is not None:

@@ -13,6 +13,7 @@ import torch
 
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine import attention
+from qwen_app.engine.arithmetic import keep_precision
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.cuda_graphs import DecodeGraphs
@@ -86,6 +87,7 @@ class LocalEngine:
 
     def _stepper(self, parking_bytes: int) -> Stepper:
         loaded = self._loaded
+        keep_precision()
         backend = choose_attention(self._cache, loaded.model.config.num_attention_heads)
         attention.use(loaded.model, self._cache, backend)
         graphs = None

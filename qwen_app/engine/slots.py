@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 WORTH_A_COPY_TOKENS = 16  # a shorter common prefix is as soon computed as copied
+WORTH_PARKING_TOKENS = 256  # losing fewer is no reason to save the whole slot
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Slot:
 class Placement:
     """Where a prompt goes. ``reused`` tokens need no computing; those of ``source`` are to be copied first, if set.
 
-    ``evicted`` is what the slot held and loses by this.
+    ``evicted`` is all the slot held, where it loses much of it by this; else empty.
     """
 
     slot: int
@@ -65,23 +66,26 @@ class SlotPool:
         source, reused = None, matches[slot.index]
         if matches[best.index] >= reused + WORTH_A_COPY_TOKENS:
             source, reused = best.index, matches[best.index]
-        evicted = slot.ids[min(matches[slot.index], reused) :] if source is None else slot.ids
-        whole = slot.ids if len(evicted) else slot.ids[:0]
+        lost = len(slot.ids) - matches[slot.index]
+        evicted = slot.ids if lost >= WORTH_PARKING_TOKENS else slot.ids[:0]
         self._touch(slot)
         slot.busy = True
         slot.ids = prompt[:reused]
-        return Placement(slot.index, reused, source, whole)
+        return Placement(slot.index, reused, source, evicted)
 
     def _choose(self, matches: Sequence[int]) -> Slot:
-        """The free slot this prompt continues; else an empty one, else the one unused for longest.
+        """The free slot this prompt continues; else an empty one; else one it shares most of; else the longest unused.
 
-        A slot that shares only its beginning (a system prompt) belongs to another conversation and is left to it.
+        So a slot that shares its beginning (a system prompt) stays with its own conversation while there is room.
         """
         free = [slot for slot in self._slots if not slot.busy]
-        own = [slot for slot in free if matches[slot.index] * 2 > len(slot.ids) > 0]
-        if own:
-            return max(own, key=lambda slot: matches[slot.index])
-        return min(free, key=lambda slot: (len(slot.ids) > 0, slot.used, slot.index))
+        best = max(free, key=lambda slot: matches[slot.index])
+        if 0 < len(best.ids) <= matches[best.index] + WORTH_A_COPY_TOKENS:
+            return best
+        empty = [slot for slot in free if not len(slot.ids)]
+        if not empty and matches[best.index] * 2 > len(best.ids):
+            return best
+        return min(empty or free, key=lambda slot: (slot.used, slot.index))
 
     def release(self, slot: int, ids: Sequence[int]) -> None:
         """The slot is free again and holds keys and values of ``ids``."""
