@@ -36,8 +36,8 @@ class Closer:
         deadline nears). Once ``closing`` is True, the answer ends when the state is done or an end token is returned,
         and its reason stays ``length`` or ``deadline``.
         """
-        if self._plan:
-            return self._plan.popleft()
+        if self.closing:
+            return self._next_of_plan(state)
         if close_now:
             return self._close(state)
         if state.grammar.ends(sampled):
@@ -57,6 +57,9 @@ class Closer:
     def _close(self, state: GrammarState) -> int:
         self.closing = True
         self._plan.extend(state.closing_tokens(self._ending))
+        return self._next_of_plan(state)
+
+    def _next_of_plan(self, state: GrammarState) -> int:
         return self._plan.popleft() if self._plan else state.grammar.end_token
 
     def _spare(self, state: GrammarState, sampled: int, room_tokens: int) -> int:

@@ -9,7 +9,7 @@ from llguidance import LLMatcher, LLParserLimits
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec
-from qwen_app.structured.example import longest_commitment, smallest_document, string_endings
+from qwen_app.structured.example import longest_commitment, open_ended, smallest_document, string_endings
 from qwen_app.structured.json_text import StringTracker
 from qwen_app.structured.pattern_example import shortest_match
 from qwen_app.structured.schema_check import Schema, locate, parse_schema
@@ -132,7 +132,7 @@ def _json(schema: Schema, source: str, *, exact: bool) -> CompiledGrammar:
         schema,
         exact=exact,
         example=None if example is None else example.encode(),
-        commitment=longest_commitment(schema).encode(),
+        commitment=None if open_ended(schema) else longest_commitment(schema).encode(),
         endings=string_endings(schema),
     )
 

@@ -7,12 +7,14 @@ also tells how much one token can commit an answer to: opening an object commits
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qwen_app.structured.pattern_example import shortest_match
 from qwen_app.structured.schema_check import Schema, subschemas
 
 LIMIT_CHARS = 65_536
+FEW_VALUES = 16
 # What stands for text that a pattern or format decides, and for numbers within bounds.
 UNKNOWN_TEXT = '"' + "x" * 30 + '"'
 # Short texts of formats that are not found by taking the first character that is legal.
@@ -26,20 +28,33 @@ def smallest_document(schema: Schema) -> str | None:
 
 
 def longest_commitment(schema: Schema) -> str:
-    """The longest of the small documents of ``schema`` and of every schema inside it."""
-    examples = _Examples(schema)
+    """About the longest text that one token can commit an answer to: the largest of all parts, whatever is chosen."""
+    examples = _Examples(schema, max)
     return max((examples.of(part) or "" for _, part in subschemas(schema)), key=len)
 
 
 def string_endings(schema: Schema) -> tuple[bytes, ...]:
-    """How strings that a pattern or format holds open may end, closing quote included."""
+    """How strings that a pattern, a format or an enum holds open may end, closing quote included."""
     texts = {_string(part) for _, part in subschemas(schema) if {"pattern", "format"} & part.keys()}
+    values = [value for _, part in subschemas(schema) for value in _listed(part) if isinstance(value, str)]
+    texts.update(sorted(map(_dumps, values), key=len)[:FEW_VALUES])
     return tuple(text[1:].encode(errors="ignore") for text in sorted(texts))
 
 
+def open_ended(schema: Schema) -> bool:
+    """Whether how far off the end of a string is can change with any token: a pattern or format decides."""
+    return any({"pattern", "format"} & part.keys() for _, part in subschemas(schema))
+
+
+def _listed(schema: Schema) -> list[Any]:
+    return schema["enum"] if isinstance(schema.get("enum"), list) else []
+
+
 class _Examples:
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, pick: Callable[..., str | None] = min) -> None:
+        """``pick`` chooses between several texts: the shortest, or the longest."""
         self._root = root
+        self._pick = pick
         self._known: dict[int, str | None] = {}
 
     def of(self, schema: Any) -> str | None:
@@ -56,15 +71,18 @@ class _Examples:
         if "const" in schema:
             return _dumps(schema["const"])
         if isinstance(schema.get("enum"), list):
-            return min(map(_dumps, schema["enum"]), key=len, default=None)
+            return self._picked([_dumps(value) for value in schema["enum"]])
         if isinstance(schema.get("$ref"), str):
             return self.of(self._target(schema["$ref"]))
         for keyword in ("anyOf", "oneOf"):
             if isinstance(schema.get(keyword), list):
-                return _shortest([self.of(one) for one in schema[keyword]])
+                return self._picked([self.of(one) for one in schema[keyword]])
         if isinstance(schema.get("allOf"), list):
             return self._made(_merged(schema))
-        return _shortest([self._typed(schema, name) for name in _types(schema)])
+        return self._picked([self._typed(schema, name) for name in _types(schema)])
+
+    def _picked(self, texts: Sequence[str | None]) -> str | None:
+        return self._pick((text for text in texts if text is not None), key=len, default=None)
 
     def _target(self, reference: str) -> Any:
         place: Any = self._root
@@ -149,10 +167,6 @@ def _merged(schema: Schema) -> Schema:
 def _count(schema: Schema, keyword: str) -> int:
     value = schema.get(keyword, 0)
     return int(value) if isinstance(value, int | float) and value > 0 else 0
-
-
-def _shortest(texts: list[str | None]) -> str | None:
-    return min((text for text in texts if text is not None), key=len, default=None)
 
 
 def _dumps(value: Any) -> str:

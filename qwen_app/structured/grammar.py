@@ -150,8 +150,8 @@ class Grammar:
         return min(whole, key=len)
 
     def _commitment(self) -> int:
-        if self.compiled.commitment is None or self.compiled.endings:
-            return UNBOUNDED  # how far off the end of a pattern is may change with any token
+        if self.compiled.commitment is None:
+            return UNBOUNDED
         return len(self._vocabulary.encode(self.compiled.commitment)) + COMMITMENT_SLACK
 
     def _searched(self) -> bytes | None:

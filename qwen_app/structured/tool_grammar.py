@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec, Tool, ToolChoice
 from qwen_app.structured.compile import CompiledGrammar, checked, compile_spec, problem_with, refusal, with_options
-from qwen_app.structured.example import longest_commitment, smallest_document, string_endings
+from qwen_app.structured.example import longest_commitment, open_ended, smallest_document, string_endings
 from qwen_app.structured.schema_check import Schema, parse_schema
 from qwen_app.structured.tool_text import CLOSE, OPEN
 from qwen_app.structured.vocabulary import Vocabulary
@@ -41,7 +41,7 @@ def compile_tools(
     compiled = CompiledGrammar(
         source,
         example=None if example is None else example.encode(),
-        commitment=longest_call(schemas).encode(),
+        commitment=None if any(open_ended(schema) for _, schema in schemas) else longest_call(schemas).encode(),
         endings=tuple(ending for _, schema in schemas for ending in string_endings(schema)),
         json_from=OPEN.encode() if answer is None else b"",
     )

@@ -128,6 +128,29 @@ def test_one_bracket_never_commits_to_more_than_fits(qwen: GrammarCompiler, limi
     assert answer.tokens <= limit
 
 
+LONG_VALUES = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {key: {"enum": [f"a long sentence about {key} " * 12, f"z{key}"]} for key in "abcdef"},
+        "required": list("abcdef"),
+    },
+}
+
+
+@pytest.mark.parametrize("limit", range(2, 400, 37))
+def test_the_shortest_of_several_values_is_taken_at_the_end(qwen: GrammarCompiler, limit: int) -> None:
+    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(grammar_of(qwen, LONG_VALUES), limit)
+    assert problem(answer, LONG_VALUES) is None
+    assert answer.tokens <= limit
+
+
+def test_a_number_at_the_top_ends_where_it_was_closed(qwen: GrammarCompiler) -> None:
+    answer = RandomModel(qwen.vocabulary, 5, 20.0).write(grammar_of(qwen, {"type": "integer"}), 500, close_at=3)
+    assert answer.closed
+    assert answer.tokens <= 4
+
+
 def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, times: int) -> GrammarState:
     """A model that wants to write ``loop`` for ever after ``start``, under a closer with plenty of room."""
     state, closer = grammar.new_state(), Closer()

@@ -127,7 +127,6 @@ bodies = st.builds(
 def test_python_is_well_formed_for_any_text(body: dict[str, Any]) -> None:
     tree = ast.parse(code_samples.python(URL, body, needs_key=False))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.keywords]
-    given_to_create = {keyword.arg: keyword.value for keyword in calls[-1].keywords if keyword.arg}
     creates = next(call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "create")
     given_to_create = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in creates.keywords}
     assert given_to_create.pop("extra_body") == {"min_p": 0.1}

@@ -95,4 +95,5 @@ def test_duplicate_keys_anywhere() -> None:
 
 
 def test_depth() -> None:
-    assert [depth_of(value) for value in (1, {}, [[]], {"a": [1, {"b": {}}]})] == [0, 1, 2, 4]
+    values: list[Any] = [1, {}, [[]], {"a": [1, {"b": {}}]}]
+    assert [depth_of(value) for value in values] == [0, 1, 2, 4]
