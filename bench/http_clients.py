@@ -1,0 +1,66 @@
+"""Clients of ``bench.http``, in a process of their own so that their work is not billed to the server.
+
+Reads from standard input what to ask, as JSON; writes what it took, as JSON. Raw sockets: a real client's library would
+cost more than the server that is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+TEXT_CHUNK = b'"delta":{"content":'
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One answer: tokens, and seconds from the request to its first text and to its end."""
+
+    tokens: int
+    first_token_s: float
+    total_s: float
+
+
+async def ask(port: int, prompt: str, tokens: int) -> Took:
+    body = json.dumps(
+        {
+            "model": "default",
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "max_tokens": tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    ).encode()
+    started = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = (
+        f"Host: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(f"POST /v1/chat/completions HTTP/1.1\r\n{head}".encode() + body)
+    first_s, usage = 0.0, b""
+    async for line in reader:
+        if not first_s and TEXT_CHUNK in line:
+            first_s = time.perf_counter() - started
+        elif b'"usage":{' in line:
+            usage = line
+    writer.close()
+    if not usage:
+        raise RuntimeError("an answer had no usage: it failed, or the server refused it")
+    made = json.loads(usage.removeprefix(b"data: "))["usage"]["completion_tokens"]
+    return Took(made, first_s, time.perf_counter() - started)
+
+
+async def swarm(port: int, prompts: list[str], tokens: int) -> dict[str, Any]:
+    started = time.perf_counter()
+    took = await asyncio.gather(*(ask(port, prompt, tokens) for prompt in prompts))
+    return {"wall_s": time.perf_counter() - started, "answers": [asdict(one) for one in took]}
+
+
+if __name__ == "__main__":
+    order = json.load(sys.stdin)
+    json.dump(asyncio.run(swarm(order["port"], order["prompts"], order["tokens"])), sys.stdout)
