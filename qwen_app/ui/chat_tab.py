@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_app.ui.chat_actions import ChatActions, ChatSession, View
-from qwen_app.ui.context import GENERATION, PageContext
+from qwen_app.ui.context import GENERATION, PageContext, visitor
 from qwen_app.ui.controls import Choices, build_controls, read_choices
 from qwen_app.ui.strings import Language, Texts
 
@@ -180,11 +180,6 @@ class _Handlers:
 
     def _choices(self, controls: tuple[Any, ...]) -> Choices:
         return read_choices(self._service.info(), *controls)
-
-
-def visitor(request: gr.Request) -> str:
-    """Whom fairness counts a request for: the login where there is one, else the browser tab."""
-    return request.username or request.session_hash or "anonymous"
 
 
 def _welcome(texts: Texts) -> str:

@@ -44,3 +44,8 @@ class PageContext:
         texts = Texts(language)
         translated = ({name: texts(key) for name, key in keys.items()} for _, keys in self._localized)
         return [dict(gr.update(), **words) for words in translated]
+
+
+def visitor(request: gr.Request) -> str:
+    """Whom fairness counts a request for: the login where there is one, else the browser tab."""
+    return request.username or request.session_hash or "anonymous"

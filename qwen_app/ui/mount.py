@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.ui.page import build_page
-from qwen_app.ui.theme import SCRIPT, STYLE, theme
+from qwen_app.ui.theme import SCRIPT, STYLES, theme
 
 STATE_SESSIONS = 500
 
@@ -31,10 +31,10 @@ def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size="10mb",
+        max_file_size="2mb",
         allowed_paths=[],
         theme=theme(),
-        css_paths=[STYLE],
+        css_paths=STYLES,
         js=SCRIPT.read_text(encoding="utf-8"),
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
     )

@@ -11,7 +11,8 @@ import gradio as gr
 
 from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
 from qwen_app.service import Service
-from qwen_app.ui.context import GENERATION, PageContext
+from qwen_app.ui.context import GENERATION, PageContext, visitor
+from qwen_app.ui.controls import SEED_MAX
 from qwen_app.ui.stream import follow
 
 ROLES = ("system", "user", "assistant")
@@ -31,11 +32,15 @@ def add_endpoint(page: PageContext) -> None:
         json_mode: bool = False,
     ) -> AsyncIterator[str]:
         """Stream the answer to ``messages`` (dicts with role and content), each item the text so far."""
+        _check("temperature", temperature, 0, 2)
+        _check("top_p", top_p, 0.01, 1)
+        _check("max_tokens", max_tokens, 1, service.info().context_tokens)
+        _check("seed", seed, 0, SEED_MAX)
         asked = GenerationRequest(
             request_id=service.new_request_id(),
             messages=_messages(messages),
             sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
-            user=request.username or request.session_hash or "anonymous",
+            user=visitor(request),
             grammar=GrammarSpec("json_object") if json_mode else None,
         )
         async with aclosing(_texts(service, asked)) as texts:  # type: ignore[type-var]
@@ -52,15 +57,24 @@ async def _texts(service: Service, request: GenerationRequest) -> AsyncIterator[
     ):
         async for progress in snapshots:
             if isinstance(progress.end, Failed):
-                raise gr.Error(progress.end.error.message, print_exception=False)
+                raise _refusal(progress.end.error.message)
             yield progress.text
 
 
 def _messages(given: list[dict[str, Any]]) -> tuple[Message, ...]:
+    if not isinstance(given, list) or not given:
+        raise _refusal("messages must be a list with at least one message in it.")
     for number, message in enumerate(given):
         known = isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
         if not known:
-            raise gr.Error(f"messages[{number}] must be a dict with a role ({', '.join(ROLES)}) and a content text.")
-    if not given:
-        raise gr.Error("messages is empty: give at least one message with role user.")
+            raise _refusal(f"messages[{number}] must be a dict with a role ({', '.join(ROLES)}) and a content text.")
     return tuple(Message(message["role"], message["content"]) for message in given)
+
+
+def _check(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not (isinstance(value, int | float) and low <= value <= high):
+        raise _refusal(f"{name} must be a number from {low} to {high}.")
+
+
+def _refusal(sentence: str) -> gr.Error:
+    return gr.Error(sentence, print_exception=False)

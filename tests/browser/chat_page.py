@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 
+import anyio
 from playwright.async_api import Locator, Page, expect
 
 ANSWER_S = 90
@@ -60,5 +61,8 @@ class ChatPage:
         await self.page.get_by_role("button", name="Submit").click()
 
 
-def run_reason(line: str) -> str:
-    return re.split(" · ", line)[0]
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for something the server knows and no page shows."""
+    with anyio.fail_after(30):
+        while not holds():  # noqa: ASYNC110 (there is no event for it)
+            await anyio.sleep(0.05)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import anyio
 import pytest
 from playwright.async_api import expect
 
 from qwen_app.engine.scripted import ScriptedEngine
+from tests.browser.chat_page import until
 from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
@@ -76,9 +76,7 @@ async def test_a_closed_tab_frees_its_slot(scripted: str, open_chat: OpenChat, e
     await chat.send("read long")
     await expect(chat.answers.first.locator(".waiting")).to_be_visible()
     await chat.page.close()
-    with anyio.fail_after(30):
-        while engine.cancelled == cancelled:  # noqa: ASYNC110 (the engine has no event for it)
-            await anyio.sleep(0.1)
+    await until(lambda: engine.cancelled > cancelled)
 
 
 async def test_regenerate_edit_and_undo(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
@@ -87,6 +85,7 @@ async def test_regenerate_edit_and_undo(scripted: str, open_chat: OpenChat, engi
     await chat.ask("second")
     asked = len(engine.requests)
     await chat.button("Retry")
+    await until(lambda: len(engine.requests) > asked)
     await expect(await chat.answered(2)).to_contain_text("You said: second")
     assert [m.content for m in engine.requests[asked].messages] == ["first", "You said: first.", "second"]
     await chat.edit_question(0, "other")
