@@ -61,18 +61,29 @@ class Parking:
 
         ``token_s`` is what computing a token takes. Returns how many tokens the slot holds now.
         """
+        best, match = self._best(prompt_ids)
+        gained = match - held
+        if gained < SMALLEST_TOKENS or gained * token_s < match * self._copy_s_per_token:
+            return held
+        self._touch(best)
+        self._cache.write(slot, match, self._parked[-1].parts)
+        return match
+
+    def expect(self, prompt_ids: Sequence[int]) -> None:
+        """``restore`` will be asked for this prompt: what it needs shall not leave before."""
+        best, match = self._best(prompt_ids)
+        if match >= SMALLEST_TOKENS:
+            self._touch(best)
+
+    def _best(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
+        """Which parked conversation shares most with the prompt, and how many tokens, one being left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
         matches = [min(common_prefix(parked.ids, prompt), len(prompt) - 1) for parked in self._parked]
-        best = max(range(len(matches)), key=matches.__getitem__, default=None)
-        if best is None:
-            return held
-        gained = matches[best] - held
-        if gained < SMALLEST_TOKENS or gained * token_s < matches[best] * self._copy_s_per_token:
-            return held
-        parked = self._parked.pop(best)
-        self._parked.append(parked)
-        self._cache.write(slot, matches[best], parked.parts)
-        return matches[best]
+        best = max(range(len(matches)), key=matches.__getitem__, default=0)
+        return best, matches[best] if matches else 0
+
+    def _touch(self, index: int) -> None:
+        self._parked.append(self._parked.pop(index))
 
     def _held(self, ids: np.ndarray) -> bool:
         return any(common_prefix(parked.ids, ids) == len(ids) for parked in self._parked)

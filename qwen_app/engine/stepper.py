@@ -69,6 +69,7 @@ class Stepper:
         placement = self._pool.place(sequence.ids)
         sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
+            self._parking.expect(sequence.ids)
             self._parking.park(placement.slot, placement.evicted)
         if placement.source is not None:
             self._cache.copy_prefix(placement.source, placement.slot, placement.reused)
