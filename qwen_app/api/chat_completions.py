@@ -15,7 +15,6 @@ from qwen_app.api.generation import Generation, choices_of
 from qwen_app.api.schema import ChatRequest, Truncation
 from qwen_app.api.sse import EventStream, while_connected
 from qwen_app.api.translate import (
-    asking_for_json,
     check_model,
     conversation_id,
     grammar_of,
@@ -30,6 +29,7 @@ from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import RequestError
 from qwen_app.messages import Finished, GenerationRequest, TokenLogprob, ToolCallDelta, ToolChoice
 from qwen_app.service import Service
+from qwen_app.structured.json_hint import asking_for_json
 
 DROPPED_HEADER = "x-truncated-messages"
 

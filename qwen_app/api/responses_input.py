@@ -25,7 +25,6 @@ from qwen_app.api.schema import (
     ToolDefinition,
 )
 from qwen_app.api.translate import (
-    asking_for_json,
     conversation_id,
     grammar_of,
     messages_of,
@@ -36,6 +35,7 @@ from qwen_app.api.translate import (
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, Message
 from qwen_app.service import Service
+from qwen_app.structured.json_hint import asking_for_json
 
 
 class InputItem(Part):

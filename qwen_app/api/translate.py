@@ -21,9 +21,6 @@ from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, 
 from qwen_app.service import Service
 
 ALIAS = "default"
-SCHEMA_HINT = "Answer with one JSON document that this JSON Schema allows, and nothing else:"
-SCHEMA_HINT_LIMIT = 8_000  # characters; a longer schema would crowd out the conversation
-JSON_HINT = "Answer with one JSON object and nothing else."
 ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -171,25 +168,6 @@ def grammar_of(given: ResponseFormat | None, choice: ToolChoice, param: str = "r
         where = "schema" if param == "text.format" else "json_schema.schema"
         raise RequestError("The format 'json_schema' needs a schema.", param=f"{param}.{where}")
     return GrammarSpec("json_schema", json.dumps(schema, ensure_ascii=False), strict=given.json_schema.strict is True)
-
-
-def asking_for_json(messages: tuple[Message, ...], grammar: GrammarSpec | None) -> tuple[Message, ...]:
-    """``messages`` with a line that asks for what ``grammar`` enforces: a grammar alone makes for poor answers.
-
-    A conversation that speaks of JSON itself is left as it is, unless there is a schema it may not know.
-    """
-    if grammar is None:
-        return messages
-    hint = JSON_HINT
-    if grammar.kind == "json_schema":
-        if len(grammar.text) > SCHEMA_HINT_LIMIT:
-            return messages
-        hint = f"{SCHEMA_HINT}\n{grammar.text}"
-    elif any("json" in message.content.lower() for message in messages):
-        return messages
-    if messages[0].role == "system":
-        return (Message("system", f"{messages[0].content}\n\n{hint}"), *messages[1:])
-    return (Message("system", hint), *messages)
 
 
 def conversation_id(caller: str, messages: Sequence[Message]) -> str:

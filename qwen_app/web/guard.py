@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwen_app.errors import NotFound, PermissionDenied, RequestError, TooLarge
 from qwen_app.settings import is_loopback
 from qwen_app.web.paths import is_api, is_offered
+from qwen_app.web.upload import UPLOAD_PATH, only_one_csv
 
 BODY_LIMIT_BYTES = 4 * 2**20
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -60,6 +61,8 @@ class Guard:
             if not is_api(scope["path"]):
                 self._check(scope)
                 receive = _limited(receive)
+                if scope["path"] == UPLOAD_PATH:
+                    receive = await only_one_csv(scope, receive)
             await self._app(scope, receive, outgoing)
         except RequestError as refusal:
             await JSONResponse({"detail": refusal.message}, refusal.http_status)(scope, receive, outgoing)

@@ -17,6 +17,7 @@ _GRADIO_USED = (
     "info",
     "call/chat",
     "call/v2/chat",
+    "upload",
     "startup-events",
     "app_id",
 )
