@@ -67,7 +67,7 @@ class ChunkStream(ABC):
             if self._with_usage:
                 yield self._usage_chunk()
         except Exception as error:
-            yield event(api_error(error).body())
+            yield event(api_error(error, self._fields["id"]).body())
         yield DONE
 
     def _usage_chunk(self) -> bytes:

@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from qwen_app.errors import AppError, EngineError, RequestError, SchemaError, TooManyRequests
+from qwen_app.errors import AppError, EngineError, RequestError, SchemaError
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ class ApiError:
         return JSONResponse(self.body(), self.status, dict(self.headers))
 
 
-def api_error(error: Exception) -> ApiError:
-    """Whatever was raised, in our terms. What we did not foresee is logged and told apart by nothing but its id."""
-    if isinstance(error, AppError):
+def api_error(error: Exception, request_id: str = "") -> ApiError:
+    """Whatever was raised, in our terms. What we did not foresee tells nothing but its id, under which it is logged."""
+    if isinstance(error, RequestError | EngineError):
         return _from_app_error(error)
     if isinstance(error, RequestValidationError):
         return _from_validation(error)
@@ -61,7 +61,7 @@ def api_error(error: Exception) -> ApiError:
         return ApiError(error.status_code, str(error.detail), headers=error.headers or {})
     if isinstance(error, RecursionError):
         return ApiError(400, TOO_DEEP)
-    log.error("unforeseen error", exc_info=error)
+    log.error("unforeseen error in request %s", request_id, exc_info=error)
     return ApiError(500, OUR_BUG, headers={"x-should-retry": "false"})
 
 
@@ -70,21 +70,19 @@ def _from_unreadable(cause: BaseException) -> ApiError:
     return ApiError(400, TOO_DEEP if isinstance(cause, RecursionError) else f"The body cannot be read: {cause}.")
 
 
-def _from_app_error(error: AppError) -> ApiError:
+def _from_app_error(error: RequestError | EngineError) -> ApiError:
     message, headers = error.message, {}
     if isinstance(error, SchemaError) and error.pointer and error.pointer not in message:
         message = f"{message} (at {error.pointer})"
     retry_after_s = getattr(error, "retry_after_s", None)
-    if isinstance(error, TooManyRequests) or retry_after_s is not None:
-        headers["retry-after"] = str(max(1, math.ceil(retry_after_s or 0)))
+    if retry_after_s is not None:
+        headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
     if error.http_status == 500:
         headers["x-should-retry"] = "false"
     if error.http_status == 401:
         headers["www-authenticate"] = "Bearer"
     param = error.param if isinstance(error, RequestError) else None
     code = None if error.code in RAW_CODES else error.code
-    if not isinstance(error, RequestError | EngineError):
-        log.error("an error of the wrong kind reached the API", exc_info=error)
     return ApiError(error.http_status, message, param, code, headers)
 
 
@@ -127,9 +125,9 @@ def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` in OpenAI's shape, FastAPI's own 404, 405 and 422 included."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        response = api_error(error).response()
-        request_id = getattr(request.state, "request_id", None)
-        if request_id is not None:
+        request_id = getattr(request.state, "request_id", "")
+        response = api_error(error, request_id).response()
+        if request_id:
             response.headers["x-request-id"] = request_id
         return response
 

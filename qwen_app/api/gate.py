@@ -59,7 +59,7 @@ class Gate:
         except ClientGone:
             response = Response(status_code=CLIENT_CLOSED_REQUEST)
         except Exception as error:
-            response = api_error(error).response()
+            response = api_error(error, request_id).response()
         response.headers["x-request-id"] = request_id
         self._telemetry.count_response(request.scope["route"].path, response.status_code)
         return response

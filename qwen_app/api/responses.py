@@ -20,6 +20,7 @@ from qwen_app.api.responses_input import ResponsesRequest, responses_request
 from qwen_app.api.sse import DONE, EventStream, event, while_connected
 from qwen_app.api.translate import check_model
 from qwen_app.api.truncation import Windows
+from qwen_app.errors import SchemaError
 from qwen_app.messages import Delta, Event, Finished, ToolCallDelta, ToolChoice
 from qwen_app.service import Service
 
@@ -43,7 +44,12 @@ async def answer_response(service: Service, windows: Windows, body: ResponsesReq
         asked, truncation = await windows.trim(service, asked)
     headers = {DROPPED_HEADER: str(truncation.dropped_messages)} if truncation else {}
     generation = Generation(service, [asked], visit.caller.hold())
-    await generation.admit()
+    try:
+        await generation.admit()
+    except SchemaError as refused:
+        if refused.param == "response_format":  # chat's name for it
+            refused.param = "text.format"
+        raise
     draft = _draft(body, service.info().model, visit.request_id)
     draft["truncation"] = body.truncation or "disabled"
     if body.stream:
@@ -164,7 +170,7 @@ class ResponseStream:
         return event({"type": kind, "sequence_number": self._number, **fields}, kind)
 
     def _error(self, error: Exception) -> bytes:
-        told = api_error(error)
+        told = api_error(error, self.draft["id"])
         return self._event("error", code=told.code, message=told.message, param=told.param)
 
     def _written(self, event_: Event) -> list[bytes]:

@@ -168,6 +168,7 @@ def test_an_unforeseen_exception_is_a_500_that_tells_nothing(caplog: pytest.LogC
     assert response.headers["x-should-retry"] == "false"
     assert "secret" not in error_of(response)["message"]
     assert "secret detail" in caplog.text
+    assert response.headers["x-request-id"] in caplog.text
 
 
 def test_unknown_fields_are_ignored_and_counted(scripted_api: Api) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -98,6 +99,26 @@ def test_parse_tells_of_an_answer_that_was_cut() -> None:
 def test_a_cut_answer_is_still_json(builtin_api: Api) -> None:
     body = builtin_api.chat("A city?", response_format={"type": "json_object"}, max_tokens=8, temperature=0).json()
     assert isinstance(json.loads(body["choices"][0]["message"]["content"]), dict)
+
+
+NOT_THREE = {"type": "object", "properties": {"n": {"type": "integer", "not": {"const": 3}}}, "required": ["n"]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_cannot_be_enforced_is_refused_or_checked(builtin_api: Api, stream: bool) -> None:
+    def ask(**more: Any) -> httpx.Response:
+        form = {"type": "json_schema", "json_schema": {"name": "n", "schema": NOT_THREE, **more}}
+        return builtin_api.chat("A number?", response_format=form, temperature=0, max_tokens=60, stream=stream)
+
+    refused = ask(strict=True)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "response_format"
+    assert "/properties/n/not" in refused.json()["error"]["message"]
+    answered = ask()
+    assert answered.status_code == 200
+    bodies = events_of(answered) if stream else [answered.json()]
+    said = [body["choices"][0].get("delta" if stream else "message") for body in bodies]
+    assert isinstance(json.loads("".join(one.get("content") or "" for one in said))["n"], int)
 
 
 def test_stream_helper_joins_calls() -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
 from qwen_app.engine.scripted import Script, ScriptedEngine
-from qwen_app.errors import OutOfDeviceMemory
-from qwen_app.messages import Delta, Event, GrammarSpec, Message, ToolCall, ToolCallDelta, ToolChoice
+from qwen_app.errors import OutOfDeviceMemory, SchemaError
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    GenerationRequest,
+    GrammarSpec,
+    Message,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
 from tests.api.scripts import LoggedEngine, byte_token
 from tests.api.sdk import events_of, sdk, strictly
 from tests.api.serving import Api, running_api
@@ -151,6 +162,21 @@ def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
     events = [strictly(ResponseStreamEvent, event) for event in events_of(response)]
     assert (events[-1].type, events[-1].code) == ("error", "out_of_memory")
     assert response.text.endswith("data: [DONE]\n\n")
+
+
+class Refusing(ScriptedEngine):
+    """Can enforce no schema at all."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        yield Failed(SchemaError("The schema keyword not at / cannot be enforced.", pointer="/not"))
+
+
+def test_a_refused_schema_is_named_as_this_endpoint_names_it() -> None:
+    form = {"format": {"type": "json_schema", "name": "x", "schema": {"not": {}}, "strict": True}}
+    with running_api(Refusing()) as api:
+        response = respond(api, text=form)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "text.format"
 
 
 @pytest.mark.parametrize("stream", [False, True])
