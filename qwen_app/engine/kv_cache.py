@@ -67,6 +67,12 @@ class KVCache:
         for tensor in (*self.keys, *self.values):
             tensor[start:end].copy_(tensor[first : first + tokens])
 
+    def clear(self, slot: int) -> None:
+        """Put zeros where ``slot`` may hold what is no number: even masked, that would spoil the slot's next answer."""
+        start, end = self.cell(slot, 0), self.cell(slot, self.length)
+        for tensor in (*self.keys, *self.values):
+            tensor[start:end].zero_()
+
     def read(self, slot: int, tokens: int) -> list[torch.Tensor]:
         """The first ``tokens`` positions of ``slot`` in host memory: all layers' keys, then all layers' values."""
         first = self.cell(slot, 0)

@@ -145,9 +145,14 @@ class Stepper:
                 passed.append((sequence, work))
                 logits.append(rows)
             else:
-                sequence.computed = 0
+                self._distrust(sequence)
                 outcome.failed.append((sequence, EngineError("The model failed on this request. Try it once more.")))
         return passed, torch.cat(logits) if logits else torch.empty(0)
+
+    def _distrust(self, sequence: Sequence) -> None:
+        """Nothing that was computed for it may be used again."""
+        sequence.computed = 0
+        self._cache.clear(sequence.slot)
 
     def _make_room(self, running: Seq[Sequence], chosen: Seq[tuple[Sequence, Work]], outcome: Outcome) -> None:
         """Less at once; then without the newest; then give up on the one that is left. The next step tries again."""
@@ -185,7 +190,7 @@ class Stepper:
 
     def _accept(self, sequence: Sequence, choice: Choice, now: float, outcome: Outcome) -> None:
         if choice.token_id == IMPOSSIBLE:
-            sequence.computed = 0
+            self._distrust(sequence)
             outcome.failed.append((sequence, EngineError("The model gave no token that could be used here.")))
             return
         before = len(sequence.ids)

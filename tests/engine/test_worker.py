@@ -521,3 +521,24 @@ async def test_an_event_loop_that_is_gone_disturbs_nobody(opened: OpenEngine) ->
     gate.open()
     assert isinstance(check_shape(await answering), Finished)
     await until_idle(opened.engine)
+
+
+@pytest.mark.anyio
+async def test_numbers_that_are_none_do_not_reach_who_takes_the_slot_next(opened: OpenEngine) -> None:
+    """A masked key weighs nothing, but nothing times NaN is NaN: what a broken answer leaves behind must go."""
+    requests = [say("a short one", 30), say("a long neighbour " * 12, 60)]
+    sound = await answers(opened, *requests)
+    opened.forget()
+
+    def spoil(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
+        for work in works:
+            for tensor in (*opened.stepper._cache.keys, *opened.stepper._cache.values):
+                start = opened.stepper._cache.cell(work.segment.slot, 0)
+                tensor[start : start + work.segment.end] = torch.nan
+        return torch.full_like(logits, torch.nan)
+
+    opened.runner.change = spoil
+    broken = await answers(opened, *(say(f"{n}" * 200) for n in range(4)))
+    assert all(isinstance(check_shape(events), Failed) for events in broken)
+    opened.heal()
+    assert [text_of(events) for events in await answers(opened, *requests)] == [text_of(events) for events in sound]
