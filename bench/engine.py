@@ -210,7 +210,7 @@ def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
 def _text(loaded: LoadedModel, tokens: int, number: int) -> str:
     """A text of so many tokens, unlike those of other numbers from its first word on."""
     ids = loaded.tokenizer.encode(f"Text {number}: " + WORDS * tokens, add_special_tokens=False)[:tokens]
-    return str(loaded.tokenizer.decode(ids))
+    return f"{loaded.tokenizer.decode(ids)}\n\nTell me a story with these words."
 
 
 if __name__ == "__main__":
