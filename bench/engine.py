@@ -31,7 +31,6 @@ from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, Message, Sa
 from qwen_app.models.loader import LoadedModel
 
 STORY = "Tell me a very long story, with many people and places, about the number {}."
-WORDS = "river stone winter market letter garden engine window silver yellow morning travel quiet harbour "
 SCHEMA = GrammarSpec(
     "json_schema",
     '{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},"age":'
@@ -208,9 +207,10 @@ def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
 
 
 def _text(loaded: LoadedModel, tokens: int, number: int) -> str:
-    """A text of so many tokens, unlike those of other numbers from its first word on."""
-    ids = loaded.tokenizer.encode(f"Text {number}: " + WORDS * tokens, add_special_tokens=False)[:tokens]
-    return f"{loaded.tokenizer.decode(ids)}\n\nTell me a story with these words."
+    """A text of about so many tokens, unlike those of other numbers from its first word on, and a question."""
+    facts = (f"In the year {year}, the people of town {year * 7 % 100} built a bridge. " for year in range(1500, 2500))
+    ids = loaded.tokenizer.encode(f"Chronicle {number}. " + "".join(facts), add_special_tokens=False)
+    return f"{loaded.tokenizer.decode(ids[:tokens])}\n\nTell me how people build a bridge."
 
 
 if __name__ == "__main__":

@@ -55,12 +55,18 @@ async def ask(port: int, prompt: str, tokens: int) -> Took:
     return Took(made, first_s, time.perf_counter() - started)
 
 
-async def swarm(port: int, prompts: list[str], tokens: int) -> dict[str, Any]:
+async def swarm(port: int, prompts: list[str], tokens: int, repeat: int) -> dict[str, Any]:
+    """A client for each prompt, which asks it ``repeat`` times, all clients at once."""
+
+    async def client(prompt: str) -> list[Took]:
+        return [await ask(port, prompt, tokens) for _ in range(repeat)]
+
+    _, warm = await asyncio.open_connection("127.0.0.1", port)  # the first connection of a process is slow
+    warm.close()
     started = time.perf_counter()
-    took = await asyncio.gather(*(ask(port, prompt, tokens) for prompt in prompts))
-    return {"wall_s": time.perf_counter() - started, "answers": [asdict(one) for one in took]}
+    answers = await asyncio.gather(*map(client, prompts))
+    return {"wall_s": time.perf_counter() - started, "answers": [asdict(one) for many in answers for one in many]}
 
 
 if __name__ == "__main__":
-    order = json.load(sys.stdin)
-    json.dump(asyncio.run(swarm(order["port"], order["prompts"], order["tokens"])), sys.stdout)
+    json.dump(asyncio.run(swarm(**json.load(sys.stdin))), sys.stdout)
