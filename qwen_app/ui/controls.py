@@ -87,8 +87,8 @@ def build_controls(page: PageContext) -> list[gr.components.Component]:
     page.localize(system, label="system_prompt", placeholder="system_hint")
     page.localize(temperature, label="temperature", info="temperature_info")
     page.localize(top_p, label="top_p", info="top_p_info")
-    page.localize(max_tokens, label="max_tokens")
-    page.localize(context, label="context")
+    page.localize(max_tokens, label="max_tokens", info="tokens_info")
+    page.localize(context, label="context", info="tokens_info")
     page.localize(seed, label="seed", placeholder="seed_hint")
     page.localize(json_mode, label="json_mode", info="json_info")
     return [system, temperature, top_p, max_tokens, context, seed, json_mode]
