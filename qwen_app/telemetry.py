@@ -37,7 +37,9 @@ class Telemetry:
         service.observe(self.record)
 
     def _make_answer_metrics(self) -> None:
-        self._admitted = self._counter("requests_admitted", "requests that got a place in the queue")
+        self._admitted = self._counter(
+            "requests_admitted", "requests that got a place in the queue; clients left those that never end"
+        )
         self._ended = self._counter("requests_ended", "requests by how they ended", ("outcome",))
         self._prompt = self._counter("prompt_tokens", "prompt tokens of finished requests")
         self._reused = self._counter("reused_tokens", "prompt tokens that were still held and cost nothing")
