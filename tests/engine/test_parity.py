@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.parking import Parking
 from qwen_app.engine.runner import Work
+from qwen_app.engine.sequence import Sequence as RunningSequence
 from qwen_app.messages import Finished, Message
 from qwen_app.models.loader import LoadedModel, load
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
@@ -156,13 +157,22 @@ async def test_tiny_chunks_beside_a_running_answer(tiny: Pair, monkeypatch: pyte
 
 
 @pytest.mark.anyio
-async def test_after_preemption(tiny: Pair) -> None:
+async def test_after_preemption(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    requeue, preempted = tiny.opened.worker._requeue, []
+
+    def noted(sequence: RunningSequence) -> None:
+        preempted.append(sequence.id)
+        requeue(sequence)
+
+    monkeypatch.setattr(tiny.opened.worker, "_requeue", noted)
+
     def no_memory_for_two(works: Sequence[Work]) -> None:
         if len(works) > 1 and sum(tiny.opened.runner.computed) > 60:
             raise torch.OutOfMemoryError("injected: out of memory")
 
     tiny.opened.runner.before = no_memory_for_two
     answers = await asyncio.gather(*(tiny.answer(prompt, user=prompt) for prompt in PROMPTS[:2]))
+    assert preempted
     for prompt, answer in zip(PROMPTS, answers, strict=False):
         tiny.check(prompt, answer)
 
