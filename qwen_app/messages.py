@@ -103,6 +103,8 @@ class SamplingParams:
             value = getattr(self, name)
             if value is not None and not lowest <= value <= highest:
                 raise RequestError(f"{name} must lie between {lowest} and {highest}; it is {value}.", param=name)
+        if "" in self.stop:
+            raise RequestError("A stop string cannot be empty: every answer would end at once.", param="stop")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -80,13 +81,18 @@ def _overlap(text: str, stop: str) -> int:
 
 def ids_of_text(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[int, ...]:
     """The ids, of those generated, that spell ``text``; where ``text`` was cut inside a token, its end encoded anew."""
-    kept = list(ids)
-    while kept:
-        said = tokenizer.decode(kept, skip_special_tokens=True)
-        if text.startswith(said):
-            rest = text[len(said) :]
-            return (*kept, *tokenizer.encode(rest, add_special_tokens=False).ids) if rest else tuple(kept)
-        kept.pop()
+
+    def said(count: int) -> str:
+        return str(tokenizer.decode(list(ids[:count]), skip_special_tokens=True))
+
+    def departs(count: int) -> bool:
+        return not text.startswith(said(count).rstrip(BROKEN))
+
+    longest = bisect_left(range(1, len(ids) + 1), True, key=departs)
+    for count in range(longest, max(0, longest - LONGEST_CHARACTER_TOKENS), -1):
+        if text.startswith(said(count)):
+            rest = tokenizer.encode(text[len(said(count)) :], add_special_tokens=False).ids
+            return (*ids[:count], *rest)
     return ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ import numpy as np
 import torch
 
 from qwen_app.engine.kv_cache import KVCache
+from qwen_app.engine.recovery import Failure, failure_of
 from qwen_app.engine.slots import common_prefix
+
+log = logging.getLogger(__name__)
 
 SMALLEST_TOKENS = 256  # less is as soon computed
 
@@ -53,7 +57,14 @@ class Parking:
         while self._parked and self.size_bytes + needed_bytes > self._limit_bytes:
             self._parked.pop(0)
         started_s = time.perf_counter()
-        self._parked.append(Parked(ids, self._cache.read(slot, len(ids))))
+        try:
+            parts = self._cache.read(slot, len(ids))
+        except (RuntimeError, MemoryError) as refused:  # the host has no room, or none it can pin
+            if failure_of(refused) is not Failure.OUT_OF_MEMORY:
+                raise
+            log.warning("a conversation could not be parked: %s", refused)
+            return
+        self._parked.append(Parked(ids, parts))
         self._copy_s_per_token = (time.perf_counter() - started_s) / len(ids)
 
     def restore(self, slot: int, prompt_ids: Sequence[int], *, held: int, token_s: float) -> int:

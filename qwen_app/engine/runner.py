@@ -62,7 +62,11 @@ class Runner:
             batch=batch,
         )
         logits: torch.Tensor = output.logits[0]
-        return logits if any(work.wants_logits for work in works) else logits[:0]
+        if any(work.wants_logits for work in works):
+            return logits
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)  # nothing else waits for such a step, and its time has to be known
+        return logits[:0]
 
     def _packed(self, works: Sequence[Work]) -> torch.Tensor:
         """int64 ``[3, tokens]``: ids, positions and cells, in one transfer."""

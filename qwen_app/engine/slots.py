@@ -52,11 +52,6 @@ class SlotPool:
     def free(self) -> int:
         return sum(not slot.busy for slot in self._slots)
 
-    def longest_match(self, prompt_ids: Sequence[int]) -> int:
-        """How many tokens of the prompt some slot holds already."""
-        prompt = np.asarray(prompt_ids, np.int32)
-        return max(common_prefix(slot.ids, prompt) for slot in self._slots)
-
     def place(self, prompt_ids: Sequence[int]) -> Placement:
         """Take a free slot for the prompt; at least its last token is left to compute. Needs a free slot."""
         prompt = np.asarray(prompt_ids, np.int32)

@@ -105,10 +105,17 @@ class Stepper:
             return outcome
         if failure is Failure.OTHER:
             chosen, logits = self._isolate(chosen, outcome)
+        drawing = [sequence for sequence, work in chosen if work.wants_logits]
+        choices = self._draw(drawing, logits) if drawing else []
+        if choices is None:
+            self._make_room(running, chosen, outcome)
+            return outcome
         self._failures_for_memory = 0
         for sequence, work in chosen:
             self._note_computed(sequence, work, outcome)
-        self._draw([sequence for sequence, work in chosen if work.wants_logits], logits, clock, outcome)
+        now = clock()
+        for sequence, choice in zip(drawing, choices, strict=True):
+            self._accept(sequence, choice, now, outcome)
         self._learn(chosen, clock() - started_s)
         return outcome
 
@@ -179,14 +186,15 @@ class Stepper:
         if sequence.computed <= sequence.prompt_tokens and not sequence.preemptions:
             outcome.events.append((sequence, Prefill(sequence.computed, sequence.prompt_tokens, sequence.reused)))
 
-    def _draw(self, drawing: Seq[Sequence], logits: torch.Tensor, clock: Callable[[], float], outcome: Outcome) -> None:
-        if not drawing:
-            return
+    def _draw(self, drawing: Seq[Sequence], logits: torch.Tensor) -> list[Choice] | None:
+        """The next token of each; None where there was no memory for it, and the step has to be made again."""
         masks = self._masks(drawing)  # beside the forward pass: a GPU is still at work on it
-        choices = self._sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
-        now = clock()
-        for sequence, choice in zip(drawing, choices, strict=True):
-            self._accept(sequence, choice, now, outcome)
+        try:
+            return self._sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
+        except Exception as error:
+            if failure_of(error) is not Failure.OUT_OF_MEMORY:
+                raise
+        return None
 
     def _accept(self, sequence: Sequence, choice: Choice, now: float, outcome: Outcome) -> None:
         if choice.token_id == IMPOSSIBLE:
@@ -224,7 +232,7 @@ class Stepper:
         return masks
 
     def _logprobs(self, choice: Choice, token_ids: Seq[int]) -> tuple[TokenLogprob, ...]:
-        if choice.logprob is None or not token_ids:
+        if choice.logprob is None or token_ids != (choice.token_id,):  # the closer may have put another in its place
             return ()
         top = tuple(self._logprob(token_id, logprob) for token_id, logprob in choice.top)
         return (self._logprob(choice.token_id, choice.logprob, top),)
