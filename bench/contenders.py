@@ -155,9 +155,7 @@ class ContinuousBatching:
         )
         generation = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
         model: Any = loaded.model
-        self._manager = model.init_continuous_batching(
-            generation_config=generation, continuous_batching_config=config
-        )
+        self._manager = model.init_continuous_batching(generation_config=generation, continuous_batching_config=config)
         self._manager.start()
 
     def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:

@@ -59,7 +59,7 @@ def build_app(service: Service, settings: Settings) -> FastAPI:
     from qwen_app.ui.mount import mount_page
     from qwen_app.web.install import install_web
 
-    app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None, openapi_url=None)
     install_web(app, settings)
     app.include_router(build_router(service, settings))
     install_error_handlers(app)
