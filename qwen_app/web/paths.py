@@ -21,7 +21,7 @@ _GRADIO_USED = (
     "startup-events",
     "app_id",
 )
-_NEVER = ("/monitoring", "/config/deep_link", "/dev/")
+_NEVER = ("/monitoring", "/dev/")
 
 
 def is_api(path: str) -> bool:

@@ -99,6 +99,20 @@ async def test_copying_gives_what_was_written(scripted: str, open_chat: OpenChat
     assert await chat.page.evaluate("navigator.clipboard.readText()") == "Use <b> for bold."
 
 
+async def test_copying_works_without_https(scripted: str, browser: Browser) -> None:
+    context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    hide = "Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})"
+    await page.add_init_script(hide)  # what browsers do on plain http
+    chat = await ChatPage(page).open(scripted)
+    await chat.ask("say: Use <b> for bold.")
+    await chat.button("Copy message")
+    await chat.composer.focus()
+    await page.keyboard.press("Control+V")
+    await expect(chat.composer).to_have_value("Use <b> for bold.")
+    await context.close()
+
+
 async def test_the_login_lets_in_who_knows_the_password(browser: Browser) -> None:
     engine = ScriptedEngine()
     with running_page(engine, auth="ada:secret") as url:
