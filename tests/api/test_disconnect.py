@@ -108,7 +108,12 @@ def test_slow_reader_disturbs_nobody() -> None:
     with running_api(engine) as api:
         slow = send_chat(api, stream=True)
         done = threading.Event()
-        others = threading.Thread(target=lambda: (api.chat(max_tokens=50), done.set()))
+
+        def ask_beside() -> None:
+            api.chat(max_tokens=50)
+            done.set()
+
+        others = threading.Thread(target=ask_beside)
         others.start()
         others.join(20)
         assert done.is_set()

@@ -56,7 +56,7 @@ def test_made_up_requests(scripted_api: Api, operation: Any, mode: GenerationMod
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
             case.body["model"] = "default"  # a made-up name would end every request at its first check
         response = case.call(base_url=scripted_api.url)

@@ -102,7 +102,12 @@ async def test_cancelling_stops_within_two_tokens_and_frees_the_slot(opened: Ope
 @pytest.mark.anyio
 async def test_a_request_cancelled_in_the_queue_never_starts(opened: OpenEngine) -> None:
     seen: list[int] = []
-    opened.runner.change = lambda logits, works: (seen.extend(t for w in works for t in w.token_ids), logits)[1]
+
+    def noting(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
+        seen.extend(token_id for work in works for token_id in work.token_ids)
+        return logits
+
+    opened.runner.change = noting
     gate, running = await held(opened, *(say(f"r{n}", 100) for n in range(4)))
     async with aclosing(opened.engine.generate(say(VICTIM))) as waiting:
         assert await anext(waiting) == Queued(1)
@@ -353,7 +358,7 @@ def lost_while_sampling(opened: OpenEngine) -> None:
     def sample(*arguments: Any) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    opened.stepper._sampler.sample = sample  # type: ignore[method-assign]
+    opened.stepper._sampler.sample = sample  # type: ignore[method-assign,assignment]
 
 
 def panic(opened: OpenEngine) -> None:
