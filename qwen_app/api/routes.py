@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from qwen_app.api.any_path import allow_any_path
 from qwen_app.api.chat_completions import answer_chat
 from qwen_app.api.completions import Completion, CompletionRequest, answer_completion
 from qwen_app.api.docs import DOCS_HEADERS, DocsPage, describe_api
@@ -41,6 +42,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def build_router(service: Service, settings: Settings) -> APIRouter:
     """All of the API, for a FastAPI app that also calls ``install_error_handlers``."""
+    allow_any_path()
     telemetry = Telemetry(service)
     gate = Gate(KeyRing.from_settings(settings), telemetry, service.new_request_id, strict=settings.strict_api)
     router = APIRouter(responses=ERRORS)
@@ -89,7 +91,7 @@ def _add_models(router: APIRouter, service: Service, gate: Gate) -> None:
         return find_model(name, service.info(), created)
 
     router.add_api_route("/v1/models", models, tags=["models"], route_class_override=guarded)
-    router.add_api_route("/v1/models/{name:path}", model, tags=["models"], route_class_override=guarded)
+    router.add_api_route("/v1/models/{name:any}", model, tags=["models"], route_class_override=guarded)
 
 
 def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:

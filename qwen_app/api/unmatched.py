@@ -25,7 +25,7 @@ class Unmatched:
     def add_to(self, router: APIRouter, gate: Gate) -> None:
         own = {route.path for route in self._routes if not route.path.startswith("/v1/")}
         public = gate.route_class(public=True)
-        for path in (*sorted(own), "/v1", "/v1/{rest:path}"):
+        for path in (*sorted(own), "/v1", "/v1/{rest:any}"):
             router.add_api_route(
                 path, self.refuse, methods=METHODS, include_in_schema=False, route_class_override=public
             )

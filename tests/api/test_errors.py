@@ -191,3 +191,11 @@ def test_json_path_leaves_out_names_of_union_members() -> None:
     wrong = {"type": "string_type", "loc": ("body", "messages", 0, "content", "list[ContentPart]", 0, "text")}
     assert json_path(wrong, body) == "messages[0].content[0].text"
     assert json_path({"type": "missing", "loc": ("body", "messages", 0, "role")}, body) == "messages[0].role"
+
+
+@pytest.mark.parametrize("path", ["/v1/models/a%0Ab", "/v1/models/a%0D%0A", "/v1/no%0Asuch%0Apath"])
+def test_a_line_break_in_a_path_leads_nowhere_else(scripted_api: Api, path: str) -> None:
+    response = httpx.get(scripted_api.url + path)
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "invalid_request_error"
+    assert response.headers["x-request-id"]

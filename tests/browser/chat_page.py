@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 from playwright.async_api import Locator, Page, expect
@@ -54,11 +54,28 @@ class ChatPage:
         buttons = self.page.get_by_role("button", name=name)
         await (buttons.last if of is None else of.get_by_role("button", name=name)).click()
 
-    async def edit_question(self, number: int, text: str) -> None:
+    async def _editing(self, number: int, field: Locator) -> bool:
+        """Whether a click on the edit icon opened the question. Gradio draws the last picture of an answer once more
+        when its event completes, and that closes what was just opened."""
         await self.page.get_by_role("button", name="Edit").nth(number).click()
+        try:
+            await expect(field).to_be_visible(timeout=2000)
+        except AssertionError:
+            return False
+        return True
+
+    async def edit_question(self, number: int, text: str) -> None:
         field = self.page.locator("#conversation .edit-textarea")
+        await until_async(lambda: self._editing(number, field))
         await field.fill(text)
         await self.page.get_by_role("button", name="Submit").click()
+
+
+async def until_async(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Try something on the page until it has come about."""
+    with anyio.fail_after(30):
+        while not await holds():
+            pass
 
 
 async def until(holds: Callable[[], bool]) -> None:
