@@ -18,6 +18,7 @@ LAYERS = (
     {"engine", "models", "chat", "structured"},
     {"conforming"},
     {"service"},
+    {"tool_loop"},
     {"telemetry", "logs", "running", "api", "web", "ui"},
     {"loading_page", "startup", "server"},
 )
