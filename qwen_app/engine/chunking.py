@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-STRETCH = 2.0  # a step that also reads a prompt may take so many times an undisturbed one
+STRETCH = 1.7  # a step that also reads a prompt may take so many times an undisturbed one
 SMOOTHING = 0.2
 CALM_CHUNKS = 64  # chunks read without trouble before more is tried again after a lack of memory
 
@@ -15,7 +15,7 @@ class ChunkSize:
         self._largest = largest
         self._wanted = largest
         self._calm = 0
-        self._beside = float(min(32, largest))
+        self._beside = float(min(16, largest))
         self._decode_s: dict[int, float] = {}  # by rows
         self._token_s = 0.0
 
