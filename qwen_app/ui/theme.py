@@ -1,4 +1,4 @@
-"""How the page looks: Gradio's theme variables here, the rest in style.css and bench.css."""
+"""How the page looks: Gradio's theme variables here, the rest in the CSS files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import gradio as gr
 FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Microsoft YaHei",
         "Noto Sans CJK SC", "sans-serif")  # fmt: skip
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace")
-STYLES = [Path(__file__).with_name(name) for name in ("style.css", "bench.css")]
+STYLES = [Path(__file__).with_name(name) for name in ("style.css", "bench.css", "tools.css")]
 SCRIPT = Path(__file__).with_name("page.js")
 
 
