@@ -19,6 +19,7 @@ from qwen_app.ui.chat_view import chat_messages, run_of, turn_of
 from qwen_app.ui.controls import Choices
 from qwen_app.ui.conversation import Conversation, Run, answer, ask, edit, undo
 from qwen_app.ui.meter import Meter, meter_html
+from qwen_app.ui.openai_body import Body, openai_body
 from qwen_app.ui.plan import Plan, plan, prompt_tokens
 from qwen_app.ui.render import typed_text
 from qwen_app.ui.stream import Progress, follow
@@ -105,6 +106,17 @@ class ChatActions:
         exact = self._service.info().exact_counts
         meter = Meter(used, choices.context_tokens, draft_tokens, choices.reserve_tokens(), exact)
         return meter_html(meter, session.texts)
+
+    async def body(self, session: ChatSession, draft: str, choices: Choices) -> Body:
+        """The API's body for ``draft``, or for the last question where nothing is typed. Raises AppError."""
+        if choices.problem:
+            raise RequestError(session.texts(choices.problem))
+        conversation = session.conversation
+        if draft.strip() or not conversation.turns:
+            conversation = ask(conversation, draft.strip() or session.texts("example_capital"))
+        _, planned = await plan(self._service, conversation, choices)
+        sampling = choices.sampling(self._service, choices.max_tokens)
+        return openai_body(self._service.info().model, planned.messages, sampling, grammar=choices.grammar())
 
     def picture(self, session: ChatSession, progress: Progress | None = None) -> list[dict[str, Any]]:
         return chat_messages(session.conversation, session.texts, progress)

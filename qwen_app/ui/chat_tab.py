@@ -10,8 +10,10 @@ from typing import Any
 import gradio as gr
 
 from qwen_app.ui.chat_actions import ChatActions, ChatSession, View
+from qwen_app.ui.code_dialog import add_code_dialog
 from qwen_app.ui.context import GENERATION, PageContext, visitor
 from qwen_app.ui.controls import Choices, build_controls, read_choices
+from qwen_app.ui.openai_body import Body
 from qwen_app.ui.strings import Language, Texts
 
 LATEX: list[dict[str, str | bool]] = [
@@ -31,7 +33,7 @@ def build(page: PageContext) -> None:
         session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S, delete_callback=ChatSession.abandon)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=4, elem_id="chat-column"):
-                new_chat = _tools(page)
+                new_chat, use_code = _tools(page)
                 chat = _conversation(page)
                 notice = gr.HTML(elem_id="notice")
                 composer = _composer(page)
@@ -46,17 +48,20 @@ def build(page: PageContext) -> None:
                 page.localize(close, value="close")
                 close.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
                 controls = build_controls(page)
+        code_inputs = [session, composer, *controls]
+        add_code_dialog(page, "chat", use_code, code_inputs, _Handlers(page).body)
     _wire(page, session, chat, [chat, meter, notice, composer], controls, new_chat)
 
 
-def _tools(page: PageContext) -> gr.Button:
+def _tools(page: PageContext) -> tuple[gr.Button, gr.Button]:
     with gr.Row(elem_id="chat-tools"):
         new_chat = gr.Button(size="sm", elem_id="new-chat")
+        use_code = gr.Button(size="sm", elem_id="chat-use-code")
         settings = gr.Button(size="sm", elem_id="toggle-settings")
     page.localize(new_chat, value="new_chat")
     page.localize(settings, value="settings")
     settings.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
-    return new_chat
+    return new_chat, use_code
 
 
 def _conversation(page: PageContext) -> gr.Chatbot:
@@ -171,6 +176,10 @@ class _Handlers:
 
     async def measure(self, session: ChatSession, draft: str, *controls: Any) -> str:
         return await self._actions.measure(session, draft, self._choices(controls))
+
+    async def body(self, session: ChatSession, draft: str, *controls: Any) -> Body:
+        """The request for the draft, else for the last question, with what of the chat would be sent."""
+        return await self._actions.body(session, draft, self._choices(controls))
 
     async def translate(self, session: ChatSession, language: Language, draft: str, *controls: Any) -> tuple[Any, str]:
         session.language = language

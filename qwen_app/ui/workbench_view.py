@@ -86,5 +86,6 @@ def check_html(problem: SchemaError | None, texts: Texts) -> str:
     """The line under an editor: fine, or what is wrong and where."""
     if problem is None:
         return f'<div class="check good">✓ {texts("check_good")}</div>'
-    pointer = f" <code>{escape(problem.pointer)}</code>" if problem.pointer else ""
-    return f'<div class="check bad" role="alert">✗ {escape(problem.message)}{pointer}</div>'
+    pointer = "" if problem.pointer in problem.message else f" <code>{escape(problem.pointer)}</code>"
+    said = escape(texts.error(problem.code, problem.message))
+    return f'<div class="check bad" role="alert">✗ {said}{pointer}</div>'
