@@ -144,7 +144,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "table_read": ("{name}: {rows} rows · {columns}", "{name}：{rows} 行 · {columns}"),
     "table_refused": ("{message}", "无法读取该文件：{message}"),
     "tools_definitions": ("Tools in OpenAI's format", "工具定义（OpenAI 格式）"),
-    "tools_good": ("{count} tools can be offered.", "可提供 {count} 个工具。"),
+    "tools_good": ("Tools offered: {count}.", "可提供 {count} 个工具。"),
     "tools_shown_only": (
         "{names}: no implementation here; calls are shown, not run.",
         "{names}：此处没有实现，只显示调用，不会运行。",

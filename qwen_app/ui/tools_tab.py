@@ -74,7 +74,7 @@ def _asking(page: PageContext) -> dict[str, Any]:
     with gr.Row(elem_classes="actions"):
         upload = gr.UploadButton(file_types=[".csv"], size="md", elem_id="upload-table")
     table = gr.HTML(elem_id="table-check")
-    definitions = gr.Code(text, language="json", lines=8, max_lines=16, elem_id="definitions")
+    definitions = gr.Code(text, language="json", lines=8, max_lines=10, elem_id="definitions")
     check = gr.HTML(definitions_html(None, tools, names, english), elem_id="definitions-check")
     choice = gr.Dropdown(choices(tools, english), value="auto", elem_id="tool-choice")
     with gr.Row(elem_classes="sliders"):

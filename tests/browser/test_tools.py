@@ -114,7 +114,7 @@ async def test_boxes_and_definitions_follow_each_other(
 ) -> None:
     page = await tools_page(open_chat, address)
     await page.get_by_label("Example weather").uncheck()
-    await expect(page.locator("#definitions-check")).to_contain_text("3 tools")
+    await expect(page.locator("#definitions-check")).to_contain_text("Tools offered: 3")
     await ask(page, "hello")
     await expect(page.locator("#tools-answer")).to_contain_text("No call.")
     assert [tool.name for tool in acting.requests[-1].tools] == ["calculate", "current_time", "convert_units"]
@@ -156,7 +156,7 @@ async def test_the_builtin_model_calls_the_calculator(real: str, open_chat: Open
     page = await tools_page(open_chat, real)
     for other in ("Current time", "Unit conversion", "Example weather"):
         await page.get_by_label(other).uncheck()
-    await expect(page.locator("#definitions-check")).to_contain_text("1 tools")
+    await expect(page.locator("#definitions-check")).to_contain_text("Tools offered: 1")
     await page.locator("#tool-choice input").click()
     await page.get_by_role("option", name="At least one call").click()
     await page.locator("#tools-max-tokens input[type=number]").fill("48")
