@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 from playwright.async_api import Locator, Page, expect
 
-ANSWER_S = 90
+ANSWER_S = 200  # a busy machine is no fault of the page's
 
 
 class ChatPage:

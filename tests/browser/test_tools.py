@@ -158,7 +158,7 @@ async def test_the_builtin_model_calls_the_calculator(real: str, open_chat: Open
         await page.get_by_label(other).uncheck()
     await expect(page.locator("#definitions-check")).to_contain_text("Tools offered: 1")
     await page.locator("#tool-choice input").click()
-    await page.get_by_role("option", name="At least one call").click()
+    await page.get_by_role("option", name="Call calculate").click()
     await page.locator("#tools-max-tokens input[type=number]").fill("48")
     await page.locator("#tools-max-tokens input[type=number]").press("Enter")
     await ask(page, "What is 37 * 41 + 5?")
