@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.async_api import Page, expect
 
 from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.messages import GenerationRequest, ToolCallDelta
-from tests.browser.chat_page import ANSWER_S, until
+from tests.browser.chat_page import ANSWER_S, until, until_async
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
 
@@ -113,7 +114,7 @@ async def test_boxes_and_definitions_follow_each_other(
     address: str, acting: ScriptedEngine, open_chat: OpenChat
 ) -> None:
     page = await tools_page(open_chat, address)
-    await page.get_by_label("Example weather").uncheck()
+    await until_async(partial(switched_off, page, "Example weather"))
     await expect(page.locator("#definitions-check")).to_contain_text("Tools offered: 3")
     await ask(page, "hello")
     await expect(page.locator("#tools-answer")).to_contain_text("No call.")
@@ -152,11 +153,20 @@ async def test_in_chinese(address: str, open_chat: OpenChat) -> None:
     await expect(page.locator("#steps details")).to_contain_text("参数")
 
 
+async def switched_off(page: Page, tool: str) -> bool:
+    """Whether a click took the tool out. A page that is still being filled draws its boxes once more, as they were."""
+    box = page.get_by_label(tool)
+    if await box.is_checked():
+        await box.click()
+    await page.wait_for_timeout(300)
+    return not await box.is_checked()
+
+
 async def test_the_builtin_model_calls_the_calculator(real: str, open_chat: OpenChat) -> None:
     page = await tools_page(open_chat, real)
-    for other in ("Current time", "Unit conversion", "Example weather"):
-        await page.get_by_label(other).uncheck()
-    await expect(page.locator("#definitions-check")).to_contain_text("Tools offered: 1")
+    for left, other in ((3, "Current time"), (2, "Unit conversion"), (1, "Example weather")):
+        await until_async(partial(switched_off, page, other))
+        await expect(page.locator("#definitions-check")).to_contain_text(f"Tools offered: {left}")
     await page.locator("#tool-choice input").click()
     await page.get_by_role("option", name="Call calculate").click()
     await page.locator("#tools-max-tokens input[type=number]").fill("48")
