@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
@@ -18,6 +19,8 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,16 @@ def total_speed(answers: Sequence[Answer]) -> float:
     return inside / (end - start) if end > start else 0.0
 
 
+def on_own_thread(function: Callable[[], T]) -> T:
+    """Run it on a thread that ends afterwards, and with it that thread's OpenMP pool.
+
+    Two pools in one process, one of them asleep, make every wait of the other go through the kernel: a quarter of the
+    decode speed on two cores. So no thread but the measured one may have run torch.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
 class Contender(Protocol):
     name: str
 
@@ -63,7 +76,7 @@ class Ours:
         self.engine_loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.engine_loop.run_forever, daemon=True)
         self._thread.start()
-        self.engine = LocalEngine(loaded, slots=slots, context_tokens=context_tokens)
+        self.engine = on_own_thread(lambda: LocalEngine(loaded, slots=slots, context_tokens=context_tokens))
 
     def run(
         self, prompts: Sequence[str], tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench"
@@ -77,16 +90,28 @@ class Ours:
     def on_loop(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.engine_loop).result()
 
-    async def ask(self, prompt: str, tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench") -> Answer:
+    async def ask(
+        self,
+        prompt: str,
+        tokens: int,
+        *,
+        grammar: GrammarSpec | None = None,
+        user: str = "bench",
+        until: asyncio.Event | None = None,
+    ) -> Answer:
+        """One answer of at most ``tokens`` tokens, broken off when ``until`` is set."""
         sampling = SamplingParams(temperature=0, max_tokens=tokens)
         request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, grammar=grammar, user=user)
         asked = time.perf_counter()
         times: list[float] = []
-        async for event in self.engine.generate(request):
-            if isinstance(event, Delta):
-                times.append(time.perf_counter())
-            elif isinstance(event, Finished) and not times:
-                raise RuntimeError("the model said nothing")
+        async with aclosing(self.engine.generate(request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                if isinstance(event, Delta):
+                    times.append(time.perf_counter())
+                elif isinstance(event, Finished) and not times:
+                    raise RuntimeError("the model said nothing")
+                if until and until.is_set():
+                    break
         return Answer(asked, tuple(times))
 
     def close(self) -> None:
@@ -187,6 +212,10 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
 
 def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int = 64) -> float:
     """Tokens a second of the barest loop there is: forward, argmax, forward, on a DynamicCache."""
+    return on_own_thread(lambda: _forward_loop_speed(loaded, rows=rows, tokens=tokens, context=context))
+
+
+def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int) -> float:
     model: Any = loaded.model
     model.config._attn_implementation = "sdpa"
     cache = DynamicCache(config=model.config)
@@ -201,4 +230,4 @@ def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: 
 
 def load_builtin(folder: Path, threads: int) -> LoadedModel:
     torch.set_num_threads(threads)
-    return load(folder, precision="fp32")
+    return on_own_thread(lambda: load(folder, precision="fp32"))

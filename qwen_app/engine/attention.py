@@ -63,48 +63,84 @@ class Attention(Protocol):
 
 
 class SdpaAttention:
-    """PyTorch's scaled dot product attention. Query heads that share a KV head become rows over it: KV never grows."""
+    """PyTorch's scaled dot product attention. Query heads that share a KV head become rows over it: KV never grows.
 
-    def __init__(self, cache: KVCache) -> None:
+    Masks are added to the scores and made once a step; a mask of yes and no would be turned into one in every layer.
+    """
+
+    def __init__(self, cache: KVCache, query_heads: int) -> None:
         self._cache = cache
+        self._share = query_heads // cache.shape.heads
 
     def plan(self, batch: Batch) -> list[_Group]:
         decoding = list(takewhile(lambda segment: segment.length == 1, batch.segments))
-        groups = [_together_group(decoding, batch)] if _together(decoding) else []
+        groups = [self._together_group(decoding, batch)] if _together(decoding) else []
         first = sum(group.tokens for group in groups)
         for segment in batch.segments[first:]:
-            groups.append(_Group(first, segment.length, segment.slot, 1, segment.end, _causal(segment, batch)))
+            mask = self._causal(segment, batch) if segment.length > 1 else None
+            groups.append(_Group(first, segment.length, segment.slot, 1, segment.end, mask))
             first += segment.length
         return groups
 
+    def _together_group(self, decoding: Sequence[Segment], batch: Batch) -> _Group:
+        slot = min(segment.slot for segment in decoding)
+        slots = max(segment.slot for segment in decoding) - slot + 1
+        end = max(segment.end for segment in decoding)
+        visible = torch.ones(slots, dtype=torch.int64)  # an idle slot in between sees one cell: no row is empty
+        for segment in decoding:
+            visible[segment.slot - slot] = segment.end
+        mask = self._added((torch.arange(end) < visible[:, None])[:, None, None].to(batch.cells.device))
+        places = [segment.slot - slot for segment in decoding]
+        rows = None if places == list(range(slots)) else torch.tensor(places, device=batch.cells.device)
+        return _Group(0, len(decoding), slot, slots, end, mask, rows)
+
+    def _causal(self, segment: Segment, batch: Batch) -> torch.Tensor:
+        """``[share * length, end]``: each new token sees its slot up to itself."""
+        device = batch.cells.device
+        rows = torch.arange(segment.start, segment.end, device=device)
+        return self._added(torch.arange(segment.end, device=device) <= rows[:, None]).repeat(self._share, 1)
+
+    def _added(self, visible: torch.Tensor) -> torch.Tensor:
+        """0 where ``visible``, else minus infinity."""
+        mask = torch.zeros(visible.shape, dtype=self._cache.shape.dtype, device=visible.device)
+        return mask.masked_fill_(~visible, -torch.inf)
+
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
-        outputs = [self._attend_group(query, layer, group, scaling) for group in batch.plan]
+        outputs = []
+        for group in batch.plan:
+            own = query[:, group.first : group.first + group.tokens]
+            attended = self._in_one_slot if group.slots == 1 else self._in_many_slots
+            outputs.append(attended(own, layer, group, scaling))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
-    def _attend_group(self, query: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
-        cache = self._cache
-        heads, head_dim = query.shape[0], query.shape[2]
-        share = heads // cache.shape.heads
-        own = query[:, group.first : group.first + group.tokens]
+    def _in_one_slot(self, own: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
+        heads, tokens, head_dim = own.shape
+        packed = own.reshape(1, heads // self._share, self._share * tokens, head_dim)
+        return self._sdpa(packed, layer, group, scaling).reshape(heads, tokens, head_dim).transpose(0, 1)
+
+    def _in_many_slots(self, own: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
+        heads, tokens, head_dim = own.shape
+        packed = own.transpose(0, 1).reshape(tokens, heads // self._share, self._share, head_dim)
+        if group.rows is None:
+            return self._sdpa(packed, layer, group, scaling).reshape(tokens, heads, head_dim)
+        spread = packed.new_zeros(group.slots, *packed.shape[1:])
+        spread[group.rows] = packed
+        return self._sdpa(spread, layer, group, scaling)[group.rows].reshape(tokens, heads, head_dim)
+
+    def _sdpa(self, packed: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
+        """``packed``: ``[slots, kv heads, rows over that head, head_dim]``; so is the result."""
         slots = slice(group.slot, group.slot + group.slots)
-        keys, values = cache.slot_keys[layer][slots, :, : group.end], cache.slot_values[layer][slots, :, : group.end]
-        if group.rows is None:
-            packed = own.reshape(1, cache.shape.heads, share * group.tokens, head_dim)
-        else:
-            packed = own.new_zeros(group.slots, cache.shape.heads, share, head_dim)
-            packed[group.rows] = own.transpose(0, 1).reshape(group.tokens, cache.shape.heads, share, head_dim)
-        mask = group.mask if group.mask is None or group.rows is not None else group.mask.repeat(share, 1)
-        out = scaled_dot_product_attention(packed, keys, values, attn_mask=mask, scale=scaling)
-        if group.rows is None:
-            return out.reshape(heads, group.tokens, head_dim).transpose(0, 1)
-        return out[group.rows].reshape(group.tokens, heads, head_dim)
+        keys = self._cache.slot_keys[layer][slots, :, : group.end]
+        values = self._cache.slot_values[layer][slots, :, : group.end]
+        packed = packed.contiguous()  # or the fused kernel is not taken
+        return scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=scaling)
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
     """Tokens attended in one call: ``tokens`` packed ones from ``first``, over ``slots`` slots from ``slot``.
 
-    ``rows``, where there is more than one slot: int64, each token's slot counted from ``slot``.
+    ``rows``: int64, each token's slot counted from ``slot``; None where they are one slot, or all slots in order.
     """
 
     first: int
@@ -124,27 +160,6 @@ def _together(decoding: Sequence[Segment]) -> bool:
     padded = (max(slots) - min(slots) + 1) * max(segment.end for segment in decoding)
     call_cost_tokens = 256  # a call costs about as much as reading the keys of so many tokens
     return padded <= sum(segment.end + call_cost_tokens for segment in decoding)
-
-
-def _together_group(decoding: Sequence[Segment], batch: Batch) -> _Group:
-    slot = min(segment.slot for segment in decoding)
-    slots = max(segment.slot for segment in decoding) - slot + 1
-    end = max(segment.end for segment in decoding)
-    visible = torch.ones(slots, dtype=torch.int64)  # an idle slot in between sees one cell: no row is empty
-    for segment in decoding:
-        visible[segment.slot - slot] = segment.end
-    mask = (torch.arange(end) < visible[:, None])[:, None, None].to(batch.cells.device)
-    rows = torch.tensor([segment.slot - slot for segment in decoding], device=batch.cells.device)
-    return _Group(0, len(decoding), slot, slots, end, mask, rows)
-
-
-def _causal(segment: Segment, batch: Batch) -> torch.Tensor | None:
-    """``[length, end]``: each new token sees its slot up to itself."""
-    if segment.length == 1:
-        return None
-    device = batch.cells.device
-    rows = torch.arange(segment.start, segment.end, device=device)
-    return torch.arange(segment.end, device=device) <= rows[:, None]
 
 
 def use(model: Any, cache: KVCache, attention: Attention) -> None:

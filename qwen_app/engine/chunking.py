@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-STRETCH = 1.7  # a step that also reads a prompt may take so many times an undisturbed one
+STRETCH = 2.2  # a step that also reads a prompt may take so many times an undisturbed one
 SMOOTHING = 0.2
 CALM_CHUNKS = 64  # chunks read without trouble before more is tried again after a lack of memory
 

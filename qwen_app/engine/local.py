@@ -19,6 +19,7 @@ from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.cuda_graphs import DecodeGraphs
 from qwen_app.engine.detokenize import ids_of_text
 from qwen_app.engine.kv_cache import KVCache, KVShape
+from qwen_app.engine.linear import use_few_rows
 from qwen_app.engine.parking import Parking
 from qwen_app.engine.preparation import Preparation
 from qwen_app.engine.runner import Runner
@@ -90,6 +91,7 @@ class LocalEngine:
         keep_precision()
         backend = choose_attention(self._cache, loaded.model.config.num_attention_heads)
         attention.use(loaded.model, self._cache, backend)
+        use_few_rows(loaded.model)
         graphs = None
         if isinstance(backend, VarlenAttention) and len({tensor.device for tensor in self._cache.keys}) == 1:
             graphs = DecodeGraphs(loaded.model, self._cache, loaded.device)

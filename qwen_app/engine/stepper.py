@@ -120,7 +120,7 @@ class Stepper:
         return outcome
 
     def _choose(self, running: Seq[Sequence]) -> list[tuple[Sequence, Work]]:
-        decoding = [sequence for sequence in running if sequence.pending == 1]
+        decoding = sorted((sequence for sequence in running if sequence.pending == 1), key=lambda row: row.slot)
         chosen = [(sequence, _work(sequence, 1)) for sequence in decoding]
         room = self._chunk.tokens(len(decoding))
         reading = [sequence for sequence in running if sequence.pending > 1]

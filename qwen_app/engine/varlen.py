@@ -76,7 +76,7 @@ def _int32(values: list[int], like: torch.Tensor) -> torch.Tensor:
 
 def choose_attention(cache: KVCache, query_heads: int) -> Attention:
     """Flash attention where it works here and agrees with plain attention, else plain attention."""
-    plain = SdpaAttention(cache)
+    plain = SdpaAttention(cache, query_heads)
     if not cache.keys[0].is_cuda:
         return plain
     try:

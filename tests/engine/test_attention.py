@@ -31,7 +31,7 @@ def batch_of(cache: KVCache, segments: Sequence[Segment]) -> Batch:
 
 
 def attended(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) -> torch.Tensor:
-    attention, batch = SdpaAttention(cache), batch_of(cache, segments)
+    attention, batch = SdpaAttention(cache, HEADS), batch_of(cache, segments)
     batch.plan = attention.plan(batch)
     return attention.attend(query, 0, batch, 1 / math.sqrt(WIDTH))
 
@@ -84,7 +84,7 @@ def test_rows_of_far_apart_lengths_are_not_mixed_up(count: int) -> None:
 def test_layers_on_other_devices_get_the_batch_there() -> None:
     cache = filled_cache()
     batch = batch_of(cache, [Segment(1, 3, 1)])
-    assert batch.on(CPU, SdpaAttention(cache)) is batch
-    elsewhere = batch.on(torch.device("meta"), SdpaAttention(cache))
+    assert batch.on(CPU, SdpaAttention(cache, HEADS)) is batch
+    elsewhere = batch.on(torch.device("meta"), SdpaAttention(cache, HEADS))
     assert elsewhere.cells.device.type == "meta"
-    assert batch.on(torch.device("meta"), SdpaAttention(cache)) is elsewhere
+    assert batch.on(torch.device("meta"), SdpaAttention(cache, HEADS)) is elsewhere
