@@ -80,10 +80,6 @@ without_proxy_for_loopback() { # a proxy that is asked for this machine's own ad
   export NO_PROXY="$no_proxy"
 }
 
-wait_politely() { # torch's threads spin while they wait; beside a browser on the same cores tokens took 4 times as long
-  export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-10000}"
-}
-
 run() {
   install
   say "Starting the chat page; it says below where it opens. Stop it with Ctrl+C or ./start.sh stop."
@@ -92,7 +88,6 @@ run() {
 
 main() {
   without_proxy_for_loopback
-  wait_politely
   case "${1:-}" in
     setup)
       shift

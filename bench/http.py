@@ -27,6 +27,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from bench.contenders import on_own_thread
 from bench.http_clients import Took
 from bench.report import Report
 from qwen_app.api.routes import build_router, install_error_handlers
@@ -68,9 +69,9 @@ def main() -> None:
     options = _options()
     logging.disable(logging.WARNING)
     report = Report("HTTP and SSE beside the engine alone")
-    rounds = 1 if options.quick else options.rounds
-    engine = LocalEngine(load(options.model, precision="fp32", name="builtin"), slots=8, context_tokens=1024)
-    compare(report, "built-in model", engine, tokens=16 if options.quick else 48, rounds=rounds)
+    rounds = 2 if options.quick else options.rounds
+    engine = on_own_thread(lambda: LocalEngine(load(options.model, precision="fp32"), slots=8, context_tokens=1024))
+    compare(report, "built-in model", engine, tokens=16 if options.quick else 24, rounds=rounds)
     scripted = ScriptedEngine(Script(("word ",) * SCRIPTED_TOKENS), slots=32)
     compare(report, "scripted engine", scripted, tokens=SCRIPTED_TOKENS, rounds=rounds)
     token_cost(report, rounds=3)
@@ -81,10 +82,10 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What HTTP and server-sent events cost.")
-    parser.add_argument("--quick", action="store_true", help="under a minute: shorter answers, one round")
+    parser.add_argument("--quick", action="store_true", help="about a minute: shorter answers, fewer rounds")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("--model", type=Path, default=Path("models/builtin"))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=8)
     return parser.parse_args()
 
 
@@ -92,12 +93,16 @@ def compare(report: Report, name: str, engine: Engine, *, tokens: int, rounds: i
     """Speed and first token at 1, 8 and 32 clients; within a round the two take turns, so that noise falls on both."""
     service = Service(engine)
     with serving(service) as port:
-        asyncio.run(straight(service, prompts(1), 4))  # the first answer of a process is slow
+        asyncio.run(straight(service, prompts(8), 4))  # the first answers of a process are slow, and fill the slots
         for clients in (1, 8, 32):
             alone, through = [], []
-            for _ in range(rounds):
-                alone.append(asyncio.run(straight(service, prompts(clients), tokens)))
-                through.append(over_http(port, prompts(clients), tokens))
+            for number in range(rounds):
+                order = (False, True) if number % 2 else (True, False)
+                for http in order:
+                    if http:
+                        through.append(over_http(port, prompts(clients), tokens))
+                    else:
+                        alone.append(asyncio.run(straight(service, prompts(clients), tokens)))
             what = f"{name}, {clients} clients"
             report_speed(report, what, "engine alone", alone)
             report_speed(report, what, "through HTTP", through)
