@@ -63,6 +63,7 @@ class Stepper:
         self._mask_words = (vocab_size + 31) // 32
         self._pool = SlotPool(cache.slots)
         self._failures_for_memory = 0
+        self._short_first = False
 
     def place(self, sequence: Sequence, now: float) -> int:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
@@ -120,12 +121,15 @@ class Stepper:
         return outcome
 
     def _choose(self, running: Seq[Sequence]) -> list[tuple[Sequence, Work]]:
+        """Every other step prompts that the chunk completes go first; else the oldest, lest short ones starve it."""
         decoding = sorted((sequence for sequence in running if sequence.pending == 1), key=lambda row: row.slot)
         chosen = [(sequence, _work(sequence, 1)) for sequence in decoding]
         room = self._chunk.tokens(len(decoding))
         reading = [sequence for sequence in running if sequence.pending > 1]
-        # Prompts that a chunk completes go before longer ones; then the oldest first.
-        for sequence in sorted(reading, key=lambda sequence: sequence.pending > room):
+        self._short_first = not self._short_first
+        if self._short_first:
+            reading.sort(key=lambda sequence: sequence.pending > room)
+        for sequence in reading:
             if room > 0:
                 chosen.append((sequence, _work(sequence, room)))
                 room -= chosen[-1][1].segment.length

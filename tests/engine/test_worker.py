@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from qwen_app.engine.chunking import ChunkSize
 from qwen_app.engine.recovery import failure_of
 from qwen_app.engine.runner import Work
 from qwen_app.engine.sequence import Sequence as RunningSequence
@@ -129,6 +130,25 @@ async def test_a_deadline_is_kept_to_the_step(
     assert isinstance(last, Finished)
     assert last.reason == "deadline"
     assert abs(last.usage.completion_tokens - seconds) <= 1
+
+
+@pytest.mark.anyio
+async def test_short_prompts_without_end_do_not_starve_a_long_one(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened.stepper, "_chunk", ChunkSize(smallest=16, largest=16))
+    long = asyncio.create_task(collect(opened.engine, say("long" * 50, 1)))
+    asked = 0
+
+    async def ask_short_ones() -> None:
+        nonlocal asked
+        while not long.done() and asked < 300:
+            asked += 1
+            await collect(opened.engine, say(f"{asked:03d} is a short one"[:16], 1))
+
+    await asyncio.gather(*(ask_short_ones() for _ in range(3)))
+    assert asked < 100
+    check_shape(await long)
 
 
 @pytest.mark.anyio
