@@ -23,6 +23,6 @@ def asking_for_json(messages: tuple[Message, ...], grammar: GrammarSpec | None) 
         hint = f"{SCHEMA_HINT}\n{grammar.text}"
     elif any("json" in message.content.lower() for message in messages):
         return messages
-    if messages[0].role == "system":
+    if messages and messages[0].role == "system":
         return (Message("system", f"{messages[0].content}\n\n{hint}"), *messages[1:])
     return (Message("system", hint), *messages)

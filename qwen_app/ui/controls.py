@@ -10,6 +10,7 @@ import gradio as gr
 from qwen_app.engine.base import EngineInfo
 from qwen_app.messages import GrammarSpec, Message, SamplingParams
 from qwen_app.service import Service
+from qwen_app.structured.json_hint import asking_for_json
 from qwen_app.ui.context import PageContext
 
 LEAST_CONTEXT = 256
@@ -34,7 +35,9 @@ class Choices:
     problem: str = ""
 
     def system_messages(self) -> list[Message]:
-        return [Message("system", self.system)] if self.system.strip() else []
+        """The system prompt, if any. In JSON mode it asks for JSON too, as the API's does."""
+        written = (Message("system", self.system),) if self.system.strip() else ()
+        return list(asking_for_json(written, self.grammar()))
 
     def reserve_tokens(self) -> int:
         """Context kept free for the answer; never so much that no question fits."""

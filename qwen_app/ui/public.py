@@ -11,6 +11,7 @@ import gradio as gr
 
 from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
 from qwen_app.service import Service
+from qwen_app.structured.json_hint import asking_for_json
 from qwen_app.ui.context import GENERATION, PageContext, visitor
 from qwen_app.ui.controls import SEED_MAX
 from qwen_app.ui.stream import follow
@@ -36,12 +37,13 @@ def add_endpoint(page: PageContext) -> None:
         _check("top_p", top_p, 0.01, 1)
         _check("max_tokens", max_tokens, 1, service.info().context_tokens)
         _check("seed", seed, 0, SEED_MAX)
+        grammar = GrammarSpec("json_object") if json_mode else None
         asked = GenerationRequest(
             request_id=service.new_request_id(),
-            messages=_messages(messages),
+            messages=asking_for_json(_messages(messages), grammar),
             sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
             user=visitor(request),
-            grammar=GrammarSpec("json_object") if json_mode else None,
+            grammar=grammar,
         )
         async with aclosing(_texts(service, asked)) as texts:  # type: ignore[type-var]
             async for text in texts:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.messages import Message
 from qwen_app.service import Service
+from qwen_app.structured.json_hint import JSON_HINT
 from qwen_app.ui.controls import Choices, read_choices
 
 INFO = ScriptedEngine(context_tokens=1000).info()
@@ -27,6 +29,18 @@ def read(**given: Any) -> Choices:
 def test_what_was_set() -> None:
     choices = read(system="be brief", temperature=0, top_p=0.5, max_tokens=50, context=500, seed=" 42 ", json=True)
     assert choices == Choices("be brief", 0, 0.5, 50, 500, 42, True)
+
+
+@pytest.mark.parametrize("system", ["", "be brief"])
+def test_json_mode_asks_for_json_too(system: str) -> None:
+    (message,) = read(system=system, json=True).system_messages()
+    assert message.role == "system"
+    assert message.content.startswith(system)
+    assert JSON_HINT in message.content
+
+
+def test_a_system_prompt_that_speaks_of_json_is_left_alone() -> None:
+    assert read(system="reply in JSON", json=True).system_messages() == [Message("system", "reply in JSON")]
 
 
 def test_empty_fields_mean_the_models_defaults() -> None:

@@ -12,6 +12,7 @@ from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
+from qwen_app.structured.json_hint import JSON_HINT
 from tests.browser.serving import running_page
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -41,7 +42,10 @@ def test_an_answer(client: Client, engine: ScriptedEngine) -> None:
     answer = client.predict(messages, 0.3, 0.5, 20, 7, True, api_name="/chat")
     assert answer == "You said hello"
     request = engine.requests[-1]
-    assert [(m.role, m.content) for m in request.messages] == [("system", "be brief"), ("user", "hello")]
+    assert [(m.role, m.content) for m in request.messages] == [
+        ("system", f"be brief\n\n{JSON_HINT}"),
+        ("user", "hello"),
+    ]
     assert (request.sampling.temperature, request.sampling.top_p) == (0.3, 0.5)
     assert (request.sampling.max_tokens, request.sampling.seed) == (20, 7)
     assert request.grammar is not None
