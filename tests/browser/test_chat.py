@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.structured.json_hint import JSON_HINT
 from tests.browser.chat_page import until
 from tests.browser.conftest import OpenChat
 
@@ -172,7 +173,10 @@ async def test_settings_reach_the_engine(scripted: str, open_chat: OpenChat, eng
     answer = await chat.ask("hello")
     await expect(answer.locator("pre code")).to_have_text('{"answer": "yes"}\n')
     request = engine.requests[-1]
-    assert [(m.role, m.content) for m in request.messages] == [("system", "be brief"), ("user", "hello")]
+    assert [(m.role, m.content) for m in request.messages] == [
+        ("system", f"be brief\n\n{JSON_HINT}"),
+        ("user", "hello"),
+    ]
     assert (request.sampling.temperature, request.sampling.top_p) == (0.3, 0.5)
     assert (request.sampling.max_tokens, request.sampling.seed, request.context_tokens) == (33, 42, 700)
     assert request.grammar is not None
