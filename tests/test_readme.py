@@ -37,7 +37,7 @@ def test_the_table_says_what_the_settings_say(name: str) -> None:
 def test_pictures_and_links_lead_somewhere() -> None:
     targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
     assert len(targets) >= 4
-    assert [target for target in targets if not (ROOT / target).is_file()] == []
+    assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
 def test_the_file_tree_is_there() -> None:
