@@ -11,7 +11,7 @@ import gradio as gr
 
 from qwen_app.ui.chat_actions import ChatActions, ChatSession, View
 from qwen_app.ui.code_dialog import add_code_dialog
-from qwen_app.ui.context import GENERATION, PageContext, visitor
+from qwen_app.ui.context import QUICK, PageContext, visitor
 from qwen_app.ui.controls import Choices, build_controls, read_choices
 from qwen_app.ui.openai_body import Body
 from qwen_app.ui.strings import Language, Texts
@@ -106,27 +106,20 @@ def _wire(
 ) -> None:
     _, meter, _, composer = views
     handlers = _Handlers(page)
-    generating: dict[str, Any] = {
-        "concurrency_id": GENERATION,
-        "concurrency_limit": page.generation_limit,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    composer.submit(handlers.send, [session, composer, *controls], views, **generating)
-    chat.retry(handlers.regenerate, [session, *controls], views, **generating)
-    chat.edit(handlers.edit, [session, *controls], views, **generating)
-    chat.example_select(handlers.example, [session, *controls], views, **generating)
-    composer.stop(handlers.stop, [session], None, **quick)
-    chat.undo(handlers.undo, [session, *controls], views, **quick)
-    new_chat.click(handlers.clear, [session, *controls], views, **quick)
+    composer.submit(handlers.send, [session, composer, *controls], views, **page.generating)
+    chat.retry(handlers.regenerate, [session, *controls], views, **page.generating)
+    chat.edit(handlers.edit, [session, *controls], views, **page.generating)
+    chat.example_select(handlers.example, [session, *controls], views, **page.generating)
+    composer.stop(handlers.stop, [session], None, **QUICK)
+    chat.undo(handlers.undo, [session, *controls], views, **QUICK)
+    new_chat.click(handlers.clear, [session, *controls], views, **QUICK)
     measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
     measuring(
         [page.blocks.load, composer.change, *(control.change for control in controls)],
         trigger_mode="always_last",
-        **quick,
+        **QUICK,
     )
-    page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **quick)
+    page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **QUICK)
 
 
 class _Handlers:

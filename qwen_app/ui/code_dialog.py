@@ -11,7 +11,7 @@ import gradio as gr
 from qwen_app.errors import AppError
 from qwen_app.settings import Settings, is_loopback
 from qwen_app.structured import code_samples
-from qwen_app.ui.context import PageContext
+from qwen_app.ui.context import QUICK, PageContext
 from qwen_app.ui.failure import failure_html
 from qwen_app.ui.openai_body import Body
 from qwen_app.ui.strings import Language, Texts
@@ -53,9 +53,8 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Seq
         shown = gr.update(value=text, language=highlighting, visible=True)
         return gr.update(visible=True), _note(base_url, page.settings, texts), shown
 
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    gr.on([button.click, kind.input], show, [page.language, kind, *inputs], [dialog, note, code], **quick)
-    close.click(lambda: gr.update(visible=False), None, [dialog], **quick)
+    gr.on([button.click, kind.input], show, [page.language, kind, *inputs], [dialog, note, code], **QUICK)
+    close.click(lambda: gr.update(visible=False), None, [dialog], **QUICK)
 
 
 def base_url_of(headers: Any) -> str:

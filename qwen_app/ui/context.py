@@ -13,6 +13,9 @@ from qwen_app.ui.strings import Language, Texts
 
 GENERATION = "generation"  # the one concurrency limit that everything that generates shares
 
+# Event options of handlers that answer at once.
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
 
 @dataclass(slots=True)
 class PageContext:
@@ -28,6 +31,16 @@ class PageContext:
     def generation_limit(self) -> int:
         """Generations the page lets through at once: the engine's own queue decides who runs."""
         return self.service.info().slots + self.settings.queue_limit
+
+    @property
+    def generating(self) -> dict[str, Any]:
+        """Event options of handlers that generate."""
+        return {
+            "concurrency_id": GENERATION,
+            "concurrency_limit": self.generation_limit,
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
 
     def localize(self, component: gr.blocks.Block, **keys: str) -> None:
         """Set properties of ``component`` to the texts with these keys, now in English and on every switch."""

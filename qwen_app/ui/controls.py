@@ -16,6 +16,7 @@ from qwen_app.ui.context import PageContext
 LEAST_CONTEXT = 256
 DEFAULT_ANSWER_TOKENS = 512
 SEED_MAX = 2**31 - 1
+HOTTEST = 2.0  # the highest temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def read_choices(info: EngineInfo, *values: Any) -> Choices:
     context = _within(context_tokens, LEAST_CONTEXT, info.context_tokens, info.context_tokens)
     return Choices(
         system=str(system or ""),
-        temperature=_within(temperature, 0.0, 2.0, info.sampling.temperature),
+        temperature=_within(temperature, 0.0, HOTTEST, info.sampling.temperature),
         top_p=_within(top_p, 0.01, 1.0, info.sampling.top_p),
         max_tokens=int(_within(max_tokens, 1, context, DEFAULT_ANSWER_TOKENS)),
         context_tokens=int(context),
@@ -80,7 +81,7 @@ def build_controls(page: PageContext) -> list[gr.components.Component]:
     info = page.service.info()
     system = gr.Textbox(lines=3, max_lines=8, elem_id="system-prompt")
     json_mode = gr.Checkbox(False, elem_id="json-mode")
-    temperature = gr.Slider(0, 2, info.sampling.temperature, step=0.05, buttons=[], elem_id="temperature")
+    temperature = gr.Slider(0, HOTTEST, info.sampling.temperature, step=0.05, buttons=[], elem_id="temperature")
     top_p = gr.Slider(0.01, 1, info.sampling.top_p, step=0.01, buttons=[], elem_id="top-p")
     longest = min(DEFAULT_ANSWER_TOKENS, info.context_tokens)
     max_tokens = gr.Slider(1, info.context_tokens, longest, step=1, buttons=[], elem_id="max-tokens")

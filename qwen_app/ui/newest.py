@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from qwen_app.ui.stream import PERIOD_S, SIGN_OF_LIFE_S
+from qwen_app.ui.stream import PERIOD_S, first_of
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ async def newest(source: AsyncIterator[T], stop: asyncio.Event) -> AsyncIterator
     stopping = asyncio.create_task(stop.wait())
     try:
         while not task.done() and not stop.is_set():
-            await _change(kept.fresh, stopping)
+            await first_of(stopping, kept.fresh)
             kept.fresh.clear()
             if kept.value is not None:
                 yield kept.value
@@ -51,9 +51,3 @@ async def newest(source: AsyncIterator[T], stop: asyncio.Event) -> AsyncIterator
             await task
     if kept.value is not None:
         yield kept.value
-
-
-async def _change(fresh: asyncio.Event, stopping: asyncio.Task[bool]) -> None:
-    waiting = asyncio.create_task(fresh.wait())
-    await asyncio.wait({waiting, stopping}, timeout=SIGN_OF_LIFE_S, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()

@@ -12,7 +12,7 @@ from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.ui import chat_tab, public, tools_tab, workbench_tab
-from qwen_app.ui.context import PageContext
+from qwen_app.ui.context import QUICK, PageContext
 from qwen_app.ui.strings import Language, Texts, language_for
 
 TABS = (chat_tab.build, workbench_tab.build, tools_tab.build)
@@ -62,7 +62,6 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
 
 
 def _wire_language(page: PageContext, about: gr.HTML) -> None:
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
     def detect(stored: Language | None, request: gr.Request) -> tuple[Language, str]:
         accepted = request.headers.get("accept-language", "")
@@ -72,11 +71,11 @@ def _wire_language(page: PageContext, about: gr.HTML) -> None:
     def translate(language: Language) -> list[Any]:
         return [_about(page.service.info(), Texts(language)), *page.translations(language)]
 
-    detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **quick)
+    detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **QUICK)
     page.language.input(None, [page.language], js=_STORE, api_visibility="private")
     for settled in (detected.then, page.language.change):
         settled(None, [page.language], js=_DECLARE, api_visibility="private")
-    page.language.change(translate, [page.language], [about, *page.localized_components()], **quick)
+    page.language.change(translate, [page.language], [about, *page.localized_components()], **QUICK)
 
 
 def _about(info: EngineInfo, texts: Texts) -> str:

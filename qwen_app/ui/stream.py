@@ -105,7 +105,7 @@ async def follow(events: AsyncIterator[Event], stop: asyncio.Event) -> AsyncIter
             yield listener.snapshot()
             await asyncio.wait({stopping}, timeout=PERIOD_S)
             if not stop.is_set() and not listener.changed.is_set():
-                await _first_of(stopping, listener.changed)
+                await first_of(stopping, listener.changed)
             if stop.is_set():
                 break
     finally:
@@ -117,7 +117,8 @@ async def follow(events: AsyncIterator[Event], stop: asyncio.Event) -> AsyncIter
     yield last if last.over else dataclasses.replace(last, phase="stopped")
 
 
-async def _first_of(stopping: asyncio.Task[bool], changed: asyncio.Event) -> None:
+async def first_of(stopping: asyncio.Task[bool], changed: asyncio.Event) -> None:
+    """Wait for either, and no longer than a sign of life may be away."""
     change = asyncio.create_task(changed.wait())
     await asyncio.wait({stopping, change}, timeout=SIGN_OF_LIFE_S, return_when=asyncio.FIRST_COMPLETED)
     change.cancel()

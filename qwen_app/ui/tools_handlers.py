@@ -12,13 +12,12 @@ import gradio as gr
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
 from qwen_app.ui.context import PageContext, visitor
-from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS
+from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.openai_body import Body, openai_body
 from qwen_app.ui.strings import TEXTS, Language, Texts
 from qwen_app.ui.tools_actions import NAMED, ToolActions, ToolSession, ToolTask, View, checked, with_tools
 from qwen_app.ui.tools_view import definitions_html, table_html
 
-HOTTEST = 2.0
 TITLES = {
     "calculate": "tool_calculate",
     "current_time": "tool_current_time",

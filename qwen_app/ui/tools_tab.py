@@ -11,11 +11,11 @@ from qwen_app.structured.builtin_tools import builtin_tools
 from qwen_app.structured.tool_text import described
 from qwen_app.ui.chat_tab import SESSION_TTL_S
 from qwen_app.ui.code_dialog import add_code_dialog
-from qwen_app.ui.context import GENERATION, PageContext
-from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS
+from qwen_app.ui.context import QUICK, PageContext
+from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.strings import Texts
 from qwen_app.ui.tools_actions import ToolSession, ToolTask, definitions_text
-from qwen_app.ui.tools_handlers import HOTTEST, ToolHandlers, choices, titles
+from qwen_app.ui.tools_handlers import ToolHandlers, choices, titles
 from qwen_app.ui.tools_view import definitions_html
 
 
@@ -111,32 +111,25 @@ def _asking(page: PageContext) -> dict[str, Any]:
 
 
 def _wire(page: PageContext, session: gr.State, parts: _Parts, handlers: ToolHandlers) -> None:
-    generating: dict[str, Any] = {
-        "concurrency_id": GENERATION,
-        "concurrency_limit": page.generation_limit,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    parts.run.click(handlers.run, [session, page.language, *parts.task()], parts.views(), **generating)
-    parts.stop.click(handlers.stop, [session], None, **quick)
-    parts.ready.input(handlers.choose, [session, parts.ready, parts.definitions], [parts.definitions], **quick)
+    parts.run.click(handlers.run, [session, page.language, *parts.task()], parts.views(), **page.generating)
+    parts.stop.click(handlers.stop, [session], None, **QUICK)
+    parts.ready.input(handlers.choose, [session, parts.ready, parts.definitions], [parts.definitions], **QUICK)
     parts.upload.upload(
         handlers.upload,
         [session, page.language, parts.upload, parts.definitions],
         [parts.table, parts.definitions],
-        **quick,
+        **QUICK,
     )
     parts.definitions.change(
         handlers.check,
         [session, page.language, parts.definitions, parts.choice],
         [parts.check, parts.ready, parts.choice],
         trigger_mode="always_last",
-        **quick,
+        **QUICK,
     )
     page.language.change(
         handlers.translate,
         [session, page.language, parts.prompt, parts.definitions, parts.choice],
         [parts.check, parts.ready, parts.choice, parts.prompt, parts.table, parts.steps, parts.state],
-        **quick,
+        **QUICK,
     )

@@ -13,15 +13,14 @@ import gradio as gr
 from qwen_app.structured.examples import EXAMPLES, Example
 from qwen_app.ui.chat_tab import SESSION_TTL_S
 from qwen_app.ui.code_dialog import add_code_dialog
-from qwen_app.ui.context import GENERATION, PageContext, visitor
-from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS
+from qwen_app.ui.context import QUICK, PageContext, visitor
+from qwen_app.ui.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.openai_body import Body, openai_body
 from qwen_app.ui.strings import Language, Texts
 from qwen_app.ui.workbench_actions import Task, View, WorkbenchActions, WorkbenchSession, checked_task
 from qwen_app.ui.workbench_view import check_html, trials_html
 
 LANGUAGES = ("en", "zh")
-HOTTEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,31 +128,24 @@ def _showing(page: PageContext) -> dict[str, Any]:
 
 
 def _wire(page: PageContext, session: gr.State, parts: _Parts, handlers: _Handlers) -> None:
-    generating: dict[str, Any] = {
-        "concurrency_id": GENERATION,
-        "concurrency_limit": page.generation_limit,
-        "show_progress": "hidden",
-        "api_visibility": "private",
-    }
-    quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     inputs, views = [session, page.language, *parts.task()], parts.views()
-    parts.run.click(handlers.run, inputs, views, **generating)
-    parts.repeat.click(handlers.repeat, inputs, views, **generating)
-    parts.stop.click(handlers.stop, [session], None, **quick)
-    parts.library.input(handlers.pick, [parts.library, page.language], [parts.prompt, parts.schema], **quick)
+    parts.run.click(handlers.run, inputs, views, **page.generating)
+    parts.repeat.click(handlers.repeat, inputs, views, **page.generating)
+    parts.stop.click(handlers.stop, [session], None, **QUICK)
+    parts.library.input(handlers.pick, [parts.library, page.language], [parts.prompt, parts.schema], **QUICK)
     gr.on(
         [parts.schema.change, parts.strict.change],
         handlers.check,
         [parts.schema, parts.strict, page.language],
         [parts.check],
         trigger_mode="always_last",
-        **quick,
+        **QUICK,
     )
     page.language.change(
         handlers.translate,
         [session, page.language, parts.library, parts.prompt, parts.schema, parts.strict],
         [parts.library, parts.prompt, parts.check, parts.outcome, parts.trials],
-        **quick,
+        **QUICK,
     )
 
 
