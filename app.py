@@ -12,11 +12,11 @@ def main() -> int:
     try:
         settings = load_settings(sys.argv[1:])
         if settings.plan:
-            from qwen_app.startup import memory_plan
+            from qwen_app.serve.build import memory_plan
 
             sys.stdout.write(memory_plan(settings) + "\n")
             return 0
-        from qwen_app.server import run  # only now: it takes a second to import
+        from qwen_app.serve.server import run  # only now: it takes a second to import
 
         return run(settings)
     except StartupError as refusal:

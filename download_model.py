@@ -22,11 +22,11 @@ def main() -> int:
 
 
 def download(settings: Settings, *, verify: bool) -> None:
-    from qwen_app.logs import set_up_logs
     from qwen_app.models.device import find_device
     from qwen_app.models.download import ensure_model
     from qwen_app.models.folder import verify_folder
     from qwen_app.models.registry import choose_model
+    from qwen_app.serve.logs import set_up_logs
 
     set_up_logs(settings.log_level, file=None)
     name = choose_model(settings.model, find_device()) if settings.model == "auto" else settings.model

@@ -97,7 +97,7 @@ main() {
       ;;
     stop | status)
       [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
-      exec "$PYTHON" -m qwen_app.running "$1"
+      exec "$PYTHON" -m qwen_app.serve.pidfile "$1"
       ;;
     logs)
       [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."

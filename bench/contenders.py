@@ -16,7 +16,7 @@ import torch
 from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
 
 from qwen_app.chat.template import PromptEncoder
-from qwen_app.engine.local import LocalEngine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
 

@@ -23,14 +23,14 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
 from bench.report import Report, machine
-from qwen_app.engine import attention
-from qwen_app.engine.arithmetic import keep_precision
-from qwen_app.engine.attention import Segment
-from qwen_app.engine.cuda_graphs import DecodeGraphs
-from qwen_app.engine.kv_cache import KVCache, KVShape
-from qwen_app.engine.runner import Runner, Work
-from qwen_app.engine.sampler import Row, Sampler
-from qwen_app.engine.varlen import VarlenAttention, choose_attention
+from qwen_app.engine.local.compute import attention
+from qwen_app.engine.local.compute.attention import Segment
+from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
+from qwen_app.engine.local.compute.flash_attention import VarlenAttention, choose_attention
+from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.compute.model_runner import Runner, Work
+from qwen_app.engine.local.compute.numerics import keep_precision
+from qwen_app.engine.local.compute.sampler import Row, Sampler
 from qwen_app.messages import SamplingParams
 
 OURS, THEIRS = "this engine", "transformers generate"

@@ -32,12 +32,12 @@ from bench.http_clients import Took
 from bench.report import Report
 from qwen_app.api.routes import build_router, install_error_handlers
 from qwen_app.engine.base import Engine
-from qwen_app.engine.local import LocalEngine
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
 from qwen_app.models.loader import load
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 
 STORY = "Tell me a very long story, with many people and places, about the number {}."
 SCRIPTED_TOKENS = 500

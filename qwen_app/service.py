@@ -8,10 +8,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 
-from qwen_app.conforming import conforming, needs_check
 from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
+from qwen_app.structured.reask import conforming, needs_check
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,92 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "qwen_app"
 
-# Each layer may import itself and the ones before it.
-LAYERS = (
-    {"messages", "errors", "settings"},
-    {"engine", "models", "chat", "structured"},
-    {"conforming"},
-    {"service"},
-    {"tool_loop"},
-    {"telemetry", "logs", "running", "api", "web", "ui"},
-    {"loading_page", "startup", "server"},
-)
+# Every package and top-level module of qwen_app, with all it may import of the others. Nothing else is allowed: an
+# arrow that is not here is a decision, and is made here first. Lower layers stand above; no arrow leads down the table.
+ARROWS: dict[str, set[str]] = {
+    "errors": set(),
+    "messages": {"errors"},
+    "settings": {"errors"},
+    "tools": {"errors", "messages"},
+    "chat": {"errors", "messages", "tools"},
+    "models": {"errors"},
+    "structured": {"errors", "messages"},
+    "structured.closing": {"errors", "structured"},
+    "structured.grammars": {"errors", "messages", "structured", "structured.closing", "tools"},
+    "engine": {"errors", "messages"},
+    "engine.local.compute": {"messages"},
+    "engine.local": {
+        "chat",
+        "engine",
+        "engine.local.compute",
+        "errors",
+        "messages",
+        "models",
+        "structured.closing",
+        "structured.grammars",
+        "tools",
+    },
+    "engine.remote": {"engine", "errors", "messages", "structured", "tools"},
+    "testing": {"engine", "errors", "messages"},
+    "service": {"engine", "errors", "messages", "structured"},
+    "metrics": {"messages", "service"},
+    "agent_loop": {"errors", "messages", "service", "tools"},
+    "api.protocol": {"engine", "errors", "messages", "service"},
+    "api.access": {"api.protocol", "errors", "metrics", "settings"},
+    "api.endpoints": {"api.access", "api.protocol", "chat", "engine", "errors", "messages", "metrics", "service"},
+    "api": {"api.access", "api.endpoints", "api.protocol", "metrics", "service", "settings"},
+    "web": {"errors", "settings"},
+    "ui.shared": {"errors", "messages", "service", "settings", "tools"},
+    "ui.chat": {"chat", "engine", "errors", "messages", "service", "ui.shared"},
+    "ui.json_lab": {
+        "chat",
+        "errors",
+        "messages",
+        "service",
+        "structured",
+        "structured.grammars",
+        "ui.chat",
+        "ui.shared",
+    },
+    "ui.tools": {
+        "agent_loop",
+        "errors",
+        "messages",
+        "service",
+        "structured",
+        "structured.grammars",
+        "tools",
+        "ui.chat",
+        "ui.json_lab",
+        "ui.shared",
+    },
+    "ui": {
+        "chat",
+        "engine",
+        "messages",
+        "service",
+        "settings",
+        "ui.chat",
+        "ui.json_lab",
+        "ui.shared",
+        "ui.tools",
+    },
+    "serve": {
+        "api",
+        "api.protocol",
+        "engine",
+        "engine.local",
+        "engine.remote",
+        "errors",
+        "models",
+        "service",
+        "settings",
+        "ui",
+        "web",
+    },
+}
 ENGINE_TYPES = "qwen_app.engine.base"  # what page and API may know of the engine
+WIDEST_PACKAGE = 14  # files
 KEPT_OUT_OF_THE_ENGINE = ("gradio", "fastapi", "starlette", "uvicorn", "sqlite3", "sqlalchemy", "peewee")
 
 
@@ -30,9 +106,12 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def part_of(module: str) -> str:
-    """``qwen_app.engine.base`` belongs to ``engine``."""
-    return module.split(".")[1]
+def room_of(module: str) -> str:
+    """``qwen_app.engine.local.worker`` stands in ``engine.local``, ``qwen_app.service`` in itself."""
+    parts = module.split(".")[1:]
+    while len(parts) > 1 and not PACKAGE.joinpath(*parts).is_dir():
+        parts.pop()
+    return ".".join(parts)
 
 
 def name_of(path: Path) -> str:
@@ -50,24 +129,31 @@ def imports_of(path: Path) -> set[str]:
     return {name for name in found if name.startswith("qwen_app.")}
 
 
-def level_of(part: str) -> int:
-    return next(level for level, parts in enumerate(LAYERS) if part in parts)
-
-
-def test_every_module_has_a_layer() -> None:
-    known = set().union(*LAYERS)
-    assert {part_of(name_of(path)) for path in modules()} <= known
+def test_every_package_is_in_the_table() -> None:
+    assert {room_of(name_of(path)) for path in modules()} == set(ARROWS)
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_point_one_way(path: Path) -> None:
-    own = part_of(name_of(path))
-    above = {name for name in imports_of(path) if level_of(part_of(name)) > level_of(own)}
-    assert not above
+def test_imports_follow_the_arrows(path: Path) -> None:
+    own = room_of(name_of(path))
+    rooms = {room_of(name) for name in imports_of(path)} - {own}
+    assert rooms <= ARROWS[own]
+
+
+def test_no_arrow_leads_back() -> None:
+    order = list(ARROWS)
+    assert [
+        (room, to) for room, allowed in ARROWS.items() for to in allowed if order.index(to) >= order.index(room)
+    ] == []
+
+
+def test_no_package_is_wider_than_one_screen() -> None:
+    width = Counter(path.parent for path in modules() if path.name != "__init__.py")
+    assert max(width.values()) <= WIDEST_PACKAGE
 
 
 @pytest.mark.parametrize(
-    "path", [path for path in modules() if part_of(name_of(path)) in {"api", "web", "ui"}], ids=name_of
+    "path", [path for path in modules() if name_of(path).split(".")[1] in {"api", "web", "ui"}], ids=name_of
 )
 def test_page_and_api_never_touch_the_engine(path: Path) -> None:
     engine = {name for name in imports_of(path) if name.startswith("qwen_app.engine.")}
@@ -75,7 +161,7 @@ def test_page_and_api_never_touch_the_engine(path: Path) -> None:
 
 
 def test_the_engine_imports_without_web_and_database_packages() -> None:
-    names = [name_of(path) for path in modules() if part_of(name_of(path)) in {"engine", "messages", "errors"}]
+    names = [name_of(path) for path in modules() if name_of(path).split(".")[1] in {"engine", "messages", "errors"}]
     script = f"""
 import importlib, sys
 

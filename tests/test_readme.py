@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.settings import Settings, flag
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.serving import running_page
 
 ROOT = Path(__file__).resolve().parent.parent

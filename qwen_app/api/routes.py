@@ -11,25 +11,25 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from qwen_app.api.access.api_keys import KeyRing
+from qwen_app.api.access.request_guard import Gate, visit_of
 from qwen_app.api.any_path import allow_any_path
-from qwen_app.api.chat_completions import answer_chat
-from qwen_app.api.completions import Completion, CompletionRequest, answer_completion
 from qwen_app.api.docs import DOCS_HEADERS, DocsPage, describe_api
-from qwen_app.api.errors import install_error_handlers
-from qwen_app.api.gate import Gate, visit_of
-from qwen_app.api.health import live, readiness
-from qwen_app.api.keys import KeyRing
-from qwen_app.api.metrics import metrics_response
-from qwen_app.api.models import ModelBody, ModelList, find_model, list_models
-from qwen_app.api.responses import ResponseBody, answer_response
-from qwen_app.api.responses_input import ResponsesRequest
-from qwen_app.api.schema import ChatCompletion, ChatRequest, ErrorBody
-from qwen_app.api.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens, detokenize, tokenize
-from qwen_app.api.truncation import Windows
+from qwen_app.api.endpoints.chat_completions import answer_chat
+from qwen_app.api.endpoints.completions import Completion, CompletionRequest, answer_completion
+from qwen_app.api.endpoints.health import live, readiness
+from qwen_app.api.endpoints.metrics import metrics_response
+from qwen_app.api.endpoints.models import ModelBody, ModelList, find_model, list_models
+from qwen_app.api.endpoints.responses import ResponseBody, answer_response
+from qwen_app.api.endpoints.responses_input import ResponsesRequest
+from qwen_app.api.endpoints.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens, detokenize, tokenize
+from qwen_app.api.endpoints.truncation import Windows
+from qwen_app.api.protocol.errors import install_error_handlers
+from qwen_app.api.protocol.schema import ChatCompletion, ChatRequest, ErrorBody
 from qwen_app.api.unmatched import Unmatched
+from qwen_app.metrics import Telemetry
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.telemetry import Telemetry
 
 __all__ = ["build_router", "install_error_handlers"]
 

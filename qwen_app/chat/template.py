@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from qwen_app.errors import ModelFilesError, RequestError
 from qwen_app.messages import Message, Tool
-from qwen_app.structured.tool_messages import ordered, parsed_arguments
-from qwen_app.structured.tool_text import as_plain_messages, described
+from qwen_app.tools.messages import ordered, parsed_arguments
+from qwen_app.tools.prompt_format import as_plain_messages, described
 
 REMEMBERED_ANSWERS = 512
 REMEMBERED_TOKENS = 1 << 20  # of all of them together: 4 MB

@@ -93,7 +93,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
-    from qwen_app.models.quiet import quiet_transformers
+    from qwen_app.models.transformers_logging import quiet_transformers
 
     quiet_transformers()
     unpacked = GgufConfig(dequantize=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
+from qwen_app.models.dims import quantisation_of
 from qwen_app.models.folder import check_folder, read_manifest
-from qwen_app.models.quiet import quiet_transformers
-from qwen_app.models.shape import quantisation_of
+from qwen_app.models.transformers_logging import quiet_transformers
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device
-from qwen_app.models.shape import Shape
+from qwen_app.models.dims import Shape
 
 NUMBER_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 # NF4 with double quantisation: half a byte, an 8-bit scale for each 64 weights, a 32-bit one for each 256 of those.

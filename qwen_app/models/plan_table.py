@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device
+from qwen_app.models.dims import Shape
 from qwen_app.models.plan import Plan, plan
-from qwen_app.models.shape import Shape
 
 _ROWS = (
     ("weights", "weights_bytes"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device
-from qwen_app.models.shape import Shape, shape_from_config
+from qwen_app.models.dims import Shape, shape_from_config
 
 DEFAULT = "Qwen/Qwen2.5-7B-Instruct"
 FOUR_BIT_FROM_BYTES = 8_000_000_000  # the default model in 4-bit with room for a conversation

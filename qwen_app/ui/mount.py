@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.ui.page import build_page
-from qwen_app.ui.theme import SCRIPT, STYLES, theme
+from qwen_app.ui.shared.theme import SCRIPT, STYLES, theme
 
 STATE_SESSIONS = 500
 

@@ -11,11 +11,14 @@ import gradio as gr
 from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.ui import chat_tab, public, tools_tab, workbench_tab
-from qwen_app.ui.context import QUICK, PageContext
-from qwen_app.ui.strings import Language, Texts, language_for
+from qwen_app.ui import public
+from qwen_app.ui.chat import tab as chat_tab
+from qwen_app.ui.json_lab import tab as json_lab_tab
+from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.strings import Language, Texts, language_for
+from qwen_app.ui.tools import tab as tools_tab
 
-TABS = (chat_tab.build, workbench_tab.build, tools_tab.build)
+TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 OTHER_HANDLERS_AT_ONCE = 16
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
 from qwen_app.service import Service
-from qwen_app.structured.json_hint import asking_for_json
-from qwen_app.ui.context import GENERATION, PageContext, visitor
-from qwen_app.ui.controls import SEED_MAX
-from qwen_app.ui.stream import follow
+from qwen_app.ui.chat.controls import SEED_MAX
+from qwen_app.ui.shared.context import GENERATION, PageContext, visitor
+from qwen_app.ui.shared.stream import follow
 
 ROLES = ("system", "user", "assistant")
 

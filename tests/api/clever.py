@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qwen_app.engine.scripted import Script
 from qwen_app.messages import GenerationRequest, Tool, ToolCallDelta
+from qwen_app.testing.scripted_engine import Script
 
 GREETING = "Ahoy 你好 こんにちは"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.engine.local import LocalEngine
-from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.models.loader import load
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.serving import Api, running_api
 
 

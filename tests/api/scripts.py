@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 
 from openai.types.chat import ChatCompletionChunk
 
-from qwen_app.engine.scripted import ScriptedEngine
 from qwen_app.messages import (
     Event,
     Finished,
@@ -19,6 +18,7 @@ from qwen_app.messages import (
     TokenLogprob,
     Usage,
 )
+from qwen_app.testing.scripted_engine import ScriptedEngine
 
 
 class LoggedEngine(ScriptedEngine):

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import EngineError, OutOfDeviceMemory
 from qwen_app.messages import (
     Delta,
@@ -20,6 +19,7 @@ from qwen_app.messages import (
     ToolCallDelta,
     ToolChoice,
 )
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import LoggedEngine, byte_token, text_of_chunks
 from tests.api.sdk import events_of, strictly
 from tests.api.serving import CHAT, Api, running_api

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from openai.types import Completion
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.messages import Delta, GenerationRequest
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import LoggedEngine, byte_token
 from tests.api.sdk import events_of, sdk, strictly
 from tests.api.serving import Api, running_api

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import CHAT, Api, running_api
 
 ENDLESS = Script(("word ",) * 5000, token_s=0.02)

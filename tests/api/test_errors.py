@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from qwen_app.api.errors import json_path
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.api.protocol.errors import json_path
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory, TooManyRequests, UpstreamError
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import CHAT, Api, running_api
 
 JSON = {"content-type": "application/json"}

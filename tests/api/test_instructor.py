@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 from pydantic import BaseModel
 
-from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.clever import GREETING, clever
 from tests.api.serving import running_api
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from qwen_app.api.keys import KeyRing, is_from_here
-from qwen_app.api.limits import Bucket, Caller, Limits
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.api.access.api_keys import KeyRing, is_from_here
+from qwen_app.api.access.rate_limits import Bucket, Caller, Limits
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
 from qwen_app.settings import Settings
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.api.test_disconnect import reset, send_chat, wait_for
 

@@ -19,7 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.clever import clever
 from tests.api.serving import Api, running_api
 

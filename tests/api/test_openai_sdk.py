@@ -12,9 +12,9 @@ import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory, TooManyRequests
 from qwen_app.messages import GenerationRequest, ToolCallDelta
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import text_of_chunks
 from tests.api.sdk import MESSAGES, events_of, sdk, strictly
 from tests.api.serving import Api, running_api

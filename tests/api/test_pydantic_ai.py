@@ -13,7 +13,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.output import NativeOutput
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.clever import GREETING, clever
 from tests.api.serving import Api, running_api
 

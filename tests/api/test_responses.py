@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import OutOfDeviceMemory, SchemaError
 from qwen_app.messages import (
     Delta,
@@ -22,6 +21,7 @@ from qwen_app.messages import (
     ToolCallDelta,
     ToolChoice,
 )
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import LoggedEngine, byte_token
 from tests.api.sdk import events_of, sdk, strictly
 from tests.api.serving import Api, running_api

@@ -18,9 +18,9 @@ from schemathesis.specs.openapi.checks import (
 
 from qwen_app.api.docs import describe_api
 from qwen_app.api.routes import build_router
-from qwen_app.engine.scripted import ScriptedEngine
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.serving import Api
 
 CHECKS: list[Any] = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qwen_app.api.sse import PING, ClientGone, EventStream, run_beside
+from qwen_app.api.protocol.sse import PING, ClientGone, EventStream, run_beside
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 from openai.types import Model
 from prometheus_client.parser import text_string_to_metric_families
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import OutOfDeviceMemory
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.sdk import sdk, strictly
 from tests.api.serving import Api, running_api
 

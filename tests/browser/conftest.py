@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ChatPage
 from tests.browser.serving import running_app, running_page
 

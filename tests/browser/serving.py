@@ -18,9 +18,9 @@ import httpx
 import uvicorn
 
 from qwen_app.engine.base import Engine
+from qwen_app.serve.build import build_app
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.startup import build_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 120

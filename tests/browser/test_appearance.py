@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import Browser, Request, expect
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page

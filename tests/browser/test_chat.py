@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from qwen_app.engine.scripted import ScriptedEngine
-from qwen_app.structured.json_hint import JSON_HINT
+from qwen_app.chat.json_hint import JSON_HINT
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import until
 from tests.browser.conftest import OpenChat
 

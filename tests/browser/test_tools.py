@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.messages import GenerationRequest, ToolCallDelta
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ANSWER_S, until, until_async
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page

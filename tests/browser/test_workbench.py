@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from playwright.async_api import Locator, Page, expect
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.messages import GenerationRequest
-from qwen_app.structured.examples import CONTACT, SQL
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.ui.json_lab.schema_library import CONTACT, SQL
 from tests.browser.chat_page import ANSWER_S
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from qwen_app.settings import Settings
-from tests.engine.upstream import Upstream
-from tests.engine.upstreams import MODEL, VllmLike
+from tests.engine.remote.upstream import Upstream
+from tests.engine.remote.upstreams import MODEL, VllmLike
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CHAT = "/v1/chat/completions"

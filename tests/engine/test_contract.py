@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from qwen_app.engine.local import LocalEngine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.engine.scripted import Script, ScriptedEngine
 from qwen_app.models.loader import LoadedModel, load
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make
-from tests.engine.upstreams import VllmLike
+from tests.engine.remote.upstreams import VllmLike
 
 ASCII_IDS = 94  # the tiny model's byte tokenizer sorts "!" to "~" first
 

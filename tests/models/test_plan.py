@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device, imagined_card
+from qwen_app.models.dims import Shape
 from qwen_app.models.plan import estimate, plan, weights_of
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import DEFAULT, KNOWN_MODELS, known_model
-from qwen_app.models.shape import Shape
 
 CARD = imagined_card(24)
 CPU = Device("cpu", "CPU", 24_000_000_000, 20_000_000_000)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from qwen_app.models.device import Device, imagined_card
+from qwen_app.models.dims import Shape, shape_from_folder
 from qwen_app.models.registry import DEFAULT, choose_model, choose_precision, known_model
-from qwen_app.models.shape import Shape, shape_from_folder
 
 CPU = Device("cpu", "CPU", 64_000_000_000, 60_000_000_000)
 

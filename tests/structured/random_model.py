@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwen_app.structured.closer import Closer
-from qwen_app.structured.grammar import Grammar, GrammarState, fill_masks
+from qwen_app.structured.closing.budget_closer import Closer
+from qwen_app.structured.grammars.grammar import Grammar, GrammarState, fill_masks
 from qwen_app.structured.vocabulary import Vocabulary
 
 

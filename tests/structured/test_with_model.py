@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.engine.local import LocalEngine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import (
     Delta,
     Event,
@@ -24,7 +24,7 @@ from qwen_app.messages import (
     ToolChoice,
 )
 from qwen_app.models.loader import load
-from qwen_app.structured.grammar import GrammarCompiler
+from qwen_app.structured.grammars.grammar import GrammarCompiler
 from qwen_app.structured.validation import validate_text
 
 PERSON = {

@@ -9,10 +9,10 @@ import pytest
 from gradio_client import Client  # type: ignore[import-untyped]
 from gradio_client.exceptions import AppError  # type: ignore[import-untyped]
 
-from qwen_app.engine.scripted import Script, ScriptedEngine
+from qwen_app.chat.json_hint import JSON_HINT
 from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
-from qwen_app.structured.json_hint import JSON_HINT
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.serving import running_page
 
 HELLO = [{"role": "user", "content": "hello"}]

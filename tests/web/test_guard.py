@@ -7,10 +7,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from qwen_app.engine.scripted import ScriptedEngine
+from qwen_app.serve.build import build_app
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.startup import build_app
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.web.guard import BODY_LIMIT_BYTES
 from qwen_app.web.install import install_web
 

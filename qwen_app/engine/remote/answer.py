@@ -11,18 +11,18 @@ from dataclasses import dataclass, field
 import httpx2
 import openai
 
-from qwen_app.engine.gate import Gate
+from qwen_app.engine.fair_queue import Gate
 from qwen_app.engine.remote.budget import Budget
 from qwen_app.engine.remote.call import Call, Chunk
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_exception
-from qwen_app.engine.remote.link import Link
-from qwen_app.engine.remote.peer import Peer
-from qwen_app.engine.remote.promises import check_promises
 from qwen_app.engine.remote.request import Body, build_body
+from qwen_app.engine.remote.response_checks import check_promises
+from qwen_app.engine.remote.server_info import Peer
 from qwen_app.engine.remote.stream import Transcript
 from qwen_app.engine.remote.tokens import estimate
-from qwen_app.engine.remote.tools import check_choice, parser_for, written_out
+from qwen_app.engine.remote.tools_as_prompt import check_choice, parser_for, written_out
+from qwen_app.engine.remote.upstream_client import Link
 from qwen_app.errors import ContextLengthExceeded
 from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
 

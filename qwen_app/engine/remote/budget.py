@@ -6,9 +6,9 @@ import logging
 
 import httpx2
 
-from qwen_app.engine.remote.link import Link
-from qwen_app.engine.remote.peer import Peer
+from qwen_app.engine.remote.server_info import Peer
 from qwen_app.engine.remote.tokens import EstimatedTokens, estimate
+from qwen_app.engine.remote.upstream_client import Link
 from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest
 

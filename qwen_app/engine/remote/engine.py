@@ -10,11 +10,11 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
-from qwen_app.engine.gate import Gate
+from qwen_app.engine.fair_queue import Gate
 from qwen_app.engine.remote.answer import Answer
 from qwen_app.engine.remote.budget import TOKENIZER_ERRORS, Budget
 from qwen_app.engine.remote.deadline import Deadline
-from qwen_app.engine.remote.link import FindTokenizer, Link
+from qwen_app.engine.remote.upstream_client import FindTokenizer, Link
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
 

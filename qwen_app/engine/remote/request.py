@@ -7,11 +7,11 @@ import re
 from dataclasses import asdict
 from typing import Any
 
-from qwen_app.engine.remote.dialect import Dialect
+from qwen_app.engine.remote.server_profile import Dialect
 from qwen_app.errors import RequestError, SchemaError
 from qwen_app.messages import GenerationRequest, GrammarSpec, Message, Tool, ToolChoice
-from qwen_app.structured.tool_messages import ordered
-from qwen_app.structured.tool_text import described
+from qwen_app.tools.messages import ordered
+from qwen_app.tools.prompt_format import described
 
 Body = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_body
 from qwen_app.messages import Delta, Event, FinishReason, Prefill, TokenLogprob, ToolCall, ToolCallDelta, Usage
-from qwen_app.structured.tool_parser import ToolCallParser
+from qwen_app.tools.parser import ToolCallParser
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
 

@@ -13,7 +13,7 @@ import httpx2
 from qwen_app.engine.remote.request import message_body
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, Tool
-from qwen_app.structured.tool_text import described
+from qwen_app.tools.prompt_format import described
 
 MESSAGE_TOKENS = 5  # role and borders of one message in ChatML
 ASCII_PER_TOKEN = 3.5  # English prose and code, byte-pair encoded

@@ -1,0 +1,124 @@
+"""Who may use the API: holders of a key, or, where there is no key, programs on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from qwen_app.api.access.rate_limits import Caller, Clock, Limits
+from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError
+from qwen_app.settings import Settings
+
+# Whoever sets one of these speaks for somebody else, who may be anywhere.
+FORWARDING_HEADERS = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "cf-connecting-ip",
+    "true-client-ip",
+)
+HASH_PREFIX = "sha256:"
+
+
+class KeyRing:
+    """The API keys, of which only SHA-256 hashes are kept.
+
+    A key given as ``sha256:<64 hex digits>`` is one that was hashed before, so that a file need not hold it either.
+    """
+
+    def __init__(self, keys: Iterable[str], limits: Limits = Limits(), clock: Clock = time.monotonic) -> None:  # noqa: B008 (frozen)
+        digests = dict.fromkeys(_digest_of(key) for key in keys)
+        self._callers = [(digest, Caller(f"key-{digest.hex()[:8]}", limits, clock)) for digest in digests]
+        self._local = Caller("local", limits, clock)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> KeyRing:
+        """Keys of ``api_keys`` and of the file ``api_keys_file``, one a line, ``#`` for comments."""
+        keys = [part.strip() for part in settings.api_keys.split(",")]
+        if settings.api_keys_file:
+            lines = Path(settings.api_keys_file).read_text(encoding="utf-8").splitlines()
+            keys += [line.split("#")[0].strip() for line in lines]
+        limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
+        return cls([key for key in keys if key], limits)
+
+    def caller_of(self, request: Request) -> Caller:
+        """Who sent ``request``. Raises AuthenticationError without a valid key, PermissionDenied from elsewhere."""
+        if not self._callers:
+            if not is_from_here(request):
+                raise PermissionDenied(
+                    "Without an API key this API answers programs on its own machine only. "
+                    "Start the server with QWEN_API_KEYS to use it from elsewhere."
+                )
+            return self._local
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise AuthenticationError("No API key. Send it in the header 'Authorization: Bearer YOUR_KEY'.")
+        return self._holder(key.strip())
+
+    def _holder(self, key: str) -> Caller:
+        given = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        found = None
+        for digest, caller in self._callers:  # never stops early: the time taken tells nothing
+            if hmac.compare_digest(digest, given):
+                found = caller
+        if found is None:
+            raise AuthenticationError("This API key is not valid here. Check it, or ask whoever runs the server.")
+        return found
+
+
+def _digest_of(key: str) -> bytes:
+    if not key.startswith(HASH_PREFIX):
+        return hashlib.sha256(key.encode()).digest()
+    try:
+        digest = bytes.fromhex(key.removeprefix(HASH_PREFIX))
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise SettingsError("An API key that starts with sha256: must go on with 64 hexadecimal digits.")
+    return digest
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether a program on this machine sent ``request`` of its own accord.
+
+    The address alone does not say so: tunnels and proxies on this machine connect from it for others, and a page in a
+    browser on it may be anybody's. So a request that was forwarded, that names another host (as after a change of a
+    name's address), or that a page from elsewhere makes, is not from here.
+    """
+    headers = request.headers
+    client = request.client.host if request.client else ""
+    return _is_loopback(client) and not _was_forwarded(headers) and _names_loopback(headers)
+
+
+def _was_forwarded(headers: Headers) -> bool:
+    return any(name in headers for name in FORWARDING_HEADERS)
+
+
+def _names_loopback(headers: Headers) -> bool:
+    origin = headers.get("origin")
+    return _is_loopback(_host_of(f"//{headers.get('host', '')}")) and (origin is None or _is_loopback(_host_of(origin)))
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

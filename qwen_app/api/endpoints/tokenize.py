@@ -1,0 +1,63 @@
+"""``/tokenize`` and ``/detokenize``, in the shapes of vLLM (``prompt``) and llama.cpp's server (``content``)."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from qwen_app.api.protocol.schema import Body, ChatMessage, TokenId, ToolDefinition
+from qwen_app.api.protocol.translate import check_model, messages_of, tools_of
+from qwen_app.errors import RequestError
+from qwen_app.service import Service
+
+MAX_IDS = 1_000_000
+
+
+class TokenizeRequest(Body):
+    """One of ``prompt``, ``content`` and ``messages``."""
+
+    model: str | None = None
+    prompt: str | None = None
+    content: str | None = None
+    messages: list[ChatMessage] | None = Field(None, min_length=1)
+    tools: list[ToolDefinition] | None = None
+
+
+class Tokens(BaseModel):
+    """``tokens`` is null for a conversation, whose prompt is counted with its template."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int] | None
+
+
+class DetokenizeRequest(Body):
+    model: str | None = None
+    tokens: list[TokenId] = Field(max_length=MAX_IDS)
+
+
+class Text(BaseModel):
+    """The same text under both names."""
+
+    prompt: str
+    content: str
+
+
+async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
+    if body.model is not None:
+        check_model(body.model, service.info())
+    given = [value for value in (body.prompt, body.content, body.messages) if value is not None]
+    if len(given) != 1:
+        raise RequestError("Send one of prompt, content and messages.", param="prompt")
+    limit_tokens = service.info().context_tokens
+    if body.messages is not None:
+        count = await service.count_tokens(messages_of(body.messages), tools_of(body.tools))
+        return Tokens(count=count, max_model_len=limit_tokens, tokens=None)
+    tokens = await service.tokenize(body.prompt if body.prompt is not None else body.content or "")
+    return Tokens(count=len(tokens), max_model_len=limit_tokens, tokens=tokens)
+
+
+async def detokenize(service: Service, body: DetokenizeRequest) -> Text:
+    if body.model is not None:
+        check_model(body.model, service.info())
+    text = await service.detokenize(body.tokens)
+    return Text(prompt=text, content=text)

@@ -1,0 +1,151 @@
+"""One request on its way through the worker: its tokens, its text and when it has to end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+
+from qwen_app.engine.local.compute.sampler import Choice, Row
+from qwen_app.engine.local.detokenize import Detokenizer
+from qwen_app.engine.local.event_queue import EventStream
+from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, Usage
+from qwen_app.structured.closing.budget_closer import Closer
+from qwen_app.structured.grammars.grammar import GrammarState
+
+CLOSING_TIME_S = 3.0  # before the deadline, in which a constrained answer writes its shortest ending
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What keeps an answer to its grammar and closes it in time. ``free_text`` grammars shape only parts of it."""
+
+    state: GrammarState
+    closer: Closer
+    free_text: bool = False
+
+
+class Sequence:
+    """``ids`` are prompt and answer; the first ``computed`` of them are in the cache.
+
+    Times are seconds on the worker's clock. ``limit_tokens`` bounds the answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        user: str,
+        prompt_ids: Seq[int],
+        params: SamplingParams,
+        seed: int,
+        limit_tokens: int,
+        deadline: float,
+        submitted: float,
+        eos_ids: frozenset[int],
+        detokenizer: Detokenizer,
+        stream: EventStream,
+        constraint: Constraint | None = None,
+        banned_ids: Seq[int] = (),
+    ) -> None:
+        self.id = request_id
+        self.user = user
+        self.params = params
+        self.seed = seed
+        self.deadline = deadline
+        self.stream = stream
+        self.constraint = constraint
+        self.banned_ids = tuple(banned_ids)
+        self.ids = list(prompt_ids)
+        self.prompt_tokens = len(self.ids)
+        self.computed = 0
+        self.reused = 0
+        self.preemptions = 0
+        self.slot = -1
+        self.text = ""
+        self.reason: FinishReason | None = None
+        self._ending: FinishReason = "stop"  # what an end that the model or the closer chooses is called
+        self._generator = random.Random(seed)
+        self._limit_tokens = limit_tokens
+        self._eos_ids = eos_ids
+        self._detokenizer = detokenizer
+        self._submitted = submitted
+        self._started: float | None = None
+        self._first_token: float | None = None
+
+    @property
+    def pending(self) -> int:
+        """Tokens to compute before the next can be drawn: one while decoding, more while reading a prompt."""
+        return len(self.ids) - self.computed
+
+    @property
+    def generated(self) -> list[int]:
+        return self.ids[self.prompt_tokens :]
+
+    @property
+    def remaining_tokens(self) -> int:
+        return self._limit_tokens - (len(self.ids) - self.prompt_tokens)
+
+    def row(self) -> Row:
+        shaped = self.constraint is not None and not self.constraint.free_text
+        return Row(self.slot, self.params, self._generator, shaped)
+
+    def begin(self, slot: int, reused: int, now: float) -> None:
+        """Take a slot that holds the first ``reused`` ids already."""
+        self.slot = slot
+        self.computed = reused
+        if self._started is None:
+            self._started = now
+            self.reused = reused
+
+    def leave_slot(self) -> None:
+        """Preempted: everything will be computed again."""
+        self.slot = -1
+        self.computed = 0
+
+    def accept(self, choice: Choice, now: float) -> str:
+        """Take a drawn token and return the text that became certain. Sets ``reason`` where the answer ends."""
+        if self._first_token is None:
+            self._first_token = now
+        token_id = self._checked(choice.token_id, now)
+        if token_id in self._eos_ids:
+            self.reason = self._ending
+            return self._flush()
+        self.ids.append(token_id)
+        text = self._detokenizer.add(token_id)
+        self.text += text
+        if self._detokenizer.stopped or (self.constraint is not None and self.constraint.state.is_done()):
+            self.reason = self._ending
+        elif self.remaining_tokens <= 0:
+            self.reason = "length"
+        return text + self._flush() if self.reason else text
+
+    def _checked(self, token_id: int, now: float) -> int:
+        """The token itself, or the one the closer puts in its place so that the document ends in time."""
+        if self.constraint is None:
+            return token_id
+        state, closer = self.constraint.state, self.constraint.closer
+        late = now > self.deadline - CLOSING_TIME_S
+        token_id = closer.choose(state, token_id, self.remaining_tokens, close_now=late)
+        if closer.closing and self._ending == "stop":
+            self._ending = "deadline" if late else "length"
+        if token_id not in self._eos_ids:
+            state.accept(token_id)
+        return token_id
+
+    def end(self, reason: FinishReason) -> str:
+        """End from outside: cancelled, or out of time. Returns the text still held back."""
+        self.reason = reason
+        return self._flush()
+
+    def finished(self, now: float) -> Finished:
+        started = now if self._started is None else self._started
+        first = now if self._first_token is None else self._first_token
+        usage = Usage(self.prompt_tokens, len(self.ids) - self.prompt_tokens, self.reused)
+        timings = Timings(started - self._submitted, first - self._submitted, now - self._submitted)
+        return Finished(self.reason or "stop", usage, timings, self.seed, self._ending != "stop")
+
+    def _flush(self) -> str:
+        text = self._detokenizer.flush()
+        self.text += text
+        return text

@@ -1,0 +1,211 @@
+"""The one thread that owns torch: takes requests in, steps the model, sends events out, survives what fails."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of
+from qwen_app.engine.local.event_queue import Outbox
+from qwen_app.engine.local.scheduler import Scheduler, Ticket
+from qwen_app.engine.local.sequence import Sequence
+from qwen_app.engine.local.step_executor import Stepper
+from qwen_app.errors import AppError, EngineError, EngineUnavailable
+from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT_S = 0.2
+SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms would be waited out on every return from torch while the web server is busy
+
+
+class Worker:
+    """Runs sequences to their end on its own thread. All public methods may be called from any thread.
+
+    ``on_fatal`` is called, on the worker's thread, when the device is lost and only a new process can help.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        *,
+        slots: int,
+        queue_limit: int,
+        on_fatal: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stepper = stepper
+        self._scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
+        self._on_fatal = on_fatal
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._sequences: dict[str, Sequence] = {}
+        self._cancelled: set[str] = set()
+        self._positions: dict[str, int] = {}
+        self._outbox = Outbox()
+        self._answered = False
+        self._stopping = False
+        self._heartbeat = clock()
+        self.stopped_reason = ""
+        self._thread = threading.Thread(target=self._run, name="generation-worker", daemon=True)
+
+    def start(self) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._thread.start()
+
+    def submit(self, sequence: Sequence) -> int:
+        """Queue a sequence and return how many wait before it. Raises TooManyRequests or EngineUnavailable."""
+        with self._lock:
+            if self._stopping or self.stopped_reason:
+                raise EngineUnavailable(self.stopped_reason or "The engine is stopping. Try again in a minute.")
+            position = self._scheduler.submit(Ticket(sequence.id, sequence.user, sequence.deadline))
+            self._sequences[sequence.id] = sequence
+            self._positions[sequence.id] = position
+        self._wake.set()
+        return position
+
+    def cancel(self, sequence_id: str) -> None:
+        """End a sequence within a step. Nothing happens when it has ended already."""
+        with self._lock:
+            if sequence_id in self._sequences:
+                self._cancelled.add(sequence_id)
+        self._wake.set()
+
+    def load(self) -> tuple[int, int]:
+        """Running and waiting sequences."""
+        return self._scheduler.running, self._scheduler.waiting
+
+    def heartbeat_age_s(self) -> float:
+        """Seconds since the worker last began a step."""
+        return self._clock() - self._heartbeat
+
+    def stop(self) -> None:
+        """Cancel what is left and end the thread."""
+        with self._lock:
+            self._stopping = True
+            self._cancelled.update(self._sequences)
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping or self._sequences:
+                self._heartbeat = self._clock()
+                if not self._guarded_turn():
+                    self._wake.wait(IDLE_WAIT_S)
+                    self._wake.clear()
+        except BaseException as lost:  # the device, or a panic in native code: only a new process can help
+            log.critical("the worker ends: %r", lost)
+            self._give_up(lost)
+
+    def _guarded_turn(self) -> bool:
+        """A turn; whatever fails in it, its requests end and the loop lives. False when there was nothing to do."""
+        try:
+            return self._turn() or (self._answered and self._stepper.prepare())
+        except StickyDeviceError:
+            raise
+        except Exception as broken:
+            if failure_of(broken) is Failure.STICKY:
+                raise StickyDeviceError(str(broken)) from broken
+            log.exception("step failed")
+            error = EngineError(f"The engine failed on this request: {type(broken).__name__}.")
+        self._end_all(error, waiting=False)
+        self._stepper.reset()
+        return True
+
+    def _give_up(self, lost: BaseException) -> None:
+        sticky = isinstance(lost, StickyDeviceError)
+        with self._lock:
+            self.stopped_reason = "The GPU failed." if sticky else "The engine failed."
+        self._end_all(
+            EngineUnavailable(f"{self.stopped_reason} The server restarts; try again in a minute."), waiting=True
+        )
+        self._on_fatal(str(lost))
+
+    def _turn(self) -> bool:
+        """One step. False when there was nothing to do."""
+        self._sweep()
+        self._admit()
+        running = self._running()
+        if running:
+            outcome = self._stepper.step(running, self._clock)
+            for sequence, event in outcome.events:
+                self._outbox.add(sequence.stream, event)
+            for sequence in outcome.preempted:
+                self._requeue(sequence)
+            for sequence, error in outcome.failed:
+                self._end(sequence, Failed(error, sequence.text))
+            for sequence in running:
+                if sequence.reason is not None:
+                    self._end(sequence, sequence.finished(self._clock()))
+        self._outbox.send()
+        return bool(running)
+
+    def _sweep(self) -> None:
+        """End what was cancelled or is out of time."""
+        with self._lock:
+            cancelled, self._cancelled = self._cancelled, set()
+            expired = self._scheduler.expired(self._clock())
+        for sequence_id in (*cancelled, *expired):
+            sequence = self._sequences.get(sequence_id)
+            if sequence is None:
+                continue
+            rest = sequence.end("cancelled" if sequence_id in cancelled else "deadline")
+            if rest:
+                self._outbox.add(sequence.stream, Delta(rest))
+            self._end(sequence, sequence.finished(self._clock()))
+
+    def _admit(self) -> None:
+        with self._lock:
+            admitted = [self._sequences[ticket.id] for ticket in self._scheduler.admit()]
+            moved = self._moved()
+        for sequence in admitted:
+            reused = self._stepper.place(sequence, self._clock())
+            if not sequence.preemptions:
+                self._outbox.add(sequence.stream, Prefill(reused, sequence.prompt_tokens, reused))
+        for sequence, position in moved:
+            if not sequence.preemptions:  # it has begun to answer: its place in the queue comes too late
+                self._outbox.add(sequence.stream, Queued(position))
+
+    def _moved(self) -> list[tuple[Sequence, int]]:
+        """Waiting sequences whose place changed since they were last told."""
+        positions = self._scheduler.positions()
+        moved = [
+            (self._sequences[sequence_id], position)
+            for sequence_id, position in positions.items()
+            if self._positions.get(sequence_id) != position
+        ]
+        self._positions = positions
+        return moved
+
+    def _running(self) -> list[Sequence]:
+        with self._lock:  # submit may come at any moment
+            return [sequence for sequence in self._sequences.values() if sequence.slot >= 0]
+
+    def _requeue(self, sequence: Sequence) -> None:
+        with self._lock:
+            self._scheduler.requeue(sequence.id)
+
+    def _end(self, sequence: Sequence, event: Event) -> None:
+        """Free everything the sequence holds and send its terminal event."""
+        with self._lock:
+            self._scheduler.finish(sequence.id)
+            self._sequences.pop(sequence.id, None)
+            self._cancelled.discard(sequence.id)
+            self._positions.pop(sequence.id, None)
+        self._stepper.release(sequence)
+        self._answered = True
+        self._outbox.add(sequence.stream, event)
+
+    def _end_all(self, error: AppError, *, waiting: bool) -> None:
+        with self._lock:
+            spared = set() if waiting else set(self._scheduler.positions())
+            ended = [sequence for sequence in self._sequences.values() if sequence.id not in spared]
+        for sequence in ended:
+            self._end(sequence, Failed(error, sequence.text))
+        self._outbox.send()

@@ -1,0 +1,48 @@
+"""Whether an answer keeps what was asked of its form. Servers drop a schema or a forced call in silence; we do not."""
+
+from __future__ import annotations
+
+import json
+
+from qwen_app.engine.remote.stream import Transcript
+from qwen_app.engine.remote.tools_as_prompt import is_forced
+from qwen_app.errors import UpstreamError
+from qwen_app.messages import GenerationRequest, GrammarSpec
+from qwen_app.structured.validation import validate_text
+from qwen_app.tools.messages import parsed_arguments
+
+
+def check_promises(request: GenerationRequest, transcript: Transcript, server: str) -> None:
+    """Raises UpstreamError for an answer that came to its end and is not of the form that was asked for.
+
+    An answer that was cut is only cut. A schema that is not strict is for whoever asked to check.
+    """
+    if transcript.reason == "length":
+        return
+    wrong = None
+    if is_forced(request):
+        wrong = _wrong_calls(request, transcript)
+    elif request.grammar is not None and request.grammar.strict and not transcript.calls:
+        wrong = _wrong_text(request.grammar, transcript.partial_text)
+    if wrong is not None:
+        raise UpstreamError(f"{server} did not keep to the form that was asked for. {wrong}")
+
+
+def _wrong_calls(request: GenerationRequest, transcript: Transcript) -> str | None:
+    if not transcript.calls:
+        return "It called no tool."
+    for call in transcript.calls.values():
+        if request.tool_choice.name not in (None, call.name):
+            return f"It called {call.name} instead of {request.tool_choice.name}."
+        if parsed_arguments(call) is None:
+            return f"The arguments of its call of {call.name} are no JSON object."
+    return None
+
+
+def _wrong_text(spec: GrammarSpec, text: str) -> str | None:
+    """A regex is not checked: the servers' dialects of it are not Python's."""
+    if spec.kind == "choice":
+        return None if text in json.loads(spec.text) else "The answer is none of the choices."
+    if spec.kind == "regex":
+        return None
+    return validate_text(text, json.loads(spec.text) if spec.kind == "json_schema" else {"type": "object"})

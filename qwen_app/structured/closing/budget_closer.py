@@ -1,0 +1,144 @@
+"""Keeps an answer within its budget: when the end nears, it turns to the shortest legal ending."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol, Self
+
+from qwen_app.errors import SchemaError
+from qwen_app.structured.json_text import QUOTE, StringTracker
+
+# A run of tokens is a loop when it is the same few tokens at least LOOP_TIMES over and LOOP_TOKENS long.
+LOOP_TOKENS = 48
+LOOP_TIMES = 4
+LOOP_PERIOD = 32
+LOOK_EVERY = 16
+
+
+class ClosableGrammar(Protocol):
+    """What the closer asks of a compiled grammar."""
+
+    commitment_tokens: int
+
+    @property
+    def end_token(self) -> int: ...
+
+    def ends(self, token_id: int) -> bool: ...
+
+    def text_of(self, token_ids: Sequence[int]) -> bytes: ...
+
+    def byte_token(self, byte: int) -> int: ...
+
+
+class ClosableState(Protocol):
+    """What the closer asks of an answer that is being held to a grammar."""
+
+    token_ids: list[int]
+
+    @property
+    def grammar(self) -> ClosableGrammar: ...
+
+    def accept(self, token_id: int) -> None: ...
+
+    def copy(self) -> Self: ...
+
+    def text(self) -> bytes: ...
+
+    def strings(self) -> StringTracker | None: ...
+
+    def closing_bytes(self) -> bytes | None: ...
+
+    def closing_tokens(self, guess: bytes | None = None) -> list[int]: ...
+
+
+class Closer:
+    """Decides, for one constrained answer, whether a sampled token may stand.
+
+    The promise is that at every step an ending is known that still fits the budget. So a token is looked at before it
+    is accepted: when what it commits the answer to would no longer fit, the ending found for the state before it is
+    written instead. Far from the limit nothing is done; for how long follows from how much a token can commit to.
+    """
+
+    def __init__(self) -> None:
+        self._plan: deque[int] = deque()
+        self._unchecked = 0
+        self._ending: bytes | None = None  # of the state last looked at
+        self.closing = False
+
+    def choose(self, state: ClosableState, sampled: int, remaining_tokens: int, *, close_now: bool = False) -> int:
+        """The token to accept where the model wants ``sampled``, a token its mask allows.
+
+        ``remaining_tokens`` may still be written, this one included. ``close_now`` turns to the ending at once (a
+        deadline nears). Once ``closing`` is True, the answer ends when the state is done or an end token is returned,
+        and its reason stays ``length`` or ``deadline``.
+        """
+        if self.closing:
+            return self._next_of_plan(state)
+        if close_now:
+            return self._close(state)
+        if state.grammar.ends(sampled):
+            return sampled
+        if (way_out := _out_of_loop(state)) is not None:
+            sampled = way_out
+        if self._unchecked:
+            self._unchecked -= 1
+            self._ending = None
+            return sampled
+        spare = self._spare(state, sampled, remaining_tokens - 1)
+        if spare < 0:
+            return self._close(state)
+        self._unchecked = spare // state.grammar.commitment_tokens
+        return sampled
+
+    def _close(self, state: ClosableState) -> int:
+        self.closing = True
+        self._plan.extend(state.closing_tokens(self._ending))
+        return self._next_of_plan(state)
+
+    def _next_of_plan(self, state: ClosableState) -> int:
+        return self._plan.popleft() if self._plan else state.grammar.end_token
+
+    def _spare(self, state: ClosableState, sampled: int, room_tokens: int) -> int:
+        """Tokens left over when the answer is closed right after ``sampled``; negative when it could not be."""
+        after = state.copy()
+        after.accept(sampled)
+        guess = self._ending and self._ending.removeprefix(state.grammar.text_of([sampled]))
+        ending = _ending(after, guess)
+        if ending is None or len(ending) > room_tokens:
+            ending = _ending(after, None)
+        if ending is None or len(ending) > room_tokens:
+            return -1
+        self._ending = state.grammar.text_of(ending)
+        return room_tokens - len(ending)
+
+
+def _ending(state: ClosableState, guess: bytes | None) -> list[int] | None:
+    try:
+        return state.closing_tokens(guess)
+    except SchemaError:
+        return None
+
+
+def _out_of_loop(state: ClosableState) -> int | None:
+    """The token that ends a string or number in which the model repeats itself without end."""
+    count = len(state.token_ids)
+    if count < LOOP_TOKENS or count % LOOK_EVERY or not _loops(state.token_ids):
+        return None
+    strings = state.strings()
+    if strings is None or strings.escaped:
+        return None
+    in_number = not strings.inside and state.text()[-LOOP_TOKENS:].isdigit()
+    ending = state.closing_bytes() if strings.inside or in_number else None
+    if not ending or ending[0] not in (QUOTE, *b"}],"):
+        return None
+    return state.grammar.byte_token(ending[0])
+
+
+def _loops(token_ids: list[int]) -> bool:
+    tail = token_ids[-LOOP_PERIOD * LOOP_TIMES :]
+    for period in range(1, LOOP_PERIOD + 1):
+        length = max(LOOP_TOKENS, period * LOOP_TIMES)
+        if length <= len(tail) and tail[-length:-period] == tail[-length + period :]:
+            return True
+    return False

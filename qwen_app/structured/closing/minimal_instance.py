@@ -1,0 +1,173 @@
+"""Small documents made straight from a JSON Schema: a guess that the grammar then confirms.
+
+Reading the schema finds the shortest of several choices where following the grammar byte by byte takes the first. It
+also tells how much one token can commit an answer to: opening an object commits to all of its required keys.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qwen_app.structured.closing.minimal_match import shortest_match
+from qwen_app.structured.schema_check import Schema, subschemas
+
+LIMIT_CHARS = 65_536
+FEW_VALUES = 16
+# What stands for text that a pattern or format decides, and for numbers within bounds.
+UNKNOWN_TEXT = '"' + "x" * 30 + '"'
+# Short texts of formats that are not found by taking the first character that is legal.
+FORMATS = {"email": "a@a", "uri": "a:", "ipv6": "::", "duration": "P0D", "uuid": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}
+UNKNOWN_NUMBER = "1" * 12
+
+
+def smallest_document(schema: Schema) -> str | None:
+    """A small document for ``schema``, probably valid; None when a reference leads in circles."""
+    return _Examples(schema).of(schema)
+
+
+def longest_commitment(schema: Schema) -> str:
+    """About the longest text that one token can commit an answer to: the largest of all parts, whatever is chosen."""
+    examples = _Examples(schema, max)
+    return max((examples.of(part) or "" for _, part in subschemas(schema)), key=len)
+
+
+def string_endings(schema: Schema) -> tuple[bytes, ...]:
+    """How strings that a pattern, a format or an enum holds open may end, closing quote included."""
+    texts = {_string(part) for _, part in subschemas(schema) if {"pattern", "format"} & part.keys()}
+    values = [value for _, part in subschemas(schema) for value in _listed(part) if isinstance(value, str)]
+    texts.update(sorted(map(_dumps, values), key=len)[:FEW_VALUES])
+    return tuple(text[1:].encode(errors="ignore") for text in sorted(texts))
+
+
+def open_ended(schema: Schema) -> bool:
+    """Whether how far off the end of a string is can change with any token: a pattern or format decides."""
+    return any({"pattern", "format"} & part.keys() for _, part in subschemas(schema))
+
+
+def _listed(schema: Schema) -> list[Any]:
+    return schema["enum"] if isinstance(schema.get("enum"), list) else []
+
+
+class _Examples:
+    def __init__(self, root: Schema, pick: Callable[..., str | None] = min) -> None:
+        """``pick`` chooses between several texts: the shortest, or the longest."""
+        self._root = root
+        self._pick = pick
+        self._known: dict[int, str | None] = {}
+
+    def of(self, schema: Any) -> str | None:
+        if not isinstance(schema, dict):
+            return None if schema is False else "0"
+        key = id(schema)
+        if key not in self._known:
+            self._known[key] = None  # a reference that comes back here has no finite answer on this way
+            text = self._made(schema)
+            self._known[key] = text if text is None else text[:LIMIT_CHARS]
+        return self._known[key]
+
+    def _made(self, schema: Schema) -> str | None:
+        if "const" in schema:
+            return _dumps(schema["const"])
+        if isinstance(schema.get("enum"), list):
+            return self._picked([_dumps(value) for value in schema["enum"]])
+        if isinstance(schema.get("$ref"), str):
+            return self.of(self._target(schema["$ref"]))
+        for keyword in ("anyOf", "oneOf"):
+            if isinstance(schema.get(keyword), list):
+                return self._picked([self.of(one) for one in schema[keyword]])
+        if isinstance(schema.get("allOf"), list):
+            return self._made(_merged(schema))
+        return self._picked([self._typed(schema, name) for name in _types(schema)])
+
+    def _picked(self, texts: Sequence[str | None]) -> str | None:
+        return self._pick((text for text in texts if text is not None), key=len, default=None)
+
+    def _target(self, reference: str) -> Any:
+        place: Any = self._root
+        for part in reference.removeprefix("#").split("/")[1:]:
+            step = part.replace("~1", "/").replace("~0", "~")
+            place = place.get(step) if isinstance(place, dict) else None
+        return place if place is not None else False
+
+    def _typed(self, schema: Schema, name: str) -> str | None:
+        match name:
+            case "object":
+                return self._object(schema)
+            case "array":
+                return self._array(schema)
+            case "string":
+                return _string(schema)
+            case "boolean":
+                return "true"
+            case "null":
+                return "null"
+            case _:
+                bounds = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+                return UNKNOWN_NUMBER if bounds & schema.keys() else "0"
+
+    def _object(self, schema: Schema) -> str | None:
+        listed = schema["properties"] if isinstance(schema.get("properties"), dict) else {}
+        required = schema["required"] if isinstance(schema.get("required"), list) else []
+        keys = [key for key in listed if key in required] + [key for key in required if key not in listed]
+        other = schema.get("additionalProperties", True)
+        parts: list[str] = []
+        for key in keys:
+            value = self.of(listed.get(key, other))
+            if value is None:
+                return None
+            parts.append(f"{_dumps(key)}:{value}")
+        return "{" + ",".join(parts) + "}"
+
+    def _array(self, schema: Schema) -> str | None:
+        first = schema.get("prefixItems") if isinstance(schema.get("prefixItems"), list) else []
+        items = schema.get("items", True)
+        parts: list[str] = []
+        for index in range(min(_count(schema, "minItems"), LIMIT_CHARS // 2)):
+            value = self.of(first[index] if first and index < len(first) else items)
+            if value is None:
+                return None
+            parts.append(value)
+        return "[" + ",".join(parts) + "]"
+
+
+def _string(schema: Schema) -> str:
+    if isinstance(schema.get("pattern"), str):
+        text = shortest_match(schema["pattern"])
+        return UNKNOWN_TEXT if text is None else _dumps(text)
+    if "format" in schema:
+        return _dumps(FORMATS[schema["format"]]) if schema["format"] in FORMATS else UNKNOWN_TEXT
+    return '"' + "a" * min(_count(schema, "minLength"), LIMIT_CHARS) + '"'
+
+
+def _types(schema: Schema) -> list[str]:
+    given = schema.get("type")
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, list):
+        return [name for name in given if isinstance(name, str)]
+    if {"properties", "required", "additionalProperties"} & schema.keys():
+        return ["object"]
+    return ["array"] if {"items", "prefixItems", "minItems"} & schema.keys() else ["number"]
+
+
+def _merged(schema: Schema) -> Schema:
+    whole: Schema = {key: value for key, value in schema.items() if key != "allOf"}
+    for part in schema["allOf"]:
+        if isinstance(part, dict):
+            properties = {**whole.get("properties", {}), **part.get("properties", {})}
+            required = [*whole.get("required", []), *part.get("required", [])]
+            whole = {**whole, **part, "properties": properties, "required": list(dict.fromkeys(required))}
+    if not whole.get("properties") and not whole.get("required"):
+        whole = {key: value for key, value in whole.items() if key not in ("properties", "required")}
+    return whole
+
+
+def _count(schema: Schema, keyword: str) -> int:
+    value = schema.get(keyword, 0)
+    return int(value) if isinstance(value, int | float) and value > 0 else 0
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

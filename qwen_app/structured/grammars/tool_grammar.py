@@ -1,0 +1,161 @@
+"""The grammar of answers that may, must or must not call tools, in Qwen2.5's format.
+
+The wrapper is fixed to the character and the name is one of the tools'; arguments follow the tool's schema, or are any
+object where the tool is not strict. Where the tags are tokens of their own, the token is legal beside its spelling:
+llguidance counts every added token of the form ``<...>`` as special, which is no part of any text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec, Tool, ToolChoice
+from qwen_app.structured.closing.minimal_instance import (
+    longest_commitment,
+    open_ended,
+    smallest_document,
+    string_endings,
+)
+from qwen_app.structured.grammars.compile import (
+    CompiledGrammar,
+    checked,
+    compile_spec,
+    problem_with,
+    refusal,
+    with_options,
+)
+from qwen_app.structured.schema_check import Schema, parse_schema
+from qwen_app.structured.vocabulary import Vocabulary
+from qwen_app.tools.prompt_format import CLOSE, OPEN
+
+TOOLS_LIMIT = 128
+PLAIN_KEYWORDS = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
+
+
+def compile_tools(
+    tools: Sequence[Tool], choice: ToolChoice, answer: GrammarSpec | None, vocabulary: Vocabulary
+) -> CompiledGrammar:
+    """The grammar for ``choice``; ``answer`` is what choice ``auto`` may write in place of calls, None for any text.
+
+    Raises SchemaError with ``tools[i].function.parameters`` as its param when a tool's schema cannot be enforced.
+    """
+    schemas = [(tool.name, _arguments_schema(tool, index, vocabulary)) for index, tool in chosen(tools, choice)]
+    source = call_source(
+        [(name, "%json " + json.dumps(with_options(schema))) for name, schema in schemas],
+        choice,
+        open_id=vocabulary.token_id(OPEN),
+        close_id=vocabulary.token_id(CLOSE),
+        answer=None if answer is None else _answer_rule(answer, vocabulary),
+    )
+    example = None if choice.mode == "auto" else smallest_call(schemas)
+    compiled = CompiledGrammar(
+        source,
+        example=None if example is None else example.encode(),
+        commitment=None if any(open_ended(schema) for _, schema in schemas) else longest_call(schemas).encode(),
+        endings=tuple(ending for _, schema in schemas for ending in string_endings(schema)),
+        json_from=OPEN.encode() if answer is None else b"",
+    )
+    return checked(compiled, vocabulary, "This set of tools")
+
+
+def _answer_rule(answer: GrammarSpec, vocabulary: Vocabulary) -> str:
+    compiled = compile_spec(answer, vocabulary)
+    if compiled.schema is None:
+        raise SchemaError("Beside tools an answer can be held to a JSON Schema, not to a regex or a choice.")
+    return "%json " + json.dumps(with_options(compiled.schema, strict=compiled.exact))
+
+
+def chosen(tools: Sequence[Tool], choice: ToolChoice) -> list[tuple[int, Tool]]:
+    """The tools that may be called, each with its place in the request. Raises SchemaError when there is none."""
+    numbered = list(enumerate(tools))
+    if len(numbered) > TOOLS_LIMIT:
+        raise SchemaError(f"At most {TOOLS_LIMIT} tools can be offered; {len(numbered)} were given.", param="tools")
+    if choice.mode == "named":
+        numbered = [(index, tool) for index, tool in numbered if tool.name == choice.name]
+    if not numbered:
+        named = f"There is no tool called {choice.name!r} to choose." if choice.mode == "named" else "There is no tool."
+        raise SchemaError(named, param="tool_choice")
+    return numbered
+
+
+def _arguments_schema(tool: Tool, index: int, vocabulary: Vocabulary) -> Schema:
+    """The schema of a tool's arguments. Raises SchemaError with the tool's place in the request."""
+    try:
+        schema = parse_schema(json.dumps(tool.parameters))
+    except SchemaError as error:
+        raise _at_tool(error, index) from error
+    if not tool.strict:
+        return {"type": "object"}
+    schema = {"type": "object", **schema}
+    if "properties" in schema and schema.keys() <= PLAIN_KEYWORDS:
+        schema = {**schema, "additionalProperties": False}  # no arguments but those the tool takes
+    if problem := problem_with(schema, vocabulary):
+        raise _at_tool(refusal(schema, problem, vocabulary), index)
+    return schema
+
+
+def _at_tool(error: SchemaError, index: int) -> SchemaError:
+    return SchemaError(str(error), pointer=error.pointer, param=f"tools[{index}].function.parameters")
+
+
+def call_source(
+    named_schemas: Sequence[tuple[str, str]],
+    choice: ToolChoice,
+    *,
+    open_id: int | None,
+    close_id: int | None,
+    answer: str | None = None,
+) -> str:
+    """Lark text for llguidance. ``named_schemas`` are tool names with their schemas as ``%json`` bodies.
+
+    ``answer`` is the body of a rule for what may be written in place of a call; without it any text may come, and may
+    also come before the first call. It counts for choice ``auto`` alone: ``required`` and ``named`` begin with a call.
+    """
+    spelled, token = json.dumps(OPEN), "" if open_id is None else f"<[{open_id}]>"
+    close = json.dumps(CLOSE) if close_id is None else f"(<[{close_id}]> | {json.dumps(CLOSE)})"
+    repeats = choice.parallel and choice.mode != "named"
+    more = f"({json.dumps(chr(10))} open body)*" if repeats else '""'
+    rules = [
+        f"open: {spelled}" + (f" | {token}" if token else ""),
+        f"body: {json.dumps(chr(10))} call {json.dumps(chr(10))} {close}",
+        "call: " + " | ".join(f"call_{number}" for number in range(len(named_schemas))),
+        f"more: {more}",
+    ]
+    for number, (name, schema) in enumerate(named_schemas):
+        head = json.dumps(f'{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": ', ensure_ascii=False)
+        rules += [f'call_{number}: {head} args_{number} "}}"', f"args_{number}: {schema}"]
+    if choice.mode != "auto":
+        rules.append("start: open body more")
+    elif answer is not None:
+        rules += ["start: answer | open body more", f"answer: {answer}"]
+    else:
+        rules += _free_text(spelled, token)
+    return "%llguidance {}\n" + "\n".join(rules) + "\n"
+
+
+def _free_text(spelled: str, token: str) -> list[str]:
+    """Text that ends where a call opens, by the tag's token or by its spelling."""
+    by_token = f" | TEXT {token} body more" if token else ""
+    return [
+        f"start: TEXT | spelled body more{by_token}",
+        f"spelled[lazy]: ANY {spelled}",
+        r"ANY: /(.|\n)*/",
+        rf"TEXT: ANY & ~/(.|\n)*{OPEN}(.|\n)*/",
+    ]
+
+
+def smallest_call(tools: Sequence[tuple[str, Schema]]) -> str | None:
+    """A short call, probably legal."""
+    calls = [_call(name, document) for name, schema in tools if (document := smallest_document(schema)) is not None]
+    return min(calls, key=len, default=None)
+
+
+def longest_call(tools: Sequence[tuple[str, Schema]]) -> str:
+    """The most that the beginning of a call can commit an answer to."""
+    return max((_call(name, longest_commitment(schema)) for name, schema in tools), key=len)
+
+
+def _call(name: str, arguments: str) -> str:
+    return f'{OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CLOSE}'

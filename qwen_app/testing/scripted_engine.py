@@ -1,0 +1,186 @@
+"""ScriptedEngine: says what a test tells it to, as fast or as faulty as the test wants. For tests, not for people."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+from qwen_app.engine.base import EngineInfo, Health, HealthState
+from qwen_app.engine.fair_queue import Gate
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError, TooManyRequests
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerationRequest,
+    Message,
+    Prefill,
+    Queued,
+    SamplingParams,
+    Timings,
+    Tool,
+    ToolCallDelta,
+    Usage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One answer. Each piece of ``text`` counts as a token; ``error`` strikes before piece ``error_at``."""
+
+    text: Sequence[str] = ("Hello", ", ", "world", ".")
+    tool_calls: Sequence[ToolCallDelta] = ()
+    reason: FinishReason = "stop"
+    error: AppError | None = None
+    error_at: int = 0
+    token_s: float = 0.0
+    prefill_s: float = 0.0
+
+
+Chooser = Callable[[GenerationRequest], Script]
+
+
+@dataclass(slots=True)
+class ScriptedEngine:
+    """Answers with ``script``, a Script or a function of the request."""
+
+    script: Script | Chooser = field(default_factory=Script)
+    slots: int = 4
+    queue_limit: int = 64
+    context_tokens: int = 8192
+    state: HealthState = "ready"
+    requests: list[GenerationRequest] = field(default_factory=list)
+    tokens_made: int = 0
+    cancelled: int = 0
+    _gate: Gate = field(init=False)
+    _draining: bool = False
+    _stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._gate = Gate(self.slots, self.queue_limit)
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        self.requests.append(request)
+        started = time.monotonic()
+        refusal = await self._refusal(request)
+        if refusal is not None:
+            yield Failed(refusal)
+            return
+        script = self.script if isinstance(self.script, Script) else self.script(request)
+        ended = False
+        try:
+            async with aclosing(self._answer(request, script, started)) as events:
+                async for event in events:
+                    ended = isinstance(event, Finished | Failed)
+                    yield event
+        except TooManyRequests as full:
+            ended = True
+            yield Failed(full)
+        finally:
+            self.cancelled += not ended
+
+    async def _refusal(self, request: GenerationRequest) -> AppError | None:
+        if self._draining:
+            return EngineUnavailable("The engine is draining. Try again in a minute.")
+        if not request.messages and request.prompt is None:
+            return RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
+        limit = min(self.context_tokens, request.context_tokens or self.context_tokens)
+        prompt_tokens = await self._prompt_tokens(request)
+        answer_tokens = request.sampling.max_tokens or 1
+        if prompt_tokens + answer_tokens > limit:
+            return ContextLengthExceeded(prompt_tokens, answer_tokens, limit)
+        return None
+
+    async def _answer(self, request: GenerationRequest, script: Script, started: float) -> AsyncGenerator[Event, None]:
+        said: list[str] = []
+        ticket = self._gate.join(request.user)
+        try:
+            total = await self._prompt_tokens(request)
+            position = self._gate.position(ticket)
+            yield Queued(position)
+            while position:
+                try:
+                    left_s = request.timeout_s and request.timeout_s - (time.monotonic() - started)
+                    position = await asyncio.wait_for(self._gate.next_position(ticket, position), left_s)
+                except TimeoutError:
+                    waited_s = time.monotonic() - started
+                    yield Finished("deadline", Usage(total, 0), Timings(waited_s, waited_s, waited_s))
+                    return
+                yield Queued(position)
+            queued_s = time.monotonic() - started
+            await asyncio.sleep(script.prefill_s)
+            yield Prefill(total, total, 0)
+            first_token_s = time.monotonic() - started
+            reason = script.reason
+            limit = request.sampling.max_tokens
+            for index, piece in enumerate(script.text):
+                if script.error is not None and index == script.error_at:
+                    yield Failed(script.error, "".join(said))
+                    return
+                if limit is not None and index >= limit:
+                    reason = "length"
+                    break
+                if request.timeout_s is not None and time.monotonic() - started > request.timeout_s:
+                    reason = "deadline"
+                    break
+                if self._stopped:
+                    reason = "cancelled"
+                    break
+                await asyncio.sleep(script.token_s)
+                self.tokens_made += 1
+                said.append(piece)
+                yield Delta(piece, (index,))
+            for call in script.tool_calls:
+                yield call
+                reason = "tool_calls"
+            timings = Timings(queued_s, first_token_s, time.monotonic() - started)
+            yield Finished(reason, Usage(total, len(said)), timings, request.sampling.seed or 0)
+        finally:
+            self._gate.leave(ticket)
+
+    async def _prompt_tokens(self, request: GenerationRequest) -> int:
+        if request.prompt is not None:
+            return len(request.prompt.split())
+        return await self.count_tokens(request.messages, request.tools)
+
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """A word is a token, and every message costs four more."""
+        return sum(4 + len(message.content.split()) for message in messages) + 10 * len(tools)
+
+    async def tokenize(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        if any(token_id > 255 for token_id in token_ids):
+            raise RequestError("Token ids of this model end at 255.", param="tokens")
+        return bytes(token_ids).decode(errors="replace")
+
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            model="scripted",
+            revision="test",
+            precision="none",
+            device="cpu",
+            context_tokens=self.context_tokens,
+            slots=self.slots,
+            sampling=SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+        )
+
+    def health(self) -> Health:
+        state = "draining" if self._draining else self.state
+        reason = "" if state == "ready" else f"scripted to be {state}"
+        return Health(state, reason, self._gate.running, self._gate.queued)
+
+    async def drain(self, timeout_s: float) -> None:
+        self._draining = True
+        deadline = time.monotonic() + timeout_s
+        while self._gate.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
+            await asyncio.sleep(0.01)
+        self._stopped = True
+        while self._gate.running:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -1,0 +1,146 @@
+"""Tools that are safe to run for anybody, to try function calling with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from qwen_app.messages import Tool, ToolCall
+from qwen_app.tools.calculator import calculate
+from qwen_app.tools.csv_table import CsvTable
+from qwen_app.tools.units import UNITS, convert
+
+CANNED_WEATHER = {
+    "beijing": (4, "sunny"),
+    "shanghai": (11, "light rain"),
+    "london": (8, "overcast"),
+    "paris": (9, "cloudy"),
+    "new york": (6, "windy"),
+}
+CANNED_NOTE = "Invented data for demonstration, not a real weather report."
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinTool:
+    """``run`` takes the arguments and returns a JSON value, or raises ValueError with a sentence for the model."""
+
+    tool: Tool
+    run: Callable[[Arguments], Any]
+
+
+def builtin_tools(
+    table: CsvTable | None = None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> tuple[BuiltinTool, ...]:
+    """All of them; the lookup is there when a ``table`` was uploaded. ``now`` returns an aware time."""
+    tools = [_calculator(), _clock(now), _converter(), _weather()]
+    return tuple(tools if table is None else [*tools, _lookup(table)])
+
+
+def run_call(call: ToolCall, tools: Mapping[str, BuiltinTool]) -> str:
+    """The result of ``call`` as JSON text; what went wrong is a result too, so that the model can mend its call."""
+    try:
+        chosen = tools[call.name]
+        arguments = json.loads(call.arguments)
+        if not isinstance(arguments, dict):
+            raise ValueError("The arguments must be a JSON object.")
+        result = chosen.run(arguments)
+    except KeyError as error:
+        result = {"error": f"There is no tool or argument {error}."}
+    except (ValueError, TypeError) as error:
+        result = {"error": str(error)}
+    return json.dumps(result, ensure_ascii=False)
+
+
+def _tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Any) -> Tool:
+    parameters = {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+    return Tool(name, description, parameters)
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "description": description}
+
+
+def _calculator() -> BuiltinTool:
+    tool = _tool(
+        "calculate",
+        "Calculate an arithmetic expression exactly.",
+        ("expression",),
+        expression=_text("such as (3 + 4) * 2 ** 8 or sqrt(2)"),
+    )
+    return BuiltinTool(tool, lambda given: {"result": calculate(str(given["expression"]))})
+
+
+def _clock(now: Callable[[], datetime]) -> BuiltinTool:
+    tool = _tool(
+        "current_time",
+        "Tell the current date and time.",
+        timezone=_text("an IANA name such as Asia/Shanghai; UTC when left out"),
+    )
+
+    def run(given: Arguments) -> Any:
+        name = str(given.get("timezone") or "UTC")
+        try:
+            zone = ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"Unknown time zone {name!r}. Use an IANA name such as Asia/Shanghai.") from error
+        time = now().astimezone(zone)
+        return {"time": time.isoformat(timespec="seconds"), "timezone": name, "weekday": f"{time:%A}"}
+
+    return BuiltinTool(tool, run)
+
+
+def _converter() -> BuiltinTool:
+    tool = _tool(
+        "convert_units",
+        "Convert a measure from one unit to another.",
+        ("value", "from_unit", "to_unit"),
+        value={"type": "number"},
+        from_unit={"enum": list(UNITS)},
+        to_unit={"enum": list(UNITS)},
+    )
+
+    def run(given: Arguments) -> Any:
+        result = convert(float(given["value"]), str(given["from_unit"]), str(given["to_unit"]))
+        return {"value": float(f"{result:.12g}"), "unit": given["to_unit"]}
+
+    return BuiltinTool(tool, run)
+
+
+def _weather() -> BuiltinTool:
+    tool = _tool(
+        "example_weather",
+        f"Weather of a city, as an example. {CANNED_NOTE} Cities: {', '.join(CANNED_WEATHER)}.",
+        ("city",),
+        city=_text("a city's English name"),
+    )
+
+    def run(given: Arguments) -> Any:
+        city = str(given["city"]).strip()
+        if city.casefold() not in CANNED_WEATHER:
+            raise ValueError(f"There is no example weather for {city!r}. Try {', '.join(CANNED_WEATHER)}.")
+        celsius, sky = CANNED_WEATHER[city.casefold()]
+        return {"city": city, "celsius": celsius, "sky": sky, "note": CANNED_NOTE}
+
+    return BuiltinTool(tool, run)
+
+
+def _lookup(table: CsvTable) -> BuiltinTool:
+    tool = _tool(
+        "lookup_table",
+        "Find rows of the uploaded table in which a column contains a text.",
+        ("column", "contains"),
+        column={"enum": list(table.columns)},
+        contains=_text("the text to look for"),
+    )
+
+    def run(given: Arguments) -> Any:
+        rows = table.lookup(str(given["column"]), str(given["contains"]))
+        return {"rows": rows, "count": len(rows)}
+
+    return BuiltinTool(tool, run)

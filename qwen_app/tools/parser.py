@@ -1,0 +1,200 @@
+"""Tells tool calls from text in an answer as it is being written, in Qwen2.5's format."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from qwen_app.messages import ToolCallDelta
+from qwen_app.tools.call_scanner import ARGUMENT_KEYS, BLANKS, CallBody
+from qwen_app.tools.prompt_format import CLOSE, OPEN
+
+Piece = str | ToolCallDelta
+
+BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
+BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
+
+
+class ToolCallParser:
+    """Text pieces in, text and call deltas out; how the text is cut into pieces makes no difference.
+
+    A call of a tool that was not offered, and what is no call in the end, is text: nothing is lost. A message that is
+    nothing but the JSON of calls, which Qwen2.5 sometimes writes without tags, is held back and counts as calls.
+    """
+
+    def __init__(self, tool_names: Iterable[str]) -> None:
+        self._names = frozenset(tool_names)
+        self._held = ""
+        self._body: CallBody | None = None
+        self._opened = OPEN  # what the call being read began with
+        self._closing = False
+        self._maybe_bare = True
+        self._announced = False
+        self._calls = 0
+        self._out: list[Piece] = []
+
+    @property
+    def called(self) -> bool:
+        """Whether there was any call, so that the answer's reason is ``tool_calls``."""
+        return self._calls > 0
+
+    def feed(self, text: str) -> list[Piece]:
+        self._held += text
+        if self._maybe_bare and self._still_bare():
+            return []
+        self._maybe_bare = False
+        self._advance()
+        return self._taken()
+
+    def finish(self) -> list[Piece]:
+        """The answer is over, whole or cut."""
+        if self._maybe_bare:
+            self._maybe_bare = False
+            if not self._bare_calls():
+                self._advance()
+        if self._body is not None:
+            self._cut_short(self._body)
+        elif not self._closing or self._held.strip():
+            self._text(self._held)
+        self._held, self._body = "", None
+        return self._taken()
+
+    def _taken(self) -> list[Piece]:
+        out, self._out = self._out, []
+        return out
+
+    def _text(self, text: str) -> None:
+        if text:
+            self._out.append(text)
+
+    def _advance(self) -> None:
+        while self._held:
+            before = len(self._held)
+            if self._body is not None:
+                self._read_body(self._body)
+            elif self._closing:
+                self._read_close()
+            else:
+                self._read_text()
+            if len(self._held) == before:
+                return
+
+    def _read_text(self) -> None:
+        """Send text up to a tag, or up to what may become one. The line break before a tag belongs to the tag."""
+        at = self._held.find(OPEN)
+        if at >= 0:
+            before = self._held[:at]
+            self._text(before.removesuffix("\n"))
+            self._opened = "\n" + OPEN if before.endswith("\n") else OPEN
+            self._held = self._held[at + len(OPEN) :]
+            self._body, self._announced = CallBody(), False
+            return
+        keep = max(_overlap(self._held, OPEN), _overlap(self._held, "\n" + OPEN))
+        self._text(self._held[: len(self._held) - keep])
+        self._held = self._held[len(self._held) - keep :]
+
+    def _read_body(self, body: CallBody) -> None:
+        for position, char in enumerate(self._held):
+            body.feed(char)
+            if body.broken or (body.name is not None and body.name not in self._names):
+                self._held = self._held[position + 1 :]
+                self._not_a_call(body)
+                return
+            if body.done:
+                self._held = self._held[position + 1 :]
+                self._send(body)
+                self._body, self._closing = None, True
+                return
+        self._held = ""
+        self._send(body)
+
+    def _send(self, body: CallBody) -> None:
+        if body.name is None:
+            return
+        if not self._announced:
+            self._announced = True
+            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", body.name))
+            self._calls += 1
+        if arguments := body.take_arguments():
+            self._out.append(ToolCallDelta(self._calls - 1, arguments=arguments))
+
+    def _not_a_call(self, body: CallBody) -> None:
+        self._body = None
+        if self._announced:  # its beginning is sent; what follows until the closing tag has no place to go
+            self._closing = True
+        else:
+            self._text(self._opened + body.raw)
+
+    def _cut_short(self, body: CallBody) -> None:
+        if body.name is None:
+            self._text(self._opened + body.raw)
+        else:
+            body.finish()
+            self._send(body)
+
+    def _read_close(self) -> None:
+        """After a call: its closing tag and blanks are dropped, another call or text goes on."""
+        text = self._held.lstrip(BLANKS)
+        if text.startswith(CLOSE):
+            self._held = text[len(CLOSE) :]
+        elif text.startswith(OPEN):
+            self._held, self._closing = text, False
+        elif text and not OPEN.startswith(text) and not CLOSE.startswith(text):
+            self._closing = False
+
+    def _still_bare(self) -> bool:
+        """Whether the message so far may turn out to be calls without tags, and nothing else."""
+        text = self._held.lstrip()
+        if not text:
+            return True
+        found = BARE_START.match(text)
+        if not text.startswith("{") or (found is None and len(text) > BARE_PREFIX):
+            return False
+        if found is None:
+            return True
+        key, value = found[1], found[2]
+        return key in ARGUMENT_KEYS or (key == "name" and (value is None or value in self._names))
+
+    def _bare_calls(self) -> bool:
+        """Take the whole message as calls, one JSON object after the other, if that is what it is."""
+        calls = _objects(self._held)
+        if not calls or not all(self._is_call(call) for call in calls):
+            return False
+        for call in calls:
+            arguments: Any = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
+            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", call["name"]))
+            self._out.append(ToolCallDelta(self._calls, arguments=json.dumps(arguments, ensure_ascii=False)))
+            self._calls += 1
+        self._held = ""
+        return True
+
+    def _is_call(self, value: dict[str, Any]) -> bool:
+        arguments = [value[key] for key in ARGUMENT_KEYS if key in value]
+        named = isinstance(value.get("name"), str) and value["name"] in self._names
+        return named and all(isinstance(one, dict) for one in arguments)
+
+
+def _overlap(text: str, tag: str) -> int:
+    """How many of the last characters of ``text`` may begin ``tag``."""
+    for length in range(min(len(text), len(tag) - 1), 0, -1):
+        if tag.startswith(text[-length:]):
+            return length
+    return 0
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects that ``text`` consists of, or none when there is anything else."""
+    decoder, found, rest = json.JSONDecoder(), [], text.strip()
+    while rest:
+        try:
+            value, end = decoder.raw_decode(rest)
+        except (ValueError, RecursionError):
+            return []
+        if not isinstance(value, dict):
+            return []
+        found.append(value)
+        rest = rest[end:].lstrip()
+    return found

@@ -1,0 +1,77 @@
+"""“Use from code”: a dialog that shows a request of the page as curl, Python and JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+
+from qwen_app.errors import AppError
+from qwen_app.settings import Settings, is_loopback
+from qwen_app.ui.shared import code_samples
+from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.shared.openai_body import Body
+from qwen_app.ui.shared.strings import Language, Texts
+
+MakeBody = Callable[..., Awaitable[Body]]
+KINDS = {
+    "python": ("Python", code_samples.python, "python"),
+    "curl": ("curl", code_samples.curl, "shell"),
+    "javascript": ("JavaScript", code_samples.javascript, "javascript"),
+}
+
+
+def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Sequence[Any], body: MakeBody) -> None:
+    """Let ``button`` open the dialog. ``body`` makes the API's body of the values of ``inputs``, or raises AppError."""
+    page.localize(button, value="use_from_code")
+    with gr.Column(visible=False, elem_classes="code-dialog", elem_id=f"{name}-code") as dialog:
+        with gr.Row(elem_classes="code-head"):
+            kind = gr.Radio(
+                [(title, key) for key, (title, _, _) in KINDS.items()],
+                value="python",
+                show_label=False,
+                container=False,
+                elem_classes="segmented",
+            )
+            close = gr.Button(size="sm", elem_classes="quiet")
+        note = gr.HTML(elem_classes="code-note")
+        code = gr.Code(language="python", show_label=False, max_lines=28, wrap_lines=True, interactive=False)
+    page.localize(close, value="close")
+
+    async def show(request: gr.Request, language: Language, kind: str, *values: Any) -> tuple[Any, ...]:
+        texts = Texts(language)
+        base_url = base_url_of(request.headers)
+        try:
+            made = await body(*values)
+        except AppError as error:
+            return gr.update(visible=True), failure_html(error, texts), gr.update(value="", visible=False)
+        _, write, highlighting = KINDS[kind if kind in KINDS else "python"]
+        text = write(base_url, made, needs_key=needs_key(page.settings))
+        shown = gr.update(value=text, language=highlighting, visible=True)
+        return gr.update(visible=True), _note(base_url, page.settings, texts), shown
+
+    gr.on([button.click, kind.input], show, [page.language, kind, *inputs], [dialog, note, code], **QUICK)
+    close.click(lambda: gr.update(visible=False), None, [dialog], **QUICK)
+
+
+def base_url_of(headers: Any) -> str:
+    """Where the visitor's own browser reaches the API."""
+    origin = headers.get("origin") or ""
+    if not origin.startswith(("http://", "https://")):
+        origin = f"{headers.get('x-forwarded-proto') or 'http'}://{headers.get('host') or 'localhost'}"
+    return f"{origin}/v1"
+
+
+def needs_key(settings: Settings) -> bool:
+    return bool(settings.api_keys or settings.api_keys_file)
+
+
+def _note(base_url: str, settings: Settings, texts: Texts) -> str:
+    if needs_key(settings):
+        return f'<p class="hint">{texts("code_key", variable=code_samples.KEY_VARIABLE)}</p>'
+    if not is_loopback(urlsplit(base_url).hostname or ""):
+        return f'<p class="hint">{texts("code_local_only")}</p>'
+    return ""

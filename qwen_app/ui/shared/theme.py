@@ -1,0 +1,44 @@
+"""How the page looks: Gradio's theme variables here, the rest in the CSS files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "PingFang SC", "Microsoft YaHei",
+        "Noto Sans CJK SC", "sans-serif")  # fmt: skip
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace")
+_UI = Path(__file__).parent.parent
+STYLES = [_UI / "shared/style.css", _UI / "json_lab/json_lab.css", _UI / "tools/tools.css"]
+SCRIPT = Path(__file__).with_name("page.js")
+
+
+def theme() -> gr.themes.Base:
+    """Neutral greys with one accent, from fonts the visitor's machine has: nothing is fetched from elsewhere."""
+    return gr.themes.Base(
+        primary_hue="indigo",
+        secondary_hue="indigo",
+        neutral_hue="zinc",
+        radius_size="lg",
+        text_size="md",
+        font=FONT,
+        font_mono=MONO,
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_border_width="0px",
+        block_shadow="none",
+        block_label_background_fill="transparent",
+        block_title_text_weight="500",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_color="*neutral_200",
+        input_border_color_dark="*neutral_700",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_text_color="white",
+        slider_color="*primary_500",
+    )

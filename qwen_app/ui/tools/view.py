@@ -1,0 +1,115 @@
+"""What the tools tab shows: calls as steps that fold, what goes on, and how it ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from html import escape
+
+from qwen_app.agent_loop import Step, ToolRun
+from qwen_app.errors import SchemaError
+from qwen_app.messages import Tool
+from qwen_app.tools.csv_table import CsvTable
+from qwen_app.ui.chat.view import waiting_line
+from qwen_app.ui.json_lab.view import check_html
+from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.shared.stream import Progress, after
+from qwen_app.ui.shared.strings import Texts
+
+ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
+LIMIT_SHOWN = 20_000  # characters of a result; the model gets all of them
+
+
+def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Texts) -> str:
+    """Every call with its arguments and result. ``runnable`` are the tools implemented here."""
+    if not run.steps:
+        return "" if over else f'<p class="hint">{texts("steps_empty")}</p>'
+    return '<ol class="steps">' + "".join(_step(step, runnable, over, texts) for step in run.steps) + "</ol>"
+
+
+def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> str:
+    said = f'<p class="step-said">{escape(step.text.strip())}</p>' if step.text.strip() else ""
+    failed = _is_error(step.result)
+    tone = "waits" if step.result is None else "bad" if failed else "good"
+    brief = "" if step.result is None else f'<span class="step-brief">{escape(_brief(step.result))}</span>'
+    head = f'<summary><span class="step-mark {tone}"></span><code>{escape(step.call.name)}</code>{brief}</summary>'
+    arguments = f"<dt>{texts('step_arguments')}</dt><dd><pre>{escape(_pretty(step.call.arguments))}</pre></dd>"
+    if step.result is None:
+        key = "step_not_run" if step.call.name not in runnable else "step_broken_off" if over else "step_running"
+        outcome = f"<dt>{texts('step_result')}</dt><dd>{texts(key)}</dd>"
+    else:
+        shown = escape(_pretty(step.result)[:LIMIT_SHOWN])
+        outcome = f"<dt>{texts('step_error' if failed else 'step_result')}</dt><dd><pre>{shown}</pre></dd>"
+    return f"<li>{said}<details open>{head}<dl>{arguments}{outcome}</dl></details></li>"
+
+
+def _is_error(result: str | None) -> bool:
+    return result is not None and result.startswith('{"error":')
+
+
+def _brief(result: str, limit: int = 60) -> str:
+    return result if len(result) <= limit else result[: limit - 1] + "…"
+
+
+def _pretty(text: str) -> str:
+    """JSON on lines of its own where it is longer than one; other text, or half of a JSON text, as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    line = json.dumps(value, ensure_ascii=False)
+    return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts) -> str:
+    """The line under the steps: what goes on, or how it ended."""
+    if not over:
+        progress = Progress() if run.event is None else after(Progress(), run.event, elapsed_s)
+        return f'<div class="waiting">{waiting_line(progress, texts)}</div>'
+    notice = ""
+    if run.error is not None:
+        notice = failure_html(run.error, texts)
+    elif run.end in ENDS:
+        sentence = texts(ENDS[run.end], rounds=run.round)
+        notice = f'<div class="tools-end" role="status">{sentence}</div>'
+    facts = [] if run.error is not None else [_reason(run, texts)]
+    facts.append(
+        texts(
+            "tools_line",
+            rounds=run.round,
+            prompt=f"{run.prompt_tokens:,}",
+            completion=f"{run.completion_tokens:,}",
+            seconds=f"{elapsed_s:.1f}",
+        )
+    )
+    return f'{notice}<div class="run-line">{" · ".join(facts)}</div>'
+
+
+def _reason(run: ToolRun, texts: Texts) -> str:
+    if run.end is None:
+        return texts("run_cancelled")
+    return texts(f"run_{run.reason}" if run.reason else "run_stop")
+
+
+def definitions_html(
+    problem: SchemaError | None, tools: Sequence[Tool], runnable: Collection[str], texts: Texts
+) -> str:
+    """The line under the editor."""
+    if problem is not None:
+        return check_html(problem, texts)
+    good = f'<div class="check good">✓ {texts("tools_good", count=len(tools))}</div>'
+    others = [tool.name for tool in tools if tool.name not in runnable]
+    if not others:
+        return good
+    return f'{good}<div class="check">{escape(texts("tools_shown_only", names=", ".join(others)))}</div>'
+
+
+def table_html(table: CsvTable | None, name: str, refusal: str, texts: Texts) -> str:
+    """What was uploaded, or why it was refused."""
+    if refusal:
+        return f'<div class="check bad" role="alert">✗ {escape(texts("table_refused", message=refusal))}</div>'
+    if table is None:
+        return ""
+    columns = ", ".join(table.columns)
+    said = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
+    return f'<div class="check good">✓ {escape(said)}</div>'

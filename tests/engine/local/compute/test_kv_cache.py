@@ -1,0 +1,67 @@
+"""Keys and values lie where they are said to lie, and are copied, read and put back whole."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import Qwen2Config
+
+from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def cache() -> KVCache:
+    shape = KVShape(layers=2, heads=3, head_dim=4, dtype=torch.float32)
+    cache = KVCache(shape, slots=3, length=10, devices=[CPU, CPU])
+    for layer, tensor in enumerate((*cache.keys, *cache.values)):
+        tensor.copy_(torch.arange(tensor.numel()).view(tensor.shape) + 10_000 * layer)
+    return cache
+
+
+def cells(cache: KVCache, slot: int, tokens: int) -> list[torch.Tensor]:
+    start = cache.cell(slot, 0)
+    return [tensor[start : start + tokens].clone() for tensor in (*cache.keys, *cache.values)]
+
+
+def test_qwen_7b_takes_57344_bytes_a_token() -> None:
+    config = Qwen2Config(
+        hidden_size=3584, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, vocab_size=8
+    )
+    assert KVShape.of(config, torch.float16).token_bytes == 57_344
+
+
+def test_size_is_what_is_allocated(cache: KVCache) -> None:
+    per_token = cache.shape.token_bytes
+    assert per_token == 2 * 2 * 3 * 4 * 4
+    assert 3 * 10 * per_token <= cache.size_bytes <= (3 * 10 + 16) * per_token
+
+
+def test_a_prefix_is_copied_and_nothing_else_changes(cache: KVCache) -> None:
+    before = [cells(cache, slot, 10) for slot in range(3)]
+    cache.copy_prefix(0, 2, 6)
+    after = [cells(cache, slot, 10) for slot in range(3)]
+    for layer in range(4):
+        assert torch.equal(after[2][layer][:6], before[0][layer][:6])
+        assert torch.equal(after[2][layer][6:], before[2][layer][6:])
+        assert torch.equal(after[0][layer], before[0][layer])
+        assert torch.equal(after[1][layer], before[1][layer])
+
+
+def test_what_was_read_is_written_back(cache: KVCache) -> None:
+    original = cells(cache, 1, 7)
+    parts = cache.read(1, 7)
+    for tensor in (*cache.keys, *cache.values):
+        tensor.zero_()
+    cache.write(2, 5, parts)
+    for layer, tensor in enumerate(cells(cache, 2, 10)):
+        assert torch.equal(tensor[:5], original[layer][:5])
+        assert not tensor[5:].any()
+
+
+def test_what_was_read_is_a_copy(cache: KVCache) -> None:
+    parts = cache.read(0, 3)
+    kept = [part.clone() for part in parts]
+    cache.copy_prefix(1, 0, 3)
+    assert all(torch.equal(part, copy) for part, copy in zip(parts, kept, strict=True))

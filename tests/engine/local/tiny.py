@@ -1,0 +1,127 @@
+"""A tiny model that, random as it is, has much to say in plain letters, and engines with their parts in reach."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qwen_app.engine.local.compute.model_runner import Runner, Work
+from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.engine.local.prefill_budget import ChunkSize
+from qwen_app.messages import Delta, Event, Prefill
+from qwen_app.models.loader import LoadedModel, load
+
+PRINTABLE = range(33, 127)
+
+
+def load_talkative(folder: Path) -> LoadedModel:
+    """The model in ``folder`` with a head that clearly prefers printable ASCII, and attention that decides which."""
+    loaded = load(folder, precision="fp32")
+    letters = {loaded.tokenizer.convert_tokens_to_ids(chr(code)) for code in PRINTABLE}
+    weight = loaded.model.get_output_embeddings().weight
+    silent = [token for token in range(weight.shape[0]) if token not in letters]
+    with torch.no_grad():
+        weight *= 40.0
+        weight[silent] = 0.0
+        for layer in loaded.model.get_decoder().layers:
+            for matrix in (parameter for parameter in layer.parameters() if parameter.dim() == 2):
+                matrix *= 6.0  # random weights of the usual size only repeat what came last
+    return loaded
+
+
+class FaultyRunner:
+    """A runner that calls ``before`` with the work of every step: it may raise, or wait."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self.before: Callable[[Sequence[Work]], None] = lambda works: None
+        self.change: Callable[[torch.Tensor, Sequence[Work]], torch.Tensor] = lambda logits, works: logits
+        self.computed: list[int] = []
+
+    def prepare(self) -> bool:
+        return self._runner.prepare()
+
+    def forward(self, works: Sequence[Work]) -> torch.Tensor:
+        self.computed.append(sum(work.segment.length for work in works))
+        self.before(works)
+        return self.change(self._runner.forward(works), works)
+
+
+class OpenEngine:
+    """A LocalEngine with its parts in reach. ``runner`` takes faults."""
+
+    def __init__(self, loaded: LoadedModel, *, slots: int = 4, context_tokens: int = 1024, **more: Any) -> None:
+        self.fatal: list[str] = []
+        self.engine = LocalEngine(
+            loaded, slots=slots, context_tokens=context_tokens, on_fatal=self.fatal.append, **more
+        )
+        self.worker = self.engine._worker
+        self.stepper = self.worker._stepper
+        self.runner = FaultyRunner(self.stepper._runner)
+        self.stepper._runner = self.runner  # type: ignore[assignment]
+
+    def heal(self) -> None:
+        self.runner.before = lambda works: None
+        self.runner.change = lambda logits, works: logits
+        self.runner.computed.clear()
+        self.stepper._chunk = ChunkSize()
+
+    def forget(self) -> None:
+        """Empty every slot, so that nothing is reused."""
+        self.stepper._pool.forget()
+
+
+@asynccontextmanager
+async def tiny_engine(folder: Path, **options: Any) -> AsyncIterator[OpenEngine]:
+    """An engine that ends with the block."""
+    tiny = OpenEngine(load_talkative(folder), **options)
+    try:
+        yield tiny
+    finally:
+        tiny.heal()
+        await tiny.engine.drain(0.0)
+
+
+class Gate:
+    """Holds a runner's steps while closed."""
+
+    def __init__(self) -> None:
+        self._open = threading.Event()
+        self._open.set()
+        self.holding = False
+
+    def __call__(self, works: Sequence[Work]) -> None:
+        self.holding = not self._open.is_set()
+        if not self._open.wait(30):
+            raise TimeoutError("the gate was never opened")
+
+    def close(self) -> None:
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+async def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
+    async with asyncio.timeout(patience_s):
+        while not condition():  # noqa: ASYNC110 (what is watched lives on another thread)
+            await asyncio.sleep(0.005)
+
+
+def prefills(events: Sequence[Event]) -> list[Prefill]:
+    return [event for event in events if isinstance(event, Prefill)]
+
+
+def ids_of(events: Sequence[Event]) -> list[int]:
+    return [token_id for event in events if isinstance(event, Delta) for token_id in event.token_ids]
+
+
+def reused(events: Sequence[Event]) -> int:
+    """Prompt tokens that needed no computing."""
+    return prefills(events)[0].reused

@@ -1,0 +1,364 @@
+"""RemoteEngine when the server breaks, lies, stalls or is not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from qwen_app.engine.remote import RemoteEngine
+from qwen_app.errors import EngineUnavailable, RequestError, TooManyRequests, UpstreamError
+from qwen_app.messages import Delta, Failed, Finished, Queued, Terminal, ToolCallDelta
+from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
+from tests.engine.remote.upstream import Handler, Reply, Request, Upstream
+from tests.engine.remote.upstreams import VllmLike, piece
+
+CHAT = "/v1/chat/completions"
+
+
+@asynccontextmanager
+async def engine_on(chat: Handler, **options: Any) -> AsyncIterator[tuple[RemoteEngine, Upstream]]:
+    """An engine whose server answers chats with ``chat`` and all else like vLLM."""
+    upstream = VllmLike().upstream()
+    upstream.routes[f"POST {CHAT}"] = chat
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, **options)
+        yield engine, upstream
+        await engine.drain(0.0)
+
+
+async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
+    """How an answer ends, its text, and how often the server was asked for it."""
+    async with engine_on(chat) as (engine, upstream):
+        events = await collect(engine, ask())
+        return check_shape(events), text_of(events), len(upstream.asked(CHAT))
+
+
+def says(*events: object, before_end: str = "end") -> Handler:
+    """A stream of ``events``; then the stream ends, breaks off (``reset``) or stays open (``hang``)."""
+
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.stream()
+        for event in events:
+            await reply.event(event)
+        if before_end == "reset":
+            reply.abort()
+        elif before_end == "hang":
+            await reply.wait_gone()
+        else:
+            await reply.end()
+
+    return chat
+
+
+def refuses(status: int, body: object, times: int = 100, **headers: str) -> Handler:
+    """Refuses ``times`` times, then answers."""
+    left = [times]
+
+    async def chat(request: Request, reply: Reply) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            await reply.json(body, status, **headers)
+        else:
+            await says(piece("ok"), piece("", finish="stop"), "[DONE]")(request, reply)
+
+    return chat
+
+
+@pytest.mark.parametrize("way", ["reset", "end"])
+@pytest.mark.anyio
+async def test_death_in_mid_answer_keeps_the_text(way: str) -> None:
+    last, text, asked = await outcome(says(piece("Once "), piece("upon"), before_end=way))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert last.partial_text == text == "Once upon"
+    assert asked == 1
+
+
+@pytest.mark.anyio
+async def test_death_before_the_first_word_is_tried_again() -> None:
+    lives = [0]
+
+    async def chat(request: Request, reply: Reply) -> None:
+        lives[0] += 1
+        if lives[0] < 3:
+            await reply.stream()
+            reply.abort()
+        else:
+            await says(piece("Alive"), piece("", finish="stop"))(request, reply)
+
+    last, text, asked = await outcome(chat)
+    assert isinstance(last, Finished)
+    assert (text, asked) == ("Alive", 3)
+
+
+@pytest.mark.anyio
+async def test_tries_end() -> None:
+    last, _, asked = await outcome(says(before_end="reset"))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert asked == 3
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.anyio
+async def test_a_busy_server_is_asked_again(status: int) -> None:
+    last, text, asked = await outcome(refuses(status, {"error": "busy"}, times=1, retry_after="0"))
+    assert isinstance(last, Finished)
+    assert (text, asked) == ("ok", 2)
+
+
+@pytest.mark.anyio
+async def test_a_long_retry_after_is_passed_on_instead() -> None:
+    last, _, asked = await outcome(refuses(429, {"error": {"message": "slow down"}}, retry_after="30"))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, TooManyRequests)
+    assert last.error.retry_after_s == 30
+    assert "slow down" in last.error.message
+    assert asked == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 422, 500])
+@pytest.mark.anyio
+async def test_a_refusal_for_good_is_not_repeated(status: int) -> None:
+    last, _, asked = await outcome(refuses(status, {"error": {"message": "no such thing"}}))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, RequestError if status in (400, 422) else UpstreamError)
+    assert "no such thing" in last.error.message
+    assert asked == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "the reason", "type": "x", "param": None, "code": 400}},
+        {"error": "the reason"},
+        {"error": "the reason", "error_type": "validation"},
+        {"object": "error", "message": "the reason", "type": "400", "code": 400},
+        {"detail": "the reason"},
+        {"detail": [{"loc": ["body", "x"], "msg": "the reason", "type": "value_error"}]},
+        {"message": "the reason"},
+        "the reason",
+    ],
+    ids=["nested", "string", "tgi", "flat", "detail", "detail-list", "message", "text"],
+)
+@pytest.mark.anyio
+async def test_every_error_shape_gives_its_reason(body: object) -> None:
+    last, _, _ = await outcome(refuses(400, body))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, RequestError)
+    assert "the reason" in last.error.message
+
+
+@pytest.mark.anyio
+async def test_an_error_page_is_an_error() -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.raw(b"<html><h1>Bad Gateway</h1></html>", 500, "text/html")
+
+    last, _, _ = await outcome(chat)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": {"message": "out of memory", "type": "server_error", "param": None, "code": None}},
+        {"error": "out of memory"},
+        {"object": "error", "message": "out of memory", "type": "500", "code": 500},
+    ],
+    ids=["nested", "string", "flat"],
+)
+@pytest.mark.anyio
+async def test_an_error_inside_the_stream(event: dict[str, Any]) -> None:
+    last, _, asked = await outcome(says(piece("Once"), event, "[DONE]"))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert "out of memory" in last.error.message
+    assert last.partial_text == "Once"
+    assert asked == 1
+
+
+@pytest.mark.parametrize("junk", ['{"error": "a "quote" unescaped"}', "not json", "[1, 2]", '{"choices": 5}', '"text"'])
+@pytest.mark.anyio
+async def test_junk_in_the_stream(junk: str) -> None:
+    last, _, _ = await outcome(says(piece("Once"), junk))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert last.partial_text == "Once"
+
+
+@pytest.mark.parametrize("ending", [{"before_end": "reset"}, {"before_end": "end"}])
+@pytest.mark.anyio
+async def test_no_done_is_no_fault(ending: dict[str, str]) -> None:
+    last, text, _ = await outcome(says(piece("Yes"), piece("", finish="stop"), **ending))
+    assert isinstance(last, Finished)
+    assert (last.reason, text) == ("stop", "Yes")
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_stays_open_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen_app.engine.remote.answer.AFTER_FINISH_S", 0.05)
+    last, text, _ = await outcome(says(piece("Yes"), piece("", finish="stop"), before_end="hang"))
+    assert isinstance(last, Finished)
+    assert text == "Yes"
+
+
+@pytest.mark.anyio
+async def test_usage_is_counted_where_it_is_missing() -> None:
+    last, _, _ = await outcome(says(piece("four"), piece("", finish="stop"), "[DONE]"))
+    assert isinstance(last, Finished)
+    assert last.usage.completion_tokens == 4  # the pretend tokenizer: a byte a token
+    assert last.usage.prompt_tokens == 7
+
+
+@pytest.mark.anyio
+async def test_slow_headers_do_not_hold_back_the_admission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qwen_app.engine.remote.answer.HEADERS_PATIENCE_S", 0.02)
+    go = asyncio.Event()
+
+    async def chat(request: Request, reply: Reply) -> None:
+        await go.wait()
+        await says(piece("late"), piece("", finish="stop"))(request, reply)
+
+    async with engine_on(chat) as (engine, _), aclosing(engine.generate(ask())) as events:
+        assert isinstance(await asyncio.wait_for(anext(events), PATIENCE_S), Queued)
+        go.set()
+        assert text_of([event async for event in events]) == "late"
+
+
+@pytest.mark.anyio
+async def test_a_silent_server_meets_the_deadline() -> None:
+    async with engine_on(says(piece("Once"), before_end="hang")) as (engine, _):
+        events = await collect(engine, ask(timeout_s=2.0))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert last.reason == "deadline"
+    assert text_of(events) == "Once"
+
+
+@pytest.mark.anyio
+async def test_cancelling_reaches_the_server() -> None:
+    async with engine_on(says(piece("Once"), before_end="hang")) as (engine, upstream):
+        async with aclosing(engine.generate(ask())) as events:
+            await until_text(events)
+        async with asyncio.timeout(PATIENCE_S):
+            while not upstream.hang_ups:  # noqa: ASYNC110 (the server notices in its own time)
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.anyio
+async def test_cancelling_before_the_headers_reaches_the_server() -> None:
+    arrived = asyncio.Event()
+
+    async def chat(request: Request, reply: Reply) -> None:
+        arrived.set()
+        await reply.wait_gone()
+
+    async with engine_on(chat) as (engine, upstream):
+        reader = asyncio.create_task(collect(engine, ask()))
+        await asyncio.wait_for(arrived.wait(), PATIENCE_S)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        async with asyncio.timeout(PATIENCE_S):
+            while not upstream.hang_ups:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert engine.health().running == 0
+
+
+@pytest.mark.anyio
+async def test_nobody_there() -> None:
+    async with VllmLike().upstream().serving() as upstream:
+        address = upstream.base_url
+    engine = RemoteEngine(base_url=address)
+    last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, EngineUnavailable)
+    assert address in last.error.message
+    assert not engine.health().ready
+    assert await engine.count_tokens(ask().messages) > 0
+    await engine.drain(0.0)
+
+
+@pytest.mark.anyio
+async def test_health_follows_the_server() -> None:
+    server = VllmLike()
+    upstream = server.upstream()
+    answers = {"status": 200}
+
+    async def health(request: Request, reply: Reply) -> None:
+        await reply.raw(b"", answers["status"])
+
+    upstream.routes["GET /health"] = health
+
+    async def until(state: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while engine.health().state != state:  # noqa: ASYNC110 (health is all there is to watch)
+                await asyncio.sleep(0.01)
+
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, poll_s=0.02)
+        assert engine.health().state == "loading"
+        await until("ready")
+        answers["status"] = 503
+        await until("loading")
+        assert "503" in engine.health().reason
+        answers["status"] = 200
+        await until("ready")
+    await until("stalled")
+    assert "cannot be reached" in engine.health().reason
+    await engine.drain(0.0)
+    assert engine.health().state == "stopped"
+
+
+@pytest.mark.anyio
+async def test_the_conversation_id_goes_along() -> None:
+    async with engine_on(says(piece("x"), piece("", finish="stop"))) as (engine, upstream):
+        await collect(engine, ask(conversation_id="c-1"))
+        await collect(engine, ask(conversation_id="c-1"))
+        await collect(engine, ask(conversation_id="聊天\n"))
+        ids = [request.headers["x-conversation-id"] for request in upstream.asked(CHAT)]
+        assert ids == [request.headers["x-session-id"] for request in upstream.asked(CHAT)]
+    assert ids[:2] == ["c-1", "c-1"]
+    assert ids[2].isalnum()
+
+
+@pytest.mark.anyio
+async def test_calls_without_index_or_id_are_mended() -> None:
+    calls = [
+        {"function": {"name": "clock", "arguments": '{"zone":'}},
+        {"index": "0", "function": {"arguments": ' "UTC"}'}},
+    ]
+    chunks = [piece("", delta={"tool_calls": [call]}) for call in calls]
+    async with engine_on(says(*chunks, piece("", finish="stop"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask())
+    found = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert [call.index for call in found] == [0, 0]
+    assert found[0].id
+    assert found[0].name == "clock"
+    assert "".join(call.arguments for call in found) == '{"zone": "UTC"}'
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.reason == "tool_calls"
+
+
+@pytest.mark.anyio
+async def test_logprobs_come_through() -> None:
+    entry = {"token": "Yes", "logprob": -0.5, "bytes": [89, 101, 115]}
+    entry["top_logprobs"] = [{"token": "No", "logprob": -1.0, "bytes": None}]
+    chunk = piece("Yes", logprobs={"content": [entry]})
+    async with engine_on(says(chunk, piece("", finish="stop"))) as (engine, _):
+        events = await collect(engine, ask())
+    (token,) = next(event.logprobs for event in events if isinstance(event, Delta))
+    assert (token.text, token.logprob, token.bytes) == ("Yes", -0.5, b"Yes")
+    assert [(other.text, other.logprob) for other in token.top] == [("No", -1.0)]
+
+
+@pytest.mark.anyio
+async def test_an_unknown_ending_is_a_failure() -> None:
+    last, _, _ = await outcome(says(piece("x"), piece("", finish="abort")))
+    assert isinstance(last, Failed)
+    assert "abort" in last.error.message

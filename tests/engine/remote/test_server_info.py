@@ -1,0 +1,315 @@
+"""Each kind of server, with its gaps: found out, spoken to in its own way, its errors understood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from qwen_app.engine.remote import RemoteEngine
+from qwen_app.errors import ContextLengthExceeded, RequestError, SchemaError, UpstreamError
+from qwen_app.messages import (
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    GrammarSpec,
+    Message,
+    Prefill,
+    Tool,
+    ToolChoice,
+)
+from tests.engine.contract import ask, check_shape, collect, text_of
+from tests.engine.remote.servers import (
+    CONTEXT_TOKENS,
+    PEERS,
+    SENTENCE,
+    LlamaCpp,
+    LmStudio,
+    Ollama,
+    PeerServer,
+    Sglang,
+    Tgi,
+    Transformers,
+    Vllm,
+    WebUi,
+)
+from tests.engine.remote.upstream import Reply, Request, Upstream
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+AS_SCHEMA = GrammarSpec("json_schema", json.dumps(SCHEMA))
+AS_OBJECT = GrammarSpec("json_object")
+CLOCK, WEATHER = Tool("clock", "Tells the time."), Tool("weather", "Tells the weather.")
+TOLD_CONTEXT = tuple(kind for kind in PEERS if kind not in (WebUi, Transformers))
+
+every_peer = pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
+
+
+@asynccontextmanager
+async def engine_on(server: PeerServer, **options: Any) -> AsyncIterator[RemoteEngine]:
+    async with server.upstream().serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.base_url, **options)
+        yield engine
+        await engine.drain(0.0)
+
+
+async def answer(server: PeerServer, request: GenerationRequest) -> list[Event]:
+    async with engine_on(server) as engine:
+        return await collect(engine, request)
+
+
+async def refusal(server: PeerServer, request: GenerationRequest) -> Exception:
+    events = await answer(server, request)
+    last = check_shape(events)
+    assert len(events) == 1
+    assert isinstance(last, Failed)
+    return last.error
+
+
+@every_peer
+@pytest.mark.anyio
+async def test_found_out_and_spoken_to(kind: type[PeerServer]) -> None:
+    server = kind()
+    async with engine_on(server) as engine:
+        events = await collect(engine, ask("The capital of France?"))
+        info = engine.info()
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert last.reason == "stop"
+    assert text_of(events) == "".join(SENTENCE)
+    assert server.name in info.device
+    assert info.model == "tiny"
+    assert last.usage.prompt_tokens > 0
+    assert last.usage.completion_tokens > 0
+
+
+@pytest.mark.parametrize("kind", TOLD_CONTEXT, ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_context_is_learned(kind: type[PeerServer]) -> None:
+    async with engine_on(kind()) as engine:
+        await collect(engine, ask())
+        assert engine.info().context_tokens == CONTEXT_TOKENS
+
+
+@pytest.mark.parametrize("kind", TOLD_CONTEXT, ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_over_long_prompt_tells_both_numbers(kind: type[PeerServer]) -> None:
+    error = await refusal(kind(), ask("word " * 300, max_tokens=10))
+    assert isinstance(error, ContextLengthExceeded)
+    assert error.limit_tokens == CONTEXT_TOKENS
+    assert error.prompt_tokens > CONTEXT_TOKENS
+
+
+@every_peer
+@pytest.mark.anyio
+async def test_wrong_key_is_said_to_the_operator(kind: type[PeerServer]) -> None:
+    server = kind(key="right")
+    async with engine_on(server, api_key="wrong-secret") as engine:
+        events = await collect(engine, ask())
+        health = engine.health()
+    last = check_shape(events)
+    assert isinstance(last, Failed)
+    assert last.error.http_status in (502, 503)
+    assert "--api-key" in last.error.message
+    assert "wrong-secret" not in last.error.message
+    assert not health.ready
+
+
+@every_peer
+@pytest.mark.anyio
+async def test_right_key_is_sent(kind: type[PeerServer]) -> None:
+    async with engine_on(kind(key="right"), api_key="right") as engine:
+        assert isinstance(check_shape(await collect(engine, ask())), Finished)
+
+
+@every_peer
+@pytest.mark.anyio
+async def test_counts_are_exact_or_said_to_be_estimates(kind: type[PeerServer]) -> None:
+    async with engine_on(kind()) as engine:
+        counted = await engine.count_tokens([Message("user", "one two three")])
+        info = engine.info()
+    assert counted > 0
+    if info.exact_counts:
+        assert counted == 7
+    else:
+        assert "estimate" in info.notice
+
+
+@pytest.mark.parametrize("kind", [Vllm, Sglang, LlamaCpp, Ollama], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_json_as_openai_says_it(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(grammar=AS_OBJECT))
+    assert server.seen["response_format"] == {"type": "json_object"}
+    await answer(server, ask(grammar=AS_SCHEMA))
+    asked = server.seen["response_format"]["json_schema"]
+    assert (asked["schema"], asked["strict"]) == (SCHEMA, True)
+
+
+@pytest.mark.anyio
+async def test_lm_studio_gets_a_schema_for_json_object() -> None:
+    server = LmStudio()
+    events = await answer(server, ask(grammar=AS_OBJECT))
+    assert json.loads(text_of(events)) == {"city": "Paris"}
+    assert server.seen["response_format"]["json_schema"]["schema"] == {"type": "object"}
+
+
+@pytest.mark.anyio
+async def test_tgi_gets_the_schema_as_value_and_no_top_p_of_one() -> None:
+    server = Tgi()
+    events = await answer(server, ask(grammar=AS_SCHEMA))
+    assert json.loads(text_of(events)) == {"city": "Paris"}
+    assert server.seen["response_format"] == {"type": "json_object", "value": SCHEMA}
+    assert "top_p" not in server.seen
+
+
+@pytest.mark.parametrize("kind", [WebUi, Transformers], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("spec", [AS_OBJECT, AS_SCHEMA], ids=lambda spec: spec.kind)
+@pytest.mark.anyio
+async def test_json_that_would_be_ignored_is_refused(kind: type[PeerServer], spec: GrammarSpec) -> None:
+    server = kind()
+    error = await refusal(server, ask(grammar=spec))
+    assert isinstance(error, SchemaError)
+    assert server.name in error.message
+    assert server.seen == {}
+
+
+@pytest.mark.anyio
+async def test_regex_and_choice_where_they_can_be() -> None:
+    choice, regex = GrammarSpec("choice", '["a.b", "c"]'), GrammarSpec("regex", "[0-9]+")
+    vllm, sglang, llama = Vllm(), Sglang(), LlamaCpp()
+    await answer(vllm, ask(grammar=choice))
+    assert vllm.seen["structured_outputs"] == {"choice": ["a.b", "c"]}
+    await answer(vllm, ask(grammar=regex))
+    assert vllm.seen["structured_outputs"] == {"regex": "[0-9]+"}
+    await answer(sglang, ask(grammar=choice))
+    assert sglang.seen["regex"] == r"(a\.b)|(c)"
+    await answer(llama, ask(grammar=choice))
+    assert llama.seen["grammar"] == 'root ::= "a.b" | "c"'
+    assert isinstance(await refusal(Ollama(), ask(grammar=regex)), SchemaError)
+
+
+@pytest.mark.parametrize("kind", [Vllm, Sglang, Tgi], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_a_named_tool_is_named(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(tools=(CLOCK, WEATHER), tool_choice=ToolChoice("named", "clock")))
+    assert server.seen["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
+    assert len(server.seen["tools"]) == 2
+
+
+@pytest.mark.parametrize("kind", [LlamaCpp, LmStudio], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_a_named_tool_is_the_only_one_where_names_are_unknown(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(tools=(CLOCK, WEATHER), tool_choice=ToolChoice("named", "clock")))
+    assert server.seen["tool_choice"] == "required"
+    assert [tool["function"]["name"] for tool in server.seen["tools"]] == ["clock"]
+
+
+@pytest.mark.parametrize("kind", [Ollama, WebUi, Transformers], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_tools_without_tool_choice(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(tools=(CLOCK,)))
+    assert "tool_choice" not in server.seen
+    assert len(server.seen["tools"]) == 1
+    await answer(server, ask(tools=(CLOCK,), tool_choice=ToolChoice("none")))
+    assert "tools" not in server.seen
+
+
+@pytest.mark.parametrize("kind", [Ollama, LmStudio, Tgi], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_both_names_of_the_token_limit(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(max_tokens=9))
+    assert server.seen["max_tokens"] == server.seen["max_completion_tokens"] == 9
+
+
+@pytest.mark.parametrize("kind", [WebUi, Transformers], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_a_small_default_limit_is_overridden(kind: type[PeerServer]) -> None:
+    server = kind()
+    await answer(server, ask(max_tokens=None))
+    assert server.seen["max_tokens"] >= 1024
+
+
+@pytest.mark.anyio
+async def test_sampling_goes_under_each_servers_names() -> None:
+    request = ask()
+    request = replace(request, sampling=replace(request.sampling, top_k=7, min_p=0.1, repetition_penalty=1.1))
+    vllm, llama, ollama, transformers = Vllm(), LlamaCpp(), Ollama(), Transformers()
+    await answer(vllm, request)
+    assert (vllm.seen["top_k"], vllm.seen["min_p"], vllm.seen["repetition_penalty"]) == (7, 0.1, 1.1)
+    await answer(llama, request)
+    assert (llama.seen["top_k"], llama.seen["repeat_penalty"]) == (7, 1.1)
+    await answer(transformers, request)
+    assert transformers.seen.keys().isdisjoint({"top_k", "min_p", "repetition_penalty", "presence_penalty"})
+    async with engine_on(ollama) as engine:
+        await collect(engine, request)
+        assert "top_k" in engine.info().notice
+
+
+@pytest.mark.anyio
+async def test_reused_tokens_are_reported() -> None:
+    for server, reused in ((Vllm(), 3), (LlamaCpp(), 2)):
+        last = check_shape(await answer(server, ask()))
+        assert isinstance(last, Finished)
+        assert last.usage.reused_tokens == reused
+
+
+@pytest.mark.anyio
+async def test_llama_cpp_tells_progress() -> None:
+    events = await answer(LlamaCpp(), ask())
+    assert [event.reused for event in events if isinstance(event, Prefill)] == [2]
+
+
+@pytest.mark.anyio
+async def test_tokenizers_of_the_servers() -> None:
+    for server in (Sglang(), WebUi()):
+        async with engine_on(server) as engine:
+            ids = await engine.tokenize("Grüße")
+            assert await engine.detokenize(ids) == "Grüße"
+    async with engine_on(Ollama()) as engine:
+        with pytest.raises(RequestError, match="no tokenizer"):
+            await engine.tokenize("x")
+
+
+@pytest.mark.anyio
+async def test_transformers_serves_models_that_it_does_not_list() -> None:
+    server = Transformers()
+    upstream = server.upstream()
+
+    async def broken(request: Request, reply: Reply) -> None:
+        await reply.raw(b"Internal Server Error", 500)
+
+    upstream.routes["GET /v1/models"] = broken
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, model="/models/own")
+        assert isinstance(check_shape(await collect(engine, ask())), Finished)
+        await engine.drain(0.0)
+    assert server.seen["model"] == "/models/own"
+
+
+@pytest.mark.anyio
+async def test_an_address_that_is_no_api_says_so() -> None:
+    async with Upstream({}).serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.address)
+        last = check_shape(await collect(engine, ask()))
+        await engine.drain(0.0)
+    assert isinstance(last, Failed)
+    assert "--base-url" in last.error.message
+
+
+@pytest.mark.anyio
+async def test_an_unknown_model_is_named_with_those_there_are() -> None:
+    async with engine_on(Vllm(), model="other") as engine:
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError) or last.error.http_status == 503
+    assert "'other'" in last.error.message
+    assert "tiny" in last.error.message

@@ -1,0 +1,83 @@
+"""From settings to what answers: the plan that is shown, and the engine that is chosen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qwen_app.errors import DoesNotFit, ModelFilesError
+from qwen_app.models.dims import quantisation_of, stored_bytes
+from qwen_app.serve.build import build_service, memory_plan
+from qwen_app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_plan_for_a_card_that_is_not_there_needs_neither_torch_nor_a_model() -> None:
+    script = "import sys, app; code = app.main(); sys.exit(99 if 'torch' in sys.modules else code)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--plan", "--gpu-gb", "24"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Qwen/Qwen2.5-7B-Instruct on a card of 24 GB" in done.stdout
+    assert "4 x 24,576" in done.stdout
+    assert "8 x 32,768" in done.stdout
+
+
+def test_one_precision_asked_for_is_one_column() -> None:
+    table = memory_plan(Settings(plan=True, gpu_gb=24, precision="8bit"))
+    assert "8bit" in table
+    assert "fp16" not in table
+
+
+def test_a_folders_plan_comes_from_its_files(tiny_qwen_dir: Path) -> None:
+    table = memory_plan(Settings(plan=True, gpu_gb=24, model=str(tiny_qwen_dir)))
+    assert "115,264 parameters" in table
+    assert "8 x 2,048" in table
+
+
+def test_an_unknown_model_that_is_not_on_disk(tmp_path: Path) -> None:
+    with pytest.raises(ModelFilesError, match=r"owner--tiny"):
+        memory_plan(Settings(plan=True, gpu_gb=24, model="owner/tiny", models_dir=tmp_path))
+
+
+@pytest.mark.anyio
+async def test_a_local_engine_with_the_slots_and_context_asked_for(tiny_qwen_dir: Path) -> None:
+    service = build_service(Settings(model=str(tiny_qwen_dir), users=2, context=512))
+    try:
+        info = service.info()
+        assert (info.slots, info.context_tokens, info.precision) == (2, 512, "fp32")
+        assert info.model == tiny_qwen_dir.name
+    finally:
+        await service.drain(1)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_loaded(tiny_qwen_dir: Path) -> None:
+    with pytest.raises(DoesNotFit, match="--context"):
+        build_service(Settings(model=str(tiny_qwen_dir), context=4096))
+
+
+def test_an_impossible_name_is_refused() -> None:
+    with pytest.raises(ModelFilesError, match=r"There is no model \./none"):
+        build_service(Settings(model="./none"))
+
+
+def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gptq"
+    shutil.copytree(tiny_qwen_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+    assert (quantisation_of(tiny_qwen_dir), quantisation_of(folder)) == ("", "gptq")
+    assert stored_bytes(folder) == (folder / "model.safetensors").stat().st_size
+
+
+def test_a_lost_device_ends_the_process_with_its_own_code() -> None:
+    code = "from qwen_app.serve.build import end_process; end_process('CUDA error: device-side assert triggered')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 70
+    assert "device-side assert" in ended.stderr

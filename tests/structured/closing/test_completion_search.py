@@ -1,0 +1,101 @@
+"""Endings that greed alone does not find."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from qwen_app.messages import GrammarSpec
+from qwen_app.structured.grammars.grammar import GrammarCompiler
+from tests.structured.grammars.test_grammar import schema_grammar, written
+
+
+def ended(compiler: GrammarCompiler, schema: Any, start: str) -> str:
+    state = written(compiler, schema_grammar(compiler, schema), start)
+    for token_id in state.closing_tokens():
+        state.accept(token_id)
+    assert state.may_end()
+    return state.text().decode()
+
+
+@pytest.mark.parametrize(
+    ("start", "whole"),
+    [
+        ("", "{}"),
+        ('{"a', '{"a":null}'),
+        ('{"a": {"b": [1, "x', '{"a": {"b": [1, "x"]}}'),
+        ('{"a": "x\\', '{"a": "x\\""}'),
+        ('{"a": -', '{"a": -0}'),
+        ('{"a": 1.', '{"a": 1.0}'),
+        ('{"a": 1e', '{"a": 1e0}'),
+        ('{"a": t', '{"a": true}'),
+        ('{"a": [', '{"a": []}'),
+        ('{"a": 12', '{"a": 12}'),
+        ('{"a": "\\u00', '{"a": "\\u0000"}'),
+    ],
+)
+def test_endings_of_any_object(qwen: GrammarCompiler, start: str, whole: str) -> None:
+    found = ended(qwen, {"type": "object"}, start)
+    assert len(found) <= len(whole)
+    json.loads(found)
+
+
+PATTERNS = {
+    "pattern": {"type": "string", "pattern": "^[a-z]+@[a-z]+\\.com$"},
+    "far away": {"type": "string", "pattern": "^[a-z ]*the end$"},
+    "suffix": {"type": "string", "pattern": r"^\S+\.(pdf|docx)$"},
+    "framed": {"type": "string", "pattern": r"^Title: .*, page [1-9]\d*$"},
+    "long": {"type": "string", "minLength": 300},
+    **{name: {"type": "string", "format": name} for name in ("email", "uri", "ipv6", "duration", "date-time", "uuid")},
+    "multiple": {"type": "integer", "multipleOf": 7, "minimum": 100},
+    "bounds": {"type": "number", "minimum": 57.5, "maximum": 57.6},
+    "negative": {"type": "integer", "maximum": -5},
+}
+
+
+@pytest.mark.parametrize("part", PATTERNS.values(), ids=PATTERNS)
+def test_strings_and_numbers_that_something_holds_open(qwen: GrammarCompiler, part: Any) -> None:
+    schema = {"type": "array", "items": part, "minItems": 3}
+    document = json.loads(ended(qwen, schema, "["))
+    assert len(document) == 3
+    if "pattern" in part:
+        assert all(re.search(part["pattern"], item) for item in document)
+
+
+def test_a_recursive_schema_ends(qwen: GrammarCompiler) -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
+    assert json.loads(ended(qwen, {"anyOf": [node, {"type": "array", "items": {"type": "null"}}]}, "")) == []
+
+
+def test_half_a_character_is_completed(qwen: GrammarCompiler) -> None:
+    state = qwen.compile(GrammarSpec("json_object")).new_state()
+    for byte in '{"a": "中'.encode()[:-1]:
+        state.accept(qwen.vocabulary.byte_ids[byte])
+    for token_id in state.closing_tokens():
+        state.accept(token_id)
+    assert set(json.loads(state.text().decode())) == {"a"}
+
+
+def test_regex_and_choice_end(qwen: GrammarCompiler) -> None:
+    for spec, start, whole in (
+        (GrammarSpec("regex", "(abc){4}x*"), "ab", "abcabcabcabc"),
+        (GrammarSpec("regex", r"[0-9]{4}-[0-9]{2}"), "20", "2000-00"),
+        (GrammarSpec("choice", '["yes", "no", "yesterday"]'), "yest", "yesterday"),
+    ):
+        state = written(qwen, qwen.compile(spec), start)
+        for token_id in state.closing_tokens():
+            state.accept(token_id)
+        assert state.may_end()
+        assert len(state.text()) == len(whole)
+    assert qwen.compile(GrammarSpec("choice", '["something long", "no"]')).minimum_tokens == 1
+
+
+def test_strings_once_found_are_remembered(qwen: GrammarCompiler) -> None:
+    grammar = schema_grammar(qwen, {"type": "array", "items": {"type": "string", "format": "email"}, "minItems": 2})
+    endings = list(grammar.search._endings)
+    assert endings
+    written(qwen, grammar, '["me@example.org",').closing_tokens()
+    assert grammar.search._endings == endings

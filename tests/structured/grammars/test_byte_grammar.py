@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec, Tool, ToolChoice
+from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
+def test_the_library_can_be_enforced(example: Example) -> None:
+    assert byte_compiler().compile(GrammarSpec("json_schema", json.dumps(example.schema))).exact
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {"type": "string", "contains": {}}}},
+        {"type": "array", "uniqueItems": True},
+        {"type": "string", "minLength": 3, "maxLength": 1},
+        {"$ref": "http://elsewhere.invalid"},
+        {"type": "string", "pattern": "^[a-z]+$", "maxLength": 4},
+    ],
+)
+def test_it_says_what_a_model_s_compiler_says(schema: object, qwen: GrammarCompiler) -> None:
+    def said(compiler: GrammarCompiler) -> tuple[str, str]:
+        try:
+            compiler.compile(GrammarSpec("json_schema", json.dumps(schema)))
+        except SchemaError as error:
+            return error.message, error.pointer
+        return "", ""
+
+    assert said(byte_compiler()) == said(qwen)
+
+
+def test_tools_too() -> None:
+    with pytest.raises(SchemaError, match="contains at /properties/a"):
+        byte_compiler().compile_tools(
+            [Tool("bad", parameters={"properties": {"a": {"contains": {}}}})], ToolChoice("required")
+        )

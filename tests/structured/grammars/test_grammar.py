@@ -1,0 +1,287 @@
+"""Grammars over Qwen2.5's real vocabulary, one test a trap."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec
+from qwen_app.structured.grammars import grammar as grammar_module
+from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler, GrammarState, fill_masks
+from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, TOKENS, TOOL_CALL, TOOL_CALL_END
+from tests.structured.random_model import RandomModel
+
+
+def schema_grammar(compiler: GrammarCompiler, schema: Any, *, strict: bool = True) -> Grammar:
+    return compiler.compile(GrammarSpec("json_schema", json.dumps(schema), strict))
+
+
+def written(compiler: GrammarCompiler, grammar: Grammar, text: str) -> GrammarState:
+    state = grammar.new_state()
+    for token_id in compiler.vocabulary.encode(text.encode()):
+        state.accept(token_id)
+    return state
+
+
+def takes(compiler: GrammarCompiler, grammar: Grammar, text: str) -> bool:
+    """Whether ``text`` is a whole answer, as the model would tokenize it."""
+    try:
+        return written(compiler, grammar, text).may_end()
+    except SchemaError:
+        return False
+
+
+def allowed(state: GrammarState, width: int = LOGITS_WIDTH) -> np.ndarray[Any, np.dtype[np.int64]]:
+    row = np.zeros((1, (width + 31) // 32), np.int32)
+    fill_masks([state], row)
+    return np.flatnonzero(np.unpackbits(row.view(np.uint8), bitorder="little"))
+
+
+def refusal(compiler: GrammarCompiler, schema: Any) -> SchemaError:
+    with pytest.raises(SchemaError) as refused:
+        schema_grammar(compiler, schema)
+    return refused.value
+
+
+def test_json_object_takes_objects_alone(qwen: GrammarCompiler) -> None:
+    grammar = qwen.compile(GrammarSpec("json_object"))
+    assert takes(qwen, grammar, '{"a": [1, null, "ß"], "b": {}}')
+    assert not takes(qwen, grammar, "[1]")
+    assert not takes(qwen, grammar, '"text"')
+
+
+def test_ids_without_text_are_never_allowed(qwen: GrammarCompiler) -> None:
+    """Ids from 151,665 on have logits but no text."""
+    for text in ("", '{"a', '{"a": 1}'):
+        assert allowed(written(qwen, qwen.compile(GrammarSpec("json_object")), text)).max() < TOKENS
+
+
+def test_both_end_tokens_are_legal_after_the_document_and_nothing_else(qwen: GrammarCompiler) -> None:
+    state = written(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": 1}')
+    assert set(allowed(state)) == {END_OF_TURN, END_OF_TEXT}
+    assert state.is_done()
+
+
+def test_no_text_before_or_after_the_document(qwen: GrammarCompiler) -> None:
+    grammar = qwen.compile(GrammarSpec("json_object"))
+    for text in (' {"a":1}', '{"a":1} ', '{"a":1}\n', 'Sure! {"a":1}'):
+        assert not takes(qwen, grammar, text)
+
+
+def test_control_and_tool_tokens_are_masked_inside_strings(qwen: GrammarCompiler) -> None:
+    inside = set(allowed(written(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "x')))
+    assert not inside & {END_OF_TURN, END_OF_TEXT, TOOL_CALL, TOOL_CALL_END}
+    assert len(inside) > 100_000
+
+
+def test_tool_tags_may_be_spelled_out_inside_strings(qwen: GrammarCompiler) -> None:
+    state = qwen.compile(GrammarSpec("json_object")).new_state()
+    for byte in b'{"a": "<tool_call>"}':
+        state.accept(qwen.vocabulary.byte_ids[byte])
+    assert state.is_done()
+
+
+def test_whitespace_runaway_is_bounded(qwen: GrammarCompiler) -> None:
+    """Unlimited blanks are legal JSON, and models that wanted other text write them to the end."""
+    grammar = qwen.compile(GrammarSpec("json_object"))
+    assert takes(qwen, grammar, '{\n    "a": 1\n}')
+    assert takes(qwen, grammar, "{" + " " * 8 + "}")
+    assert not takes(qwen, grammar, "{" + " " * 9 + "}")
+
+
+def test_property_order_is_the_schemas(qwen: GrammarCompiler) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"reasoning": {"type": "string"}, "answer": {"type": "integer"}, "a": {"type": "boolean"}},
+        "required": ["a", "answer", "reasoning"],
+        "additionalProperties": False,
+    }
+    grammar = schema_grammar(qwen, schema)
+    assert takes(qwen, grammar, '{"reasoning": "r", "answer": 1, "a": true}')
+    assert not takes(qwen, grammar, '{"a": true, "answer": 1, "reasoning": "r"}')
+
+
+def test_masks_of_several_rows_are_filled_in_one_call(qwen: GrammarCompiler) -> None:
+    grammar = qwen.compile(GrammarSpec("json_object"))
+    states = [written(qwen, grammar, text) for text in ("", '{"a', '{"a": 1', "{}")]
+    together = np.zeros((4, LOGITS_WIDTH // 32), np.int32)
+    fill_masks(states, together)
+    for state, row in zip(states, together, strict=True):
+        alone = np.zeros((1, LOGITS_WIDTH // 32), np.int32)
+        fill_masks([state], alone)
+        assert (alone[0] == row).all()
+
+
+def test_a_copied_state_goes_its_own_way(qwen: GrammarCompiler) -> None:
+    """Each choice of n > 1 owns a state."""
+    first = written(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": 1')
+    second = first.copy()
+    first.accept(qwen.vocabulary.byte_ids[ord("}")])
+    assert first.is_done()
+    assert not second.is_done()
+    assert second.text() == b'{"a": 1'
+
+
+def test_a_token_outside_the_mask_is_an_error_of_that_answer(qwen: GrammarCompiler) -> None:
+    state = qwen.compile(GrammarSpec("json_object")).new_state()
+    with pytest.raises(SchemaError):
+        state.accept(TOOL_CALL)
+    assert state.error
+
+
+UNSUPPORTED = [
+    ("not", {"not": {"type": "string"}}),
+    ("if", {"if": {"type": "string"}, "then": {"minLength": 1}}),
+    ("uniqueItems", {"type": "array", "uniqueItems": True}),
+    ("contains", {"type": "array", "contains": {"type": "integer"}}),
+    ("propertyNames", {"type": "object", "propertyNames": {"maxLength": 3}}),
+    ("dependentRequired", {"type": "object", "dependentRequired": {"a": ["b"]}}),
+]
+
+
+@pytest.mark.parametrize(("keyword", "part"), UNSUPPORTED)
+def test_an_unsupported_keyword_is_named_with_its_pointer(qwen: GrammarCompiler, keyword: str, part: Any) -> None:
+    error = refusal(qwen, {"type": "object", "properties": {"x/y": {"type": "array", "items": part}}})
+    assert error.pointer == f"/properties/x~1y/items/{keyword}"
+    assert keyword in str(error)
+    assert error.http_status == 400
+
+
+@pytest.mark.parametrize(
+    ("pointer", "part"),
+    [
+        ("/properties/a", {"type": "string", "format": "no-such-format"}),
+        ("/properties/a", {"type": "string", "pattern": "(?=x)y"}),
+        ("/properties/a", {"type": "string", "pattern": r"(a)\1"}),
+        ("/properties/a", {"oneOf": [{"minimum": 1, "type": "number"}, {"maximum": 5, "type": "number"}]}),
+        ("/properties/a", {"type": "text"}),
+        ("/properties/a", {"type": "string", "minLength": 5, "maxLength": 3}),
+        ("/properties/a", {"$ref": "#/$defs/missing"}),
+    ],
+)
+def test_what_cannot_be_enforced_is_refused_with_its_place(qwen: GrammarCompiler, pointer: str, part: Any) -> None:
+    error = refusal(qwen, {"type": "object", "properties": {"ok": {"type": "string"}, "a": part}, "required": ["a"]})
+    assert error.pointer == pointer
+
+
+def test_a_property_named_like_a_keyword_is_no_keyword(qwen: GrammarCompiler) -> None:
+    schema = {"type": "object", "properties": {"not": {"type": "string"}, "$ref": {"type": "string"}}}
+    assert takes(qwen, schema_grammar(qwen, schema), '{"not": "x", "$ref": "http://example.org"}')
+
+
+def test_all_of_is_merged_not_dropped(qwen: GrammarCompiler) -> None:
+    parts = [
+        {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+        {"type": "object", "properties": {"b": {"type": "integer"}}, "required": ["b"]},
+    ]
+    grammar = schema_grammar(qwen, {"allOf": parts})
+    assert takes(qwen, grammar, '{"a": "x", "b": 1}')
+    assert not takes(qwen, grammar, '{"a": "x"}')
+
+
+def test_pattern_and_length_hold_together(qwen: GrammarCompiler) -> None:
+    grammar = schema_grammar(qwen, {"type": "string", "pattern": "^[a-z]+$", "maxLength": 3})
+    assert takes(qwen, grammar, '"abc"')
+    assert not takes(qwen, grammar, '"abcd"')
+    assert not takes(qwen, grammar, '"AB"')
+
+
+def test_options_hidden_in_the_schema_are_not_honoured(qwen: GrammarCompiler) -> None:
+    hidden = {"type": "object", "x-guidance": {"lenient": True, "item_separator": ";", "whitespace_flexible": False}}
+    grammar = schema_grammar(qwen, hidden)
+    assert takes(qwen, grammar, '{"a": 1, "b": 2}')
+    assert refusal(qwen, {**hidden, "not": {}}).pointer == "/not"
+
+
+def test_integers_that_doubles_cannot_hold_are_refused(qwen: GrammarCompiler) -> None:
+    assert refusal(qwen, {"type": "object", "properties": {"id": {"enum": [2**53 + 1]}}}).pointer == (
+        "/properties/id/enum"
+    )
+
+
+def test_without_strict_the_finished_text_is_checked(qwen: GrammarCompiler) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": True}}, "required": ["a"]}
+    grammar = schema_grammar(qwen, schema, strict=False)
+    assert not grammar.exact
+    assert takes(qwen, grammar, '{"a": [1, 1]}')
+    assert grammar.validate('{"a": [1, 2]}') is None
+    assert "$.a" in str(grammar.validate('{"a": [1, 1]}'))
+    assert schema_grammar(qwen, {"type": "object"}, strict=False).exact
+
+
+def test_without_strict_a_wrong_schema_is_still_refused(qwen: GrammarCompiler) -> None:
+    with pytest.raises(SchemaError):
+        schema_grammar(qwen, {"type": "object", "not": {"type": "strong"}}, strict=False)
+
+
+def test_duplicate_keys_are_found_afterwards(qwen: GrammarCompiler) -> None:
+    """No grammar can forbid them for keys that the schema does not list."""
+    grammar = qwen.compile(GrammarSpec("json_object"))
+    assert takes(qwen, grammar, '{"a": 1, "a": 2}')
+    assert "'a'" in str(grammar.validate('{"a": 1, "a": 2}'))
+
+
+def test_regex_and_choice(qwen: GrammarCompiler) -> None:
+    regex = qwen.compile(GrammarSpec("regex", r"[0-9]{4}-(0[1-9]|1[0-2])"))
+    assert takes(qwen, regex, "2026-11")
+    assert not takes(qwen, regex, "2026-13")
+    choice = qwen.compile(GrammarSpec("choice", '["yes", "no \\"really\\"", "中立"]'))
+    assert all(takes(qwen, choice, text) for text in ("yes", 'no "really"', "中立"))
+    assert not takes(qwen, choice, "maybe")
+
+
+@pytest.mark.parametrize("text", ["[", "[]", '["a", 1]', '[""]', '{"a": 1}'])
+def test_a_list_of_choices_must_be_one(qwen: GrammarCompiler, text: str) -> None:
+    with pytest.raises(SchemaError):
+        qwen.compile(GrammarSpec("choice", text))
+
+
+def test_a_regex_that_cannot_be_enforced_is_refused(qwen: GrammarCompiler) -> None:
+    for pattern in ("(", "a(?=b)", r"(a)\1"):
+        with pytest.raises(SchemaError):
+            qwen.compile(GrammarSpec("regex", pattern))
+
+
+def test_a_hostile_schema_costs_itself_only(qwen: GrammarCompiler) -> None:
+    """An answer that runs into the parser's limits fails with a sentence; others go on."""
+    hostile = schema_grammar(qwen, {"type": "string", "pattern": "^(.*a.{60}b.{60}c.{60})$"})
+    with pytest.raises(SchemaError, match="simpler"):
+        RandomModel(qwen.vocabulary, 1, 9.0).write(hostile, 80)
+    assert takes(qwen, schema_grammar(qwen, {"type": "boolean"}), "true")
+
+
+def test_compiled_grammars_are_kept_and_the_cache_is_bounded(
+    qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grammar_module, "CACHE_ENTRIES", 3)
+    first = schema_grammar(qwen, {"const": 0})
+    assert schema_grammar(qwen, {"const": 0}) is first
+    for number in range(1, 5):
+        schema_grammar(qwen, {"const": number})
+    assert schema_grammar(qwen, {"const": 0}) is not first
+    assert len(qwen._cache) == 3
+
+
+def test_compiling_from_many_threads(qwen: GrammarCompiler) -> None:
+    grammars: list[Grammar] = []
+    work = [
+        threading.Thread(target=lambda size=size: grammars.append(schema_grammar(qwen, {"minItems": size % 3})))
+        for size in range(8)
+    ]
+    for thread in work:
+        thread.start()
+    for thread in work:
+        thread.join()
+    assert len(grammars) == 8
+    assert all(not grammar.new_state().error for grammar in grammars)
+
+
+def test_text_the_vocabulary_lacks_bytes_for_is_refused(builtin: GrammarCompiler) -> None:
+    """The built-in vocabulary has no token for byte 0xF1: this character cannot be written."""
+    assert "No answer" in str(refusal(builtin, {"const": "\U00050000"}))
+    assert schema_grammar(builtin, {"const": "\U0001f600"}).minimum_tokens > 0

@@ -1,0 +1,176 @@
+"""Answers under a tool choice, with Qwen's tags that are tokens and with the built-in model's that are text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec, Tool, ToolCallDelta, ToolChoice
+from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler
+from qwen_app.structured.validation import validate_text
+from qwen_app.tools.parser import ToolCallParser
+from tests.qwen_vocabulary import END_OF_TURN, TOOL_CALL
+from tests.structured.grammars.test_grammar import allowed, takes, written
+from tests.structured.random_model import RandomModel
+
+WEATHER = Tool(
+    "get_weather",
+    "",
+    {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"enum": ["c", "f"]}},
+        "required": ["city"],
+    },
+)
+NOW = Tool("now", "", {"type": "object", "properties": {}})
+TREE = Tool(
+    "grow",
+    "",
+    {
+        "type": "object",
+        "properties": {"root": {"$ref": "#/$defs/node"}},
+        "required": ["root"],
+        "$defs": {"node": {"type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}},
+    },
+)
+TOOLS = (WEATHER, NOW, TREE)
+
+
+@pytest.fixture(params=["qwen", "builtin"])
+def compiler(request: pytest.FixtureRequest) -> GrammarCompiler:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, GrammarCompiler)
+    return found
+
+
+def call(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+def test_auto_takes_text_calls_or_both(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("auto"))
+    for answer in ("", "Hello.", 'He said "<tool".', call("now", "{}"), "Well:\n" + call("now", "{}")):
+        assert takes(compiler, grammar, answer)
+    assert takes(compiler, grammar, call("now", "{}") + "\n" + call("get_weather", '{"city": "Rome"}'))
+    for answer in ("<tool_call>", call("nobody", "{}"), call("get_weather", "{}"), call("now", "{}") + " so"):
+        assert not takes(compiler, grammar, answer)
+
+
+def test_required_begins_with_a_call(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("required"))
+    assert takes(compiler, grammar, call("now", "{}") + "\n" + call("now", "{}"))
+    for answer in ("", "Hello.", "\n" + call("now", "{}")):
+        assert not takes(compiler, grammar, answer)
+
+
+def test_required_opens_with_the_tags_own_token(qwen: GrammarCompiler) -> None:
+    first = set(allowed(qwen.compile_tools(TOOLS, ToolChoice("required")).new_state()))
+    assert TOOL_CALL in first
+    assert END_OF_TURN not in first
+    assert all(qwen.vocabulary.decode([token]).startswith(b"<") for token in first)
+
+
+def test_named_is_exactly_one_call_of_that_tool(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("named", "now"))
+    assert takes(compiler, grammar, call("now", "{}"))
+    for answer in (call("get_weather", '{"city": "Rome"}'), call("now", "{}") * 2, call("now", "{}") + "\n"):
+        assert not takes(compiler, grammar, answer)
+
+
+def test_one_call_alone_when_parallel_is_off(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("auto", parallel=False))
+    assert takes(compiler, grammar, "Ok\n" + call("now", "{}"))
+    assert not takes(compiler, grammar, call("now", "{}") + "\n" + call("now", "{}"))
+
+
+def test_none_bans_the_token_that_opens_a_call(qwen: GrammarCompiler, builtin: GrammarCompiler) -> None:
+    assert qwen.banned_token_ids(ToolChoice("none")) == (TOOL_CALL,)
+    assert qwen.banned_token_ids(ToolChoice("auto")) == ()
+    assert builtin.banned_token_ids(ToolChoice("none")) == ()
+    with pytest.raises(ValueError, match="none"):
+        qwen.compile_tools(TOOLS, ToolChoice("none"))
+
+
+def test_a_tool_without_parameters_takes_none(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools((NOW,), ToolChoice("required"))
+    assert not takes(compiler, grammar, call("now", '{"zone": "UTC"}'))
+
+
+def test_references_stay_within_their_tool(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("named", "grow"))
+    assert takes(compiler, grammar, call("grow", '{"root": {"age": 3}}'))
+    assert not takes(compiler, grammar, call("grow", '{"root": {}}'))
+
+
+def test_a_tool_that_is_not_strict_takes_any_object(compiler: GrammarCompiler) -> None:
+    loose = Tool("f", "", {"type": "object", "properties": {"a": {"not": {}}}}, strict=False)
+    grammar = compiler.compile_tools((loose,), ToolChoice("required"))
+    assert takes(compiler, grammar, call("f", '{"b": [1]}'))
+    assert not takes(compiler, grammar, call("f", "[1]"))
+
+
+def test_a_schema_that_cannot_be_enforced_names_the_tool(qwen: GrammarCompiler) -> None:
+    wrong = Tool("f", "", {"type": "object", "properties": {"a": {"not": {}}}})
+    with pytest.raises(SchemaError) as refused:
+        qwen.compile_tools((NOW, wrong), ToolChoice("auto"))
+    assert refused.value.param == "tools[1].function.parameters"
+    assert refused.value.pointer == "/properties/a/not"
+
+
+def test_there_must_be_a_tool_to_call(qwen: GrammarCompiler) -> None:
+    for tools, choice in (((), ToolChoice("required")), (TOOLS, ToolChoice("named", "missing"))):
+        with pytest.raises(SchemaError):
+            qwen.compile_tools(tools, choice)
+
+
+def test_json_or_a_call(compiler: GrammarCompiler) -> None:
+    """A response format beside tools: the answer is JSON, or calls."""
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("auto"), GrammarSpec("json_object"))
+    assert takes(compiler, grammar, '{"a": 1}')
+    assert takes(compiler, grammar, call("now", "{}"))
+    assert not takes(compiler, grammar, "Hello.")
+
+
+def test_the_tag_inside_arguments_is_text(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("required"))
+    state = grammar.new_state()
+    for byte in call("get_weather", '{"city": "</tool_call>"}').encode():
+        state.accept(compiler.vocabulary.byte_ids[byte])
+    assert state.may_end()
+
+
+def calls_of(text: str) -> list[tuple[str, Any]]:
+    parser = ToolCallParser(tool.name for tool in TOOLS)
+    pieces = [piece for part in (text[:7], text[7:]) for piece in parser.feed(part)] + parser.finish()
+    found: list[tuple[str, str]] = []
+    for piece in pieces:
+        if isinstance(piece, ToolCallDelta):
+            name, arguments = found.pop() if piece.name is None else (piece.name, "")
+            found.append((name, arguments + piece.arguments))
+    return [(name, json.loads(arguments)) for name, arguments in found]
+
+
+@pytest.mark.parametrize("choice", [ToolChoice("required"), ToolChoice("named", "grow"), ToolChoice("auto")])
+@pytest.mark.parametrize("extra", [0, 7, 40])
+def test_whatever_is_written_parses_as_calls_in_any_room(
+    compiler: GrammarCompiler, choice: ToolChoice, extra: int
+) -> None:
+    grammar: Grammar = compiler.compile_tools(TOOLS, choice)
+    schemas = {tool.name: tool.parameters for tool in TOOLS}
+    for seed in range(4):
+        answer = RandomModel(compiler.vocabulary, seed, 10.0).write(grammar, grammar.minimum_tokens + extra)
+        calls = calls_of(answer.text.decode())
+        assert answer.tokens <= grammar.minimum_tokens + extra
+        assert calls or choice.mode == "auto"
+        for name, arguments in calls:
+            assert validate_text(json.dumps(arguments), schemas[name]) is None
+
+
+def test_a_call_is_not_begun_when_it_could_not_be_ended(qwen: GrammarCompiler) -> None:
+    grammar = qwen.compile_tools((TREE,), ToolChoice("auto"))
+    state = written(qwen, grammar, "x")
+    assert state.closing_tokens() == []
+    assert len(written(qwen, grammar, "x<tool_call>").closing_tokens()) > 10

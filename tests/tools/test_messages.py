@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.errors import RequestError
+from qwen_app.messages import Message, ToolCall
+from qwen_app.tools.messages import ordered, parsed_arguments
+
+USER = Message("user", "?")
+
+
+def asked(*ids: str) -> Message:
+    return Message("assistant", "", tuple(ToolCall(call_id, "f", "{}") for call_id in ids))
+
+
+def result(call_id: str | None) -> Message:
+    return Message("tool", f"result of {call_id}", tool_call_id=call_id)
+
+
+@given(st.permutations(["a", "b", "c"]))
+def test_results_are_put_in_the_order_of_the_calls(order: list[str]) -> None:
+    """The template prints no ids: a model tells results apart by their order alone."""
+    messages = ordered([USER, asked("a", "b", "c"), *map(result, order), USER])
+    assert messages == (USER, asked("a", "b", "c"), result("a"), result("b"), result("c"), USER)
+
+
+def test_ids_may_come_back_in_a_later_round() -> None:
+    conversation = (USER, asked("a"), result("a"), asked("a"), result("a"))
+    assert ordered(conversation) == conversation
+
+
+def refusal(*messages: Message) -> str | None:
+    with pytest.raises(RequestError) as refused:
+        ordered(messages)
+    return refused.value.param
+
+
+def test_unmatched_results_are_refused() -> None:
+    assert refusal(USER, result("a")) == "messages[1].tool_call_id"
+    assert refusal(USER, asked("a"), result("b")) == "messages[2].tool_call_id"
+    assert refusal(USER, asked("a"), result("a"), USER, result("a")) == "messages[4].tool_call_id"
+    assert refusal(asked("a"), result(None)) == "messages[1].tool_call_id"
+
+
+def test_a_round_is_answered_once_and_whole_or_not_at_all() -> None:
+    assert refusal(asked("a"), result("a"), result("a")) == "messages[2].tool_call_id"
+    assert refusal(USER, asked("a", "b"), result("b")) == "messages[1].tool_calls"
+    assert ordered([asked("a", "b"), USER]) == (asked("a", "b"), USER)
+    assert refusal(asked("a", "a")) == "messages[0].tool_calls"
+
+
+@pytest.mark.parametrize("arguments", ["", "nonsense", "[1]", "3", "null", '"{}"'])
+def test_arguments_must_be_an_object(arguments: str) -> None:
+    """A template given a string encodes it twice, and given a list it breaks."""
+    call = ToolCall("a", "f", arguments)
+    assert parsed_arguments(call) is None
+    assert refusal(Message("assistant", "", (call,))) == "messages[0].tool_calls[0].function.arguments"
+
+
+def test_only_assistants_call() -> None:
+    assert refusal(Message("user", "", (ToolCall("a", "f", "{}"),))) == "messages[0].tool_calls"

@@ -1,0 +1,181 @@
+"""The streaming parser: every bug that peers had is a case here."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.messages import ToolCallDelta
+from qwen_app.tools.parser import ToolCallParser
+
+NAMES = ("get_weather", "now", "save")
+
+
+@dataclass
+class Parsed:
+    text: str = ""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, piece: str | ToolCallDelta) -> None:
+        if isinstance(piece, str):
+            self.text += piece
+            return
+        if piece.id is not None:
+            assert piece.index == len(self.calls)
+            assert piece.id.startswith("call_")
+            self.calls.append({"id": piece.id, "name": piece.name, "arguments": ""})
+        self.calls[piece.index]["arguments"] += piece.arguments
+
+    def plain(self) -> tuple[str, list[tuple[str, str]]]:
+        return self.text, [(call["name"], call["arguments"]) for call in self.calls]
+
+
+def parse(pieces: list[str]) -> Parsed:
+    parser, parsed = ToolCallParser(NAMES), Parsed()
+    for piece in pieces:
+        for found in parser.feed(piece):
+            parsed.add(found)
+    for found in parser.finish():
+        parsed.add(found)
+    assert parser.called == bool(parsed.calls)
+    return parsed
+
+
+def call(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
+    "text only": ("Hello <there>, 1 < 2.", "Hello <there>, 1 < 2.", []),
+    "a tag that never opens": ("a <tool_cal and more", "a <tool_cal and more", []),
+    "text that ends like a tag": ("see \n<tool_", "see \n<tool_", []),
+    "one call": (call("get_weather", '{"city": "北京"}'), "", [("get_weather", '{"city": "北京"}')]),
+    "text before": ("Let me look.\n" + call("now", "{}"), "Let me look.", [("now", "{}")]),
+    "only one line break is the tag's": ("A\n\n" + call("now", "{}"), "A\n", [("now", "{}")]),
+    "two calls": (
+        call("get_weather", '{"city": "Paris"}') + "\n" + call("get_weather", '{"city": "Rome"}'),
+        "",
+        [("get_weather", '{"city": "Paris"}'), ("get_weather", '{"city": "Rome"}')],
+    ),
+    "no arguments at all": ('<tool_call>\n{"name": "now"}\n</tool_call>', "", [("now", "{}")]),
+    "null arguments": (call("now", "null"), "", [("now", "{}")]),
+    "nested objects keep their shape": (
+        call("save", '{"a": {"b": [{"c": {}}, []]}}'),
+        "",
+        [("save", '{"a": {"b": [{"c": {}}, []]}}')],
+    ),
+    "braces and tags inside strings": (
+        call("save", '{"t": "} </tool_call> \\" { <tool_call> \\\\"}'),
+        "",
+        [("save", '{"t": "} </tool_call> \\" { <tool_call> \\\\"}')],
+    ),
+    "arguments before the name": (
+        '<tool_call>{"arguments": {"x": 1}, "name": "save"}</tool_call>',
+        "",
+        [("save", '{"x": 1}')],
+    ),
+    "arguments as a string": (call("save", '"{\\"x\\": 1}"'), "", [("save", '{"x": 1}')]),
+    "other keys are skipped": (
+        '<tool_call>{"id": 3, "name": "save", "arguments": {"x": 1}, "n": null}</tool_call>',
+        "",
+        [("save", '{"x": 1}')],
+    ),
+    "compact wrapper": ('<tool_call>{"name":"now","arguments":{}}</tool_call>', "", [("now", "{}")]),
+    "no closing tag": ('<tool_call>\n{"name": "save", "arguments": {"x": 1}}', "", [("save", '{"x": 1}')]),
+    "cut inside the arguments": ('<tool_call>\n{"name": "save", "arguments": {"x": "lon', "", [("save", '{"x": "lon')]),
+    "cut before the arguments": ('<tool_call>\n{"name": "now", "arg', "", [("now", "{}")]),
+    "cut inside the name": ('Ok\n<tool_call>\n{"name": "no', 'Ok\n<tool_call>\n{"name": "no', []),
+    "not JSON": ("<tool_call>no</tool_call> x", "<tool_call>no</tool_call> x", []),
+    "a tool nobody offered": (call("rm", "{}"), call("rm", "{}"), []),
+    "text after a call": (call("now", "{}") + "\nDone.", "\nDone.", [("now", "{}")]),
+    "bare call": ('{"name": "get_weather", "arguments": {"city": "Rome"}}', "", [("get_weather", '{"city": "Rome"}')]),
+    "bare calls one after the other": (
+        '{"name": "now", "arguments": {}}\n{"name": "now"}',
+        "",
+        [("now", "{}"), ("now", "{}")],
+    ),
+    "bare JSON that is an answer": ('{"city": "Rome", "name": "now"}', '{"city": "Rome", "name": "now"}', []),
+    "bare JSON of an unknown tool": ('{"name": "Bob", "age": 3}', '{"name": "Bob", "age": 3}', []),
+    "a bare call with text after it": ('{"name": "now"} it is', '{"name": "now"} it is', []),
+    "unfinished bare JSON": ('{"name": "now", "argu', '{"name": "now", "argu', []),
+    "blanks": (" \n ", " \n ", []),
+    "nothing": ("", "", []),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_whole(case: tuple[str, str, list[tuple[str, str]]]) -> None:
+    answer, text, calls = case
+    assert parse([answer]).plain() == (text, calls)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_character_at_a_time(case: tuple[str, str, list[tuple[str, str]]]) -> None:
+    answer, text, calls = case
+    assert parse(list(answer)).plain() == (text, calls)
+
+
+FRAGMENTS = ["<tool_call>", "</tool_call>", "\n", '{"name": "', "now", "save", '", "arguments": ', '{"x": "', '"}', "}"]
+answers = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=5), max_size=15).map("".join) | st.sampled_from(
+    [answer for answer, _, _ in CASES.values()]
+)
+
+
+@given(answer=answers, cuts=st.lists(st.integers(0, 200), max_size=12))
+def test_how_the_text_is_cut_makes_no_difference(answer: str, cuts: list[int]) -> None:
+    places = sorted({min(cut, len(answer)) for cut in cuts} | {0, len(answer)})
+    pieces = [answer[start:end] for start, end in itertools.pairwise(places)]
+    assert parse(pieces).plain() == parse([answer]).plain() == parse(list(answer)).plain()
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=12)
+    | st.sampled_from(["</tool_call>", "<tool_call>{"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    texts=st.lists(st.sampled_from(["", "Well,", "好的。"]), min_size=1, max_size=1),
+    calls=st.lists(
+        st.tuples(st.sampled_from(NAMES), st.dictionaries(st.text(max_size=6), json_values, max_size=3)), max_size=3
+    ),
+    step=st.integers(1, 9),
+    ascii_only=st.booleans(),
+)
+def test_streamed_arguments_join_to_the_json_that_was_written(
+    texts: list[str], calls: list[tuple[str, Any]], step: int, ascii_only: bool
+) -> None:
+    written = [call(name, json.dumps(arguments, ensure_ascii=ascii_only)) for name, arguments in calls]
+    answer = "\n".join([*filter(None, texts), *written])
+    parsed = parse([answer[start : start + step] for start in range(0, len(answer), step)])
+    assert parsed.text == texts[0]
+    assert [(one["name"], json.loads(one["arguments"])) for one in parsed.calls] == calls
+
+
+def test_text_is_not_held_back_longer_than_a_tag_may_need() -> None:
+    parser = ToolCallParser(NAMES)
+    assert parser.feed("Hello") == ["Hello"]
+    assert parser.feed(" <tool") == [" "]
+    assert parser.feed("s>") == ["<tools>"]
+
+
+def test_arguments_are_sent_as_they_come() -> None:
+    parser = ToolCallParser(NAMES)
+    parser.feed('<tool_call>\n{"name": "save", "arguments": {"x"')
+    assert parser.feed(': "ab') == [ToolCallDelta(0, arguments=': "ab')]
+
+
+def test_json_answers_stream_although_they_begin_with_a_brace() -> None:
+    parser = ToolCallParser(NAMES)
+    assert parser.feed('{"city": "Ro') == ['{"city": "Ro']

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from qwen_app.errors import EngineError
+from qwen_app.messages import GenerationRequest
+from qwen_app.service import Service
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.ui.json_lab.actions import RUNS, Task, View, WorkbenchActions, WorkbenchSession
+from qwen_app.ui.shared.strings import Texts
+
+pytestmark = pytest.mark.anyio
+
+SCHEMA = '{"type": "object",\n "properties": {"name": {"type": "string"}},\n "required": ["name"]}'
+TASK = Task("Who is it?", SCHEMA, strict=True, constrained=True, temperature=0.0, max_tokens=64)
+
+
+def answer(request: GenerationRequest) -> Script:
+    return Script(('{"name"', ': "Ada"', "}") if request.grammar else ("It is ", "Ada."))
+
+
+def workbench(script: Any = answer) -> tuple[WorkbenchActions, ScriptedEngine, WorkbenchSession]:
+    engine = ScriptedEngine(script)
+    return WorkbenchActions(Service(engine)), engine, WorkbenchSession()
+
+
+async def views(running: AsyncIterator[View]) -> list[View]:
+    return [view async for view in running]
+
+
+def interactive(view: View) -> list[bool]:
+    return [button["interactive"] for button in view[4:]]
+
+
+async def test_a_run_ends_in_a_verdict_tree_and_raw_text() -> None:
+    actions, engine, session = workbench()
+    shown = await views(actions.run(session, TASK, "ada", "en"))
+    last = shown[-2]
+    assert "Valid" in last[0]
+    assert json.loads(last[1]) == {"name": "Ada"}
+    assert last[2] == '{"name": "Ada"}'
+    assert interactive(shown[0]) == [False, False, True]
+    assert interactive(shown[-1]) == [True, True, False]
+    request = engine.requests[0]
+    assert request.user == "ada"
+    assert request.grammar is not None
+    assert request.grammar.text == json.dumps(json.loads(SCHEMA))
+    assert request.messages[-1].content == "Who is it?"
+    assert request.grammar.text in request.messages[0].content
+
+
+async def test_without_the_constraint_the_prompt_is_the_same() -> None:
+    actions, engine, session = workbench()
+    await views(actions.run(session, TASK, "ada", "en"))
+    await views(actions.run(session, dataclasses.replace(TASK, constrained=False), "ada", "en"))
+    free, bound = engine.requests[1], engine.requests[0]
+    assert free.grammar is None
+    assert free.messages == bound.messages
+    assert "Not valid" in session.outcome(Texts("en"))
+
+
+async def test_trials_with_and_without_the_constraint() -> None:
+    actions, _, session = workbench()
+    shown = await views(actions.repeat(session, TASK, "ada", "en"))
+    assert len(session.trials) == 2 * RUNS
+    assert [trial.verdict.valid for trial in session.trials] == [True] * RUNS + [False] * RUNS
+    tables = [view[3] for view in shown if isinstance(view[3], str)]
+    assert f"Run 1 of {2 * RUNS}" in tables[0]
+    assert "5 / 5 · 100%" in tables[-1]
+    assert "0 / 5 · 0%" in tables[-1]
+
+
+async def test_stop_ends_a_run_and_the_trials() -> None:
+    actions, engine, session = workbench(Script(("{", *(" " * 5000)), token_s=0.01))
+    running = actions.repeat(session, dataclasses.replace(TASK, max_tokens=4000), "ada", "en")
+    async for view in running:
+        if isinstance(view[2], str) and view[2].startswith("{"):
+            session.stop()
+    assert engine.cancelled == 1
+    assert session.trials == []
+    assert session.running is None
+    assert "Stopped before its end" in session.outcome(Texts("en"))
+
+
+async def test_a_second_run_waits_for_nobody() -> None:
+    actions, engine, session = workbench(Script(("{", *(" " * 5000)), token_s=0.01))
+    running = actions.run(session, TASK, "ada", "en")
+    await anext(running)
+    assert len(await views(actions.run(session, TASK, "ada", "en"))) == 1
+    session.stop()
+    await views(running)
+    assert len(engine.requests) <= 1
+
+
+@pytest.mark.parametrize(
+    ("task", "sentence"),
+    [
+        (dataclasses.replace(TASK, prompt=" "), "Write a prompt first."),
+        (dataclasses.replace(TASK, schema="{"), "not valid JSON"),
+        (dataclasses.replace(TASK, schema='{"$ref": "http://x.invalid"}'), "/$ref leaves the schema"),
+        (dataclasses.replace(TASK, prompt="word " * 9000), "context is 8192 tokens"),
+    ],
+)
+async def test_what_cannot_be_asked_is_a_sentence(task: Task, sentence: str) -> None:
+    actions, _, session = workbench()
+    shown = await views(actions.run(session, task, "ada", "en"))
+    assert sentence in shown[-1][0]
+    assert interactive(shown[-1]) == [True, True, False]
+    assert session.running is None
+
+
+async def test_a_failure_keeps_what_was_written() -> None:
+    script = Script(('{"name"', ': "A', "da"), error=EngineError("The engine broke."), error_at=2)
+    actions, _, session = workbench(script)
+    shown = await views(actions.run(session, TASK, "ada", "en"))
+    assert "The engine broke." in shown[-1][0]
+    assert [view[2] for view in shown if isinstance(view[2], str)][-1] == '{"name": "A'
+
+
+async def test_a_fault_nobody_foresaw_is_a_sentence_too(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(request: GenerationRequest) -> Script:
+        raise RuntimeError("secret detail")
+
+    actions, _, session = workbench(broken)
+    shown = await views(actions.run(session, TASK, "ada", "en"))
+    assert "Something went wrong" in shown[-1][0]
+    assert "secret" not in shown[-1][0]
+
+
+async def test_schemas_are_checked_without_a_model() -> None:
+    actions, engine, _ = workbench()
+    assert "can be enforced" in await actions.check(SCHEMA, True, "en")
+    unknown = '{"type": "array", "items": {"type": "string"}, "contains": {"const": "a"}}'
+    refused = await actions.check(unknown, True, "en")
+    assert "contains" in refused
+    assert "/contains" in refused
+    assert "can be enforced" in await actions.check('{"type": "array", "contains": {"const": 1}}', False, "en")
+    assert "无法" in await actions.check("{", True, "zh")
+    assert engine.requests == []

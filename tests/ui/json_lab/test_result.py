@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.errors import EngineError
+from qwen_app.messages import Failed, Finished, FinishReason, Timings, Usage
+from qwen_app.ui.json_lab.result import Trial, Verdict, judge, tally, tree_text
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+def end(reason: FinishReason = "stop", *, closed: bool = False) -> Finished:
+    return Finished(reason, Usage(1, 1), Timings(0, 0, 0), closed=closed)
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "outcome"),
+    [
+        ('{"a": 1}', end(), "valid"),
+        ('{"a": 1}', end("length", closed=True), "closed"),
+        ('{"a": 1}', end("deadline"), "closed"),
+        ('{"a": "x"}', end(), "wrong"),
+        ("Sure! {}", end(), "wrong"),
+        ('{"a"', end("length"), "cut"),
+        ('{"a": 1}', end("cancelled"), "stopped"),
+        ('{"a": 1}', None, "stopped"),
+        ('{"a"', Failed(EngineError("It broke."), '{"a"'), "failed"),
+    ],
+)
+def test_outcomes(text: str, finished: Finished | Failed | None, outcome: str) -> None:
+    assert judge(text, SCHEMA, finished).outcome == outcome
+
+
+def test_what_is_wrong_names_its_place() -> None:
+    verdict = judge('{"a": "x"}', SCHEMA, end())
+    assert "$.a" in verdict.problem
+    assert not verdict.valid
+
+
+def trial(text: str, *, valid: bool = True) -> Trial:
+    return Trial(True, text, Verdict("valid" if valid else "wrong"), 3, 0.1)
+
+
+def test_answers_that_differ_in_blanks_and_order_agree() -> None:
+    figures = tally([trial('{"a":1,"b":2}'), trial('{ "b": 2, "a": 1 }'), trial("no", valid=False)])
+    assert (figures.runs, figures.valid) == (3, 2)
+    assert math.isclose(figures.agreement, 2 / 3)
+
+
+def test_no_runs_no_figures() -> None:
+    assert tally([]).agreement == 0.0
+
+
+@given(st.lists(st.sampled_from(["{}", "[]", "x"]), min_size=1, max_size=10))
+def test_agreement_is_a_share(texts: list[str]) -> None:
+    figures = tally([trial(text) for text in texts])
+    assert math.isclose(figures.agreement, max(map(texts.count, texts)) / len(texts))
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=8))
+def test_trees_are_json_or_nothing(document: object) -> None:
+    text = tree_text(document)
+    if text is not None:
+        assert json.loads(text) == document
+
+
+@pytest.mark.parametrize("document", [math.nan, [math.inf], "\ud800", {"\udfff": 1}])
+def test_what_json_has_no_text_for_has_no_tree(document: object) -> None:
+    assert tree_text(document) is None

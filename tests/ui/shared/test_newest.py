@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_app.ui.shared.newest import newest
+
+pytestmark = pytest.mark.anyio
+
+
+async def numbers(count: int, *, every_s: float = 0.0) -> AsyncIterator[int]:
+    for number in range(count):
+        await asyncio.sleep(every_s)
+        yield number
+
+
+async def shown(source: AsyncIterator[int], stop: asyncio.Event | None = None) -> list[int]:
+    async with aclosing(newest(source, stop or asyncio.Event())) as snapshots:  # type: ignore[type-var]
+        return [snapshot async for snapshot in snapshots]
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(1, 60))
+def test_the_last_one_is_always_shown_and_none_goes_back(count: int) -> None:
+    seen = asyncio.run(shown(numbers(count)))
+    assert seen[-1] == count - 1
+    assert seen == sorted(seen)
+
+
+async def test_many_in_a_moment_are_few_updates() -> None:
+    assert len(await shown(numbers(5_000))) < 50
+
+
+async def test_nothing_gives_nothing() -> None:
+    assert await shown(numbers(0)) == []
+
+
+async def test_stop_ends_a_source_that_goes_on_and_shows_what_there_is() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.3, stop.set)
+    seen = await asyncio.wait_for(shown(numbers(1_000_000, every_s=0.01), stop), 20)
+    assert 0 < seen[-1] < 999_999
+
+
+async def test_what_the_source_raises_is_raised_after_what_came_before() -> None:
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        await asyncio.sleep(0.3)
+        raise ValueError("broken")
+
+    seen = []
+
+    async def look() -> None:
+        async with aclosing(newest(broken(), asyncio.Event())) as snapshots:  # type: ignore[type-var]
+            async for snapshot in snapshots:
+                seen.append(snapshot)
+
+    with pytest.raises(ValueError, match="broken"):
+        await look()
+    assert seen[0] == 1

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from qwen_app.messages import GenerationRequest, ToolCallDelta
+from qwen_app.service import Service
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.tools.builtin import builtin_tools
+from qwen_app.ui.tools.actions import NAMED, ToolActions, ToolSession, ToolTask, View, definitions_text, with_tools
+
+pytestmark = pytest.mark.anyio
+
+BUILTIN = {one.tool.name: one for one in builtin_tools()}
+OWN = {"type": "function", "function": {"name": "mine", "parameters": {"type": "object", "properties": {}}}}
+TASK = ToolTask("How much is 6*7?", with_tools("", BUILTIN, BUILTIN), "auto", temperature=0.0, max_tokens=64)
+
+
+def calculating(request: GenerationRequest) -> Script:
+    if request.messages[-1].role == "tool":
+        return Script(("It is ", "42."))
+    return Script((), [ToolCallDelta(0, "call_1", "calculate", '{"expression": "6*7"}')])
+
+
+def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
+    engine = ScriptedEngine(calculating)
+    return ToolActions(Service(engine)), engine, ToolSession()
+
+
+async def views(running: AsyncIterator[View]) -> list[View]:
+    return [view async for view in running]
+
+
+def interactive(view: View) -> list[bool]:
+    return [button["interactive"] for button in view[3:]]
+
+
+async def test_a_run_shows_the_call_its_result_and_the_answer() -> None:
+    actions, engine, session = tools_tab()
+    shown = await views(actions.run(session, TASK, "ada", "en"))
+    steps, state = shown[-1][0], shown[-1][2]
+    assert "calculate" in steps
+    assert "42" in steps
+    assert "run-line" in state
+    assert any("It is 42." in str(view[1]) for view in shown)
+    assert interactive(shown[0]) == [False, True]
+    assert interactive(shown[-1]) == [True, False]
+    assert session.running is None
+    assert {tool.name for tool in engine.requests[0].tools} == set(BUILTIN)
+    assert engine.requests[0].user == "ada"
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (dataclasses.replace(TASK, prompt=" \n"), "write"),
+        (dataclasses.replace(TASK, definitions="[{"), "JSON"),
+        (dataclasses.replace(TASK, definitions='[{"type": "function"}]'), "function"),
+    ],
+)
+async def test_what_cannot_be_asked_is_said_and_nothing_is_sent(task: ToolTask, said: str) -> None:
+    actions, engine, session = tools_tab()
+    shown = await views(actions.run(session, task, "ada", "en"))
+    assert said.lower() in shown[-1][2].lower()
+    assert interactive(shown[-1]) == [True, False]
+    assert engine.requests == []
+    assert session.running is None
+
+
+async def test_a_second_run_waits_for_the_first() -> None:
+    actions, engine, session = tools_tab()
+    first = actions.run(session, TASK, "ada", "en")
+    await anext(first)
+    assert len(await views(actions.run(session, TASK, "ada", "en"))) == 1
+    session.stop()
+    assert interactive((await views(first))[-1]) == [True, False]
+    assert len(engine.requests) <= 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "mode", "name"),
+    [("auto", "auto", None), ("required", "required", None), ("none", "none", None), (f"{NAMED}mine", "named", "mine")],
+)
+def test_choices(choice: str, mode: str, name: str | None) -> None:
+    chosen = dataclasses.replace(TASK, choice=choice).tool_choice()
+    assert (chosen.mode, chosen.name or None) == (mode, name)
+
+
+def test_ticking_boxes_keeps_the_visitors_own_tools() -> None:
+    own = definitions_text([OWN])
+    some = {"calculate": BUILTIN["calculate"]}
+    both = with_tools(own, some, BUILTIN)
+    assert [one["function"]["name"] for one in json.loads(both)] == ["mine", "calculate"]
+    assert json.loads(with_tools(both, {}, BUILTIN)) == [OWN]
+
+
+def test_what_cannot_be_read_is_left_as_it_is() -> None:
+    assert with_tools("[{half", BUILTIN, BUILTIN) == "[{half"
+
+
+def test_an_uploaded_table_becomes_a_tool_and_the_file_is_removed(tmp_path: Path) -> None:
+    session, file = ToolSession(), tmp_path / "people.csv"
+    file.write_text("name,age\nAda,36\n")
+    before = set(session.builtin())
+    session.load(file)
+    assert not file.exists()
+    assert session.table_name == "people.csv"
+    assert set(session.builtin()) >= before
+
+
+def test_a_table_that_cannot_be_read_leaves_the_last_one(tmp_path: Path) -> None:
+    session, good, bad = ToolSession(), tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_text("name\nAda\n")
+    session.load(good)
+    bad.write_bytes(b"\x00\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"\w"):
+        session.load(bad)
+    assert not bad.exists()
+    assert session.table_name == "good.csv"

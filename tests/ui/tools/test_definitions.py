@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.errors import SchemaError
+from qwen_app.ui.tools.definitions import parse_tools
+
+
+def tool(**function: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": "find", **function}}
+
+
+def test_a_tool_as_openai_writes_it() -> None:
+    parameters = {"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}}
+    (found,) = parse_tools(json.dumps([tool(description="Find it.", parameters=parameters, strict=False)]))
+    assert (found.name, found.description, found.strict) == ("find", "Find it.", False)
+    assert json.dumps(found.parameters) == json.dumps(parameters)
+
+
+def test_what_may_be_left_out() -> None:
+    assert parse_tools(" \n") == ()
+    assert parse_tools("[]") == ()
+    (found,) = parse_tools(json.dumps([tool()]))
+    assert found.parameters == {"type": "object", "properties": {}}
+    assert found.strict
+
+
+@pytest.mark.parametrize(
+    ("tools", "pointer"),
+    [
+        ({}, ""),
+        ([1], "/0"),
+        ([{"type": "function"}], "/0"),
+        ([{**tool(), "type": "retrieval"}], "/0"),
+        ([tool(name="find it")], "/0/function/name"),
+        ([tool(name="a\n")], "/0/function/name"),
+        ([tool(description=3)], "/0/function/description"),
+        ([tool(parameters=[])], "/0/function/parameters"),
+        ([tool(parameters={"type": "array"})], "/0/function/parameters"),
+        ([tool(parameters={"properties": {"a": {"type": "strin"}}})], "/0/function/parameters/properties/a/type"),
+        ([tool(parameters={"properties": {"a": {"$ref": "http://x.invalid"}}})],
+         "/0/function/parameters/properties/a/$ref"),
+        ([tool(), tool()], "/1/function/name"),
+        ([tool(name=f"t{i}") for i in range(65)], ""),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_its_pointer(tools: Any, pointer: str) -> None:
+    with pytest.raises(SchemaError) as refused:
+        parse_tools(json.dumps(tools))
+    assert refused.value.pointer == pointer
+    assert refused.value.param == "tools"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, " " + "x" * 300_000])
+def test_what_is_no_json_is_a_sentence(text: str) -> None:
+    with pytest.raises(SchemaError, match="The tools are"):
+        parse_tools(text)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["type", "function", "name", "parameters"]), inner),
+)
+
+
+@given(st.lists(JSON))
+def test_any_list_is_refused_with_its_place_or_taken_whole(given_: list[Any]) -> None:
+    try:
+        taken = len(parse_tools(json.dumps(given_)))
+    except SchemaError as error:
+        taken = len(given_) if f"(at {error.pointer or '/'})" in error.message else -1
+    assert taken == len(given_)

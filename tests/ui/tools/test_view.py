@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qwen_app.agent_loop import Step, ToolRun
+from qwen_app.errors import EngineError
+from qwen_app.messages import ToolCall
+from qwen_app.tools.csv_table import read_csv
+from qwen_app.ui.shared.strings import Texts
+from qwen_app.ui.tools.definitions import parse_tools
+from qwen_app.ui.tools.view import definitions_html, state_html, steps_html, table_html
+
+ENGLISH = Texts("en")
+CALL = ToolCall("call_1", "calculate", '{"expression": "6*7"}')
+
+
+def steps(*shown: Step, over: bool = True) -> str:
+    return steps_html(ToolRun(steps=shown), {"calculate"}, over=over, texts=ENGLISH)
+
+
+def test_a_step_has_the_name_the_arguments_and_the_result() -> None:
+    html = steps(Step(1, CALL, '{"result": 42}', "So: "))
+    for part in ("calculate", "6*7", "42", "So:", "good"):
+        assert part in html
+
+
+@pytest.mark.parametrize(
+    ("step", "over", "key"),
+    [
+        (Step(1, CALL), False, "step_running"),
+        (Step(1, CALL), True, "step_broken_off"),
+        (Step(1, ToolCall("call_2", "elsewhere", "{}")), False, "step_not_run"),
+        (Step(1, CALL, '{"error": "no"}'), True, "step_error"),
+    ],
+)
+def test_a_step_says_how_far_it_came(step: Step, over: bool, key: str) -> None:
+    assert ENGLISH(key) in steps(step, over=over)
+
+
+def test_what_model_and_tools_say_is_text_never_html() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    call = ToolCall("call_1", evil, json.dumps({"a": evil}))
+    html = steps(Step(1, call, json.dumps(evil), evil))
+    assert "<img" not in html
+    assert "&lt;img" in html
+
+
+def test_half_written_arguments_are_shown_as_they_are() -> None:
+    assert "&quot;expr" in steps(Step(1, ToolCall("call_1", "calculate", '{"expr')), over=False)
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (ToolRun(end="answered", reason="stop"), ENGLISH("run_stop")),
+        (ToolRun(end="rounds", round=6, reason="tool_calls"), ENGLISH("end_rounds", rounds=6)),
+        (ToolRun(end="not_implemented", reason="tool_calls"), ENGLISH("end_not_implemented", rounds=1)),
+        (ToolRun(end="failed", error=EngineError("The engine broke.")), "The engine broke."),
+        (ToolRun(), ENGLISH("run_cancelled")),
+    ],
+)
+def test_every_end_has_its_sentence(run: ToolRun, said: str) -> None:
+    assert said in state_html(run, 1.0, over=True, texts=ENGLISH)
+
+
+def test_tools_that_nobody_runs_here_are_named() -> None:
+    tools = parse_tools('[{"type": "function", "function": {"name": "mine", "parameters": {"type": "object"}}}]')
+    assert "mine" in definitions_html(None, tools, {"calculate"}, ENGLISH)
+    assert "mine" not in definitions_html(None, tools, {"mine"}, ENGLISH)
+
+
+def test_a_table_is_described_and_a_refusal_explained() -> None:
+    table = read_csv(b"name,age\nAda,36\n")
+    html = table_html(table, "<people>.csv", "", ENGLISH)
+    assert "name, age" in html
+    assert "<people>" not in html
+    assert "too large" in table_html(None, "", "too large", ENGLISH)
+    assert table_html(None, "", "", ENGLISH) == ""
