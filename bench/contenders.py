@@ -104,7 +104,7 @@ class Ours:
         request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, grammar=grammar, user=user)
         asked = time.perf_counter()
         times: list[float] = []
-        async with aclosing(self.engine.generate(request)) as events:  # type: ignore[type-var]
+        async with aclosing(self.engine.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Delta):
                     times.append(time.perf_counter())

@@ -222,7 +222,7 @@ async def _cancel_s(ours: Ours) -> float:
         if isinstance(event, Delta):
             break
     closed = time.perf_counter()
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
     while ours.engine.health().running:  # noqa: ASYNC110 (the worker is a thread)
         await asyncio.sleep(0.001)
     return time.perf_counter() - closed

@@ -132,7 +132,7 @@ async def _ask(service: Service, text: str, tokens: int) -> Took:
     sampling = SamplingParams(temperature=0, max_tokens=tokens)
     request = GenerationRequest(service.new_request_id(), (Message("user", text),), sampling=sampling)
     started, first_s, made = time.perf_counter(), 0.0, 0
-    async with aclosing(service.generate(request)) as events:  # type: ignore[type-var]
+    async with aclosing(service.generate(request)) as events:
         async for event in events:
             if isinstance(event, Delta) and not first_s:
                 first_s = time.perf_counter() - started

@@ -91,7 +91,7 @@ def ask(text: str, *, max_tokens: int = 40, **fields: Any) -> GenerationRequest:
 
 async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
     text, arguments = "", ""
-    async with aclosing(engine.generate(request)) as events:  # type: ignore[type-var]
+    async with aclosing(engine.generate(request)) as events:
         async for event in events:
             if isinstance(event, Delta):
                 text += event.text
@@ -141,7 +141,7 @@ async def check_overflow(engine: RemoteEngine) -> Row:
 async def check_cancel(engine: RemoteEngine) -> Row:
     """After a cancelled answer the server is free: the next first token comes about as soon as the one before."""
     before = await run(engine, ask(QUESTION, max_tokens=1))
-    async with aclosing(engine.generate(ask("Count to one thousand.", max_tokens=1000))) as events:  # type: ignore[type-var]
+    async with aclosing(engine.generate(ask("Count to one thousand.", max_tokens=1000))) as events:
         async for event in events:
             if isinstance(event, Delta):
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -66,7 +66,7 @@ class ToolRun:
 
 async def run_tools(
     service: Service, request: GenerationRequest, implementations: Mapping[str, Implementation]
-) -> AsyncIterator[ToolRun]:
+) -> AsyncGenerator[ToolRun, None]:
     """Answer ``request``, running the calls the model makes; a snapshot after each event and each result.
 
     A choice that forces a call holds for the first round alone, or the loop could never end in words. Errors end it
@@ -74,13 +74,13 @@ async def run_tools(
     """
     run = ToolRun()
     while run.end is None:
-        async with aclosing(_round(service, request, run)) as snapshots:  # type: ignore[type-var]
+        async with aclosing(_round(service, request, run)) as snapshots:
             async for snapshot in snapshots:
                 run = snapshot
                 yield run
         if run.end is not None:
             return
-        async with aclosing(_results(run, implementations)) as snapshots:  # type: ignore[type-var]
+        async with aclosing(_results(run, implementations)) as snapshots:
             async for snapshot in snapshots:
                 run = snapshot
                 yield run
@@ -89,7 +89,7 @@ async def run_tools(
             run = replace(run, round=run.round + 1, text="", event=None)
 
 
-async def _round(service: Service, request: GenerationRequest, run: ToolRun) -> AsyncIterator[ToolRun]:
+async def _round(service: Service, request: GenerationRequest, run: ToolRun) -> AsyncGenerator[ToolRun, None]:
     """One answer of the model; ``end`` stays open when it made calls."""
     before, calls = run.steps, dict[int, ToolCall]()
     try:
@@ -97,7 +97,7 @@ async def _round(service: Service, request: GenerationRequest, run: ToolRun) -> 
     except AppError as error:
         yield replace(run, end="failed", error=error)
         return
-    async with aclosing(service.generate(request)) as events:  # type: ignore[type-var]
+    async with aclosing(service.generate(request)) as events:
         async for event in events:
             if isinstance(event, Delta):
                 run = replace(run, text=run.text + event.text)
@@ -137,7 +137,7 @@ def _finished(run: ToolRun, event: Finished, *, called: bool) -> ToolRun:
     )
 
 
-async def _results(run: ToolRun, implementations: Mapping[str, Implementation]) -> AsyncIterator[ToolRun]:
+async def _results(run: ToolRun, implementations: Mapping[str, Implementation]) -> AsyncGenerator[ToolRun, None]:
     """The calls of this round run one after the other; then whether the loop may go on."""
     missing = False
     for index, step in enumerate(run.steps):

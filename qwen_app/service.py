@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from qwen_app.engine.base import Engine, EngineInfo, Health
@@ -55,7 +55,7 @@ class Service:
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         return await self._engine.detokenize(token_ids)
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """The engine's events for ``request``, under the service's own limits. Same contract as ``Engine.generate``."""
         if self._draining:
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
@@ -64,14 +64,14 @@ class Service:
             request = dataclasses.replace(request, timeout_s=self._timeout_s)
         self._running += 1
         try:
-            async with aclosing(self._events(request)) as events:  # type: ignore[type-var]
+            async with aclosing(self._events(request)) as events:
                 async for event in events:
                     self._note(request, event)
                     yield event
         finally:
             self._running -= 1
 
-    def _events(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    def _events(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         if needs_check(request.grammar):
             return conforming(self._engine.generate, request)
         return self._engine.generate(request)

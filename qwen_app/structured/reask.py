@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from qwen_app.errors import EngineError, SchemaError
@@ -24,7 +24,7 @@ from qwen_app.messages import (
 from qwen_app.structured.schema_check import Schema, parse_schema
 from qwen_app.structured.validation import validate_text
 
-Generate = Callable[[GenerationRequest], AsyncIterator[Event]]
+Generate = Callable[[GenerationRequest], AsyncGenerator[Event, None]]
 
 
 def needs_check(grammar: GrammarSpec | None) -> bool:
@@ -39,7 +39,7 @@ async def conforming(generate: Generate, request: GenerationRequest) -> AsyncGen
     answer that its token limit ended passes as it is: its reason says so.
     """
     strict = _with_strictness(request, strict=True)
-    async with aclosing(generate(strict)) as events:  # type: ignore[type-var]
+    async with aclosing(generate(strict)) as events:
         first = await anext(events)
         if not _cannot_enforce(first):
             yield first
@@ -92,7 +92,7 @@ class _Draft:
 
     async def write(self, generate: Generate) -> AsyncGenerator[Event, None]:
         """Hold the answer back; yields what comes before it."""
-        async with aclosing(generate(self._request)) as events:  # type: ignore[type-var]
+        async with aclosing(generate(self._request)) as events:
             async for event in events:
                 if isinstance(event, Queued | Prefill):
                     yield event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -31,7 +31,7 @@ def add_endpoint(page: PageContext) -> None:
         max_tokens: int = 512,
         seed: int | None = None,
         json_mode: bool = False,
-    ) -> AsyncIterator[str]:
+    ) -> AsyncGenerator[str, None]:
         """Stream the answer to ``messages`` (dicts with role and content), each item the text so far."""
         _check("temperature", temperature, 0, 2)
         _check("top_p", top_p, 0.01, 1)
@@ -45,17 +45,17 @@ def add_endpoint(page: PageContext) -> None:
             user=visitor(request),
             grammar=grammar,
         )
-        async with aclosing(_texts(service, asked)) as texts:  # type: ignore[type-var]
+        async with aclosing(_texts(service, asked)) as texts:
             async for text in texts:
                 yield text
 
     gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
 
 
-async def _texts(service: Service, request: GenerationRequest) -> AsyncIterator[str]:
+async def _texts(service: Service, request: GenerationRequest) -> AsyncGenerator[str, None]:
     async with (
-        aclosing(service.generate(request)) as events,  # type: ignore[type-var]
-        aclosing(follow(events, asyncio.Event())) as snapshots,  # type: ignore[type-var]
+        aclosing(service.generate(request)) as events,
+        aclosing(follow(events, asyncio.Event())) as snapshots,
     ):
         async for progress in snapshots:
             if isinstance(progress.end, Failed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import FastAPI
@@ -34,7 +34,7 @@ def _share_when_running(app: FastAPI, settings: Settings) -> None:
     inner = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
-    async def lifespan(running: Any) -> AsyncIterator[Any]:
+    async def lifespan(running: Any) -> AsyncGenerator[Any, None]:
         async with inner(running) as state:
             share_in_background(settings)
             yield state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from openai.types.chat import ChatCompletionChunk
 
@@ -29,7 +29,7 @@ class LoggedEngine(ScriptedEngine):
         self.middle = middle
         self.reason = reason
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
         started = time.monotonic()
         yield Queued(0)

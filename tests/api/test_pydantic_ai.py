@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 from openai import AsyncOpenAI
@@ -37,7 +37,7 @@ def clever_api() -> Iterator[Api]:
 
 
 @pytest.fixture(params=[OpenAIChatModel, OpenAIResponsesModel], ids=["chat", "responses"])
-async def model(request: pytest.FixtureRequest, clever_api: Api) -> AsyncIterator[Model]:
+async def model(request: pytest.FixtureRequest, clever_api: Api) -> AsyncGenerator[Model, None]:
     async with AsyncOpenAI(base_url=f"{clever_api.url}/v1", api_key="none", max_retries=0) as client:
         yield request.param("default", provider=OpenAIProvider(openai_client=client))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -167,7 +167,7 @@ def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
 class Refusing(ScriptedEngine):
     """Can enforce no schema at all."""
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         yield Failed(SchemaError("The schema keyword not at / cannot be enforced.", pointer="/not"))
 
 

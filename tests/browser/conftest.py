@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def _chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
+async def browser(anyio_backend: str) -> AsyncGenerator[Browser, None]:
     executable = _chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
@@ -55,7 +55,7 @@ async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def open_chat(browser: Browser) -> AsyncIterator[OpenChat]:
+async def open_chat(browser: Browser) -> AsyncGenerator[OpenChat, None]:
     """Open the page in a browser of its own; options are those of a browser context."""
     contexts = []
 

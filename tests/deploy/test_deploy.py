@@ -6,7 +6,7 @@ import asyncio
 import re
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def labels_of(document: dict[str, Any]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def nginx_before(upstreams: list[Upstream], folder: Path) -> AsyncIterator[str]:
+async def nginx_before(upstreams: list[Upstream], folder: Path) -> AsyncGenerator[str, None]:
     """nginx with our configuration, its names and port replaced by loopback ones; yields its address."""
     config = (DEPLOY / "nginx.conf").read_text()
     for number, upstream in enumerate(upstreams):

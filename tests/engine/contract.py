@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -68,7 +68,7 @@ def check_shape(events: Sequence[Event]) -> Terminal:
     return last
 
 
-async def until_text(events: AsyncIterator[Event]) -> list[Event]:
+async def until_text(events: AsyncGenerator[Event, None]) -> list[Event]:
     """Reads up to the first text, so that the request is surely running."""
     seen = []
     async with asyncio.timeout(PATIENCE_S):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class TestScriptedEngine(EngineContract):
 
 class TestRemoteEngine(EngineContract):
     @pytest.fixture
-    async def make(self) -> AsyncIterator[Make]:
+    async def make(self) -> AsyncGenerator[Make, None]:
         engines: list[RemoteEngine] = []
         async with AsyncExitStack() as servers:
             server = VllmLike()
@@ -61,7 +61,7 @@ class TestRemoteEngineOnThisApp(EngineContract):
     """A second copy of this app as the remote server, over its own API."""
 
     @pytest.fixture
-    async def make(self) -> AsyncIterator[Make]:
+    async def make(self) -> AsyncGenerator[Make, None]:
         engines: list[RemoteEngine] = []
         script = Script(text=[f"word{n} " for n in range(500)], token_s=0.002)
         with ExitStack() as servers:
@@ -80,7 +80,7 @@ class TestLocalEngine(EngineContract):
     long_tokens = 1500
 
     @pytest.fixture
-    async def make(self, loaded: LoadedModel) -> AsyncIterator[Make]:
+    async def make(self, loaded: LoadedModel) -> AsyncGenerator[Make, None]:
         engines: list[LocalEngine] = []
 
         def build(*, slots: int = 2, queue_limit: int = 8, context_tokens: int = 1024) -> LocalEngine:

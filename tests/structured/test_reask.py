@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
@@ -30,7 +30,7 @@ class Picky(ScriptedEngine):
         super().__init__(lambda request: Script(tuple(left.pop(0)), reason=reason))  # type: ignore[arg-type]
         self.enforces = enforces
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         if request.grammar and request.grammar.strict and not self.enforces:
             yield Failed(SchemaError("The schema keyword not cannot be enforced."))
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ PROMPTS = 100
 
 
 @pytest.fixture(scope="module")
-async def engine(builtin_dir: Path) -> AsyncIterator[LocalEngine]:
+async def engine(builtin_dir: Path) -> AsyncGenerator[LocalEngine, None]:
     engine = LocalEngine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
     yield engine
     await engine.drain(5.0)

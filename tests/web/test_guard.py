@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -112,7 +112,7 @@ async def test_what_the_page_does_not_use_is_not_there(path: str) -> None:
         assert (await web.post(path)).status_code == 404
 
 
-async def chunks(total: int) -> AsyncIterator[bytes]:
+async def chunks(total: int) -> AsyncGenerator[bytes, None]:
     for _ in range(total // 65536):
         yield b"x" * 65536
 

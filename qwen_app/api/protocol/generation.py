@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import cast
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Prefill
@@ -20,7 +19,7 @@ class Generation:
     """``len(requests)`` answers. ``on_close`` is told how many tokens they cost, once, when all is over."""
 
     def __init__(self, service: Service, requests: Sequence[GenerationRequest], on_close: Charge) -> None:
-        self._answers = [cast(AsyncGenerator[Event, None], service.generate(request)) for request in requests]
+        self._answers = [service.generate(request) for request in requests]
         self._on_close = on_close
         self._queue: asyncio.Queue[tuple[int, Event]] = asyncio.Queue(MERGE_LIMIT * len(requests))
         self._pumps: list[asyncio.Task[None]] = []
@@ -60,7 +59,7 @@ class Generation:
             if not first.done():
                 first.set_result(Failed(EngineUnavailable("The engine stopped. Try again in a minute.")))
 
-    async def events(self) -> AsyncIterator[tuple[int, Event]]:
+    async def events(self) -> AsyncGenerator[tuple[int, Event], None]:
         """Every event with the index of its answer. Raises the first failure: then no other answer counts."""
         if self._pumps:
             open_answers = len(self._answers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -110,7 +110,7 @@ class LocalEngine:
             vocab_size=self._vocab_size,
         )
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         if self._draining:  # the threads that prepare requests are gone by the end of a drain
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -61,7 +61,7 @@ class RemoteEngine:
         asyncio.run(engine._link.look())
         return engine
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         if self._draining:
             yield Failed(EngineUnavailable("The engine is draining. Try again in a minute."))
             return

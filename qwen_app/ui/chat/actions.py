@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from html import escape
@@ -28,6 +28,7 @@ from qwen_app.ui.shared.strings import Language, Texts
 log = logging.getLogger(__name__)
 
 View = tuple[Any, Any, Any, Any]  # updates for conversation, meter, notice, composer
+Views = AsyncGenerator[View, None]
 Change = Callable[[Conversation], Conversation | None]
 KEEP: Any = gr.skip()
 
@@ -61,22 +62,20 @@ class ChatActions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def send(self, session: ChatSession, text: str, choices: Choices, user: str) -> AsyncIterator[View]:
+    def send(self, session: ChatSession, text: str, choices: Choices, user: str) -> Views:
         def asked(conversation: Conversation) -> Conversation | None:
             return ask(conversation, text.strip("\n"), json_mode=choices.json_mode) if text.strip() else None
 
         return self._answer(session, asked, choices, user, cleared=True)
 
-    def regenerate(self, session: ChatSession, choices: Choices, user: str) -> AsyncIterator[View]:
+    def regenerate(self, session: ChatSession, choices: Choices, user: str) -> Views:
         def asked(conversation: Conversation) -> Conversation | None:
             rest, question = undo(conversation)
             return ask(rest, question, json_mode=choices.json_mode) if conversation.turns else None
 
         return self._answer(session, asked, choices, user)
 
-    def edit(
-        self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str
-    ) -> AsyncIterator[View]:
+    def edit(self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str) -> Views:
         turn, question = turn_of(message_index), typed_text(shown)
 
         def asked(conversation: Conversation) -> Conversation | None:
@@ -123,7 +122,7 @@ class ChatActions:
 
     async def _answer(
         self, session: ChatSession, change: Change, choices: Choices, user: str, *, cleared: bool = False
-    ) -> AsyncIterator[View]:
+    ) -> Views:
         """Answer the last turn of the conversation as ``change`` makes it.
 
         Nothing happens when there is nothing to change, or while another answer is being written. ``cleared``: the
@@ -140,7 +139,7 @@ class ChatActions:
             yield self.picture(session), KEEP, "", composer(value="" if cleared else None, running=True)
             planned = await self._plan(session, stop, choices)
             request = await self._request(session.conversation, planned, choices, user)
-            async with aclosing(self._stream(session, stop, request, choices)) as views:  # type: ignore[type-var]
+            async with aclosing(self._stream(session, stop, request, choices)) as views:
                 async for view in views:
                     yield view
         except Exception as error:
@@ -179,10 +178,10 @@ class ChatActions:
 
     async def _stream(
         self, session: ChatSession, stop: asyncio.Event, request: GenerationRequest, choices: Choices
-    ) -> AsyncIterator[View]:
+    ) -> Views:
         async with (
-            aclosing(self._service.generate(request)) as events,  # type: ignore[type-var]
-            aclosing(follow(events, stop)) as snapshots,  # type: ignore[type-var]
+            aclosing(self._service.generate(request)) as events,
+            aclosing(follow(events, stop)) as snapshots,
         ):
             async for progress in snapshots:
                 if session.running is not stop:

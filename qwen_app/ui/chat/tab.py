@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from qwen_app.ui.chat.actions import ChatActions, ChatSession, View
+from qwen_app.ui.chat.actions import ChatActions, ChatSession, View, Views
 from qwen_app.ui.chat.controls import Choices, build_controls, read_choices
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, PageContext, visitor
@@ -129,32 +128,28 @@ class _Handlers:
         self._service = page.service
         self._actions = ChatActions(page.service)
 
-    async def send(self, request: gr.Request, session: ChatSession, text: str, *controls: Any) -> AsyncIterator[View]:
+    async def send(self, request: gr.Request, session: ChatSession, text: str, *controls: Any) -> Views:
         answering = self._actions.send(session, text, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:  # type: ignore[type-var]
+        async with aclosing(answering) as views:
             async for view in views:
                 yield view
 
-    async def example(
-        self, event: gr.SelectData, request: gr.Request, session: ChatSession, *controls: Any
-    ) -> AsyncIterator[View]:
+    async def example(self, event: gr.SelectData, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
         answering = self._actions.send(session, event.value["text"], self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:  # type: ignore[type-var]
+        async with aclosing(answering) as views:
             async for view in views:
                 yield view
 
-    async def regenerate(self, request: gr.Request, session: ChatSession, *controls: Any) -> AsyncIterator[View]:
+    async def regenerate(self, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
         answering = self._actions.regenerate(session, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:  # type: ignore[type-var]
+        async with aclosing(answering) as views:
             async for view in views:
                 yield view
 
-    async def edit(
-        self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any
-    ) -> AsyncIterator[View]:
+    async def edit(self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
         index = event.index if isinstance(event.index, int) else event.index[0]
         answering = self._actions.edit(session, index, event.value, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:  # type: ignore[type-var]
+        async with aclosing(answering) as views:
             async for view in views:
                 yield view
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,6 +27,7 @@ from qwen_app.ui.shared.strings import Language, Texts
 RUNS = 5
 KEEP: Any = gr.skip()
 View = tuple[Any, ...]  # updates for outcome, tree, raw, trials, run, repeat, stop
+Views = AsyncGenerator[View, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +88,28 @@ class WorkbenchActions:
             return error
         return None
 
-    async def run(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> AsyncIterator[View]:
+    async def run(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
         """Answer once."""
         texts = Texts(language)
         async for view in self._guarded(session, texts, self._once(session, task, user, texts)):
             yield view
 
-    async def repeat(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> AsyncIterator[View]:
+    async def repeat(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
         """Answer several times with the constraint and as often without it."""
         texts = Texts(language)
         async for view in self._guarded(session, texts, self._trials(session, task, user, texts)):
             yield view
 
-    async def _guarded(self, session: WorkbenchSession, texts: Texts, work: AsyncIterator[View]) -> AsyncIterator[View]:
+    async def _guarded(self, session: WorkbenchSession, texts: Texts, work: Views) -> Views:
         """``work`` between the right buttons; what goes wrong is a sentence. Nothing while something else runs."""
         if session.running is not None:
-            await work.aclose()  # type: ignore[attr-defined]
+            await work.aclose()
             yield (KEEP,) * 7
             return
         stop = session.running = asyncio.Event()
         try:
             yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=True))
-            async with aclosing(work) as views:  # type: ignore[type-var]
+            async with aclosing(work) as views:
                 async for view in views:
                     yield view
             yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=False))
@@ -118,14 +119,14 @@ class WorkbenchActions:
             if session.running is stop:
                 session.running = None
 
-    async def _once(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> AsyncIterator[View]:
+    async def _once(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
         schema = checked_task(task, texts)
         async for view in self._answer(session, task, schema, user, texts):
             yield view
         if session.progress is not None and isinstance(session.progress.end, Failed):
             raise session.progress.end.error
 
-    async def _trials(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> AsyncIterator[View]:
+    async def _trials(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
         schema = checked_task(task, texts)
         session.trials.clear()
         plan = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
@@ -144,15 +145,13 @@ class WorkbenchActions:
             session.trials.append(trial)
         yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
 
-    async def _answer(
-        self, session: WorkbenchSession, task: Task, schema: Schema, user: str, texts: Texts
-    ) -> AsyncIterator[View]:
+    async def _answer(self, session: WorkbenchSession, task: Task, schema: Schema, user: str, texts: Texts) -> Views:
         request = await self._request(task, user)
         reader, read = JsonProgress(), 0
         stop = session.running or asyncio.Event()
         async with (
-            aclosing(self._service.generate(request)) as events,  # type: ignore[type-var]
-            aclosing(follow(events, stop)) as snapshots,  # type: ignore[type-var]
+            aclosing(self._service.generate(request)) as events,
+            aclosing(follow(events, stop)) as snapshots,
         ):
             async for progress in snapshots:
                 reader.feed(progress.text[read:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, fields
 from typing import Any
@@ -12,7 +11,7 @@ import gradio as gr
 
 from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.chat.tab import SESSION_TTL_S
-from qwen_app.ui.json_lab.actions import Task, View, WorkbenchActions, WorkbenchSession, checked_task
+from qwen_app.ui.json_lab.actions import Task, Views, WorkbenchActions, WorkbenchSession, checked_task
 from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
 from qwen_app.ui.json_lab.view import check_html, trials_html
 from qwen_app.ui.shared.code_dialog import add_code_dialog
@@ -156,19 +155,15 @@ class _Handlers:
         self._service = page.service
         self._actions = WorkbenchActions(page.service)
 
-    async def run(
-        self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any
-    ) -> AsyncIterator[View]:
+    async def run(self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any) -> Views:
         running = self._actions.run(session, self._task(values), visitor(request), language)
-        async with aclosing(running) as views:  # type: ignore[type-var]
+        async with aclosing(running) as views:
             async for view in views:
                 yield view
 
-    async def repeat(
-        self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any
-    ) -> AsyncIterator[View]:
+    async def repeat(self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any) -> Views:
         running = self._actions.repeat(session, self._task(values), visitor(request), language)
-        async with aclosing(running) as views:  # type: ignore[type-var]
+        async with aclosing(running) as views:
             async for view in views:
                 yield view
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
@@ -19,7 +19,7 @@ class _Kept(Generic[T]):
         self.value: T | None = None
         self.fresh = asyncio.Event()
 
-    async def listen(self, source: AsyncIterator[T]) -> None:
+    async def listen(self, source: AsyncGenerator[T, None]) -> None:
         try:
             async for self.value in source:
                 self.fresh.set()
@@ -27,7 +27,7 @@ class _Kept(Generic[T]):
             self.fresh.set()
 
 
-async def newest(source: AsyncIterator[T], stop: asyncio.Event) -> AsyncIterator[T]:
+async def newest(source: AsyncGenerator[T, None], stop: asyncio.Event) -> AsyncGenerator[T, None]:
     """Snapshots of ``source``, its last one always among them, until its end or until ``stop`` is set.
 
     The same snapshot may come twice. What ``source`` raises is raised. It is closed by the caller, and cancelled here.

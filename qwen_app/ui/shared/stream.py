@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
@@ -80,7 +80,7 @@ class _Listener:
         self.progress = after(self.progress, event, _now() - self._started)
         self.changed.set()
 
-    async def listen(self, events: AsyncIterator[Event]) -> None:
+    async def listen(self, events: AsyncGenerator[Event, None]) -> None:
         try:
             async for event in events:
                 self.note(event)
@@ -95,7 +95,7 @@ class _Listener:
         return dataclasses.replace(self.progress, elapsed_s=_now() - self._started)
 
 
-async def follow(events: AsyncIterator[Event], stop: asyncio.Event) -> AsyncIterator[Progress]:
+async def follow(events: AsyncGenerator[Event, None], stop: asyncio.Event) -> AsyncGenerator[Progress, None]:
     """Snapshots of ``events`` until their end, or until ``stop`` is set, which closes them wherever they are."""
     listener = _Listener()
     task = asyncio.create_task(listener.listen(events))

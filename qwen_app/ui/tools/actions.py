@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from qwen_app.ui.tools.view import state_html, steps_html
 KEEP: Any = gr.skip()
 NAMED = "tool:"  # before a tool's name in the choices
 View = tuple[Any, ...]  # updates for steps, answer, state, run, stop
+Views = AsyncGenerator[View, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class ToolActions:
             await asyncio.to_thread(self._compiler.compile_tools, tools, ToolChoice("required"))
         return tools
 
-    async def run(self, session: ToolSession, task: ToolTask, user: str, language: Language) -> AsyncIterator[View]:
+    async def run(self, session: ToolSession, task: ToolTask, user: str, language: Language) -> Views:
         """The loop between the right buttons; what goes wrong is a sentence. Nothing while another one runs."""
         if session.running is not None:
             yield (KEEP,) * 5
@@ -111,7 +112,7 @@ class ToolActions:
         session.running, session.run = stop, None
         try:
             yield ("", "", state_html(ToolRun(), 0.0, over=False, texts=texts), *buttons(running=True))
-            async with aclosing(self._loop(session, stop, task, user, texts)) as views:  # type: ignore[type-var]
+            async with aclosing(self._loop(session, stop, task, user, texts)) as views:
                 async for view in views:
                     yield (*view, KEEP, KEEP)
             session.running = None
@@ -122,16 +123,14 @@ class ToolActions:
             if session.running is stop:
                 session.running = None
 
-    async def _loop(
-        self, session: ToolSession, stop: asyncio.Event, task: ToolTask, user: str, texts: Texts
-    ) -> AsyncIterator[View]:
+    async def _loop(self, session: ToolSession, stop: asyncio.Event, task: ToolTask, user: str, texts: Texts) -> Views:
         request = await self._request(task, user, texts)
         builtin, started, shown = session.builtin(), time.monotonic(), ""
         session.runnable = tuple(builtin)
         implementations = {name: partial(run_call, tools=builtin) for name in builtin}
         async with (
-            aclosing(run_tools(self._service, request, implementations)) as runs,  # type: ignore[type-var]
-            aclosing(newest(runs, stop)) as snapshots,  # type: ignore[type-var]
+            aclosing(run_tools(self._service, request, implementations)) as runs,
+            aclosing(newest(runs, stop)) as snapshots,
         ):
             async for run in snapshots:
                 session.run, session.elapsed_s = run, time.monotonic() - started

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.shared.context import PageContext, visitor
 from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.strings import TEXTS, Language, Texts
-from qwen_app.ui.tools.actions import NAMED, ToolActions, ToolSession, ToolTask, View, checked, with_tools
+from qwen_app.ui.tools.actions import NAMED, ToolActions, ToolSession, ToolTask, Views, checked, with_tools
 from qwen_app.ui.tools.view import definitions_html, table_html
 
 TITLES = {
@@ -36,11 +36,9 @@ class ToolHandlers:
         self._service = page.service
         self._actions = ToolActions(page.service)
 
-    async def run(
-        self, request: gr.Request, session: ToolSession, language: Language, *values: Any
-    ) -> AsyncIterator[View]:
+    async def run(self, request: gr.Request, session: ToolSession, language: Language, *values: Any) -> Views:
         running = self._actions.run(session, self._task(values), visitor(request), language)
-        async with aclosing(running) as views:  # type: ignore[type-var]
+        async with aclosing(running) as views:
             async for view in views:
                 yield view
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ class OpenEngine:
 
 
 @asynccontextmanager
-async def tiny_engine(folder: Path, **options: Any) -> AsyncIterator[OpenEngine]:
+async def tiny_engine(folder: Path, **options: Any) -> AsyncGenerator[OpenEngine, None]:
     """An engine that ends with the block."""
     tiny = OpenEngine(load_talkative(folder), **options)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,7 @@ CHAT = "/v1/chat/completions"
 
 
 @asynccontextmanager
-async def engine_on(chat: Handler, **options: Any) -> AsyncIterator[tuple[RemoteEngine, Upstream]]:
+async def engine_on(chat: Handler, **options: Any) -> AsyncGenerator[tuple[RemoteEngine, Upstream], None]:
     """An engine whose server answers chats with ``chat`` and all else like vLLM."""
     upstream = VllmLike().upstream()
     upstream.routes[f"POST {CHAT}"] = chat

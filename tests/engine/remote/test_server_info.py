@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -50,7 +50,7 @@ every_peer = pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name
 
 
 @asynccontextmanager
-async def engine_on(server: PeerServer, **options: Any) -> AsyncIterator[RemoteEngine]:
+async def engine_on(server: PeerServer, **options: Any) -> AsyncGenerator[RemoteEngine, None]:
     async with server.upstream().serving() as upstream:
         engine = RemoteEngine(base_url=upstream.base_url, **options)
         yield engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +91,7 @@ class Upstream:
         return [request for request in self.requests if request.path == path]
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[Upstream]:
+    async def serving(self) -> AsyncGenerator[Upstream, None]:
         server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
         self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:

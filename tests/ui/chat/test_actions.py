@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
@@ -27,7 +27,7 @@ class Chat:
         self.actions = ChatActions(Service(self.engine))
         self.session = ChatSession()
 
-    def send(self, text: str, choices: Choices = CHOICES) -> AsyncIterator[View]:
+    def send(self, text: str, choices: Choices = CHOICES) -> AsyncGenerator[View, None]:
         return self.actions.send(self.session, text, choices, "ada")
 
     @property
@@ -36,7 +36,7 @@ class Chat:
         return [(turn.question, turn.answer, turn.run.reason if turn.run else "open") for turn in turns]
 
 
-async def all_of(views: AsyncIterator[View]) -> list[View]:
+async def all_of(views: AsyncGenerator[View, None]) -> list[View]:
     return [view async for view in views]
 
 

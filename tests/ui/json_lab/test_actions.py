@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ def workbench(script: Any = answer) -> tuple[WorkbenchActions, ScriptedEngine, W
     return WorkbenchActions(Service(engine)), engine, WorkbenchSession()
 
 
-async def views(running: AsyncIterator[View]) -> list[View]:
+async def views(running: AsyncGenerator[View, None]) -> list[View]:
     return [view async for view in running]
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -13,14 +13,14 @@ from qwen_app.ui.shared.newest import newest
 pytestmark = pytest.mark.anyio
 
 
-async def numbers(count: int, *, every_s: float = 0.0) -> AsyncIterator[int]:
+async def numbers(count: int, *, every_s: float = 0.0) -> AsyncGenerator[int, None]:
     for number in range(count):
         await asyncio.sleep(every_s)
         yield number
 
 
-async def shown(source: AsyncIterator[int], stop: asyncio.Event | None = None) -> list[int]:
-    async with aclosing(newest(source, stop or asyncio.Event())) as snapshots:  # type: ignore[type-var]
+async def shown(source: AsyncGenerator[int, None], stop: asyncio.Event | None = None) -> list[int]:
+    async with aclosing(newest(source, stop or asyncio.Event())) as snapshots:
         return [snapshot async for snapshot in snapshots]
 
 
@@ -48,7 +48,7 @@ async def test_stop_ends_a_source_that_goes_on_and_shows_what_there_is() -> None
 
 
 async def test_what_the_source_raises_is_raised_after_what_came_before() -> None:
-    async def broken() -> AsyncIterator[int]:
+    async def broken() -> AsyncGenerator[int, None]:
         yield 1
         await asyncio.sleep(0.3)
         raise ValueError("broken")
@@ -56,7 +56,7 @@ async def test_what_the_source_raises_is_raised_after_what_came_before() -> None
     seen = []
 
     async def look() -> None:
-        async with aclosing(newest(broken(), asyncio.Event())) as snapshots:  # type: ignore[type-var]
+        async with aclosing(newest(broken(), asyncio.Event())) as snapshots:
             async for snapshot in snapshots:
                 seen.append(snapshot)
 

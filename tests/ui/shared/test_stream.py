@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
@@ -26,12 +26,12 @@ REQUEST = GenerationRequest("id", (Message("user", "hello"),))
 END = Finished("stop", Usage(3, 2), Timings(0, 0, 0))
 
 
-async def events(*given: Event) -> AsyncIterator[Event]:
+async def events(*given: Event) -> AsyncGenerator[Event, None]:
     for event in given:
         yield event
 
 
-async def snapshots(source: AsyncIterator[Event], stop: asyncio.Event | None = None) -> list[Progress]:
+async def snapshots(source: AsyncGenerator[Event, None], stop: asyncio.Event | None = None) -> list[Progress]:
     return [progress async for progress in follow(source, stop or asyncio.Event())]
 
 
@@ -87,17 +87,17 @@ async def test_a_sign_of_life_while_nothing_happens(monkeypatch: pytest.MonkeyPa
     await following.aclose()  # type: ignore[attr-defined]
 
 
-async def broken() -> AsyncIterator[Event]:
+async def broken() -> AsyncGenerator[Event, None]:
     yield Delta("half", (1,))
     raise RuntimeError("a bug")
 
 
-async def unended() -> AsyncIterator[Event]:
+async def unended() -> AsyncGenerator[Event, None]:
     yield Delta("half", (1,))
 
 
 @pytest.mark.parametrize("source", [broken, unended])
-async def test_a_stream_that_breaks_is_a_failure(source: Callable[[], AsyncIterator[Event]]) -> None:
+async def test_a_stream_that_breaks_is_a_failure(source: Callable[[], AsyncGenerator[Event, None]]) -> None:
     last = (await snapshots(source()))[-1]
     assert isinstance(last.end, Failed)
     assert isinstance(last.end.error, EngineError)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
     return ToolActions(Service(engine)), engine, ToolSession()
 
 
-async def views(running: AsyncIterator[View]) -> list[View]:
+async def views(running: AsyncGenerator[View, None]) -> list[View]:
     return [view async for view in running]
 
 
