@@ -11,7 +11,7 @@ from contextlib import aclosing
 from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
-from qwen_app.structured.reask import conforming, needs_check
+from qwen_app.structured.reask import answer_with_reask, may_need_reask
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ class Service:
             self._running -= 1
 
     def _events(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        if needs_check(request.grammar):
-            return conforming(self._engine.generate, request)
+        if may_need_reask(request.grammar):
+            return answer_with_reask(self._engine.generate, request)
         return self._engine.generate(request)
 
     def health(self) -> Health:

@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "service": {"engine", "errors", "messages", "structured"},
     "metrics": {"messages", "service"},
     "agent_loop": {"errors", "messages", "service", "tools"},
-    "api.protocol": {"engine", "errors", "messages", "service"},
+    "api.protocol": {"engine", "errors", "messages", "service", "structured"},
     "api.access": {"api.protocol", "errors", "metrics", "settings"},
     "api.endpoints": {"api.access", "api.protocol", "chat", "engine", "errors", "messages", "metrics", "service"},
     "api": {"api.access", "api.endpoints", "api.protocol", "metrics", "service", "settings"},

@@ -33,7 +33,7 @@ from qwen_app.engine.local.worker import Worker
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, RequestError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, SamplingParams, Tool
 from qwen_app.models.loader import LoadedModel
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.tools.parser import ToolCallParser
 
 T = TypeVar("T")

@@ -9,7 +9,17 @@ from typing import Any
 
 from qwen_app.engine.remote.server_profile import Dialect
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import GenerationRequest, GrammarSpec, Message, Tool, ToolChoice
+from qwen_app.messages import (
+    GenerationRequest,
+    GrammarSpec,
+    JsonObject,
+    JsonSchema,
+    Message,
+    Regex,
+    StringChoice,
+    Tool,
+    ToolChoice,
+)
 from qwen_app.tools.messages import ordered
 from qwen_app.tools.prompt_format import described
 
@@ -95,23 +105,23 @@ def _tools(tools: tuple[Tool, ...], choice: ToolChoice, dialect: Dialect) -> Bod
 
 
 def _grammar(spec: GrammarSpec, dialect: Dialect) -> Body:
-    if spec.kind in ("regex", "choice"):
+    if isinstance(spec, Regex | StringChoice):
         return _pattern(spec, dialect)
     if dialect.formats == "none":
         raise SchemaError(f"{dialect.title} cannot hold an answer to JSON. Use another server, or no JSON mode.")
-    schema = json.loads(spec.text) if spec.kind == "json_schema" else {"type": "object"}
+    schema = spec.schema if isinstance(spec, JsonSchema) else {"type": "object"}
     if dialect.formats == "tgi":
         return {"response_format": {"type": "json_object", "value": schema}}
-    if spec.kind == "json_object" and dialect.formats == "openai":
+    if isinstance(spec, JsonObject) and dialect.formats == "openai":
         return {"response_format": {"type": "json_object"}}
-    named = {"name": "answer", "schema": schema, "strict": spec.strict}
+    named = {"name": "answer", "schema": schema, "strict": not isinstance(spec, JsonSchema) or spec.strict}
     return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def _pattern(spec: GrammarSpec, dialect: Dialect) -> Body:
+def _pattern(spec: Regex | StringChoice, dialect: Dialect) -> Body:
     """A regex, or one of several strings, in the server's own field."""
-    choices: list[str] = json.loads(spec.text) if spec.kind == "choice" else []
-    expression = "|".join(f"({re.escape(choice)})" for choice in choices) if choices else spec.text
+    choices = list(spec.options) if isinstance(spec, StringChoice) else []
+    expression = spec.pattern if isinstance(spec, Regex) else "|".join(f"({re.escape(choice)})" for choice in choices)
     if dialect.grammar == "vllm":
         return {"structured_outputs": {"choice": choices} if choices else {"regex": expression}}
     if dialect.grammar == "sglang":
@@ -120,4 +130,5 @@ def _pattern(spec: GrammarSpec, dialect: Dialect) -> Body:
         return {"response_format": {"type": "regex", "value": expression}}
     if dialect.grammar == "gbnf" and choices:
         return {"grammar": "root ::= " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)}
-    raise SchemaError(f"{dialect.title} cannot hold an answer to a {spec.kind}. Use a JSON schema.")
+    kind = "choice" if choices else "regex"
+    raise SchemaError(f"{dialect.title} cannot hold an answer to a {kind}. Use a JSON schema.")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 from qwen_app.engine.remote.server_profile import Dialect
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest, GrammarSpec, Tool
+from qwen_app.messages import GenerationRequest, JsonSchema, Tool
 from qwen_app.tools.messages import ordered
 from qwen_app.tools.parser import ToolCallParser
 from qwen_app.tools.prompt_format import as_plain_messages
@@ -50,19 +48,19 @@ def written_out(request: GenerationRequest, dialect: Dialect, *, refused: bool) 
         if dialect.formats == "none":
             sentence = f"{dialect.title} cannot be made to call a tool. Use tool_choice auto."
             raise RequestError(sentence, param="tool_choice")
-        grammar = GrammarSpec("json_schema", json.dumps(_call_schema(request)))
+        grammar = JsonSchema(_call_schema(request))
     offered = request.tools if request.tool_choice.mode != "none" else ()
     messages = as_plain_messages(ordered(request.messages), offered)
     return replace(request, messages=messages, tools=(), grammar=grammar)
 
 
-def _call_schema(request: GenerationRequest) -> dict[str, Any]:
+def _call_schema(request: GenerationRequest) -> dict[str, object]:
     offered = [tool for tool in request.tools if request.tool_choice.name in (None, tool.name)]
     calls = [_one_call(tool) for tool in offered]
     return calls[0] if len(calls) == 1 else {"anyOf": calls}
 
 
-def _one_call(tool: Tool) -> dict[str, Any]:
+def _one_call(tool: Tool) -> dict[str, object]:
     return {
         "type": "object",
         "properties": {"name": {"enum": [tool.name]}, "arguments": tool.parameters},

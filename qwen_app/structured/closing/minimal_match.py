@@ -13,7 +13,7 @@ OTHERS = {"CATEGORY_NOT_DIGIT": "a", "CATEGORY_NOT_WORD": " ", "CATEGORY_NOT_SPA
 PRINTABLE = "a0A-_.,:/ @#" + "".join(map(chr, range(0x21, 0x7F)))
 
 
-def shortest_match(pattern: str) -> str | None:
+def minimal_match(pattern: str) -> str | None:
     """A short text that probably matches ``pattern``; None for what Python's own parser does not know."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of sets that a later Python may read otherwise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import gradio as gr
 
 from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.messages import Failed, GenerationRequest, JsonSchema, Message
 from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, parse_schema
@@ -41,9 +40,9 @@ class Task:
     temperature: float
     max_tokens: int
 
-    def spec(self) -> GrammarSpec:
-        """The schema without its line breaks, as the API hands it on. Raises SchemaError."""
-        return GrammarSpec("json_schema", json.dumps(parse_schema(self.schema), ensure_ascii=False), self.strict)
+    def spec(self) -> JsonSchema:
+        """Raises SchemaError."""
+        return parse_schema(self.schema, strict=self.strict)
 
     def messages(self) -> tuple[Message, ...]:
         """The prompt with the schema in words, the same with and without the constraint."""
@@ -83,7 +82,8 @@ class WorkbenchActions:
     async def problem(self, schema: str, strict: bool) -> SchemaError | None:
         """Why ``schema`` cannot be used, found without the model."""
         try:
-            await asyncio.to_thread(self._compiler.compile, GrammarSpec("json_schema", schema, strict))
+            spec = parse_schema(schema, strict=strict)
+            await asyncio.to_thread(self._compiler.compile, spec)
         except SchemaError as error:
             return error
         return None
@@ -180,7 +180,7 @@ def checked_task(task: Task, texts: Texts) -> Schema:
     """The task's schema. Raises RequestError for what cannot be asked."""
     if not task.prompt.strip():
         raise RequestError(texts("prompt_missing"))
-    return parse_schema(task.schema)
+    return parse_schema(task.schema).schema
 
 
 def buttons(*, running: bool) -> View:

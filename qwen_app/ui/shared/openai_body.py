@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from qwen_app.messages import GrammarSpec, Message, SamplingParams, Tool, ToolChoice
+from qwen_app.messages import GrammarSpec, JsonSchema, Message, SamplingParams, Tool, ToolChoice
 from qwen_app.tools.prompt_format import described
 
 Body = dict[str, Any]
@@ -51,9 +50,9 @@ def _message(message: Message) -> Body:
 def _format(grammar: GrammarSpec | None) -> Body | None:
     if grammar is None:
         return None
-    if grammar.kind != "json_schema":
+    if not isinstance(grammar, JsonSchema):
         return {"type": "json_object"}
-    schema = {"name": "answer", "schema": json.loads(grammar.text), "strict": grammar.strict}
+    schema = {"name": "answer", "schema": grammar.schema, "strict": grammar.strict}
     return {"type": "json_schema", "json_schema": schema}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from qwen_app.api.protocol.schema import ChatRequest
-from qwen_app.messages import GrammarSpec, Message, SamplingParams, Tool, ToolCall, ToolChoice
+from qwen_app.messages import JsonObject, JsonSchema, Message, SamplingParams, Tool, ToolCall, ToolChoice
 from qwen_app.ui.shared.openai_body import openai_body
 
 SAMPLING = SamplingParams(temperature=0.3, top_p=0.8, max_tokens=20, seed=7)
@@ -28,13 +28,11 @@ def test_a_random_seed_is_left_out() -> None:
 
 def test_formats_keep_the_order_of_keys() -> None:
     schema = '{"properties": {"z": {}, "a": {}}, "type": "object"}'
-    body = openai_body("m", ASKED, SAMPLING, grammar=GrammarSpec("json_schema", schema, strict=False))
+    body = openai_body("m", ASKED, SAMPLING, grammar=JsonSchema(json.loads(schema), strict=False))
     sent = body["response_format"]["json_schema"]
     assert json.dumps(sent["schema"]) == schema
     assert sent["strict"] is False
-    assert openai_body("m", ASKED, SAMPLING, grammar=GrammarSpec("json_object"))["response_format"] == {
-        "type": "json_object"
-    }
+    assert openai_body("m", ASKED, SAMPLING, grammar=JsonObject())["response_format"] == {"type": "json_object"}
 
 
 def test_the_api_reads_it_back() -> None:
