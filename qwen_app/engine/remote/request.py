@@ -20,8 +20,8 @@ from qwen_app.messages import (
     Tool,
     ToolChoice,
 )
-from qwen_app.tools.messages import ordered
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.messages import results_in_call_order
+from qwen_app.tools.prompt_format import tool_definition
 
 Body = dict[str, Any]
 
@@ -45,7 +45,7 @@ def build_body(request: GenerationRequest, dialect: Dialect, model: str, *, room
         body |= _grammar(request.grammar, dialect)
     if not chat:
         return body | {"prompt": request.prompt} | _logprobs(request, dialect, chat=False)
-    body["messages"] = [message_body(message) for message in ordered(request.messages)]
+    body["messages"] = [message_body(message) for message in results_in_call_order(request.messages)]
     if dialect.progress:
         body["return_progress"] = True
     return body | _logprobs(request, dialect, chat=True) | _tools(request.tools, request.tool_choice, dialect)
@@ -91,7 +91,7 @@ def _tools(tools: tuple[Tool, ...], choice: ToolChoice, dialect: Dialect) -> Bod
         return {}
     named = choice.mode == "named"
     narrowed = named and dialect.tool_choice == "strings"
-    bodies = [described(tool) for tool in tools if not narrowed or tool.name == choice.name]
+    bodies = [tool_definition(tool) for tool in tools if not narrowed or tool.name == choice.name]
     if dialect.strict_tools:
         bodies = [body | {"function": body["function"] | {"strict": True}} for body in bodies]
     body: Body = {"tools": bodies}

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import httpx2
 
-from qwen_app.engine.remote.request import message_body
+from qwen_app.engine.remote.request import Body, message_body
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, Tool
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import tool_definition
 
 MESSAGE_TOKENS = 5  # role and borders of one message in ChatML
 ASCII_PER_TOKEN = 3.5  # English prose and code, byte-pair encoded
@@ -38,7 +38,7 @@ class EstimatedTokens:
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         texts = [json.dumps(message_body(message), ensure_ascii=False) for message in messages if message.tool_calls]
         texts += [message.content for message in messages if not message.tool_calls]
-        texts += [json.dumps(described(tool), ensure_ascii=False) for tool in tools]
+        texts += [json.dumps(tool_definition(tool), ensure_ascii=False) for tool in tools]
         return MESSAGE_TOKENS * (len(messages) + 1) + sum(map(estimate, texts))
 
     async def encode(self, text: str) -> list[int]:
@@ -75,7 +75,7 @@ class FolderTokens:
     def _count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         ids = self._load().apply_chat_template(
             [_for_template(message) for message in messages],
-            tools=[described(tool) for tool in tools] or None,
+            tools=[tool_definition(tool) for tool in tools] or None,
             add_generation_prompt=True,
             return_dict=False,
         )
@@ -118,9 +118,9 @@ class ServerTokens:
             return False
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
-        bodies = {"messages": [message_body(message) for message in messages]}
+        bodies: Body = {"messages": [message_body(message) for message in messages]}
         if tools:
-            bodies["tools"] = [described(tool) for tool in tools]
+            bodies["tools"] = [tool_definition(tool) for tool in tools]
         if self._kind == "vllm":
             answer = await self._post("/tokenize", bodies | {"model": self._model, "add_generation_prompt": True})
             return int(answer["count"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from qwen_app.engine.remote.server_profile import Dialect
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, JsonSchema, Tool
-from qwen_app.tools.messages import ordered
+from qwen_app.tools.messages import results_in_call_order
 from qwen_app.tools.parser import ToolCallParser
 from qwen_app.tools.prompt_format import as_plain_messages
 
@@ -50,7 +50,7 @@ def written_out(request: GenerationRequest, dialect: Dialect, *, refused: bool) 
             raise RequestError(sentence, param="tool_choice")
         grammar = JsonSchema(_call_schema(request))
     offered = request.tools if request.tool_choice.mode != "none" else ()
-    messages = as_plain_messages(ordered(request.messages), offered)
+    messages = as_plain_messages(results_in_call_order(request.messages), offered)
     return replace(request, messages=messages, tools=(), grammar=grammar)
 
 

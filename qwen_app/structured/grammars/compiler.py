@@ -12,7 +12,7 @@ from qwen_app.structured.grammars.grammar import Grammar
 from qwen_app.structured.grammars.grammar_source import GrammarSource, source_of
 from qwen_app.structured.grammars.tool_grammar import tools_source
 from qwen_app.structured.vocabulary import AnyTokenizer, Vocabulary
-from qwen_app.tools.prompt_format import OPEN
+from qwen_app.tools.prompt_format import CALL_OPEN
 
 CACHE_ENTRIES = 64
 
@@ -54,7 +54,7 @@ class GrammarCompiler:
 
     def banned_token_ids(self, choice: ToolChoice) -> tuple[int, ...]:
         """Ids that may never be drawn under ``choice``: for ``none`` the token that opens a call, where it is one."""
-        opener = self.vocabulary.token_id(OPEN) if choice.mode == "none" else None
+        opener = self.vocabulary.token_id(CALL_OPEN) if choice.mode == "none" else None
         return () if opener is None else (opener,)
 
     def _cached(self, key: Hashable, build: Callable[[Vocabulary], GrammarSource]) -> Grammar:

@@ -28,7 +28,7 @@ from qwen_app.structured.grammars.grammar_source import (
 )
 from qwen_app.structured.schema_check import Schema, check_integers, json_schema
 from qwen_app.structured.vocabulary import Vocabulary
-from qwen_app.tools.prompt_format import CLOSE, OPEN
+from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 TOOLS_LIMIT = 128
 PLAIN_KEYWORDS = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
@@ -45,8 +45,8 @@ def tools_source(
     text = call_grammar(
         [(name, "%json " + json.dumps(with_options(schema))) for name, schema in schemas],
         choice,
-        open_id=vocabulary.token_id(OPEN),
-        close_id=vocabulary.token_id(CLOSE),
+        open_id=vocabulary.token_id(CALL_OPEN),
+        close_id=vocabulary.token_id(CALL_CLOSE),
         answer=None if answer is None else _answer_rule(answer, vocabulary),
     )
     instance = None if choice.mode == "auto" else minimal_call(schemas)
@@ -55,7 +55,7 @@ def tools_source(
         minimal_instance=None if instance is None else instance.encode(),
         max_forced_text=None if any(open_ended(schema) for _, schema in schemas) else max_forced_call(schemas).encode(),
         string_completions=tuple(text for _, schema in schemas for text in string_completions(schema)),
-        json_from=OPEN.encode() if answer is None else b"",
+        json_from=CALL_OPEN.encode() if answer is None else b"",
     )
     return checked(source, vocabulary, "This set of tools")
 
@@ -114,8 +114,8 @@ def call_grammar(
     ``answer`` is the body of a rule for what may be written in place of a call; without it any text may come, and may
     also come before the first call. It counts for choice ``auto`` alone: ``required`` and ``named`` begin with a call.
     """
-    spelled, token = json.dumps(OPEN), "" if open_id is None else f"<[{open_id}]>"
-    close = json.dumps(CLOSE) if close_id is None else f"(<[{close_id}]> | {json.dumps(CLOSE)})"
+    spelled, token = json.dumps(CALL_OPEN), "" if open_id is None else f"<[{open_id}]>"
+    close = json.dumps(CALL_CLOSE) if close_id is None else f"(<[{close_id}]> | {json.dumps(CALL_CLOSE)})"
     repeats = choice.parallel and choice.mode != "named"
     more = f"({json.dumps(chr(10))} open body)*" if repeats else '""'
     rules = [
@@ -143,7 +143,7 @@ def _free_text(spelled: str, token: str) -> list[str]:
         f"start: TEXT | spelled body more{by_token}",
         f"spelled[lazy]: ANY {spelled}",
         r"ANY: /(.|\n)*/",
-        rf"TEXT: ANY & ~/(.|\n)*{OPEN}(.|\n)*/",
+        rf"TEXT: ANY & ~/(.|\n)*{CALL_OPEN}(.|\n)*/",
     ]
 
 
@@ -159,4 +159,4 @@ def max_forced_call(tools: Sequence[tuple[str, Schema]]) -> str:
 
 
 def _call(name: str, arguments: str) -> str:
-    return f'{OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CLOSE}'
+    return f'{CALL_OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CALL_CLOSE}'

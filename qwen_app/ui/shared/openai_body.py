@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qwen_app.messages import GrammarSpec, JsonSchema, Message, SamplingParams, Tool, ToolChoice
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import ToolDict, tool_definition
 
 Body = dict[str, Any]
 
@@ -56,9 +56,9 @@ def _format(grammar: GrammarSpec | None) -> Body | None:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _definition(tool: Tool) -> Body:
+def _definition(tool: Tool) -> ToolDict:
     """The API takes ``strict`` for granted."""
-    definition = described(tool)
+    definition = tool_definition(tool)
     if not tool.strict:
         definition["function"]["strict"] = False
     return definition
