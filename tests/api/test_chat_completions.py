@@ -346,6 +346,18 @@ def test_json_object_is_asked_for_when_nobody_speaks_of_it() -> None:
     assert asked(response_format=form, messages=with_system).messages[0].content.startswith("Be brief.\n\nAnswer with")
 
 
+def test_a_schema_is_checked_where_it_comes_in() -> None:
+    engine = ScriptedEngine()
+    schema = {"properties": {"a": {"$ref": "https://elsewhere.invalid/schema.json"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with running_api(engine) as api:
+        response = api.chat(response_format=form)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "response_format"
+    assert "/properties/a/$ref" in response.json()["error"]["message"]
+    assert engine.requests == []
+
+
 def test_json_schema_keeps_the_order_of_its_keys() -> None:
     schema = {"type": "object", "properties": {"zebra": {"type": "string"}, "ant": {"type": "integer"}}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}

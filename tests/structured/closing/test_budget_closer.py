@@ -15,10 +15,10 @@ from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar, GrammarState
 from qwen_app.structured.json_text import duplicate_keys
-from qwen_app.structured.schema_check import json_schema
 from qwen_app.structured.validation import validate_text
 from tests.structured.random_model import Answer, RandomModel
 from tests.structured.schemas import schemas
+from tests.structured.writing import schema_grammar
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXTRA = st.integers(0, 60)  # tokens above the least the schema admits
@@ -29,10 +29,6 @@ SAME_EVERY_TIME = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-
-
-def grammar_of(compiler: GrammarCompiler, schema: Any) -> Grammar:
-    return compiler.compile(json_schema(schema))
 
 
 def problem(answer: Answer, schema: Any) -> str | None:
@@ -48,7 +44,7 @@ def test_any_answer_to_any_strict_schema_validates(
 ) -> None:
     """500 random schemas, random logits for a model, limits from the least the schema admits."""
     try:
-        grammar = grammar_of(qwen, schema)
+        grammar = schema_grammar(qwen, schema)
     except SchemaError:
         return
     limit = grammar.minimum_tokens + extra
@@ -71,7 +67,7 @@ def test_any_object_validates_with_the_built_in_vocabulary(
 @given(schema=schemas, seed=SEEDS, steps=st.integers(0, 30))
 def test_the_completion_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
     try:
-        state = grammar_of(qwen, schema).new_state()
+        state = schema_grammar(qwen, schema).new_state()
     except SchemaError:
         return
     model = RandomModel(qwen.vocabulary, seed, 9.0)
@@ -94,14 +90,14 @@ def test_a_deadline_closes_at_once(qwen: GrammarCompiler) -> None:
         "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
         "required": ["a", "b"],
     }
-    answer = RandomModel(qwen.vocabulary, 1).write(grammar_of(qwen, schema), 1000, close_at=8)
+    answer = RandomModel(qwen.vocabulary, 1).write(schema_grammar(qwen, schema), 1000, close_at=8)
     assert answer.closed
     assert answer.tokens < 30
     assert problem(answer, schema) is None
 
 
 def test_the_least_number_of_tokens_is_reachable(qwen: GrammarCompiler) -> None:
-    grammar = grammar_of(qwen, {"enum": ["a long text that nobody needs to write", "b"]})
+    grammar = schema_grammar(qwen, {"enum": ["a long text that nobody needs to write", "b"]})
     assert grammar.minimum_tokens == 3
     assert RandomModel(qwen.vocabulary, 3).write(grammar, 3).text == b'"b"'
 
@@ -124,7 +120,7 @@ SKELETON = {
 @pytest.mark.parametrize("limit", [5, 300, 800])
 def test_one_bracket_never_commits_to_more_than_fits(qwen: GrammarCompiler, limit: int) -> None:
     """Opening one more object commits this answer to some 350 tokens at once."""
-    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(grammar_of(qwen, SKELETON), limit)
+    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(schema_grammar(qwen, SKELETON), limit)
     assert problem(answer, SKELETON) is None
     assert answer.tokens <= limit
 
@@ -141,13 +137,13 @@ LONG_VALUES = {
 
 @pytest.mark.parametrize("limit", range(2, 400, 37))
 def test_the_shortest_of_several_values_is_taken_at_the_end(qwen: GrammarCompiler, limit: int) -> None:
-    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(grammar_of(qwen, LONG_VALUES), limit)
+    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(schema_grammar(qwen, LONG_VALUES), limit)
     assert problem(answer, LONG_VALUES) is None
     assert answer.tokens <= limit
 
 
 def test_a_number_at_the_top_ends_where_it_was_closed(qwen: GrammarCompiler) -> None:
-    answer = RandomModel(qwen.vocabulary, 5, 20.0).write(grammar_of(qwen, {"type": "integer"}), 500, close_at=3)
+    answer = RandomModel(qwen.vocabulary, 5, 20.0).write(schema_grammar(qwen, {"type": "integer"}), 500, close_at=3)
     assert answer.closed
     assert answer.tokens <= 4
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwen_app.messages import JsonObject, Regex, StringChoice
 from qwen_app.structured.grammars.compiler import GrammarCompiler
-from tests.structured.grammars.test_grammar import schema_grammar, written
+from tests.structured.writing import schema_grammar, written
 
 
 def completed(compiler: GrammarCompiler, schema: Any, start: str) -> str:

@@ -14,8 +14,8 @@ from qwen_app.structured.grammars.grammar import Grammar
 from qwen_app.structured.validation import validate_text
 from qwen_app.tools.parser import ToolCallParser
 from tests.qwen_vocabulary import END_OF_TURN, TOOL_CALL
-from tests.structured.grammars.test_grammar import allowed, takes, written
 from tests.structured.random_model import RandomModel
+from tests.structured.writing import allowed, takes, written
 
 WEATHER = Tool(
     "get_weather",
