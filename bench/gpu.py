@@ -24,13 +24,13 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 
 from bench.report import Report, machine
 from qwen_app.engine.local.compute import attention
-from qwen_app.engine.local.compute.attention import Segment
+from qwen_app.engine.local.compute.attention import QuerySpan
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
-from qwen_app.engine.local.compute.flash_attention import VarlenAttention, choose_attention
+from qwen_app.engine.local.compute.flash_attention import FlashAttention, choose_attention
 from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
-from qwen_app.engine.local.compute.model_runner import Runner, Work
+from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.numerics import keep_precision
-from qwen_app.engine.local.compute.sampler import Row, Sampler
+from qwen_app.engine.local.compute.sampler import Sampler, SamplingRow
 from qwen_app.messages import SamplingParams
 
 OURS, THEIRS = "this engine", "transformers generate"
@@ -214,11 +214,15 @@ class Bench:
         self.cache = KVCache(shape, slots=size.users, length=length, devices=layers)
         backend = choose_attention(self.cache, model.config.num_attention_heads)
         attention.use(model, self.cache, backend)
-        graphs = DecodeGraphs(model, self.cache, device) if isinstance(backend, VarlenAttention) else None
+        graphs = DecodeGraphs(model, self.cache, device) if isinstance(backend, FlashAttention) else None
         self.attention = type(backend).__name__
-        self.runner = Runner(model, self.cache, backend, device, graphs)
-        said = size.context_tokens + DECODE_RUNS * decode_tokens  # each run goes on counting where the last one ended
-        self.sampler = Sampler(text_vocab_size=TEXT_VOCABULARY, context_tokens=said, slots=size.users, device=device)
+        self.runner = ModelRunner(model, self.cache, backend, device, graphs)
+        self.sampler = Sampler(
+            text_vocab_size=TEXT_VOCABULARY,
+            context_tokens=size.context_tokens + DECODE_RUNS * decode_tokens,  # each run counts on from the last
+            slots=size.users,
+            device=device,
+        )
         self._size = size
 
     def prefill(self, slot: int) -> None:
@@ -226,17 +230,18 @@ class Bench:
         for start in range(0, len(ids), CHUNK_TOKENS):
             chunk = ids[start : start + CHUNK_TOKENS]
             last = start + len(chunk) == len(ids)
-            self.runner.forward([Work(Segment(slot, start, len(chunk)), chunk, last)])
+            self.runner.forward([ScheduledChunk(QuerySpan(slot, start, len(chunk)), chunk, last)])
         self.sampler.begin(slot, ids, (), QWEN)
 
     def decode(self, steps: int) -> None:
         """``steps`` tokens for every user, sampled with Qwen's own settings."""
-        rows = [Row(slot, QWEN, random.Random(slot)) for slot in range(self._size.users)]
+        rows = [SamplingRow(slot, QWEN, random.Random(slot)) for slot in range(self._size.users)]
         token_ids = [1] * self._size.users
         for step in range(steps):
             position = self._size.context_tokens + step
-            works = [Work(Segment(slot, position, 1), [token_ids[slot]], True) for slot in range(self._size.users)]
-            token_ids = [choice.token_id for choice in self.sampler.sample(self.runner.forward(works), rows)]
+            spans = [QuerySpan(slot, position, 1) for slot in range(self._size.users)]
+            chunks = [ScheduledChunk(span, [token_ids[span.slot]], True) for span in spans]
+            token_ids = [sampled.token_id for sampled in self.sampler.sample(self.runner.forward(chunks), rows)]
 
 
 def _ours(
@@ -287,7 +292,7 @@ def _theirs(
     speeds: dict[Size, float],
 ) -> None:
     """transformers' ``generate`` on the same model and prompts, one batch, greedy."""
-    model.config._attn_implementation = "sdpa"
+    model.set_attn_implementation("sdpa")
     for size in _sizes(options):
         ids = torch.randint(0, TEXT_VOCABULARY, (size.users, size.context_tokens), device=device)
         try:

@@ -32,6 +32,7 @@ from bench.http_clients import Took
 from bench.report import Report
 from qwen_app.api.routes import build_router, install_error_handlers
 from qwen_app.engine.base import Engine
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
 from qwen_app.models.loader import load
@@ -70,7 +71,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     report = Report("HTTP and SSE beside the engine alone")
     rounds = 2 if options.quick else options.rounds
-    engine = on_own_thread(lambda: LocalEngine(load(options.model, precision="fp32"), slots=8, context_tokens=1024))
+    loaded = on_own_thread(lambda: load(options.model, precision="fp32"))
+    engine = on_own_thread(lambda: build_local_engine(loaded, slots=8, context_tokens=1024))
     compare(report, "built-in model", engine, tokens=16 if options.quick else 24, rounds=rounds)
     scripted = ScriptedEngine(Script(("word ",) * SCRIPTED_TOKENS), slots=32)
     compare(report, "scripted engine", scripted, tokens=SCRIPTED_TOKENS, rounds=rounds)

@@ -71,7 +71,7 @@ Check = partial[Coroutine[Any, Any, Row]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutput:
     text: str
     arguments: str
     end: Finished | Failed
@@ -89,7 +89,7 @@ def ask(text: str, *, max_tokens: int = 40, **fields: Any) -> GenerationRequest:
     return GenerationRequest(request_id=f"bench-{time.monotonic_ns()}", **given)
 
 
-async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
+async def run(engine: RemoteEngine, request: GenerationRequest) -> StepOutput:
     text, arguments = "", ""
     async with aclosing(engine.generate(request)) as events:
         async for event in events:
@@ -98,7 +98,7 @@ async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
             elif isinstance(event, ToolCallDelta):
                 arguments += event.arguments
             elif isinstance(event, Finished | Failed):
-                return Outcome(text, arguments, event)
+                return StepOutput(text, arguments, event)
     raise RuntimeError("the answer had no end")
 
 

@@ -96,7 +96,7 @@ def _remote_engine(settings: Settings) -> Engine:
 
 
 def _local_engine(settings: Settings) -> Engine:
-    from qwen_app.engine.local.engine import LocalEngine
+    from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load
 
     if settings.model != "auto":
@@ -108,7 +108,7 @@ def _local_engine(settings: Settings) -> Engine:
     precision = choose_precision(settings.precision, shape, device)
     memory = _plan(settings, path, shape, precision, device)
     loaded = load(path, precision=precision)
-    return LocalEngine(
+    return build_local_engine(
         loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,

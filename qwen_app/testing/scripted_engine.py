@@ -1,4 +1,4 @@
-"""ScriptedEngine: says what a test tells it to, as fast or as faulty as the test wants. For tests, not for people."""
+"""Scripted engine: says what a test tells it to, as fast or as faulty as the test wants. For tests, not for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
-from qwen_app.engine.fair_queue import Gate
+from qwen_app.engine.fair_queue import FairQueue
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError, TooManyRequests
 from qwen_app.messages import (
     Delta,
@@ -57,12 +57,12 @@ class ScriptedEngine:
     requests: list[GenerationRequest] = field(default_factory=list)
     tokens_made: int = 0
     cancelled: int = 0
-    _gate: Gate = field(init=False)
+    _queue: FairQueue = field(init=False)
     _draining: bool = False
     _stopped: bool = False
 
     def __post_init__(self) -> None:
-        self._gate = Gate(self.slots, self.queue_limit)
+        self._queue = FairQueue(self.slots, self.queue_limit)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
@@ -97,16 +97,16 @@ class ScriptedEngine:
         return None
 
     async def _answer(self, request: GenerationRequest, script: Script, started: float) -> AsyncGenerator[Event, None]:
-        said: list[str] = []
-        ticket = self._gate.join(request.user)
+        text: list[str] = []
+        place = self._queue.join(request.user)
         try:
             total = await self._prompt_tokens(request)
-            position = self._gate.position(ticket)
+            position = self._queue.position(place)
             yield Queued(position)
             while position:
                 try:
                     left_s = request.timeout_s and request.timeout_s - (time.monotonic() - started)
-                    position = await asyncio.wait_for(self._gate.next_position(ticket, position), left_s)
+                    position = await asyncio.wait_for(self._queue.next_position(place, position), left_s)
                 except TimeoutError:
                     waited_s = time.monotonic() - started
                     yield Finished("deadline", Usage(total, 0), Timings(waited_s, waited_s, waited_s))
@@ -120,7 +120,7 @@ class ScriptedEngine:
             limit = request.sampling.max_tokens
             for index, piece in enumerate(script.text):
                 if script.error is not None and index == script.error_at:
-                    yield Failed(script.error, "".join(said))
+                    yield Failed(script.error, "".join(text))
                     return
                 if limit is not None and index >= limit:
                     reason = "length"
@@ -133,15 +133,15 @@ class ScriptedEngine:
                     break
                 await asyncio.sleep(script.token_s)
                 self.tokens_made += 1
-                said.append(piece)
+                text.append(piece)
                 yield Delta(piece, (index,))
             for call in script.tool_calls:
                 yield call
                 reason = "tool_calls"
             timings = Timings(queued_s, first_token_s, time.monotonic() - started)
-            yield Finished(reason, Usage(total, len(said)), timings, request.sampling.seed or 0)
+            yield Finished(reason, Usage(total, len(text)), timings, request.sampling.seed or 0)
         finally:
-            self._gate.leave(ticket)
+            self._queue.leave(place)
 
     async def _prompt_tokens(self, request: GenerationRequest) -> int:
         if request.prompt is not None:
@@ -174,13 +174,13 @@ class ScriptedEngine:
     def health(self) -> Health:
         state = "draining" if self._draining else self.state
         reason = "" if state == "ready" else f"scripted to be {state}"
-        return Health(state, reason, self._gate.running, self._gate.queued)
+        return Health(state, reason, self._queue.running, self._queue.queued)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
         deadline = time.monotonic() + timeout_s
-        while self._gate.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
+        while self._queue.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
             await asyncio.sleep(0.01)
         self._stopped = True
-        while self._gate.running:  # noqa: ASYNC110
+        while self._queue.running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

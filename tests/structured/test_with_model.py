@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import (
     Delta,
@@ -44,7 +45,7 @@ PROMPTS = 100
 
 @pytest.fixture(scope="module")
 async def engine(builtin_dir: Path) -> AsyncGenerator[LocalEngine, None]:
-    engine = LocalEngine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
+    engine = build_local_engine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
     yield engine
     await engine.drain(5.0)
 

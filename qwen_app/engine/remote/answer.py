@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx2
 import openai
 
-from qwen_app.engine.fair_queue import Gate
+from qwen_app.engine.fair_queue import FairQueue
 from qwen_app.engine.remote.budget import Budget
 from qwen_app.engine.remote.call import Call, Chunk
 from qwen_app.engine.remote.deadline import Deadline
@@ -41,7 +41,7 @@ class Answer:
 
     request: GenerationRequest
     link: Link
-    gate: Gate
+    gate: FairQueue
     budget: Budget
     deadline: Deadline
     announced: bool = False

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
-from qwen_app.engine.fair_queue import Gate
+from qwen_app.engine.fair_queue import FairQueue
 from qwen_app.engine.remote.answer import Answer
 from qwen_app.engine.remote.budget import TOKENIZER_ERRORS, Budget
 from qwen_app.engine.remote.deadline import Deadline
@@ -47,7 +47,7 @@ class RemoteEngine:
         poll_s: float = 5.0,
     ) -> None:
         self._link = Link(base_url, api_key, model, find_tokenizer, poll_s)
-        self._gate = Gate(slots, queue_limit)
+        self._gate = FairQueue(slots, queue_limit)
         self._slots = slots
         self._model = model
         self._context_tokens = context_tokens

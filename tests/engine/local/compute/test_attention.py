@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.engine.local.compute.attention import Batch, SdpaAttention, Segment
+from qwen_app.engine.local.compute.attention import Batch, QuerySpan, SdpaAttention
 from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
 
 CPU = torch.device("cpu")
@@ -25,21 +25,21 @@ def filled_cache() -> KVCache:
     return cache
 
 
-def batch_of(cache: KVCache, segments: Sequence[Segment]) -> Batch:
-    cells = [cache.cell(segment.slot, at) for segment in segments for at in range(segment.start, segment.end)]
-    return Batch(segments, torch.tensor(cells))
+def batch_of(cache: KVCache, spans: Sequence[QuerySpan]) -> Batch:
+    slot_mapping = [cache.cell(span.slot, at) for span in spans for at in range(span.start, span.end)]
+    return Batch(spans, torch.tensor(slot_mapping))
 
 
-def attended(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) -> torch.Tensor:
-    attention, batch = SdpaAttention(cache, HEADS), batch_of(cache, segments)
+def attended(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
+    attention, batch = SdpaAttention(cache, HEADS), batch_of(cache, spans)
     batch.plan = attention.plan(batch)
     return attention.attend(query, 0, batch, 1 / math.sqrt(WIDTH))
 
 
-def plainly(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) -> torch.Tensor:
+def plainly(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
     """One token and head after the other."""
     rows = []
-    places = [(segment.slot, at) for segment in segments for at in range(segment.start, segment.end)]
+    places = [(span.slot, at) for span in spans for at in range(span.start, span.end)]
     for token, (slot, at) in enumerate(places):
         seen = slice(cache.cell(slot, 0), cache.cell(slot, at) + 1)
         heads = []
@@ -53,38 +53,38 @@ def plainly(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) ->
 
 
 @st.composite
-def steps(draw: st.DrawFn) -> list[Segment]:
+def steps(draw: st.DrawFn) -> list[QuerySpan]:
     """Decoding rows first, then pieces of prompts, each slot at most once."""
     slots = draw(st.permutations(range(SLOTS)))[: draw(st.integers(1, SLOTS))]
     decoding = draw(st.integers(0, len(slots)))
-    segments = [Segment(slot, draw(st.integers(0, LENGTH - 1)), 1) for slot in slots[:decoding]]
+    spans = [QuerySpan(slot, draw(st.integers(0, LENGTH - 1)), 1) for slot in slots[:decoding]]
     for slot in slots[decoding:]:
         length = draw(st.integers(1, 12))
-        segments.append(Segment(slot, draw(st.integers(0, LENGTH - length)), length))
-    return segments
+        spans.append(QuerySpan(slot, draw(st.integers(0, LENGTH - length)), length))
+    return spans
 
 
 @settings(max_examples=120, deadline=None)
-@given(segments=steps(), seed=st.integers(0, 100))
-def test_any_step_is_plain_attention(segments: list[Segment], seed: int) -> None:
+@given(spans=steps(), seed=st.integers(0, 100))
+def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
-    tokens = sum(segment.length for segment in segments)
+    tokens = sum(span.length for span in spans)
     query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(attended(cache, segments, query), plainly(cache, segments, query), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_rows_of_far_apart_lengths_are_not_mixed_up(count: int) -> None:
     cache = filled_cache()
-    segments = [Segment(slot, (slot * 17) % LENGTH, 1) for slot in reversed(range(count))]
+    spans = [QuerySpan(slot, (slot * 17) % LENGTH, 1) for slot in reversed(range(count))]
     query = torch.randn(HEADS, count, WIDTH, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(attended(cache, segments, query), plainly(cache, segments, query), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
 def test_layers_on_other_devices_get_the_batch_there() -> None:
     cache = filled_cache()
-    batch = batch_of(cache, [Segment(1, 3, 1)])
+    batch = batch_of(cache, [QuerySpan(1, 3, 1)])
     assert batch.on(CPU, SdpaAttention(cache, HEADS)) is batch
     elsewhere = batch.on(torch.device("meta"), SdpaAttention(cache, HEADS))
-    assert elsewhere.cells.device.type == "meta"
+    assert elsewhere.slot_mapping.device.type == "meta"
     assert batch.on(torch.device("meta"), SdpaAttention(cache, HEADS)) is elsewhere
