@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import torch
-from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
+from transformers import (
+    ContinuousBatchingConfig,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    TextIteratorStreamer,
+)
 
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.build import build_local_engine
@@ -84,10 +90,9 @@ class Ours:
         async def all_answers() -> list[Answer]:
             return await asyncio.gather(*(self.ask(prompt, tokens, grammar=grammar, user=user) for prompt in prompts))
 
-        answers: list[Answer] = self.on_loop(all_answers())
-        return answers
+        return self.on_loop(all_answers())
 
-    def on_loop(self, coroutine: Any) -> Any:
+    def on_loop(self, coroutine: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.engine_loop).result()
 
     async def ask(
@@ -137,8 +142,7 @@ class GenerateThreads:
         ids = torch.tensor([prompt_ids(self._loaded, prompt)])
         streamer = TokenTimes(tokenizer)
         submitted = time.perf_counter()
-        model: Any = self._loaded.model
-        model.generate(
+        self._loaded.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             streamer=streamer,
@@ -157,7 +161,7 @@ class GenerateThreads:
 class TokenTimes(TextIteratorStreamer):
     """The streamer demos use, noting when each token came."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(tokenizer, skip_prompt=True)
         self.times: list[float] = []
 
@@ -179,8 +183,9 @@ class ContinuousBatching:
             page_size=64, num_blocks=128, max_batch_tokens=512, auto_switch_to_flash=False, use_cuda_graph=False
         )
         generation = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
-        model: Any = loaded.model
-        self._manager = model.init_continuous_batching(generation_config=generation, continuous_batching_config=config)
+        self._manager = loaded.model.init_continuous_batching(
+            generation_config=generation, continuous_batching_config=config
+        )
         self._manager.start()
 
     def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
@@ -216,7 +221,7 @@ def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: 
 
 
 def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int) -> float:
-    model: Any = loaded.model
+    model = loaded.model
     model.set_attn_implementation("sdpa")
     cache = DynamicCache(config=model.config)
     ids = torch.randint(100, 40_000, (rows, context))

@@ -15,12 +15,13 @@ import importlib
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen2Config
 
 from bench.report import Report, machine
 from qwen_app.engine.local.compute import attention
@@ -113,7 +114,7 @@ def measured_bandwidth(device: torch.device) -> float:
     return 2 * size / seconds
 
 
-def timed(work: Any, *, repeats: int, device: torch.device) -> float:
+def timed(work: Callable[[], object], *, repeats: int, device: torch.device) -> float:
     """Seconds of one call, the best of ``repeats`` after a first that does not count."""
     work()
     best = float("inf")
@@ -131,7 +132,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def random_model(precision: str, tiny: bool, device: torch.device) -> Any:
+def random_model(precision: str, tiny: bool, device: torch.device) -> PreTrainedModel:
     """Qwen2.5-7B's shape with random weights: speed and memory do not depend on what they say."""
     config = Qwen2Config(**(TINY if tiny else QWEN_7B))
     dtype = torch.float16 if device.type == "cuda" else torch.float32
@@ -145,7 +146,7 @@ def random_model(precision: str, tiny: bool, device: torch.device) -> Any:
     return model.eval()
 
 
-def _quantise(model: Any, device: torch.device) -> None:
+def _quantise(model: PreTrainedModel, device: torch.device) -> None:
     """NF4 with double quantisation in every linear layer but the head, as the loader does it."""
     layers: Any = importlib.import_module("bitsandbytes").nn
 
@@ -207,7 +208,7 @@ def _reset(device: torch.device) -> None:
 class Bench:
     """The engine's own parts around ``model``, without the worker's thread: what a step costs."""
 
-    def __init__(self, model: Any, size: Size, decode_tokens: int, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, size: Size, decode_tokens: int, device: torch.device) -> None:
         shape = KVShape.of(model.config, model.dtype)
         length = size.context_tokens + decode_tokens + 8
         layers = [device] * model.config.num_hidden_layers
@@ -247,7 +248,7 @@ class Bench:
 def _ours(
     report: Report,
     precision: str,
-    model: Any,
+    model: PreTrainedModel,
     size: Size,
     decode_tokens: int,
     device: torch.device,
@@ -286,7 +287,7 @@ def _ratios(report: Report, precision: str, speeds: dict[Size, float]) -> None:
 def _theirs(
     report: Report,
     precision: str,
-    model: Any,
+    model: PreTrainedModel,
     options: argparse.Namespace,
     device: torch.device,
     speeds: dict[Size, float],
@@ -308,7 +309,7 @@ def _theirs(
         _reset(device)
 
 
-def _generate_s(model: Any, ids: torch.Tensor, tokens: int, device: torch.device) -> float:
+def _generate_s(model: PreTrainedModel, ids: torch.Tensor, tokens: int, device: torch.device) -> float:
     """Seconds that ``tokens`` more tokens take: a long generation less a short one, so that prefill does not count."""
 
     def run(count: int) -> float:
@@ -328,7 +329,9 @@ def _generate_s(model: Any, ids: torch.Tensor, tokens: int, device: torch.device
     return max(run(tokens + 1) - run(1), 1e-9)
 
 
-def _under_a_cap(report: Report, precision: str, model: Any, options: argparse.Namespace, device: torch.device) -> None:
+def _under_a_cap(
+    report: Report, precision: str, model: PreTrainedModel, options: argparse.Namespace, device: torch.device
+) -> None:
     """The same card pretending to have 24 GB: a whole context read, and decoding at the default number of users."""
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, CARD_BYTES / total), device)

@@ -50,6 +50,19 @@ async def test_a_place_that_moved_while_nobody_looked_is_not_missed() -> None:
     assert await asyncio.wait_for(queue.next_position(waiting, last), 5) == 0
 
 
+def test_users_who_come_back_one_at_a_time_do_not_starve_one_who_waits() -> None:
+    queue = FairQueue(1, 10)
+    running, waiting = queue.join("w"), queue.join("w")
+    for turn in range(8):
+        newcomer = queue.join("ab"[turn % 2])  # each comes back only when his own request has ended
+        queue.leave(running)
+        if waiting.admitted:
+            break
+        running = newcomer
+    assert waiting.admitted
+    assert turn <= 2
+
+
 @given(st.lists(st.one_of(USERS, st.integers(0, 30)), max_size=60), st.integers(1, 3), st.integers(0, 5))
 def test_bounds_hold_whoever_comes_and_goes(steps: list[str | int], running_limit: int, queue_limit: int) -> None:
     queue = FairQueue(running_limit, queue_limit)

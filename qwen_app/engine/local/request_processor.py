@@ -87,6 +87,8 @@ class RequestProcessor:
         context = min(self._context_tokens, request.context_tokens or self._context_tokens)
         max_tokens = request.sampling.max_tokens
         room = context - prompt_tokens
+        if max_tokens and request.policy.cap_answer:
+            max_tokens = min(max_tokens, max(1, room))
         if room < (max_tokens or 1):
             param = "messages" if request.prompt is None else "prompt"
             raise ContextLengthExceeded(prompt_tokens, max_tokens or 1, context, param=param)

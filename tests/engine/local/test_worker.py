@@ -275,9 +275,8 @@ async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, m
     assert [type(last) for last in lasts] == [Failed] * 4 + [Finished] * 2
     await until_idle(opened.engine)
     assert nothing_held(opened)
-    assert (
-        sum(len(slot.token_ids) > 0 for slot in opened.parts.prefix_cache.slots) == 2
-    )  # of the others nothing is trusted
+    known = [slot for slot in opened.parts.prefix_cache.slots if len(slot.token_ids)]
+    assert len(known) == 2  # of the others nothing is trusted
 
 
 # --- memory

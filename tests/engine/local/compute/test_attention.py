@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.engine.local.compute.attention import Batch, QuerySpan, SdpaAttention
+from qwen_app.engine.local.compute.attention import Attention, Batch, QuerySpan, SdpaAttention
+from qwen_app.engine.local.compute.flash_attention import FlashAttention
 from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
 
 CPU = torch.device("cpu")
@@ -30,10 +33,41 @@ def batch_of(cache: KVCache, spans: Sequence[QuerySpan]) -> Batch:
     return Batch(spans, torch.tensor(slot_mapping))
 
 
-def attended(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
-    attention, batch = SdpaAttention(cache, HEADS), batch_of(cache, spans)
+def attended(
+    cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor, attention: Attention | None = None
+) -> torch.Tensor:
+    attention, batch = attention or SdpaAttention(cache, HEADS), batch_of(cache, spans)
     batch.plan = attention.plan(batch)
     return attention.attend(query, 0, batch, 1 / math.sqrt(WIDTH))
+
+
+def in_the_kernels_words(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    *,
+    seqused_k: torch.Tensor,
+    scale: float,
+    **_: object,
+) -> torch.Tensor:
+    """What torch's kernel makes of its arguments, row by row; query and result are ``[tokens, heads, width]``."""
+    assert {tensor.dtype for tensor in (cu_seqlens_q, cu_seqlens_k, seqused_k)} == {torch.int32}
+    out = torch.empty_like(query)
+    for span, (first, end) in enumerate(pairwise(cu_seqlens_q.tolist())):
+        used = int(seqused_k[span])
+        assert end - first <= max_seqlen_q
+        assert used <= max_seqlen_k
+        for row in range(first, end):
+            seen = slice(int(cu_seqlens_k[span]), int(cu_seqlens_k[span]) + used - (end - 1 - row))
+            for head in range(HEADS):
+                shared = head // (HEADS // KV_HEADS)
+                weights = torch.softmax(keys[seen, shared] @ query[row, head] * scale, 0)
+                out[row, head] = weights @ values[seen, shared]
+    return out
 
 
 def plainly(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
@@ -71,6 +105,18 @@ def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     tokens = sum(span.length for span in spans)
     query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
     torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(spans=steps(), seed=st.integers(0, 100))
+def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list[QuerySpan], seed: int) -> None:
+    cache = filled_cache()
+    tokens = sum(span.length for span in spans)
+    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    with patch("torch.nn.attention.varlen.varlen_attn", in_the_kernels_words):
+        flash = FlashAttention(cache)
+    result = attended(cache, spans, query, flash)
+    torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
