@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from transformers import (
@@ -142,7 +142,8 @@ class GenerateThreads:
         ids = torch.tensor([prompt_ids(self._loaded, prompt)])
         streamer = TokenTimes(tokenizer)
         submitted = time.perf_counter()
-        self._loaded.model.generate(
+        model: Any = self._loaded.model
+        model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             streamer=streamer,
@@ -183,9 +184,8 @@ class ContinuousBatching:
             page_size=64, num_blocks=128, max_batch_tokens=512, auto_switch_to_flash=False, use_cuda_graph=False
         )
         generation = GenerationConfig(do_sample=False, eos_token_id=-1, pad_token_id=0)
-        self._manager = loaded.model.init_continuous_batching(
-            generation_config=generation, continuous_batching_config=config
-        )
+        model: Any = loaded.model
+        self._manager = model.init_continuous_batching(generation_config=generation, continuous_batching_config=config)
         self._manager.start()
 
     def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:

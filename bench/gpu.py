@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def main() -> None:
     report.add("bandwidth, bytes read and written", "copy", bandwidth / 1e9, "GB/s")
     for precision in options.precision:
         measure(report, precision, options, device, bandwidth)
-    stem = f"gpu-{machine()['date']}-{(machine()['gpu'] or 'cpu').replace(' ', '-').lower()}"
+    stem = f"gpu-{machine()['date']}-{str(machine()['gpu'] or 'cpu').replace(' ', '-').lower()}"
     folder = RESULTS if not options.tiny else options.out
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.md").write_text(report.markdown())
@@ -139,11 +140,12 @@ def random_model(precision: str, tiny: bool, device: torch.device) -> PreTrained
     torch.manual_seed(0)
     with torch.device(device):
         torch.set_default_dtype(dtype)
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
         torch.set_default_dtype(torch.float32)
     if precision == "nf4":
         _quantise(model, device)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def _quantise(model: PreTrainedModel, device: torch.device) -> None:
@@ -180,7 +182,7 @@ def measure(
         return
     weights_bytes = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     report.add(f"{precision}, weights", OURS, weights_bytes / 1e9, "GB")
-    read_bytes = weights_bytes - model.get_input_embeddings().weight.nbytes
+    read_bytes = weights_bytes - sum(tensor.nbytes for tensor in model.get_input_embeddings().parameters())
     speeds: dict[Size, float] = {}
     for size in _sizes(options):
         try:
@@ -309,7 +311,7 @@ def _theirs(
         _reset(device)
 
 
-def _generate_s(model: PreTrainedModel, ids: torch.Tensor, tokens: int, device: torch.device) -> float:
+def _generate_s(model: Any, ids: torch.Tensor, tokens: int, device: torch.device) -> float:
     """Seconds that ``tokens`` more tokens take: a long generation less a short one, so that prefill does not count."""
 
     def run(count: int) -> float:
@@ -341,9 +343,9 @@ def _under_a_cap(
         _reset(device)
         try:
             bench = Bench(model, size, options.decode_tokens, device)
-            seconds = timed(lambda bench=bench: bench.prefill(0), repeats=1, device=device)
+            seconds = timed(partial(bench.prefill, 0), repeats=1, device=device)
             report.add(f"{label}, prefill", OURS, size.context_tokens / seconds, "tokens/s")
-            decode_s = timed(lambda bench=bench: bench.decode(options.decode_tokens), repeats=1, device=device)
+            decode_s = timed(partial(bench.decode, options.decode_tokens), repeats=1, device=device)
             report.add(f"{label}, decode", OURS, size.users * options.decode_tokens / decode_s, "tokens/s")
             report.add(f"{label}, peak memory", OURS, torch.cuda.max_memory_reserved(device) / 1e9, "GB")
         except torch.OutOfMemoryError:

@@ -73,9 +73,8 @@ class LocalEngine:
                 event = await sequence.events.get()
                 ended = is_terminal(event)
                 if ended:
-                    self._encoder.remember(
-                        sequence.text, ids_of_text(self._tokenizer, sequence.generated_ids, sequence.text)
-                    )
+                    answer_ids = ids_of_text(self._tokenizer, sequence.generated_ids, sequence.text)
+                    self._encoder.remember(sequence.text, answer_ids)
                 for translated in calls.translate(event) if calls else (event,):
                     yield translated
         finally:
