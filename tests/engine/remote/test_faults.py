@@ -201,7 +201,7 @@ async def test_no_done_is_no_fault(ending: dict[str, str]) -> None:
 
 @pytest.mark.anyio
 async def test_a_stream_that_stays_open_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.engine.remote.answer.AFTER_FINISH_S", 0.05)
+    monkeypatch.setattr("qwen_app.engine.remote.upstream_answer.AFTER_FINISH_S", 0.05)
     last, text, _ = await outcome(says(piece("Yes"), piece("", finish="stop"), before_end="hang"))
     assert isinstance(last, Finished)
     assert text == "Yes"
@@ -217,7 +217,7 @@ async def test_usage_is_counted_where_it_is_missing() -> None:
 
 @pytest.mark.anyio
 async def test_slow_headers_do_not_hold_back_the_admission(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.engine.remote.answer.HEADERS_PATIENCE_S", 0.02)
+    monkeypatch.setattr("qwen_app.engine.remote.upstream_answer.HEADERS_PATIENCE_S", 0.02)
     go = asyncio.Event()
 
     async def chat(request: Request, reply: Reply) -> None:
