@@ -42,6 +42,8 @@ class ContextBudget:
         """
         limit_tokens = self.limit_tokens(request)
         max_tokens = request.sampling.max_tokens
+        if request.policy.cap_answer and max_tokens:
+            return await self._capped_tokens(request, max_tokens, limit_tokens)
         profile = server.profile
         ours = limit_tokens != server.context_tokens or profile.truncates
         unbounded = max_tokens is None and (ours or profile.needs_max_tokens or request.prompt is not None)
@@ -54,6 +56,15 @@ class ContextBudget:
         if over and (ours or self._upstream.token_counter.exact):
             raise ContextLengthExceeded(prompt_tokens, max_tokens or 1, limit_tokens)
         return max(1, limit_tokens - prompt_tokens) if unbounded else None
+
+    async def _capped_tokens(self, request: GenerationRequest, max_tokens: int, limit_tokens: int) -> int | None:
+        """``max_tokens`` or the room that is left; None where all of them surely fit."""
+        if not limit_tokens or _most_tokens(request) + max_tokens <= limit_tokens:
+            return None
+        room_tokens = limit_tokens - await self.prompt_tokens(request)
+        if room_tokens < 1 and self._upstream.token_counter.exact:
+            raise ContextLengthExceeded(limit_tokens - room_tokens, 1, limit_tokens)
+        return max(1, min(max_tokens, room_tokens))
 
     async def prompt_tokens(self, request: GenerationRequest) -> int:
         """Counted as well as it can be; once."""

@@ -85,10 +85,10 @@ class RemoteEngine:
         budget = ContextBudget(self._upstream, self._context_tokens)
         return UpstreamAnswer(request, self._upstream, self._queue, budget, Deadline(request.timeout_s))
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        request = GenerationRequest("count", tuple(messages), tools=tuple(tools))
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         await self._ready()
-        return await ContextBudget(self._upstream, 0).prompt_tokens(request)
+        requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
+        return await asyncio.gather(*(ContextBudget(self._upstream, 0).prompt_tokens(request) for request in requests))
 
     async def tokenize(self, text: str) -> list[int]:
         await self._ready()

@@ -28,7 +28,7 @@ def build_body(
 ) -> RequestBody:
     """The JSON of a streaming chat or plain completion.
 
-    ``room_tokens`` limits an answer whose request sets no limit; None leaves that to the server. ``tools_refused`` says
+    ``room_tokens`` limits the answer as ``max_tokens`` does; None where there is no need to. ``tools_refused`` says
     that the server takes no tools, so that they are written into the prompt. Raises RequestError and SchemaError.
     """
     check_tool_choice(request)
@@ -58,7 +58,7 @@ def _sampling(request: GenerationRequest, profile: ServerProfile) -> RequestBody
 
 
 def _token_limit(request: GenerationRequest, profile: ServerProfile, room_tokens: int | None) -> RequestBody:
-    limit = room_tokens if request.sampling.max_tokens is None else request.sampling.max_tokens
+    limit = min((tokens for tokens in (room_tokens, request.sampling.max_tokens) if tokens is not None), default=None)
     if limit is None:
         return {}
     return dict.fromkeys(profile.max_tokens_fields if request.prompt is None else ("max_tokens",), limit)
