@@ -13,8 +13,8 @@ from qwen_app.engine.remote import RemoteEngine
 from qwen_app.engine.remote.token_counter import EstimatedTokenCounter, FolderTokenCounter
 from qwen_app.messages import Finished, Message, Tool, ToolCall
 from tests.engine.contract import ask, check_shape, collect
-from tests.engine.remote.servers import CONTEXT_TOKENS, Ollama
-from tests.engine.remote.upstreams import VllmLike
+from tests.engine.remote.fake_servers import CONTEXT_TOKENS, Ollama
+from tests.engine.remote.vllm_like import VllmLike
 
 HISTORY = (
     Message("user", "What time is it? 几点了？"),
