@@ -1,4 +1,4 @@
-"""Tools where the server has no field for them, refuses them, or leaves the calls in the text; answers of another form."""
+"""Tools where the server has no field for them, refuses them, or leaves the calls in the text; answers not as asked."""
 
 from __future__ import annotations
 
