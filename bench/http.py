@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -148,9 +147,9 @@ def over_http(port: int, texts: Sequence[str], tokens: int, *, repeat: int = 1) 
     command = [sys.executable, "-m", "bench.http_clients"]
     cpu_started = time.process_time()
     done = subprocess.run(command, input=order, capture_output=True, text=True, check=True)
-    said: dict[str, Any] = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     cpu_s = time.process_time() - cpu_started
-    return Run(said["wall_s"], cpu_s, tuple(Took(**answer) for answer in said["answers"]))
+    return Run(report["wall_s"], cpu_s, tuple(Took(**answer) for answer in report["answers"]))
 
 
 @contextmanager

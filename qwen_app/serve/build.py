@@ -85,7 +85,7 @@ def _remote_engine(settings: Settings) -> Engine:
         folder = settings.models_dir / model.replace("/", "--")
         return folder if (folder / "tokenizer.json").is_file() else None
 
-    return RemoteEngine.connect(
+    engine = RemoteEngine(
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
@@ -93,6 +93,7 @@ def _remote_engine(settings: Settings) -> Engine:
         context_tokens=settings.context,
         find_tokenizer=find_tokenizer,
     )
+    return engine.connect()
 
 
 def _local_engine(settings: Settings) -> Engine:

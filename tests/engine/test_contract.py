@@ -16,7 +16,7 @@ from qwen_app.models.loader import LoadedModel, load
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make
-from tests.engine.remote.upstreams import VllmLike
+from tests.engine.remote.vllm_like import VllmLike
 
 ASCII_IDS = 94  # the tiny model's byte tokenizer sorts "!" to "~" first
 
