@@ -29,15 +29,17 @@ from bench.contenders import (
     total_speed,
 )
 from bench.report import Report, percentile
-from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, Message, SamplingParams
+from qwen_app.messages import Delta, GenerationRequest, JsonSchema, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel
 
 STORY = "Tell me a very long story, with many people and places, about the number {}."
-PEOPLE = GrammarSpec(
-    "json_schema",
-    '{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},"age":'
-    '{"type":"integer"}},"required":["name","age"],"additionalProperties":false},"minItems":3}',
-)
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+PEOPLE = JsonSchema({"type": "array", "items": PERSON, "minItems": 3})
 
 
 def main() -> None:

@@ -29,8 +29,10 @@ from qwen_app.messages import (
     Finished,
     GenerationRequest,
     GrammarSpec,
+    JsonSchema,
     Message,
     SamplingParams,
+    StringChoice,
     Tool,
     ToolCallDelta,
     ToolChoice,
@@ -123,13 +125,13 @@ async def check_chat(engine: RemoteEngine) -> Row:
 
 
 async def check_schema(engine: RemoteEngine) -> Row:
-    grammar = GrammarSpec("json_schema", json.dumps(SCHEMA))
+    grammar = JsonSchema(SCHEMA)
     outcome = await run(engine, ask("Describe Paris as JSON.", max_tokens=120, grammar=grammar))
     return Row("JSON schema", json.loads(outcome.text).keys() == {"city", "capital"}, {"text": outcome.text})
 
 
 async def check_choice(engine: RemoteEngine) -> Row:
-    outcome = await run(engine, ask("Is Paris in France?", grammar=GrammarSpec("choice", '["yes", "no"]')))
+    outcome = await run(engine, ask("Is Paris in France?", grammar=StringChoice(("yes", "no"))))
     return Row("choice", outcome.text in ("yes", "no"), {"text": outcome.text})
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Literal, NotRequired, Required, TypedDict
+from typing import Literal, Required, TypedDict
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
-from qwen_app.tools.prompt_format import described
+from qwen_app.messages import (
+    GrammarSpec,
+    JsonObject,
+    JsonSchema,
+    Message,
+    Role,
+    SamplingParams,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from qwen_app.tools.prompt_format import ToolDict, tool_definition
 
 RequestBody = dict[str, object]  # the JSON of a request, as yet unsent
 
@@ -33,18 +42,6 @@ class MessageBody(TypedDict, total=False):
     tool_call_id: str
 
 
-class FunctionBody(TypedDict):
-    name: str
-    description: str
-    parameters: Mapping[str, object]
-    strict: NotRequired[bool]
-
-
-class ToolBody(TypedDict):
-    type: Literal["function"]
-    function: FunctionBody
-
-
 def message_body(message: Message) -> MessageBody:
     """One message. A message that is nothing but calls has no content."""
     body = MessageBody(role=message.role, content=message.content)
@@ -60,9 +57,9 @@ def tool_call_body(call: ToolCall) -> ToolCallBody:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def tool_body(tool: Tool, *, strict: bool | None = None) -> ToolBody:
+def tool_body(tool: Tool, *, strict: bool | None = None) -> ToolDict:
     """The definition of a tool. ``strict`` None leaves the field out, so that the server's own default holds."""
-    body: ToolBody = {"type": "function", "function": described(tool)["function"]}
+    body = tool_definition(tool)
     if strict is not None:
         body["function"]["strict"] = strict
     return body
@@ -75,11 +72,11 @@ def tool_choice_body(choice: ToolChoice) -> object:
 
 def response_format(grammar: GrammarSpec) -> Mapping[str, object]:
     """JSON, of any kind or of a schema. Raises SchemaError for what OpenAI has no words for: a regex, a choice."""
-    if grammar.kind == "json_object":
+    if isinstance(grammar, JsonObject):
         return {"type": "json_object"}
-    if grammar.kind == "json_schema":
-        return json_schema_format(json.loads(grammar.text), strict=grammar.strict)
-    raise SchemaError(f"OpenAI's API knows no {grammar.kind} as the form of an answer. Use a JSON schema.")
+    if isinstance(grammar, JsonSchema):
+        return json_schema_format(grammar.schema, strict=grammar.strict)
+    raise SchemaError("OpenAI's API knows no regex and no choice as the form of an answer. Use a JSON schema.")
 
 
 def json_schema_format(schema: Mapping[str, object], *, strict: bool) -> Mapping[str, object]:

@@ -46,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "service": {"engine", "errors", "messages", "prompting", "structured"},
     "metrics": {"messages", "service"},
     "agent_loop": {"errors", "messages", "service", "tools"},
-    "api.protocol": {"engine", "errors", "messages", "openai_format", "service"},
+    "api.protocol": {"engine", "errors", "messages", "openai_format", "service", "structured"},
     "api.access": {"api.protocol", "errors", "metrics", "settings"},
     "api.endpoints": {"api.access", "api.protocol", "chat", "engine", "errors", "messages", "metrics", "service"},
     "api": {"api.access", "api.endpoints", "api.protocol", "metrics", "service", "settings"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GenerationRequest,
-    GrammarSpec,
+    JsonSchema,
     Message,
     SamplingParams,
     Tool,
@@ -25,7 +24,7 @@ from qwen_app.messages import (
     ToolChoice,
 )
 from qwen_app.models.loader import load
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.validation import validate_text
 
 PERSON = {
@@ -62,7 +61,7 @@ def text_of(events: list[Event]) -> str:
 
 @pytest.mark.anyio
 async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngine, builtin: GrammarCompiler) -> None:
-    spec = GrammarSpec("json_schema", json.dumps(PERSON))
+    spec = JsonSchema(PERSON)
     least = builtin.compile(spec).minimum_tokens
     requests = [
         GenerationRequest(
@@ -85,7 +84,7 @@ async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngin
 async def test_a_budget_below_the_least_is_refused_with_the_number(
     engine: LocalEngine, builtin: GrammarCompiler
 ) -> None:
-    spec = GrammarSpec("json_schema", json.dumps(PERSON))
+    spec = JsonSchema(PERSON)
     least = builtin.compile(spec).minimum_tokens
     sampling = SamplingParams(max_tokens=least - 1)
     request = GenerationRequest("small", (Message("user", "?"),), sampling=sampling, grammar=spec)

@@ -17,7 +17,7 @@ from qwen_app.engine.local.step_executor import StepExecutor
 from qwen_app.engine.local.worker import Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 WATCHDOG_S = 30.0
 OFFLOAD_BYTES = 4 * 1024**3

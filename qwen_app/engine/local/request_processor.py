@@ -16,8 +16,9 @@ from qwen_app.engine.local.event_queue import EventQueue
 from qwen_app.engine.local.sequence import Constraint, SequenceState
 from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Tool
-from qwen_app.structured.closing.budget_closer import Closer
-from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler
+from qwen_app.structured.closing.budget_closer import BudgetCloser
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar
 
 
 class RequestProcessor:
@@ -105,7 +106,7 @@ class RequestProcessor:
                 param="max_tokens",
             )
         free_text = bool(request.tools) and request.tool_choice.mode == "auto" and request.grammar is None
-        return Constraint(grammar.new_state(), Closer(), free_text)
+        return Constraint(grammar.new_state(), BudgetCloser(), free_text)
 
     def _grammar(self, request: GenerationRequest) -> Grammar | None:
         if request.tools and request.tool_choice.mode != "none":

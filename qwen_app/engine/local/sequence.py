@@ -10,7 +10,7 @@ from qwen_app.engine.local.compute.sampler import SampledToken, SamplingRow
 from qwen_app.engine.local.detokenize import Detokenizer
 from qwen_app.engine.local.event_queue import EventQueue
 from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, Usage
-from qwen_app.structured.closing.budget_closer import Closer
+from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import GrammarState
 
 CLOSING_TIME_S = 3.0  # before the deadline, in which a constrained answer writes its shortest ending
@@ -21,7 +21,7 @@ class Constraint:
     """What keeps an answer to its grammar and closes it in time. ``free_text`` grammars shape only parts of it."""
 
     state: GrammarState
-    closer: Closer
+    closer: BudgetCloser
     free_text: bool = False
 
 

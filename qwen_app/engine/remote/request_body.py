@@ -11,7 +11,7 @@ from qwen_app.engine.remote.server_info import ServerInfo
 from qwen_app.engine.remote.server_profile import ServerProfile
 from qwen_app.engine.remote.tools_as_prompt import check_tool_choice, with_tools_as_prompt
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import GenerationRequest, GrammarSpec, Tool, ToolChoice
+from qwen_app.messages import GenerationRequest, GrammarSpec, JsonSchema, Regex, StringChoice, Tool, ToolChoice
 from qwen_app.openai_format import (
     RequestBody,
     json_schema_format,
@@ -20,7 +20,7 @@ from qwen_app.openai_format import (
     tool_body,
     tool_choice_body,
 )
-from qwen_app.tools.messages import ordered
+from qwen_app.tools.messages import results_in_call_order
 
 
 def build_body(
@@ -42,7 +42,7 @@ def build_body(
         body |= _grammar(request.grammar, profile)
     if request.prompt is not None:
         return body | {"prompt": request.prompt} | _logprobs(request, profile)
-    body["messages"] = [message_body(message) for message in ordered(request.messages)]
+    body["messages"] = [message_body(message) for message in results_in_call_order(request.messages)]
     if profile.reports_progress:
         body["return_progress"] = True
     return body | _logprobs(request, profile) | _tools(request.tools, request.tool_choice, profile)
@@ -91,28 +91,30 @@ def _tools(tools: tuple[Tool, ...], choice: ToolChoice, profile: ServerProfile) 
 
 
 def _grammar(grammar: GrammarSpec, profile: ServerProfile) -> RequestBody:
-    if grammar.kind in ("regex", "choice"):
+    if isinstance(grammar, Regex | StringChoice):
         return _pattern(grammar, profile)
     if profile.json_formats == "none":
         raise SchemaError(f"{profile.title} cannot hold an answer to JSON. Use another server, or no JSON mode.")
     if profile.json_formats == "openai":
         return {"response_format": response_format(grammar)}
-    schema: Mapping[str, object] = json.loads(grammar.text) if grammar.kind == "json_schema" else {"type": "object"}
+    schema: Mapping[str, object] = grammar.schema if isinstance(grammar, JsonSchema) else {"type": "object"}
     if profile.json_formats == "schema_as_value":
         return {"response_format": {"type": "json_object", "value": schema}}
-    return {"response_format": json_schema_format(schema, strict=grammar.strict)}
+    return {"response_format": json_schema_format(schema, strict=not isinstance(grammar, JsonSchema) or grammar.strict)}
 
 
-def _pattern(grammar: GrammarSpec, profile: ServerProfile) -> RequestBody:
+def _pattern(grammar: Regex | StringChoice, profile: ServerProfile) -> RequestBody:
     """A regex, or one of several strings, in the server's own field."""
-    choices: list[str] = json.loads(grammar.text) if grammar.kind == "choice" else []
-    expression = "|".join(f"({re.escape(choice)})" for choice in choices) if choices else grammar.text
+    choices = grammar.options if isinstance(grammar, StringChoice) else ()
+    alternatives = "|".join(f"({re.escape(choice)})" for choice in choices)
+    expression = grammar.pattern if isinstance(grammar, Regex) else alternatives
     if profile.pattern_field == "structured_outputs":
-        return {"structured_outputs": {"choice": choices} if choices else {"regex": expression}}
+        return {"structured_outputs": {"choice": list(choices)} if choices else {"regex": expression}}
     if profile.pattern_field == "regex":
         return {"regex": expression}
     if profile.pattern_field == "response_format":
         return {"response_format": {"type": "regex", "value": expression}}
     if profile.pattern_field == "grammar" and choices:
         return {"grammar": "root ::= " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in choices)}
-    raise SchemaError(f"{profile.title} cannot hold an answer to a {grammar.kind}. Use a JSON schema.")
+    kind = "choice" if choices else "regex"
+    raise SchemaError(f"{profile.title} cannot hold an answer to a {kind}. Use a JSON schema.")

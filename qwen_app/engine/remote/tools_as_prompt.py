@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from qwen_app.engine.remote.server_profile import ServerProfile
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest, GrammarSpec, Tool
-from qwen_app.tools.messages import ordered
+from qwen_app.messages import GenerationRequest, JsonSchema, Tool
+from qwen_app.tools.messages import results_in_call_order
 from qwen_app.tools.prompt_format import as_plain_messages
 
 
@@ -43,9 +42,9 @@ def with_tools_as_prompt(
         if profile.json_formats == "none":
             sentence = f"{profile.title} cannot be made to call a tool. Use tool_choice auto."
             raise RequestError(sentence, param="tool_choice")
-        grammar = GrammarSpec("json_schema", json.dumps(_call_schema(request)))
+        grammar = JsonSchema(_call_schema(request))
     offered = request.tools if request.tool_choice.mode != "none" else ()
-    messages = as_plain_messages(ordered(request.messages), offered)
+    messages = as_plain_messages(results_in_call_order(request.messages), offered)
     return replace(request, messages=messages, tools=(), grammar=grammar)
 
 

@@ -13,8 +13,12 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GrammarSpec,
+    JsonObject,
+    JsonSchema,
     Message,
     Prefill,
+    Regex,
+    StringChoice,
     Tool,
     ToolChoice,
 )
@@ -37,8 +41,8 @@ from tests.engine.remote.fake_servers import (
 from tests.engine.remote.upstream import Reply, Request, Upstream
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-AS_SCHEMA = GrammarSpec("json_schema", json.dumps(SCHEMA))
-AS_OBJECT = GrammarSpec("json_object")
+AS_SCHEMA = JsonSchema(SCHEMA)
+AS_OBJECT = JsonObject()
 CLOCK, WEATHER = Tool("clock", "Tells the time."), Tool("weather", "Tells the weather.")
 TOLD_CONTEXT = tuple(kind for kind in FAKE_SERVERS if kind not in (WebUi, Transformers))
 
@@ -143,7 +147,7 @@ async def test_tgi_gets_the_schema_as_value_and_no_top_p_of_one() -> None:
 
 
 @pytest.mark.parametrize("kind", [WebUi, Transformers], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("spec", [AS_OBJECT, AS_SCHEMA], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("spec", [AS_OBJECT, AS_SCHEMA], ids=lambda spec: type(spec).__name__)
 @pytest.mark.anyio
 async def test_json_that_would_be_ignored_is_refused(kind: type[FakeServer], spec: GrammarSpec) -> None:
     server = kind()
@@ -155,7 +159,7 @@ async def test_json_that_would_be_ignored_is_refused(kind: type[FakeServer], spe
 
 @pytest.mark.anyio
 async def test_regex_and_choice_where_they_can_be() -> None:
-    choice, regex = GrammarSpec("choice", '["a.b", "c"]'), GrammarSpec("regex", "[0-9]+")
+    choice, regex = StringChoice(("a.b", "c")), Regex("[0-9]+")
     vllm, sglang, llama = Vllm(), Sglang(), LlamaCpp()
     await answer(vllm, ask(grammar=choice))
     assert vllm.seen["structured_outputs"] == {"choice": ["a.b", "c"]}

@@ -16,7 +16,7 @@ from qwen_app.engine.remote.server_profile import (
     TokenizerEndpoint,
 )
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Finished, GrammarSpec, Message
+from qwen_app.messages import Finished, JsonObject, Message
 from tests.engine.contract import ask, check_shape, collect
 from tests.engine.remote.engines import engine_on, refusal
 from tests.engine.remote.fake_servers import CONTEXT_TOKENS, FAKE_SERVERS, FakeServer
@@ -131,4 +131,4 @@ async def test_one_row_is_all_that_a_new_server_needs(monkeypatch: pytest.Monkey
     assert info.device.startswith("Newcomer at ")
     assert (info.context_tokens, info.revision, info.exact_counts) == (CONTEXT_TOKENS, "1.2", True)
     assert server.seen["best_k"] == 0
-    assert isinstance(await refusal(server, ask(grammar=GrammarSpec("json_object"))), SchemaError)
+    assert isinstance(await refusal(server, ask(grammar=JsonObject())), SchemaError)

@@ -14,8 +14,10 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GenerationRequest,
-    GrammarSpec,
+    JsonObject,
+    JsonSchema,
     Message,
+    StringChoice,
     Tool,
     ToolCall,
     ToolCallDelta,
@@ -148,7 +150,7 @@ async def test_results_go_back_in_the_order_of_the_calls() -> None:
     [
         ask(tools=(CLOCK,), tool_choice=ToolChoice("named", "nobody")),
         ask(tool_choice=ToolChoice("required")),
-        ask(tools=(CLOCK,), tool_choice=NAMED, grammar=GrammarSpec("json_object")),
+        ask(tools=(CLOCK,), tool_choice=NAMED, grammar=JsonObject()),
     ],
     ids=["unknown", "no-tools", "with-format"],
 )
@@ -159,15 +161,15 @@ async def test_choices_that_nobody_can_honour(request_: GenerationRequest) -> No
     assert server.seen == {}
 
 
-SCHEMA = GrammarSpec("json_schema", json.dumps({"type": "object", "required": ["city"]}))
+SCHEMA = JsonSchema({"type": "object", "required": ["city"]})
 
 
 @pytest.mark.parametrize(
     ("request_", "text"),
     [
-        (ask(grammar=GrammarSpec("json_object")), "Here you are: {}"),
+        (ask(grammar=JsonObject()), "Here you are: {}"),
         (ask(grammar=SCHEMA), '{"town": "Paris"}'),
-        (ask(grammar=GrammarSpec("choice", '["yes", "no"]')), "maybe"),
+        (ask(grammar=StringChoice(("yes", "no"))), "maybe"),
         (ask(tools=(CLOCK,), tool_choice=NAMED), "It is noon."),
         (ask(tools=(CLOCK, OTHER), tool_choice=NAMED), '{"name": "other", "arguments": {}}'),
     ],
