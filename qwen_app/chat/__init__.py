@@ -1,1 +1,1 @@
-"""Conversations: prompt text, the window that fits, saved chats."""
+"""Conversations: prompt text and the window that fits."""

@@ -200,7 +200,7 @@ def free_port() -> int:
 def test_the_real_app_answers_and_leaves_in_good_order(builtin_dir: Path, tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", "builtin"]
-    command += ["--models-dir", str(builtin_dir.parent), "--data-dir", str(tmp_path / "data")]
+    command += ["--models-dir", str(builtin_dir.parent)]
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(command, cwd=tmp_path, stderr=output)
     try:
