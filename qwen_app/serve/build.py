@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from qwen_app.models.download import ensure_model, local_path
 from qwen_app.models.plan import Plan, plan
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import choose_model, choose_precision, known_model
-from qwen_app.serve.pidfile import Running, leave_note
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 
@@ -31,18 +30,17 @@ LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """What runs: the app, and the service to drain when it ends."""
+class App:
+    """What runs: what answers requests, and the service to drain when it ends."""
 
-    app: FastAPI
+    asgi: FastAPI
     service: Service
 
 
-def start(settings: Settings, running: Running) -> Started:
-    """Load the model and build the app. Slow; raises StartupError."""
+def load_app(settings: Settings) -> App:
+    """Load the model and build what answers. Slow; raises StartupError."""
     service = build_service(settings)
-    leave_note(replace(running, model=service.info().model))
-    return Started(build_app(service, settings), service)
+    return App(build_asgi(service, settings), service)
 
 
 def build_service(settings: Settings) -> Service:
@@ -51,8 +49,8 @@ def build_service(settings: Settings) -> Service:
     return Service(engine, timeout_s=settings.timeout_s)
 
 
-def build_app(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one app."""
+def build_asgi(service: Service, settings: Settings) -> FastAPI:
+    """API and page on one ASGI app."""
     from fastapi import FastAPI
 
     from qwen_app.api.routes import build_router, install_error_handlers
