@@ -85,6 +85,7 @@ def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: 
     assert "-r requirements.txt -c constraints.txt" in (copy.folder / "pip.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_fresh_folder_gets_its_environment_and_runs_with_the_flags(copy: Copy) -> None:
     copy.stub_app()
     (copy.folder / "requirements.txt").write_text("")
@@ -181,6 +182,7 @@ def running(copy: Copy, builtin_dir: Path) -> Iterator[tuple[Copy, subprocess.Po
     process.wait()
 
 
+@pytest.mark.slow
 def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -> None:
     copy, process, port = running
     while "health:  ready" not in (said := copy.run("status").stdout):

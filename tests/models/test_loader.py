@@ -23,6 +23,7 @@ def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
     return answer
 
 
+@pytest.mark.slow
 def test_the_built_in_model_knows_paris(builtin_dir: Path) -> None:
     loaded = load(builtin_dir, precision="fp32")
     assert loaded.name == "SmolLM2-135M-Instruct"

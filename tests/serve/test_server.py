@@ -197,6 +197,7 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_the_real_app_answers_and_leaves_in_good_order(builtin_dir: Path, tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", "builtin"]
