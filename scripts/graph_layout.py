@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Arrows = Mapping[str, frozenset[str]]
-SWEEPS = 24  # more change nothing for graphs of this size
+SWEEPS = 60  # more change nothing for graphs of this size
+STRAIGHT = 12
 PASSING = 10.0  # pixels kept free for an arrow that passes a row
 
 
@@ -139,9 +140,39 @@ def _places(
         x |= _apart(level, [0.0] * len(level), half, gap)
     for sweep in range(SWEEPS):
         for level in levels if sweep % 2 == 0 else levels[::-1]:
-            wished = [_mean([x[n] for n in (*above.get(m, ()), *below.get(m, ()))], x[m]) for m in level]
+            wished = [_pulled(name, (*above.get(name, ()), *below.get(name, ())), x) for name in level]
             x |= _apart(level, wished, half, gap)
-    return x
+    return _straightened(x, levels, half, gap)
+
+
+def _straightened(
+    x: Mapping[str, float], levels: list[list[str]], half: Mapping[str, float], gap: float
+) -> dict[str, float]:
+    """Where all stops on the way to one box have room in the same column, they move there."""
+    straight = dict(x)
+    columns: dict[str, list[str]] = {}
+    for stop in sorted(x):
+        if stop.startswith("|"):
+            columns.setdefault(stop.split("|")[1], []).append(stop)
+    for stops in columns.values():
+        for column in sorted(
+            {x[stop] for stop in stops}, key=lambda place: sum(abs(x[stop] - place) for stop in stops)
+        ):
+            tried = straight | dict.fromkeys(stops, column)
+            if all(
+                tried[right] - tried[left] >= half[left] + gap + half[right] - 1
+                for level in levels
+                for left, right in itertools.pairwise(level)
+            ):
+                straight = tried
+                break
+    return straight
+
+
+def _pulled(name: str, neighbours: Sequence[str], x: Mapping[str, float]) -> float:
+    """The mean of the neighbours' places; the next stop of an arrow pulls hard, to make long arrows run straight."""
+    pulls = [x[other] for other in neighbours for _ in range(STRAIGHT if "|" in name and "|" in other else 1)]
+    return _mean(pulls, x[name])
 
 
 def _apart(level: list[str], wished: list[float], half: Mapping[str, float], gap: float) -> dict[str, float]:

@@ -149,9 +149,9 @@ def _drawn(box: Box, x: float, y: float) -> str:
     at = x - (sum(widths) + 6 * (len(widths) - 1)) / 2
     for chip, width in zip(box.inner, widths, strict=True):
         parts.append(
-            f'<rect class="chip" x="{at:.0f}" y="{y + BOX_HEIGHT - 2:.0f}" width="{width:.0f}" height="{CHIP_HEIGHT:.0f}"'
-            f' rx="9"/><text class="inner" x="{at + width / 2:.0f}" y="{y + BOX_HEIGHT + 11:.0f}"'
-            f' text-anchor="middle">{escape(chip)}</text>'
+            f'<rect class="chip" x="{at:.0f}" y="{y + BOX_HEIGHT - 2:.0f}" width="{width:.0f}"'
+            f' height="{CHIP_HEIGHT:.0f}" rx="9"/><text class="inner" text-anchor="middle"'
+            f' x="{at + width / 2:.0f}" y="{y + BOX_HEIGHT + 11:.0f}">{escape(chip)}</text>'
         )
         at += width + 6
     return "".join(parts)
