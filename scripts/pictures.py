@@ -47,7 +47,7 @@ def merge(left: list[int], right: list[int]) -> list[int]:
     return merged + left[i:] + right[j:]
 ```
 
-Every item is looked at once: **O(n + m)** steps."""
+Each item is moved one time: **O(n + m)** steps."""
 
 TEA = """\
 About **three minutes at 80 °C** for most green teas. Cooler water takes longer and tastes sweeter; boiling water \
@@ -151,11 +151,11 @@ async def tools(page: Page) -> None:
 
 
 PICTURES_TAKEN = (
-    Picture("chat.png", chat, height=880),
+    Picture("chat.png", chat, height=960),
     Picture("chat-narrow.png", chat_on_a_phone, width=390),
     Picture("chat-zh-dark.png", chat_in_chinese, locale="zh-CN", dark=True),
-    Picture("json-workbench.png", json_lab, height=900),
-    Picture("tools.png", tools, height=900),
+    Picture("json-workbench.png", json_lab, height=930),
+    Picture("tools.png", tools, height=930),
 )
 
 

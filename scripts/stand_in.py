@@ -105,4 +105,4 @@ def _message_tokens(message: Message) -> int:
 
 def _seed(request: GenerationRequest) -> int:
     """As an engine draws one, but the same for the same question, so that pictures change only where the page does."""
-    return request.sampling.seed or zlib.crc32(request.messages[-1].content.encode())
+    return request.sampling.seed or zlib.crc32(request.messages[-1].content.encode()) >> 1
