@@ -47,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
         "tools",
     },
     "engine.remote": {"engine", "errors", "messages", "structured", "tools"},
+    "sandbox": {"errors"},
     "testing": {"engine", "errors", "messages"},
     "prompting": {"chat", "engine", "errors", "messages"},
     "service": {"engine", "errors", "messages", "prompting", "structured"},
