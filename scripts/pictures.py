@@ -155,7 +155,7 @@ PICTURES_TAKEN = (
     Picture("chat-narrow.png", chat_on_a_phone, width=390),
     Picture("chat-zh-dark.png", chat_in_chinese, locale="zh-CN", dark=True),
     Picture("json-workbench.png", json_lab, height=930),
-    Picture("tools.png", tools, height=930),
+    Picture("tools.png", tools, height=840),
 )
 
 

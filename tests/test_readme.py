@@ -49,7 +49,7 @@ def test_what_stands_where_is_there() -> None:
 
 
 def test_it_says_that_the_pictures_answers_are_written() -> None:
-    said = f"a stand-in for the model says them, at {TOKENS_PER_S:g} tokens a second (`scripts/pictures`)"
+    said = f"a stand-in for the model says them, at about {TOKENS_PER_S:g} tokens a second (`scripts/pictures`)"
     assert said in " ".join(README.split())
 
 
