@@ -85,7 +85,7 @@ def _remote_engine(settings: Settings) -> Engine:
         folder = settings.models_dir / model.replace("/", "--")
         return folder if (folder / "tokenizer.json").is_file() else None
 
-    return RemoteEngine.connect(
+    engine = RemoteEngine(
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
@@ -93,10 +93,11 @@ def _remote_engine(settings: Settings) -> Engine:
         context_tokens=settings.context,
         find_tokenizer=find_tokenizer,
     )
+    return engine.connect()
 
 
 def _local_engine(settings: Settings) -> Engine:
-    from qwen_app.engine.local.engine import LocalEngine
+    from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load
 
     if settings.model != "auto":
@@ -108,7 +109,7 @@ def _local_engine(settings: Settings) -> Engine:
     precision = choose_precision(settings.precision, shape, device)
     memory = _plan(settings, path, shape, precision, device)
     loaded = load(path, precision=precision)
-    return LocalEngine(
+    return build_local_engine(
         loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
