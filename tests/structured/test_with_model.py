@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import (
     Delta,
@@ -43,7 +44,7 @@ PROMPTS = 100
 
 @pytest.fixture(scope="module")
 async def engine(builtin_dir: Path) -> AsyncGenerator[LocalEngine, None]:
-    engine = LocalEngine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
+    engine = build_local_engine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
     yield engine
     await engine.drain(5.0)
 
@@ -58,6 +59,7 @@ def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngine, builtin: GrammarCompiler) -> None:
     spec = JsonSchema(PERSON)
@@ -79,6 +81,7 @@ async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngin
         assert end.reason == ("length" if end.closed else "stop")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_budget_below_the_least_is_refused_with_the_number(
     engine: LocalEngine, builtin: GrammarCompiler
@@ -94,6 +97,7 @@ async def test_a_budget_below_the_least_is_refused_with_the_number(
     assert str(least) in events[0].error.message
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_required_call_streams_as_a_call(engine: LocalEngine) -> None:
     parameters = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from qwen_app.engine.remote.stream import Transcript
-from qwen_app.engine.remote.tools_as_prompt import is_forced
+from qwen_app.engine.remote.tools_as_prompt import is_call_forced
+from qwen_app.engine.remote.transcript import Transcript
 from qwen_app.errors import UpstreamError
 from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSchema, Regex, StringChoice
 from qwen_app.structured.validation import validate_text
 from qwen_app.tools.messages import parsed_arguments
 
 
-def check_promises(request: GenerationRequest, transcript: Transcript, server: str) -> None:
+def check_response(request: GenerationRequest, transcript: Transcript, server: str) -> None:
     """Raises UpstreamError for an answer that came to its end and is not of the form that was asked for.
 
     An answer that was cut is only cut. A schema that is not strict is for whoever asked to check.
@@ -18,7 +18,7 @@ def check_promises(request: GenerationRequest, transcript: Transcript, server: s
     if transcript.reason == "length":
         return
     wrong = None
-    if is_forced(request):
+    if is_call_forced(request):
         wrong = _wrong_calls(request, transcript)
     elif request.grammar is not None and not transcript.calls:
         wrong = _wrong_text(request.grammar, transcript.partial_text)
