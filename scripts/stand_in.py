@@ -11,7 +11,7 @@ from contextlib import aclosing
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.messages import Event, Finished, GenerationRequest, Message, Prefill, Tool, ToolCallDelta, Usage
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import tool_definition
 from tests.qwen_vocabulary import qwen_tokenizer
 
 TOKENS_PER_S = 50.0  # the weights of a 7B model in FP16 are 15.2 GB; a 24 GB card reads about 1,000 GB a second
@@ -42,7 +42,7 @@ class StandIn:
         return self._counted(request)
 
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
-        offered = sum(_tokens(json.dumps(described(tool))) for tool in tools)
+        offered = sum(_tokens(json.dumps(tool_definition(tool))) for tool in tools)
         return [OPENING_TOKENS + offered + sum(map(_message_tokens, messages)) for messages in prompts]
 
     async def tokenize(self, text: str) -> list[int]:

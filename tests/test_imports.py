@@ -157,6 +157,7 @@ def test_page_and_api_never_touch_the_engine(path: Path) -> None:
     assert {name for name in engine if not name.startswith(ENGINE_TYPES)} == set()
 
 
+@pytest.mark.slow
 def test_the_engine_imports_without_web_and_database_packages() -> None:
     names = [name_of(path) for path in modules() if name_of(path).split(".")[1] in {"engine", "messages", "errors"}]
     script = f"""

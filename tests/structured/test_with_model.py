@@ -59,6 +59,7 @@ def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngine, builtin: GrammarCompiler) -> None:
     spec = JsonSchema(PERSON)
@@ -80,6 +81,7 @@ async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngin
         assert end.reason == ("length" if end.closed else "stop")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_budget_below_the_least_is_refused_with_the_number(
     engine: LocalEngine, builtin: GrammarCompiler
@@ -95,6 +97,7 @@ async def test_a_budget_below_the_least_is_refused_with_the_number(
     assert str(least) in events[0].error.message
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_required_call_streams_as_a_call(engine: LocalEngine) -> None:
     parameters = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}

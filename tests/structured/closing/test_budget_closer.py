@@ -41,6 +41,7 @@ def problem(answer: Answer, schema: Any) -> str | None:
     return None if duplicate_keys(text) else validate_text(text, schema)
 
 
+@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=500)
 @given(schema=schemas, seed=SEEDS, extra=EXTRA, liking=LIKINGS)
 def test_any_answer_to_any_strict_schema_validates(

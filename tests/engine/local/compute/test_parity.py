@@ -71,7 +71,7 @@ class Pair:
         return ids_of(events)
 
 
-@pytest.fixture(scope="module", params=["builtin", "tiny"])
+@pytest.fixture(scope="module", params=[pytest.param("builtin", marks=pytest.mark.slow), "tiny"])
 def pair(request: pytest.FixtureRequest, builtin_dir: Path, tiny_qwen_dir: Path) -> Iterator[Pair]:
     def fresh() -> LoadedModel:
         return load(builtin_dir, precision="fp32") if request.param == "builtin" else load_talkative(tiny_qwen_dir)
