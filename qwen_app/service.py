@@ -7,12 +7,14 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TypedDict, Unpack
 
 from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import AppError, EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
 from qwen_app.prompting import Prompting, PromptPlan
+from qwen_app.sandbox.checks import checks
 from qwen_app.structured.reask import answer_with_reask, may_need_reask
 
 log = logging.getLogger(__name__)
@@ -97,15 +99,17 @@ class Service:
     async def _events(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         try:
             request, planned = await self._prompting.prepare(request)
+            yield planned
+            async with aclosing(self._answer(request)) as events:
+                async for event in events:
+                    yield event
         except AppError as refusal:
             yield Failed(refusal)
-            return
-        yield planned
-        checked = may_need_reask(request.grammar)
-        answer = answer_with_reask(self._engine.generate, request) if checked else self._engine.generate(request)
-        async with aclosing(answer) as events:
-            async for event in events:
-                yield event
+
+    def _answer(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        if not may_need_reask(request.grammar):
+            return self._engine.generate(request)
+        return answer_with_reask(self._engine.generate, request, partial(checks().validate, user=request.user))
 
     def health(self) -> Health:
         health = self._engine.health()

@@ -1,9 +1,99 @@
-"""What can be asked of the sandbox: functions of JSON values, by name. What they need is imported once a child."""
+"""What can be asked of the sandbox: functions of JSON values, by name. What they need is imported once a child.
+
+``checks`` is the other side of each: it makes the payload and reads the result. Payloads come from there alone.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from typing import Literal, TypedDict, cast
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 
-TASKS: dict[str, Callable[[JsonValue], JsonValue]] = {}
+from qwen_app.errors import SchemaError
+from qwen_app.messages import GrammarSpec, Tool, ToolCall, ToolChoice
+from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.structured.schema_check import Schema
+from qwen_app.structured.validation import validate_text
+from qwen_app.tools.builtin import builtin_tools, run_call
+from qwen_app.tools.csv_table import read_csv
+
+GRAMMAR = TypeAdapter[GrammarSpec | None](GrammarSpec | None)
+TOOLS = TypeAdapter(tuple[Tool, ...])
+COMPILER = byte_compiler()
+
+
+class Refusal(TypedDict):
+    """A SchemaError, or a ValueError whose sentence is for people."""
+
+    message: str
+    pointer: str
+    param: str | None
+
+
+class CompilePayload(TypedDict):
+    grammar: JsonValue
+    tools: JsonValue
+    choice: Literal["auto", "none", "required", "named"]
+    chosen: str | None
+
+
+class ValidatePayload(TypedDict):
+    text: str
+    schema: Schema
+
+
+class CallPayload(TypedDict):
+    """``table`` is the uploaded file in base64, empty where there is none."""
+
+    name: str
+    arguments: str
+    table: str
+
+
+def compile_grammar(payload: CompilePayload) -> Refusal | None:
+    """Compile a grammar, or that of tools, on trial. Why it is refused, None where it is not."""
+    grammar = GRAMMAR.validate_python(payload["grammar"])
+    tools = TOOLS.validate_python(payload["tools"])
+    try:
+        if tools:
+            COMPILER.compile_tools(tools, ToolChoice(payload["choice"], payload["chosen"]), grammar)
+        elif grammar is not None:
+            COMPILER.compile(grammar)
+    except SchemaError as refused:
+        return {"message": refused.message, "pointer": refused.pointer, "param": refused.param}
+    return None
+
+
+def validate(payload: ValidatePayload) -> Refusal | str | None:
+    """What is wrong with an answer, None where nothing is; a Refusal where its schema cannot be checked."""
+    try:
+        return validate_text(payload["text"], payload["schema"])
+    except SchemaError as refused:
+        return {"message": refused.message, "pointer": refused.pointer, "param": refused.param}
+
+
+def call_tool(payload: CallPayload) -> str:
+    """The result of a built-in tool as JSON text."""
+    table = read_csv(base64.b64decode(payload["table"])) if payload["table"] else None
+    tools = {one.tool.name: one for one in builtin_tools(table)}
+    return run_call(ToolCall("", payload["name"], payload["arguments"]), tools)
+
+
+def read_table(data: str) -> Refusal | dict[str, object]:
+    """Columns and number of rows of an uploaded file, given in base64."""
+    try:
+        table = read_csv(base64.b64decode(data))
+    except ValueError as refused:
+        return {"message": str(refused), "pointer": "", "param": None}
+    return {"columns": list(table.columns), "rows": len(table.rows)}
+
+
+Task = Callable[[JsonValue], JsonValue]
+TASKS: dict[str, Task] = {
+    "compile_grammar": cast(Task, compile_grammar),
+    "validate": cast(Task, validate),
+    "call_tool": cast(Task, call_tool),
+    "read_table": cast(Task, read_table),
+}

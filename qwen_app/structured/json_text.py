@@ -36,16 +36,6 @@ class StringTracker:
         return other
 
 
-def depth_of(value: object) -> int:
-    """How deeply objects and arrays are nested: 0 for a plain value, 1 for ``{}``."""
-    depth = 0
-    level: list[object] = [value]
-    while level := [child for child in level if isinstance(child, dict | list)]:
-        depth += 1
-        level = [item for child in level for item in (child.values() if isinstance(child, dict) else child)]
-    return depth
-
-
 def duplicate_keys(text: str) -> list[str]:
     """Keys that some object of ``text`` names more than once, in the order met.
 

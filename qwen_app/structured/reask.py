@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
+from typing import Protocol
 
 from qwen_app.errors import EngineError, SchemaError
 from qwen_app.messages import (
@@ -23,7 +24,13 @@ from qwen_app.messages import (
     Usage,
 )
 from qwen_app.structured.schema_check import Schema
-from qwen_app.structured.validation import validate_text
+
+
+class Validate(Protocol):
+    """What is wrong with ``text`` as a document for ``schema``; None where nothing is."""
+
+    async def __call__(self, text: str, schema: Schema) -> str | None: ...
+
 
 Generate = Callable[[GenerationRequest], AsyncGenerator[Event, None]]
 
@@ -32,12 +39,15 @@ def may_need_reask(grammar: GrammarSpec | None) -> bool:
     return isinstance(grammar, JsonSchema) and not grammar.strict
 
 
-async def answer_with_reask(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+async def answer_with_reask(
+    generate: Generate, request: GenerationRequest, validate: Validate
+) -> AsyncGenerator[Event, None]:
     """The answer to ``request``, whose schema need not be enforceable. Same contract as ``generate``.
 
     Where the grammar can enforce all of the schema the answer streams as ever. Else its text is held back until it is
     whole; one that does not match the schema is asked for once more, with what was wrong; then the request fails. An
-    answer that its token limit ended passes as it is: its reason says so.
+    answer that its token limit ended passes as it is: its reason says so. ``validate`` says what is wrong with a text
+    as a document for a schema; what it raises is raised.
     """
     if not isinstance(request.grammar, JsonSchema):
         raise ValueError("only an answer that is held to a schema can be asked for once more")
@@ -49,7 +59,7 @@ async def answer_with_reask(generate: Generate, request: GenerationRequest) -> A
             async for event in events:
                 yield event
             return
-    async with aclosing(_checked(generate, request, request.grammar.schema)) as events:
+    async with aclosing(_checked(generate, request, partial(validate, schema=request.grammar.schema))) as events:
         async for event in events:
             yield event
 
@@ -58,12 +68,14 @@ def _cannot_enforce(event: Event) -> bool:
     return isinstance(event, Failed) and isinstance(event.error, SchemaError)
 
 
-async def _checked(generate: Generate, request: GenerationRequest, schema: Schema) -> AsyncGenerator[Event, None]:
+async def _checked(
+    generate: Generate, request: GenerationRequest, validate: Callable[[str], Awaitable[str | None]]
+) -> AsyncGenerator[Event, None]:
     first = _Draft(request)
     async with aclosing(first.write(generate)) as events:
         async for event in events:
             yield event
-    problem = await first.problem(schema)
+    problem = await first.problem(validate)
     if problem is None:
         for event in first.held:
             yield event
@@ -72,7 +84,7 @@ async def _checked(generate: Generate, request: GenerationRequest, schema: Schem
     async with aclosing(second.write(generate)) as events:
         async for _ in events:  # its place in the queue and its prefill are no news
             pass
-    problem = await second.problem(schema)
+    problem = await second.problem(validate)
     if problem is not None:
         yield Failed(EngineError(f"The model's answer does not match the schema, at the second try either. {problem}"))
         return
@@ -100,12 +112,12 @@ class _Draft:
     def text(self) -> str:
         return "".join(event.text for event in self.held if isinstance(event, Delta))
 
-    async def problem(self, schema: Schema) -> str | None:
+    async def problem(self, validate: Callable[[str], Awaitable[str | None]]) -> str | None:
         """What is wrong with a whole answer. A failed or cut one and a tool call say themselves what they are."""
         end = self.held[-1]
         if not isinstance(end, Finished) or end.reason != "stop":
             return None
-        return await asyncio.to_thread(validate_text, self.text, schema)
+        return await validate(self.text)
 
 
 def _reask(request: GenerationRequest, answer: str, problem: str) -> GenerationRequest:

@@ -7,6 +7,7 @@ compiler need not stand where ours looks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from qwen_app.errors import SchemaError
 
@@ -31,45 +32,66 @@ LIMIT_LISTS = {
 COUNTS = tuple(bound + what for bound in ("min", "max") for what in ("Items", "Length", "Properties", "Contains"))
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
-Place = tuple[str, object]
+PLAIN_KEYWORDS = {"type", "properties", "required", "items", "enum", "additionalProperties", "title", "description"}
+PLAIN_VALUES = 200
+PLAIN_TEXT_CHARS = 500
+DATA = ("enum", "const")  # below these stand values, in which no word is a keyword
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    pointer: str
+    value: object
+    is_data: bool = False
 
 
 def check_bounds(schema: object) -> None:
     """Raises SchemaError, with the place and the bound, for what is larger than any of these bounds."""
     values = 0
-    level: list[Place] = [("", schema)]
+    level = [_Place("", schema)]
     for _ in range(LIMIT_DEPTH + 1):
-        below: list[Place] = []
-        for pointer, value in level:
+        below: list[_Place] = []
+        for place in level:
             values += 1
-            _check_value(pointer, value)
-            below.extend(_children(pointer, value))
+            _check_size(place)
+            if not place.is_data:
+                _check_keywords(place)
+            below.extend(_children(place))
         if values + len(below) > LIMIT_VALUES:
             raise SchemaError(f"The schema has more than {LIMIT_VALUES:,} values. Split it or leave parts out.")
         if not below:
             return
         level = below
-    raise SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
+    raise too_deep()
 
 
-def _children(pointer: str, value: object) -> Iterator[Place]:
-    if isinstance(value, dict):
-        yield from ((f"{pointer}/{escape(key)}", child) for key, child in value.items())
-    elif isinstance(value, list):
-        yield from ((f"{pointer}/{index}", child) for index, child in enumerate(value))
+def too_deep() -> SchemaError:
+    return SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
 
 
-def _check_value(pointer: str, value: object) -> None:
-    if isinstance(value, str):
-        _at_most(len(value), LIMIT_TEXT_CHARS, "characters of a text", pointer)
-    if not isinstance(value, dict):
-        return
-    _at_most(len(value), LIMIT_KEYS, "keys in one object", pointer)
-    for key in value:
-        _at_most(len(key), LIMIT_TEXT_CHARS, "characters of a key", pointer)
-    for keyword, check in _CHECKS.items():
-        if keyword in value:
-            check(f"{pointer}/{keyword}", value[keyword])
+def _children(place: _Place) -> Iterator[_Place]:
+    if isinstance(place.value, dict):
+        for key, child in place.value.items():
+            is_data = place.is_data or (key in DATA and not isinstance(child, dict))
+            yield _Place(f"{place.pointer}/{escape(key)}", child, is_data)
+    elif isinstance(place.value, list):
+        for index, child in enumerate(place.value):
+            yield _Place(f"{place.pointer}/{index}", child, place.is_data)
+
+
+def _check_size(place: _Place) -> None:
+    if isinstance(place.value, str):
+        _at_most(len(place.value), LIMIT_TEXT_CHARS, "characters of a text", place.pointer)
+    if isinstance(place.value, dict):
+        _at_most(len(place.value), LIMIT_KEYS, "keys in one object", place.pointer)
+        for key in place.value:
+            _at_most(len(key), LIMIT_TEXT_CHARS, "characters of a key", place.pointer)
+
+
+def _check_keywords(place: _Place) -> None:
+    if isinstance(place.value, dict):
+        for keyword in _CHECKS.keys() & place.value.keys():
+            _CHECKS[keyword](f"{place.pointer}/{keyword}", place.value[keyword])
 
 
 def _check_list(keyword: str) -> Callable[[str, object], None]:
@@ -119,6 +141,27 @@ def check_pattern(pointer: str, pattern: object) -> None:
             "out. Repeat less, or use maxLength.",
             pointer=pointer,
         )
+
+
+def is_plain(schema: object) -> bool:
+    """Whether ``schema`` is so small and so plain that compiling it cannot cost much: objects, lists, fixed values."""
+    waiting, values = [schema], 0
+    while waiting:
+        value = waiting.pop()
+        values += 1
+        if values > PLAIN_VALUES:
+            return False
+        if isinstance(value, dict):
+            names = value.get("properties")
+            if not value.keys() <= PLAIN_KEYWORDS or (names is not None and not isinstance(names, dict)):
+                return False
+            waiting += [child for key, child in value.items() if key != "properties"]
+            waiting += names.values() if names else ()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str) and len(value) > PLAIN_TEXT_CHARS:
+            return False
+    return True
 
 
 def pattern_size(pattern: str) -> int:

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import JsonSchema
-from qwen_app.structured.json_text import depth_of
+from qwen_app.structured.schema_bounds import check_bounds, escape, too_deep
 
 LIMIT_BYTES = 256 * 1024
-LIMIT_DEPTH = 64
 LIMIT_INTEGER = 2**53
 LOCATE_TRIES = 300
 
@@ -21,7 +20,6 @@ SINGLE = (
     *("propertyNames", "not", "if", "then", "else"),
 )
 NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 Schema = dict[str, object]
 
@@ -35,7 +33,7 @@ def parse_schema(text: str, *, strict: bool = True) -> JsonSchema:
     except ValueError as error:
         raise SchemaError(f"The schema is not valid JSON: {error}.") from error
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     return json_schema(schema, strict=strict)
 
 
@@ -51,37 +49,19 @@ def json_schema(schema: object, *, strict: bool = True) -> JsonSchema:
 
 
 def check_schema(schema: object) -> Schema:
-    """Refuse what is no schema, what nothing satisfies, what is too deep, and references that leave the document."""
-    if depth_of(schema) > LIMIT_DEPTH:
-        raise _too_deep()
+    """Refuse what is no schema, what nothing satisfies, and what is larger than its bounds (see ``schema_bounds``)."""
+    check_bounds(schema)
     if schema is True:
         return {}
     if schema is False:
         raise SchemaError("The schema false allows no answer at all.")
     if not isinstance(schema, dict):
         raise SchemaError(f"A schema must be a JSON object, not {type(schema).__name__}.")
-    for pointer, part in subschemas(schema):
-        _check_references(pointer, part)
     return schema
 
 
 def _too_large() -> SchemaError:
     return SchemaError(f"The schema is larger than {LIMIT_BYTES // 1024} KB. Split it or leave out descriptions.")
-
-
-def _too_deep() -> SchemaError:
-    return SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
-
-
-def _check_references(pointer: str, part: Schema) -> None:
-    for keyword in REFERENCES:
-        target = part.get(keyword)
-        if isinstance(target, str) and not target.startswith("#"):
-            raise SchemaError(
-                f"{keyword} at {pointer}/{keyword} leaves the schema ({target[:80]}). "
-                "Only references within it (#/...) are followed: copy the other schema into $defs.",
-                pointer=f"{pointer}/{keyword}",
-            )
 
 
 def check_integers(schema: Schema) -> None:
@@ -126,11 +106,6 @@ def subschemas(schema: Schema) -> Iterator[tuple[str, Schema]]:
         pointer, part = waiting.pop()
         yield pointer, part
         waiting.extend((pointer + step, child) for step, child in children(part) if isinstance(child, dict))
-
-
-def escape(key: str) -> str:
-    """``key`` as one part of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
 
 
 def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str]) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
-from qwen_app.structured.schema_bounds import LIMIT_PATTERN_SIZE, check_bounds, check_pattern, pattern_size
+from qwen_app.structured.schema_bounds import LIMIT_PATTERN_SIZE, check_bounds, check_pattern, is_plain, pattern_size
 
 STRING = {"type": "string"}
 
@@ -70,6 +70,22 @@ def test_what_people_write_passes() -> None:
         "required": ["date"],
         "$defs": {"part": {"description": "x" * 2000}},
     })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "plain"),
+    [
+        ({"type": "object", "properties": {"pattern": STRING}, "required": ["pattern"]}, True),
+        ({"properties": {"a": {"enum": ["x", "y"]}}}, True),
+        ({"properties": {"a": {"pattern": "a"}}}, False),
+        ({"properties": {"a": {"anyOf": [STRING]}}}, False),
+        ({"properties": []}, False),
+        ({"enum": list(range(1000))}, False),
+        ({"items": {"enum": ["x" * 900]}}, False),
+    ],
+)
+def test_a_plain_schema_is_told_apart(schema: object, plain: bool) -> None:
+    assert is_plain(schema) is plain
 
 
 @pytest.mark.parametrize(

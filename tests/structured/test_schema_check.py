@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from qwen_app.errors import SchemaError
+from qwen_app.structured.schema_bounds import LIMIT_DEPTH
 from qwen_app.structured.schema_check import (
     LIMIT_BYTES,
-    LIMIT_DEPTH,
     check_integers,
     json_schema,
     parse_schema,

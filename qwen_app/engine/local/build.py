@@ -11,12 +11,14 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.step_executor import StepExecutor
 from qwen_app.engine.local.worker import Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
+from qwen_app.sandbox.checks import checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 WATCHDOG_S = 30.0
@@ -55,9 +57,10 @@ def build_local_engine(
         on_fatal=on_fatal,
         clock=clock,
     )
+    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids))
     processor = RequestProcessor(
         encoder,
-        GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids)),
+        compiler,
         tokenizer,
         eos_ids=eos_ids,
         context_tokens=context_tokens,
@@ -66,7 +69,8 @@ def build_local_engine(
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
-    return LocalEngine(worker, processor, encoder, tokenizer, info, watchdog_s=watchdog_s)
+    grammars = GrammarAdmission(compiler, checks())
+    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, watchdog_s=watchdog_s)
 
 
 def local_compute_parts(

@@ -15,6 +15,7 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.local.detokenize import ids_of_text
 from qwen_app.engine.local.event_queue import EventQueue, is_terminal
+from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.sequence import SequenceState
 from qwen_app.engine.local.tool_events import ToolCallEvents
@@ -43,8 +44,10 @@ class LocalEngine:
         tokenizer: Tokenizer,
         info: EngineInfo,
         *,
+        grammars: GrammarAdmission,
         watchdog_s: float,
     ) -> None:
+        self._grammars = grammars
         self._worker = worker
         self._processor = processor
         self._encoder = encoder
@@ -60,6 +63,7 @@ class LocalEngine:
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
             return
         try:
+            await self._grammars.admit(request)
             sequence = await self._on_thread(self._process, request, EventQueue())
             position = self._worker.submit(sequence)
         except AppError as refusal:
@@ -130,7 +134,8 @@ class LocalEngine:
         while not self.idle and time.monotonic() < deadline:  # noqa: ASYNC110 (the worker is a thread)
             await asyncio.sleep(0.05)
         await asyncio.to_thread(self._worker.stop)
-        self._threads.shutdown(wait=False)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._grammars.close()
 
 
 def _may_call(request: GenerationRequest) -> bool:

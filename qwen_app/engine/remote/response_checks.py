@@ -6,11 +6,11 @@ from qwen_app.engine.remote.tools_as_prompt import is_call_forced
 from qwen_app.engine.remote.transcript import Transcript
 from qwen_app.errors import UpstreamError
 from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSchema, Regex, StringChoice
-from qwen_app.structured.validation import validate_text
+from qwen_app.sandbox.checks import checks
 from qwen_app.tools.messages import parsed_arguments
 
 
-def check_response(request: GenerationRequest, transcript: Transcript, server: str) -> None:
+async def check_response(request: GenerationRequest, transcript: Transcript, server: str) -> None:
     """Raises UpstreamError for an answer that came to its end and is not of the form that was asked for.
 
     An answer that was cut is only cut. A schema that is not strict is for whoever asked to check.
@@ -21,7 +21,7 @@ def check_response(request: GenerationRequest, transcript: Transcript, server: s
     if is_call_forced(request):
         wrong = _wrong_calls(request, transcript)
     elif request.grammar is not None and not transcript.calls:
-        wrong = _wrong_text(request.grammar, transcript.partial_text)
+        wrong = await _wrong_text(request.grammar, transcript.partial_text, request.user)
     if wrong is not None:
         raise UpstreamError(f"{server} did not keep to the form that was asked for. {wrong}")
 
@@ -37,13 +37,13 @@ def _wrong_calls(request: GenerationRequest, transcript: Transcript) -> str | No
     return None
 
 
-def _wrong_text(spec: GrammarSpec, text: str) -> str | None:
+async def _wrong_text(spec: GrammarSpec, text: str, user: str) -> str | None:
     """A regex is not checked: the servers' dialects of it are not Python's."""
     match spec:
         case JsonObject():
-            return validate_text(text, {"type": "object"})
+            return await checks().validate(text, {"type": "object"}, user=user)
         case JsonSchema(schema, strict):
-            return validate_text(text, schema) if strict else None
+            return await checks().validate(text, schema, user=user) if strict else None
         case StringChoice(options):
             return None if text in options else "The answer is none of the choices."
         case Regex():

@@ -79,7 +79,7 @@ class UpstreamAnswer:
                     yield event
         finally:
             self.queue.leave(ticket)
-        check_response(self.request, self.transcript, self.upstream.title)
+        await check_response(self.request, self.transcript, self.upstream.title)
         usage = await self._usage()
         yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
 

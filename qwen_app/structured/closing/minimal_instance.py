@@ -14,6 +14,7 @@ from qwen_app.structured.schema_check import Schema, subschemas
 
 LIMIT_CHARS = 65_536
 FEW_VALUES = 16
+COMPLETION_CHARS = 1_024  # every end of a completion is tried: the work grows with the square of its length
 # What stands for text that a pattern or format decides, and for numbers within bounds.
 UNKNOWN_TEXT = '"' + "x" * 30 + '"'
 # Short texts of formats that are not found by taking the first character that is legal.
@@ -37,7 +38,7 @@ def string_completions(schema: Schema) -> tuple[bytes, ...]:
     texts = {_string(part) for _, part in subschemas(schema) if {"pattern", "format"} & part.keys()}
     values = [value for _, part in subschemas(schema) for value in _list(part, "enum") if isinstance(value, str)]
     texts.update(sorted(map(_dumps, values), key=len)[:FEW_VALUES])
-    return tuple(text[1:].encode(errors="ignore") for text in sorted(texts))
+    return tuple(text[1:COMPLETION_CHARS].encode(errors="ignore") for text in sorted(texts))
 
 
 def open_ended(schema: Schema) -> bool:
@@ -118,22 +119,30 @@ class _Instances:
         keys = [key for key in listed if key in required] + [key for key in required if key not in listed]
         other = schema.get("additionalProperties", True)
         parts: list[str] = []
+        room_chars = LIMIT_CHARS
         for key in keys:
             value = self.of(listed.get(key, other))
             if value is None:
                 return None
             parts.append(f"{_dumps(key)}:{value}")
+            room_chars -= len(parts[-1]) + 1
+            if room_chars < 0:
+                break  # what is longer is cut all the same, and then no instance
         return "{" + ",".join(parts) + "}"
 
     def _array(self, schema: Schema) -> str | None:
         first = _list(schema, "prefixItems")
         items = schema.get("items", True)
         parts: list[str] = []
+        room_chars = LIMIT_CHARS
         for index in range(min(_count(schema, "minItems"), LIMIT_CHARS // 2)):
             value = self.of(first[index] if index < len(first) else items)
             if value is None:
                 return None
             parts.append(value)
+            room_chars -= len(value) + 1
+            if room_chars < 0:
+                break
         return "[" + ",".join(parts) + "]"
 
 

@@ -36,7 +36,12 @@ class _Unknown(Exception):
 
 
 def _text(parts: Parsed) -> str:
-    return "".join(_part(str(kind), value) for kind, value in parts)
+    text = ""
+    for kind, value in parts:
+        text += _part(str(kind), value)
+        if len(text) > LIMIT_CHARS:
+            break  # what is longer is cut all the same
+    return text
 
 
 def _part(kind: str, value: Parsed) -> str:
@@ -58,7 +63,7 @@ def _part(kind: str, value: Parsed) -> str:
         case "BRANCH":
             return min((_text(branch) for branch in value[1]), key=len)
         case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
-            return _text(value[2]) * min(value[0], LIMIT_CHARS) if value[0] else ""
+            return (_text(value[2]) * min(value[0], LIMIT_CHARS))[: LIMIT_CHARS + 1] if value[0] else ""
     raise _Unknown
 
 

@@ -1,0 +1,52 @@
+"""Grammars before their requests: tried in the sandbox, compiled aside, within a deadline.
+
+A schema that takes long, or for ever, costs its own request and nobody else's: prompts are encoded on other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
+
+from qwen_app.errors import OverBudget
+from qwen_app.messages import GenerationRequest
+from qwen_app.sandbox.checks import Checks
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar
+
+THREADS = 2
+DEADLINE_S = 4.0  # a grammar over a model's whole vocabulary takes longer than its trial over bytes
+
+
+class GrammarAdmission:
+    """Compiles the grammar of a request into ``compiler``'s cache, where the request processor finds it."""
+
+    def __init__(self, compiler: GrammarCompiler, checks: Checks, *, deadline_s: float = DEADLINE_S) -> None:
+        self._compiler = compiler
+        self._checks = checks
+        self._deadline_s = deadline_s
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="grammar-compiler")
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def admit(self, request: GenerationRequest) -> None:
+        """Raises SchemaError for what cannot be enforced, OverBudget for what takes too long to compile."""
+        tools = request.tools if request.tool_choice.mode != "none" else ()
+        if not tools and request.grammar is None:
+            return
+        turn = self._turns.setdefault(request.user, asyncio.Lock())
+        async with turn:  # one grammar a user at a time, so that nobody holds all threads
+            await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
+            compiling = asyncio.get_running_loop().run_in_executor(self._threads, self._compile, request)
+            try:
+                await asyncio.wait_for(compiling, self._deadline_s)
+            except TimeoutError:
+                raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
+
+    def _compile(self, request: GenerationRequest) -> Grammar | None:
+        if request.tools and request.tool_choice.mode != "none":
+            return self._compiler.compile_tools(request.tools, request.tool_choice, request.grammar)
+        return self._compiler.compile(request.grammar) if request.grammar else None
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
