@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from qwen_app.models.builtin import prepare_builtin
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
 from tests.tiny_qwen import save_tiny_qwen
 

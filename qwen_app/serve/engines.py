@@ -43,7 +43,7 @@ def _remote_engine(settings: Settings) -> Engine:
         folder = settings.models_dir / model.replace("/", "--")
         return folder if (folder / "tokenizer.json").is_file() else None
 
-    return RemoteEngine.connect(
+    engine = RemoteEngine(
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
@@ -51,10 +51,11 @@ def _remote_engine(settings: Settings) -> Engine:
         context_tokens=settings.context,
         find_tokenizer=find_tokenizer,
     )
+    return engine.connect()
 
 
 def _local_engine(settings: Settings) -> Engine:
-    from qwen_app.engine.local.engine import LocalEngine
+    from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
     if settings.model != "auto":
@@ -63,7 +64,7 @@ def _local_engine(settings: Settings) -> Engine:
     name = choose_model(settings.model, device)
     checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
     memory = _plan(settings, checkpoint, device)
-    return LocalEngine(
+    return build_local_engine(
         load_checkpoint(checkpoint, precision=memory.precision),
         slots=memory.slots,
         context_tokens=memory.context_tokens,
