@@ -77,7 +77,7 @@ def test_how_to_add_it_is_told(thing: str) -> None:
         ("SamplingChoices", "qwen_app/service.py"),
         ("builtin_tools", "qwen_app/tools/builtin.py"),
         ("BuiltinTool", "qwen_app/tools/builtin.py"),
-        ("build_service", "qwen_app/serve/build.py"),
+        ("build_engine", "qwen_app/serve/engines.py"),
         ("build_local_engine", "qwen_app/engine/local/build.py"),
         ("serve_until_signal", "qwen_app/serve/server.py"),
         ("load_then_open", "qwen_app/serve/server.py"),
