@@ -60,7 +60,7 @@ class Caller:
         self._wait(self._tokens.wait_s(1), f"{self._limits.tokens_per_minute} tokens a minute")
         self._requests.spend(1)
 
-    def hold(self) -> Callable[[int], None]:
+    def acquire(self) -> Callable[[int], None]:
         """Count a running answer. Call the result once, with the tokens the answer cost, when it is over."""
         if self._limits.concurrency and self._running >= self._limits.concurrency:
             self._wait(BUSY_RETRY_S, f"{self._limits.concurrency} requests at once")

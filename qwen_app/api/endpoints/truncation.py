@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 from collections import OrderedDict
 
-from qwen_app.api.protocol.schema import Truncation
+from qwen_app.api.protocol.response_bodies import Truncation
 from qwen_app.chat.window import Window, fit, split_turns
 from qwen_app.messages import GenerationRequest, Message
 from qwen_app.service import Service
 
+DROPPED_HEADER = "x-truncated-messages"
 REMEMBERED = 1024
 ANSWER_SHARE = 4  # with no limit on the answer, this fraction of the context is kept free for it
 ANSWER_TOKENS = 1024  # ... but no more than this
@@ -26,27 +27,27 @@ class Windows:
     def __init__(self) -> None:
         self._starts: OrderedDict[str, int] = OrderedDict()
 
-    async def trim(self, service: Service, asked: GenerationRequest) -> tuple[GenerationRequest, Truncation | None]:
-        """``asked`` with as many turns as fit, and what was left out: None when that is nothing."""
-        budget_tokens = _budget_tokens(service, asked)
-        if await service.count_tokens(asked.messages, asked.tools) <= budget_tokens:
-            return asked, None
-        window = await self._fit(service, asked, budget_tokens)
-        self._remember(asked.conversation_id, window.start)
-        kept = dataclasses.replace(asked, messages=window.kept)
+    async def trim(self, service: Service, request: GenerationRequest) -> tuple[GenerationRequest, Truncation | None]:
+        """``request`` with as many turns as fit, and what was left out: None when that is nothing."""
+        budget_tokens = _budget_tokens(service, request)
+        if await service.count_tokens(request.messages, request.tools) <= budget_tokens:
+            return request, None
+        window = await self._fit(service, request, budget_tokens)
+        self._remember(request.conversation_id, window.start)
+        kept = dataclasses.replace(request, messages=window.kept)
         prompt_tokens = await service.count_tokens(kept.messages, kept.tools)
         return kept, Truncation(dropped_messages=len(window.dropped), prompt_tokens=prompt_tokens)
 
-    async def _fit(self, service: Service, asked: GenerationRequest, budget_tokens: int) -> Window:
-        system, turns = split_turns(asked.messages)
+    async def _fit(self, service: Service, request: GenerationRequest, budget_tokens: int) -> Window:
+        system, turns = split_turns(request.messages)
         probe_tokens = await service.count_tokens(PROBE)
         sizes = await asyncio.gather(*(service.count_tokens((*turn, *PROBE)) for turn in turns[:-1]))
         return fit(
-            asked.messages,
+            request.messages,
             [size - probe_tokens for size in sizes] + [0] * bool(turns),
-            system_tokens=await service.count_tokens((*system, *turns[-1]) if turns else system, asked.tools),
+            system_tokens=await service.count_tokens((*system, *turns[-1]) if turns else system, request.tools),
             budget_tokens=budget_tokens,
-            start=self._starts.get(asked.conversation_id, 0),
+            start=self._starts.get(request.conversation_id, 0),
         )
 
     def _remember(self, conversation_id: str, start: int) -> None:
@@ -56,7 +57,7 @@ class Windows:
             self._starts.popitem(last=False)
 
 
-def _budget_tokens(service: Service, asked: GenerationRequest) -> int:
+def _budget_tokens(service: Service, request: GenerationRequest) -> int:
     context_tokens = service.info().context_tokens
-    answer_tokens = asked.sampling.max_tokens or min(ANSWER_TOKENS, context_tokens // ANSWER_SHARE)
+    answer_tokens = request.sampling.max_tokens or min(ANSWER_TOKENS, context_tokens // ANSWER_SHARE)
     return max(0, context_tokens - answer_tokens)

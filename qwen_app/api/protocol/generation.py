@@ -98,16 +98,16 @@ class Generation:
             self._on_close(sum(self._cost.values()))
 
 
-def choices_of(asked: GenerationRequest, n: int) -> list[GenerationRequest]:
+def choices_of(request: GenerationRequest, n: int) -> list[GenerationRequest]:
     """``n`` requests that differ in their id and, where one is given, in their seed."""
     if n == 1:
-        return [asked]
-    seed = asked.sampling.seed
+        return [request]
+    seed = request.sampling.seed
     return [
         dataclasses.replace(
-            asked,
-            request_id=f"{asked.request_id}-{index}",
-            sampling=dataclasses.replace(asked.sampling, seed=None if seed is None else seed + index),
+            request,
+            request_id=f"{request.request_id}-{index}",
+            sampling=dataclasses.replace(request.sampling, seed=None if seed is None else seed + index),
         )
         for index in range(n)
     ]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from qwen_app.api.protocol.schema import ChatRequest
+from qwen_app.api.protocol.request_bodies import ChatRequest
 from qwen_app.messages import GrammarSpec, Message, SamplingParams, Tool, ToolCall, ToolChoice
 from qwen_app.ui.shared.openai_body import openai_body
 
