@@ -9,7 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
 from qwen_app.service import Service
 from qwen_app.ui.chat.controls import SEED_MAX
@@ -40,7 +39,7 @@ def add_endpoint(page: PageContext) -> None:
         grammar = GrammarSpec("json_object") if json_mode else None
         asked = GenerationRequest(
             request_id=service.new_request_id(),
-            messages=asking_for_json(_messages(messages), grammar),
+            messages=_messages(messages),
             sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
             user=visitor(request),
             grammar=grammar,

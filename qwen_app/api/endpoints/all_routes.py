@@ -11,14 +11,13 @@ from qwen_app.api.endpoints.models import add_model_routes
 from qwen_app.api.endpoints.responses import add_response_routes
 from qwen_app.api.endpoints.state import add_state_routes
 from qwen_app.api.endpoints.tokenize import add_token_routes
-from qwen_app.api.endpoints.truncation import Windows
 
 
 def add_endpoints(router: APIRouter, parts: ApiParts) -> None:
-    windows = Windows()
+    """Add them all to ``router``."""
     add_state_routes(router, parts)
     add_model_routes(router, parts)
-    add_chat_routes(router, parts, windows)
+    add_chat_routes(router, parts)
     add_completion_routes(router, parts)
-    add_response_routes(router, parts, windows)
+    add_response_routes(router, parts)
     add_token_routes(router, parts)

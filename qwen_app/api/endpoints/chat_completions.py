@@ -9,23 +9,23 @@ from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.endpoints.chat_input import chat_request
 from qwen_app.api.endpoints.chat_stream import ChatStream
-from qwen_app.api.endpoints.truncation import DROPPED_HEADER, Windows
 from qwen_app.api.protocol.answer import Answer, answer_head, collect, finish_reason, logprobs_body, usage_of
-from qwen_app.api.protocol.generation import Generation, choices_of
+from qwen_app.api.protocol.generation import DROPPED_HEADER, Generation, choices_of
 from qwen_app.api.protocol.request_bodies import ChatRequest
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.response_bodies import AnswerMessage, ChatCompletion, Choice
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
 from qwen_app.messages import GenerationRequest
+from qwen_app.service import Service
 
 
-def add_chat_routes(router: APIRouter, parts: ApiParts, windows: Windows) -> None:
+def add_chat_routes(router: APIRouter, parts: ApiParts) -> None:
     guarded = Depends(parts.guard)
 
     async def chat_completions(body: ChatRequest, context: RequestContext = guarded) -> Response:
         """An answer to a conversation, whole or, with ``stream``, as server-sent events."""
         parts.unknown_fields.check(body)
-        return await answer_chat(parts, windows, body, context)
+        return await answer_chat(parts.service, body, context)
 
     router.add_api_route(
         "/v1/chat/completions",
@@ -37,16 +37,15 @@ def add_chat_routes(router: APIRouter, parts: ApiParts, windows: Windows) -> Non
     )
 
 
-async def answer_chat(parts: ApiParts, windows: Windows, body: ChatRequest, context: RequestContext) -> Response:
+async def answer_chat(service: Service, body: ChatRequest, context: RequestContext) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
-    info = parts.service.info()
+    info = service.info()
     check_model(body.model, info)
-    request, truncation = chat_request(parts.service, body, context), None
-    if body.truncation == "auto":
-        request, truncation = await windows.trim(parts.service, request)
-    headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
-    generation = Generation(parts.service, choices_of(request, body.n or 1), context.caller.acquire())
+    request = chat_request(service, body, context)
+    generation = Generation(service, choices_of(request, body.n or 1), context.caller.acquire())
     await generation.admit()
+    truncation = generation.truncation()
+    headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
     answer_id = f"chatcmpl-{context.request_id}"
     if body.stream:
         with_usage = bool(body.stream_options and body.stream_options.include_usage)

@@ -13,9 +13,8 @@ from qwen_app.api.protocol.request_translation import (
     tool_choice_of,
     tools_of,
 )
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest
+from qwen_app.messages import GenerationRequest, PromptPolicy
 from qwen_app.service import Service
 
 
@@ -29,7 +28,7 @@ def chat_request(service: Service, body: ChatRequest, context: RequestContext) -
         raise RequestError("top_logprobs needs logprobs: true.", param="top_logprobs")
     return GenerationRequest(
         context.request_id,
-        asking_for_json(messages, grammar),
+        messages,
         sampling=sampling_of(
             body,
             service,
@@ -43,4 +42,5 @@ def chat_request(service: Service, body: ChatRequest, context: RequestContext) -
         tools=tools,
         tool_choice=choice,
         grammar=grammar,
+        policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )

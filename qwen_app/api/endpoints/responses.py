@@ -10,21 +10,21 @@ from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.endpoints.responses_body import ResponseBody, response_draft, whole_response
 from qwen_app.api.endpoints.responses_input import ResponsesRequest, responses_request
 from qwen_app.api.endpoints.responses_stream import ResponseStream
-from qwen_app.api.endpoints.truncation import DROPPED_HEADER, Windows
 from qwen_app.api.protocol.answer import collect
-from qwen_app.api.protocol.generation import Generation
+from qwen_app.api.protocol.generation import DROPPED_HEADER, Generation
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
 from qwen_app.errors import SchemaError
+from qwen_app.service import Service
 
 
-def add_response_routes(router: APIRouter, parts: ApiParts, windows: Windows) -> None:
+def add_response_routes(router: APIRouter, parts: ApiParts) -> None:
     guarded = Depends(parts.guard)
 
     async def responses(body: ResponsesRequest, context: RequestContext = guarded) -> Response:
         """An answer as typed items. Nothing is stored."""
         parts.unknown_fields.check(body)
-        return await answer_response(parts, windows, body, context)
+        return await answer_response(parts.service, body, context)
 
     router.add_api_route(
         "/v1/responses",
@@ -36,23 +36,20 @@ def add_response_routes(router: APIRouter, parts: ApiParts, windows: Windows) ->
     )
 
 
-async def answer_response(
-    parts: ApiParts, windows: Windows, body: ResponsesRequest, context: RequestContext
-) -> Response:
+async def answer_response(service: Service, body: ResponsesRequest, context: RequestContext) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
-    check_model(body.model, parts.service.info())
-    request, truncation = responses_request(parts.service, body, context), None
-    if body.truncation == "auto":
-        request, truncation = await windows.trim(parts.service, request)
-    headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
-    generation = Generation(parts.service, [request], context.caller.acquire())
+    check_model(body.model, service.info())
+    request = responses_request(service, body, context)
+    generation = Generation(service, [request], context.caller.acquire())
     try:
         await generation.admit()
     except SchemaError as refused:
         if refused.param == "response_format":  # chat's name for it
             refused.param = "text.format"
         raise
-    draft = response_draft(body, parts.service.info().model, context.request_id)
+    truncation = generation.truncation()
+    headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
+    draft = response_draft(body, service.info().model, context.request_id)
     if body.stream:
         stream = ResponseStream(draft, request.tool_choice)
         return EventStream(stream.chunks(generation), generation.aclose, headers)

@@ -32,9 +32,8 @@ from qwen_app.api.protocol.request_translation import (
     tool_choice_of,
     tools_of,
 )
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest, Message
+from qwen_app.messages import GenerationRequest, Message, PromptPolicy
 from qwen_app.service import Service
 
 
@@ -109,7 +108,7 @@ def responses_request(service: Service, body: ResponsesRequest, context: Request
     messages = _messages(body)
     return GenerationRequest(
         context.request_id,
-        asking_for_json(messages, grammar),
+        messages,
         sampling=sampling_of(
             body,
             service,
@@ -122,6 +121,7 @@ def responses_request(service: Service, body: ResponsesRequest, context: Request
         tools=tools,
         tool_choice=tool_choice,
         grammar=grammar,
+        policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
 
 

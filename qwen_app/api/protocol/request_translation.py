@@ -118,11 +118,11 @@ def sampling_of(
     service: Service,
     *,
     max_tokens: int | None,
-    stop: tuple[str, ...] = (),
-    logprobs: bool = False,
-    top_logprobs: int = 0,
+    stop: tuple[str, ...] | None = None,
+    logprobs: bool | None = None,
+    top_logprobs: int | None = None,
 ) -> SamplingParams:
-    """The model's defaults under what ``body`` chose; the keywords are fields of SamplingParams as they stand."""
+    """The model's defaults under what ``body`` chose; the keywords are fields of SamplingParams, None for no choice."""
     return service.sampling(
         temperature=body.temperature,
         # 0 asks for the likeliest token alone, which any mass above 0 gives as well

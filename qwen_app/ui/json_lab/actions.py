@@ -11,9 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message, PromptPolicy
 from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, parse_schema
@@ -46,8 +45,11 @@ class Task:
         return GrammarSpec("json_schema", json.dumps(parse_schema(self.schema), ensure_ascii=False), self.strict)
 
     def messages(self) -> tuple[Message, ...]:
-        """The prompt with the schema in words, the same with and without the constraint."""
-        return asking_for_json((Message("user", self.prompt),), self.spec())
+        return (Message("user", self.prompt),)
+
+    def policy(self) -> PromptPolicy:
+        """The schema is asked for in words, the same with and without the constraint."""
+        return PromptPolicy(cap_answer=True, hint=self.spec())
 
 
 @dataclass(slots=True)
@@ -146,7 +148,7 @@ class WorkbenchActions:
         yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
 
     async def _answer(self, session: WorkbenchSession, task: Task, schema: Schema, user: str, texts: Texts) -> Views:
-        request = await self._request(task, user)
+        request = self.request(task, user)
         reader, read = JsonProgress(), 0
         stop = session.running or asyncio.Event()
         async with (
@@ -163,16 +165,15 @@ class WorkbenchActions:
                     outcome = session.outcome(texts)
                 yield (outcome, tree_text(reader.document), progress.text, KEEP, KEEP, KEEP, KEEP)
 
-    async def _request(self, task: Task, user: str) -> GenerationRequest:
-        messages = task.messages()
-        room = self._service.info().context_tokens - await self._service.count_tokens(messages)
-        limit = max(1, min(task.max_tokens, room))
+    def request(self, task: Task, user: str) -> GenerationRequest:
+        """What a run of ``task`` asks the service for."""
         return GenerationRequest(
             request_id=self._service.new_request_id(),
-            messages=messages,
-            sampling=self._service.sampling(temperature=task.temperature, max_tokens=limit),
+            messages=task.messages(),
+            sampling=self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens),
             user=user,
             grammar=task.spec() if task.constrained else None,
+            policy=task.policy(),
         )
 
 

@@ -193,7 +193,9 @@ class _Handlers:
         checked_task(task, Texts("en"))
         sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)
         # with a response_format the API puts the schema into the prompt by itself
-        messages = task.messages()[-1:] if task.constrained else task.messages()
+        messages = task.messages()
+        if not task.constrained:
+            messages = (await self._service.plan(self._actions.request(task, "code"))).request.messages
         grammar = task.spec() if task.constrained else None
         return openai_body(self._service.info().model, messages, sampling, grammar=grammar)
 

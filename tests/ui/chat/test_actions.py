@@ -174,7 +174,7 @@ async def test_a_problem_with_the_settings_is_a_sentence() -> None:
 
 
 class Uncounting(ScriptedEngine):
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         raise EngineUnavailable("The other server is away. Try again in a minute.")
 
 
