@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable
 
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
@@ -38,10 +39,10 @@ class RequestIdMiddleware:
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).setdefault(REQUEST_ID_HEADER, request_id)
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_id)
 

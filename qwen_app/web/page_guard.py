@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -91,11 +93,11 @@ def _is_foreign(headers: Headers) -> bool:
 
 
 def _with_security_headers(send: Send) -> Send:
-    async def outgoing(message: Message) -> None:
+    def outgoing(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-        await send(message)
+        return send(message)
 
     return outgoing

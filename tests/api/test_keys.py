@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from qwen_app.api.access.api_keys import ApiKeyStore, is_from_here
-from qwen_app.api.access.rate_limits import Bucket, Caller, Limits
+from qwen_app.api.access.rate_limits import Bucket, Caller, RateLimits
 from qwen_app.api.access.request_guard import bearer_key
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
 from qwen_app.settings import Settings
@@ -161,7 +161,7 @@ def test_keys_are_not_kept_nor_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_requests_a_minute() -> None:
     clock = Clock()
-    caller = Caller("a", Limits(requests_per_minute=6), clock)
+    caller = Caller("a", RateLimits(requests_per_minute=6), clock)
     for _ in range(6):
         caller.count_request()
     with pytest.raises(TooManyRequests) as refused:
@@ -175,7 +175,7 @@ def test_requests_a_minute() -> None:
 
 def test_tokens_a_minute_may_be_overdrawn_and_are_paid_back() -> None:
     clock = Clock()
-    caller = Caller("a", Limits(tokens_per_minute=60), clock)
+    caller = Caller("a", RateLimits(tokens_per_minute=60), clock)
     caller.count_request()
     caller.acquire()(180)
     with pytest.raises(TooManyRequests, match="60 tokens a minute") as refused:
@@ -186,7 +186,7 @@ def test_tokens_a_minute_may_be_overdrawn_and_are_paid_back() -> None:
 
 
 def test_requests_at_once() -> None:
-    caller = Caller("a", Limits(concurrency=2), Clock())
+    caller = Caller("a", RateLimits(concurrency=2), Clock())
     first, _ = caller.acquire(), caller.acquire()
     with pytest.raises(TooManyRequests, match="at once"):
         caller.acquire()

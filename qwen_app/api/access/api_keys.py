@@ -11,7 +11,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from qwen_app.api.access.rate_limits import Caller, Clock, Limits
+from qwen_app.api.access.rate_limits import Caller, Clock, RateLimits
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError
 from qwen_app.http.addresses import host_of_header, host_of_url, is_loopback
 from qwen_app.settings import Settings
@@ -36,7 +36,7 @@ class ApiKeyStore:
     A key given as ``sha256:<64 hex digits>`` is one that was hashed before, so that a file need not hold it either.
     """
 
-    def __init__(self, keys: Iterable[str], limits: Limits = Limits(), clock: Clock = time.monotonic) -> None:  # noqa: B008 (frozen)
+    def __init__(self, keys: Iterable[str], limits: RateLimits = RateLimits(), clock: Clock = time.monotonic) -> None:  # noqa: B008 (frozen)
         digests = dict.fromkeys(_digest_of(key) for key in keys)
         self._callers = [(digest, Caller(f"key-{digest.hex()[:8]}", limits, clock)) for digest in digests]
         self._local = Caller("local", limits, clock)
@@ -48,7 +48,7 @@ class ApiKeyStore:
         if settings.api_keys_file:
             lines = Path(settings.api_keys_file).read_text(encoding="utf-8").splitlines()
             keys += [line.split("#")[0].strip() for line in lines]
-        limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
+        limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
         return cls([key for key in keys if key], limits)
 
     def caller_of(self, request: Request, key: str | None) -> Caller:

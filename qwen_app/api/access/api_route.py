@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -51,9 +51,9 @@ class ResponseCounter:
             await self._app(scope, receive, send)
             return
 
-        async def counting_send(message: Message) -> None:
+        def counting_send(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
             if message["type"] == "http.response.start" and isinstance(route := scope.get("route"), ApiRoute):
                 self._telemetry.count_response(route.path, message["status"])
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, counting_send)

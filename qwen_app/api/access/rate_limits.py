@@ -12,7 +12,7 @@ BUSY_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """0 means no limit."""
 
     requests_per_minute: int = 0
@@ -47,7 +47,7 @@ class Bucket:
 class Caller:
     """Somebody who may use the API. ``name`` tells callers apart and holds nothing secret."""
 
-    def __init__(self, name: str, limits: Limits, clock: Clock) -> None:
+    def __init__(self, name: str, limits: RateLimits, clock: Clock) -> None:
         self.name = name
         self._limits = limits
         self._requests = Bucket(limits.requests_per_minute, clock)
