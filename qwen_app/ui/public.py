@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.messages import Failed, GenerationRequest, JsonObject, Message
 from qwen_app.service import Service
 from qwen_app.ui.chat.controls import SEED_MAX
 from qwen_app.ui.shared.context import GENERATION, PageContext, visitor
@@ -36,7 +36,7 @@ def add_endpoint(page: PageContext) -> None:
         _check("top_p", top_p, 0.01, 1)
         _check("max_tokens", max_tokens, 1, service.info().context_tokens)
         _check("seed", seed, 0, SEED_MAX)
-        grammar = GrammarSpec("json_object") if json_mode else None
+        grammar = JsonObject() if json_mode else None
         asked = GenerationRequest(
             request_id=service.new_request_id(),
             messages=_messages(messages),

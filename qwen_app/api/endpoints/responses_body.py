@@ -10,8 +10,9 @@ from typing_extensions import TypedDict
 
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
 from qwen_app.api.protocol.answer import Answer, finish_reason, logprobs_body
-from qwen_app.api.protocol.response_bodies import ToolCallBody, TopLogprobsBody
+from qwen_app.api.protocol.response_bodies import TopLogprobsBody
 from qwen_app.messages import Finished, ToolChoice, Usage
+from qwen_app.openai_format import ToolCallBody
 
 ItemStatus = Literal["in_progress", "completed"]
 

@@ -13,12 +13,12 @@ from qwen_app.api.protocol.response_bodies import (
     LogprobBody,
     LogprobsBody,
     Reason,
-    ToolCallBody,
     UsageBody,
 )
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import EngineError, EngineUnavailable
-from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelta, ToolChoice
+from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
+from qwen_app.openai_format import ToolCallBody, tool_call_body
 
 LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity; OpenAI writes this for it
 
@@ -78,7 +78,7 @@ def answer_head(object_type: str, answer_id: str, info: EngineInfo) -> AnswerHea
 
 def call_head(event: ToolCallDelta) -> ToolCallBody:
     """The call that ``event`` begins, with no arguments yet."""
-    return {"id": event.id or "", "type": "function", "function": {"name": event.name or "", "arguments": ""}}
+    return tool_call_body(ToolCall(event.id or "", event.name or "", ""))
 
 
 def finish_reason(finished: Finished, choice: ToolChoice, *, called: bool) -> Reason:

@@ -9,6 +9,8 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from qwen_app.openai_format import ToolCallBody
+
 Reason = Literal["stop", "length", "tool_calls"]
 
 
@@ -36,17 +38,6 @@ class TopLogprobsBody(LogprobBody):
 class LogprobsBody(TypedDict):
     content: list[TopLogprobsBody] | None
     refusal: None
-
-
-class CalledFunction(TypedDict):
-    name: str
-    arguments: str
-
-
-class ToolCallBody(TypedDict):
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
 
 
 class AnswerMessage(TypedDict):

@@ -14,13 +14,13 @@ import gradio as gr
 
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineError, RequestError
 from qwen_app.messages import GenerationRequest
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
 from qwen_app.ui.chat.controls import Choices
 from qwen_app.ui.chat.conversation import Conversation, Run, answer, ask, edit, undo
 from qwen_app.ui.chat.meter import Meter, meter_html
 from qwen_app.ui.chat.plan import Plan, plan, prompt_tokens
 from qwen_app.ui.chat.view import chat_messages, run_of, turn_of
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.render import typed_text
 from qwen_app.ui.shared.stream import Progress, follow
 from qwen_app.ui.shared.strings import Language, Texts
@@ -106,7 +106,7 @@ class ChatActions:
         meter = Meter(used, choices.context_tokens, draft_tokens, choices.reserve_tokens(), exact)
         return meter_html(meter, session.texts)
 
-    async def body(self, session: ChatSession, draft: str, choices: Choices) -> Body:
+    async def body(self, session: ChatSession, draft: str, choices: Choices) -> RequestBody:
         """The API's body for ``draft``, or for the last question where nothing is typed. Raises AppError."""
         if choices.problem:
             raise RequestError(session.texts(choices.problem))

@@ -9,7 +9,7 @@ import gradio as gr
 
 from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.engine.base import EngineInfo
-from qwen_app.messages import GrammarSpec, Message, SamplingParams
+from qwen_app.messages import JsonObject, Message, SamplingParams
 from qwen_app.service import Service
 from qwen_app.ui.shared.context import PageContext
 
@@ -47,8 +47,8 @@ class Choices:
     def sampling(self, service: Service, max_tokens: int) -> SamplingParams:
         return service.sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=max_tokens, seed=self.seed)
 
-    def grammar(self) -> GrammarSpec | None:
-        return GrammarSpec("json_object") if self.json_mode else None
+    def grammar(self) -> JsonObject | None:
+        return JsonObject() if self.json_mode else None
 
 
 def read_choices(info: EngineInfo, *values: Any) -> Choices:

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
+from qwen_app.openai_format import RequestBody
 from qwen_app.ui.chat.actions import ChatActions, ChatSession, View, Views
 from qwen_app.ui.chat.controls import Choices, build_controls, read_choices
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, PageContext, visitor
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Language, Texts
 
 LATEX: list[dict[str, str | bool]] = [
@@ -165,7 +165,7 @@ class _Handlers:
     async def measure(self, session: ChatSession, draft: str, *controls: Any) -> str:
         return await self._actions.measure(session, draft, self._choices(controls))
 
-    async def body(self, session: ChatSession, draft: str, *controls: Any) -> Body:
+    async def body(self, session: ChatSession, draft: str, *controls: Any) -> RequestBody:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
         return await self._actions.body(session, draft, self._choices(controls))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message, PromptPolicy
+from qwen_app.messages import Failed, GenerationRequest, JsonSchema, Message, PromptPolicy
 from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, parse_schema
@@ -40,9 +39,9 @@ class Task:
     temperature: float
     max_tokens: int
 
-    def spec(self) -> GrammarSpec:
-        """The schema without its line breaks, as the API hands it on. Raises SchemaError."""
-        return GrammarSpec("json_schema", json.dumps(parse_schema(self.schema), ensure_ascii=False), self.strict)
+    def spec(self) -> JsonSchema:
+        """Raises SchemaError."""
+        return parse_schema(self.schema, strict=self.strict)
 
     def messages(self) -> tuple[Message, ...]:
         return (Message("user", self.prompt),)
@@ -85,7 +84,8 @@ class WorkbenchActions:
     async def problem(self, schema: str, strict: bool) -> SchemaError | None:
         """Why ``schema`` cannot be used, found without the model."""
         try:
-            await asyncio.to_thread(self._compiler.compile, GrammarSpec("json_schema", schema, strict))
+            spec = parse_schema(schema, strict=strict)
+            await asyncio.to_thread(self._compiler.compile, spec)
         except SchemaError as error:
             return error
         return None
@@ -181,7 +181,7 @@ def checked_task(task: Task, texts: Texts) -> Schema:
     """The task's schema. Raises RequestError for what cannot be asked."""
     if not task.prompt.strip():
         raise RequestError(texts("prompt_missing"))
-    return parse_schema(task.schema)
+    return parse_schema(task.schema).schema
 
 
 def buttons(*, running: bool) -> View:

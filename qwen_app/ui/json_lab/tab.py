@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.chat.tab import SESSION_TTL_S
 from qwen_app.ui.json_lab.actions import Task, Views, WorkbenchActions, WorkbenchSession, checked_task
@@ -16,7 +17,6 @@ from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
 from qwen_app.ui.json_lab.view import check_html, trials_html
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, PageContext, visitor
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.strings import Language, Texts
 
 LANGUAGES = ("en", "zh")
@@ -188,7 +188,7 @@ class _Handlers:
         library = gr.update(choices=_titles(language), value=key)
         return library, said, check, session.outcome(texts), trials_html(session.trials, "", texts)
 
-    async def body(self, *values: Any) -> Body:
+    async def body(self, *values: Any) -> RequestBody:
         task = self._task(values)
         checked_task(task, Texts("en"))
         sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)

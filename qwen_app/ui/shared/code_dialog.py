@@ -9,14 +9,14 @@ import gradio as gr
 
 from qwen_app.errors import AppError
 from qwen_app.http.addresses import host_of_url, is_loopback
+from qwen_app.openai_format import RequestBody
 from qwen_app.settings import Settings
 from qwen_app.ui.shared import code_samples
 from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.failure import failure_html
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Language, Texts
 
-MakeBody = Callable[..., Awaitable[Body]]
+MakeBody = Callable[..., Awaitable[RequestBody]]
 KINDS = {
     "python": ("Python", code_samples.python, "python"),
     "curl": ("curl", code_samples.curl, "shell"),

@@ -6,7 +6,8 @@ import json
 import re
 import shlex
 from pprint import pformat
-from typing import Any
+
+from qwen_app.openai_format import RequestBody
 
 # What the openai package knows as arguments of its own; the rest goes into extra_body.
 OPENAI_ARGUMENTS = frozenset(
@@ -19,10 +20,8 @@ OPENAI_ARGUMENTS = frozenset(
 KEY_VARIABLE = "QWEN_API_KEY"
 PROTO_KEY = re.compile(r'(?<!\\)"__proto__":')
 
-Body = dict[str, Any]
 
-
-def curl(base_url: str, body: Body, *, needs_key: bool) -> str:
+def curl(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A shell command. ``base_url`` ends in ``/v1``; ``body`` is the JSON body of ``/chat/completions``."""
     lines = [
         f"curl {shlex.quote(base_url + '/chat/completions')}",
@@ -33,7 +32,7 @@ def curl(base_url: str, body: Body, *, needs_key: bool) -> str:
     return " \\\n  ".join(lines) + "\n"
 
 
-def python(base_url: str, body: Body, *, needs_key: bool) -> str:
+def python(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A Python program for the openai package."""
     key = f'os.environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     own = {name: value for name, value in body.items() if name in OPENAI_ARGUMENTS}
@@ -52,12 +51,12 @@ def python(base_url: str, body: Body, *, needs_key: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _python_argument(name: str, value: Any) -> str:
+def _python_argument(name: str, value: object) -> str:
     text = pformat(value, indent=1, width=100, sort_dicts=False)
     return f"    {name}=" + text.replace("\n", "\n    ") + ","
 
 
-def _python_use(body: Body) -> list[str]:
+def _python_use(body: RequestBody) -> list[str]:
     if body.get("stream"):
         return [
             "for chunk in answer:",
@@ -74,7 +73,7 @@ def _python_use(body: Body) -> list[str]:
     return ["print(answer.choices[0].message.content)"]
 
 
-def javascript(base_url: str, body: Body, *, needs_key: bool) -> str:
+def javascript(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A JavaScript module for the openai package."""
     key = f"process.env.{KEY_VARIABLE}" if needs_key else '"none"'
     lines = [
@@ -87,7 +86,7 @@ def javascript(base_url: str, body: Body, *, needs_key: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _javascript_use(body: Body) -> list[str]:
+def _javascript_use(body: RequestBody) -> list[str]:
     if body.get("stream"):
         return [
             "for await (const chunk of answer) {",
@@ -105,12 +104,12 @@ def _javascript_use(body: Body) -> list[str]:
     return ["console.log(answer.choices[0].message.content);"]
 
 
-def _javascript_literal(value: Any) -> str:
+def _javascript_literal(value: object) -> str:
     """JSON is a JavaScript literal but for one key, which would set the prototype."""
     return PROTO_KEY.sub('["__proto__"]:', _json(value))
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Indented JSON; characters stay readable unless some cannot be written in UTF-8 (half a surrogate pair)."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:

@@ -21,7 +21,7 @@ from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.tools.builtin import BuiltinTool, builtin_tools, run_call
 from qwen_app.tools.csv_table import CsvTable, read_csv
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import tool_definition
 from qwen_app.ui.shared.failure import failure_html
 from qwen_app.ui.shared.newest import newest
 from qwen_app.ui.shared.render import safe_markdown
@@ -182,7 +182,7 @@ def with_tools(definitions: str, wanted: Mapping[str, BuiltinTool], known: Mappi
     given = json.loads(definitions) if definitions.strip() else []
     kept = [one for one in given if one["function"]["name"] not in known or one["function"]["name"] in wanted]
     names = {one["function"]["name"] for one in kept}
-    added = [described(one.tool) for name, one in wanted.items() if name not in names]
+    added = [tool_definition(one.tool) for name, one in wanted.items() if name not in names]
     return definitions_text([*kept, *added])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
-from qwen_app.structured.schema_check import check_schema
+from qwen_app.structured.schema_check import check_integers, check_schema
 from qwen_app.structured.validation import check_against_draft
 
 LIMIT_BYTES = 256 * 1024
@@ -59,6 +59,7 @@ def _parameters(given: Any, pointer: str) -> dict[str, Any]:
         raise _wrong(pointer, 'The parameters must be a JSON Schema of type "object".')
     try:
         schema = check_schema(given)
+        check_integers(schema)
         check_against_draft(schema)
     except SchemaError as error:
         raise _wrong(pointer + error.pointer, error.message) from error

@@ -11,9 +11,9 @@ import gradio as gr
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.shared.context import PageContext, visitor
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.strings import TEXTS, Language, Texts
 from qwen_app.ui.tools.actions import NAMED, ToolActions, ToolSession, ToolTask, Views, checked, with_tools
 from qwen_app.ui.tools.view import definitions_html, table_html
@@ -89,7 +89,7 @@ class ToolHandlers:
         checks = await self.check(session, language, definitions, choice)
         return *checks, said, table, *session.picture(texts)
 
-    async def body(self, *values: Any) -> Body:
+    async def body(self, *values: Any) -> RequestBody:
         task = self._task(values)
         tools = await checked(self._actions, task, Texts("en"))
         sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from qwen_app.tools.builtin import builtin_tools
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import tool_definition
 from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
 from qwen_app.ui.chat.tab import SESSION_TTL_S
 from qwen_app.ui.shared.code_dialog import add_code_dialog
@@ -68,7 +68,7 @@ def _asking(page: PageContext) -> dict[str, Any]:
     info, english = page.service.info(), Texts("en")
     tools = [one.tool for one in builtin_tools()]
     names = [tool.name for tool in tools]
-    text = definitions_text([described(tool) for tool in tools])
+    text = definitions_text([tool_definition(tool) for tool in tools])
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
     ready = gr.CheckboxGroup(titles(tools, english), value=names, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):

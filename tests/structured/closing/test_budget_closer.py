@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec
-from qwen_app.structured.closing.budget_closer import Closer
-from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler, GrammarState
+from qwen_app.messages import JsonObject
+from qwen_app.structured.closing.budget_closer import BudgetCloser
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar, GrammarState
 from qwen_app.structured.json_text import duplicate_keys
+from qwen_app.structured.schema_check import json_schema
 from qwen_app.structured.validation import validate_text
 from tests.structured.random_model import Answer, RandomModel
 from tests.structured.schemas import schemas
@@ -30,7 +32,7 @@ SAME_EVERY_TIME = settings(
 
 
 def grammar_of(compiler: GrammarCompiler, schema: Any) -> Grammar:
-    return compiler.compile(GrammarSpec("json_schema", json.dumps(schema)))
+    return compiler.compile(json_schema(schema))
 
 
 def problem(answer: Answer, schema: Any) -> str | None:
@@ -39,6 +41,7 @@ def problem(answer: Answer, schema: Any) -> str | None:
     return None if duplicate_keys(text) else validate_text(text, schema)
 
 
+@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=500)
 @given(schema=schemas, seed=SEEDS, extra=EXTRA, liking=LIKINGS)
 def test_any_answer_to_any_strict_schema_validates(
@@ -60,14 +63,14 @@ def test_any_answer_to_any_strict_schema_validates(
 def test_any_object_validates_with_the_built_in_vocabulary(
     builtin: GrammarCompiler, seed: int, extra: int, liking: float
 ) -> None:
-    grammar = builtin.compile(GrammarSpec("json_object"))
+    grammar = builtin.compile(JsonObject())
     answer = RandomModel(builtin.vocabulary, seed, liking).write(grammar, grammar.minimum_tokens + extra)
     assert isinstance(json.loads(answer.text.decode(), strict=True), dict)
 
 
 @settings(SAME_EVERY_TIME, max_examples=60)
 @given(schema=schemas, seed=SEEDS, steps=st.integers(0, 30))
-def test_the_ending_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
+def test_the_completion_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
     try:
         state = grammar_of(qwen, schema).new_state()
     except SchemaError:
@@ -79,8 +82,7 @@ def test_the_ending_from_any_state_validates(qwen: GrammarCompiler, schema: Any,
             break
         state.accept(token_id)
     before = state.text()
-    ending = state.closing_tokens()
-    for token_id in ending:
+    for token_id in state.completion_tokens():
         state.accept(token_id)
     assert state.may_end()
     assert state.text().startswith(before)
@@ -153,7 +155,7 @@ def test_a_number_at_the_top_ends_where_it_was_closed(qwen: GrammarCompiler) -> 
 
 def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, times: int) -> GrammarState:
     """A model that wants to write ``loop`` for ever after ``start``, under a closer with plenty of room."""
-    state, closer = grammar.new_state(), Closer()
+    state, closer = grammar.new_state(), BudgetCloser()
     for token_id in compiler.vocabulary.encode(start.encode()):
         state.accept(token_id)
     wanted = compiler.vocabulary.encode(loop.encode()) * times
@@ -167,7 +169,7 @@ def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, t
 
 @pytest.mark.parametrize("loop", [" the same words again", "-", "好", "\\n"])
 def test_a_loop_inside_a_string_is_ended(qwen: GrammarCompiler, loop: str) -> None:
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "', loop, 200)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": "', loop, 200)
     text = state.text().decode()
     assert text.endswith('"')
     assert text.count(loop) < 150
@@ -175,26 +177,26 @@ def test_a_loop_inside_a_string_is_ended(qwen: GrammarCompiler, loop: str) -> No
 
 
 def test_a_number_without_end_is_ended(qwen: GrammarCompiler) -> None:
-    text = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": 0.', "3", 500).text().decode()
+    text = repeat(qwen, qwen.compile(JsonObject()), '{"a": 0.', "3", 500).text().decode()
     assert text.endswith("}")
     assert len(text) < 200
 
 
 def test_repeated_items_are_no_loop(qwen: GrammarCompiler) -> None:
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": [0', ", 0", 100)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": [0', ", 0", 100)
     assert state.text().decode().count("0") == 101
 
 
 def test_far_from_the_limit_nothing_is_looked_at(qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
-    original = GrammarState.closing_tokens
+    original = GrammarState.completion_tokens
 
     def counting(state: GrammarState, guess: bytes | None = None) -> list[int]:
         nonlocal looked
         looked += 1
         return original(state, guess)
 
-    monkeypatch.setattr(GrammarState, "closing_tokens", counting)
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "', "x y z, ", 5)
+    monkeypatch.setattr(GrammarState, "completion_tokens", counting)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": "', "x y z, ", 5)
     assert len(state.token_ids) > 15
     assert looked == 1

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.structured.closing.minimal_instance import longest_commitment, smallest_document
-from qwen_app.structured.closing.minimal_match import shortest_match
+from qwen_app.structured.closing.minimal_instance import max_forced_text, minimal_instance
+from qwen_app.structured.closing.minimal_match import minimal_match
 from qwen_app.structured.json_text import StringTracker, depth_of, duplicate_keys
 
 
@@ -32,18 +32,18 @@ from qwen_app.structured.json_text import StringTracker, depth_of, duplicate_key
         ({"type": "object", "properties": {"me": {"$ref": "#"}}, "required": ["me"]}, None),
     ],
 )
-def test_smallest_documents(schema: dict[str, Any], document: str | None) -> None:
-    assert smallest_document(schema) == document
+def test_minimal_instances(schema: dict[str, Any], document: str | None) -> None:
+    assert minimal_instance(schema) == document
 
 
 def test_a_schema_that_doubles_at_every_step_stays_small() -> None:
     steps = {f"a{n}": {"type": "array", "minItems": 2, "items": {"$ref": f"#/$defs/a{n + 1}"}} for n in range(60)}
-    assert len(smallest_document({"$ref": "#/$defs/a0", "$defs": {**steps, "a60": {"type": "null"}}}) or "") < 10**6
+    assert len(minimal_instance({"$ref": "#/$defs/a0", "$defs": {**steps, "a60": {"type": "null"}}}) or "") < 10**6
 
 
 def test_commitment_is_that_of_the_largest_part() -> None:
     big = {"type": "object", "properties": {"key": {"const": "x" * 50}}, "required": ["key"]}
-    assert "x" * 50 in longest_commitment({"type": "object", "properties": {"optional": big}})
+    assert "x" * 50 in max_forced_text({"type": "object", "properties": {"optional": big}})
 
 
 @pytest.mark.parametrize(
@@ -61,20 +61,20 @@ def test_commitment_is_that_of_the_largest_part() -> None:
     ],
 )
 def test_examples_of_patterns_match_them(pattern: str) -> None:
-    text = shortest_match(pattern)
+    text = minimal_match(pattern)
     assert text is not None
     assert re.search(pattern, text)
 
 
 @given(st.text(max_size=20))
 def test_any_text_may_be_a_pattern(pattern: str) -> None:
-    text = shortest_match(pattern)
+    text = minimal_match(pattern)
     assert text is None or len(text) <= 256
 
 
 def test_what_no_example_is_made_for() -> None:
     for pattern in ("(", r"\p{L}", "(?=a)b", r"(a)\1"):
-        assert shortest_match(pattern) is None
+        assert minimal_match(pattern) is None
 
 
 @given(st.text(), st.integers(0, 40))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from qwen_app.errors import EngineError
-from qwen_app.messages import GenerationRequest
+from qwen_app.messages import GenerationRequest, JsonSchema
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.json_lab.actions import RUNS, Task, View, WorkbenchActions, WorkbenchSession
@@ -48,7 +48,7 @@ async def test_a_run_ends_in_a_verdict_tree_and_raw_text() -> None:
     assert interactive(shown[-1]) == [True, True, False]
     request = engine.requests[0]
     assert request.user == "ada"
-    assert request.grammar is not None
+    assert isinstance(request.grammar, JsonSchema)
     assert request.grammar.text == json.dumps(json.loads(SCHEMA))
     assert request.messages[-1].content == "Who is it?"
     assert request.grammar.text in request.messages[0].content

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device, imagined_card
-from qwen_app.models.dims import Shape
-from qwen_app.models.plan import estimate, plan, weights_of
+from qwen_app.models.dims import ModelDims
+from qwen_app.models.memory_plan import estimate, plan_memory, weights_of
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import DEFAULT, KNOWN_MODELS, known_model
 
@@ -19,13 +19,13 @@ CARD = imagined_card(24)
 CPU = Device("cpu", "CPU", 24_000_000_000, 20_000_000_000)
 
 
-def shape_of(name: str) -> Shape:
+def dims_of(name: str) -> ModelDims:
     model = known_model(name)
     assert model is not None
-    return model.shape
+    return model.dims
 
 
-SEVEN = shape_of(DEFAULT)
+SEVEN = dims_of(DEFAULT)
 
 
 def test_weights_of_the_default_model() -> None:
@@ -36,50 +36,50 @@ def test_weights_of_the_default_model() -> None:
 
 
 def test_defaults_for_a_24_gb_card() -> None:
-    half, quarter = plan(SEVEN, "fp16", CARD), plan(SEVEN, "4bit", CARD)
+    half, quarter = plan_memory(SEVEN, "fp16", CARD), plan_memory(SEVEN, "4bit", CARD)
     assert (half.slots, half.context_tokens) == (4, 24_576)
     assert (quarter.slots, quarter.context_tokens) == (8, 32_768)
     assert half.cache_bytes == 4 * 24_576 * 57_344
 
 
 def test_the_built_in_model_on_a_cpu() -> None:
-    found = plan(shape_of("builtin"), "fp32", CPU)
+    found = plan_memory(dims_of("builtin"), "fp32", CPU)
     assert (found.slots, found.context_tokens) == (4, 8192)
     assert found.cache_bytes == 4 * 8192 * 46_080
 
 
 def test_what_was_asked_for_is_kept() -> None:
-    found = plan(SEVEN, "4bit", CARD, users=3, context=5000)
+    found = plan_memory(SEVEN, "4bit", CARD, users=3, context=5000)
     assert (found.slots, found.context_tokens) == (3, 5000)
-    assert plan(SEVEN, "fp16", CARD, users=12).slots == 12
-    assert plan(SEVEN, "fp16", CARD, context=30_000).context_tokens == 30_000
+    assert plan_memory(SEVEN, "fp16", CARD, users=12).slots == 12
+    assert plan_memory(SEVEN, "fp16", CARD, context=30_000).context_tokens == 30_000
 
 
 def test_what_cannot_fit_is_refused_with_what_would() -> None:
     with pytest.raises(DoesNotFit) as caught:
-        plan(SEVEN, "fp16", CARD, users=8, context=32_768)
+        plan_memory(SEVEN, "fp16", CARD, users=8, context=32_768)
     said = str(caught.value)
     assert caught.value.exit_code == 5
     assert "--precision 4bit" in said
     advised = re.search(r"--context (\d+)", said)
     assert advised is not None
-    assert plan(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1))).fits
+    assert plan_memory(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1))).fits
     with pytest.raises(DoesNotFit):
-        plan(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1)) + 1024)
+        plan_memory(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1)) + 1024)
 
 
 def test_where_nothing_helps_a_smaller_model_is_advised() -> None:
     with pytest.raises(DoesNotFit, match="Choose a smaller model"):
-        plan(SEVEN, "4bit", imagined_card(4))
+        plan_memory(SEVEN, "4bit", imagined_card(4))
 
 
 def test_a_context_longer_than_the_models_own_is_refused() -> None:
     with pytest.raises(DoesNotFit, match="32,768"):
-        plan(SEVEN, "4bit", CARD, context=40_000)
+        plan_memory(SEVEN, "4bit", CARD, context=40_000)
 
 
 def test_a_quantised_checkpoint_counts_as_stored() -> None:
-    assert plan(SEVEN, "awq", CARD, weights_bytes=5_570_000_000).weights_bytes == 5_570_000_000
+    assert plan_memory(SEVEN, "awq", CARD, weights_bytes=5_570_000_000).weights_bytes == 5_570_000_000
 
 
 @given(
@@ -90,19 +90,19 @@ def test_a_quantised_checkpoint_counts_as_stored() -> None:
     st.integers(0, 32_768),
 )
 def test_a_plan_fits_or_is_refused(model: object, precision: str, gpu_gb: int, users: int, context: int) -> None:
-    shape = model.shape  # type: ignore[attr-defined]
+    dims = model.dims  # type: ignore[attr-defined]
     card = imagined_card(gpu_gb)
     try:
-        found = plan(shape, precision, card, users=users, context=context)
+        found = plan_memory(dims, precision, card, users=users, context=context)
     except DoesNotFit as refusal:
         for advised in re.findall(r"--context (\d+)", str(refusal)):
             assert int(advised) > 0
         return
     assert found.need_bytes <= card.free_bytes
-    assert found.context_tokens <= shape.context_tokens
+    assert found.context_tokens <= dims.context_tokens
     assert not users or found.slots == users
     assert not context or found.context_tokens == context
-    assert found == estimate(shape, precision, card, found.slots, found.context_tokens)
+    assert found == estimate(dims, precision, card, found.slots, found.context_tokens)
 
 
 def test_the_table_shows_both_precisions() -> None:

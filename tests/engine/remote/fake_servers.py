@@ -1,4 +1,4 @@
-"""One small server per kind of peer, with that peer's gaps: it refuses, ignores or misshapes what the real one does."""
+"""One small server per kind, with its gaps: it refuses, ignores or misshapes what the real one does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tests.engine.remote.upstream import Handler, Reply, Request, Upstream
-from tests.engine.remote.upstreams import MODEL, count_messages, piece
+from tests.engine.remote.vllm_like import MODEL, count_messages, piece
 
 CONTEXT_TOKENS = 300
 SENTENCE = ("The", " capital", " is", " Paris", ".")
@@ -16,7 +16,7 @@ TOOL_FIELDS = {"tools", "tool_choice", "parallel_tool_calls"}
 OPENAI_FIELDS = SAMPLING_FIELDS | OTHER_FIELDS | TOOL_FIELDS | {"max_tokens", "max_completion_tokens"}
 
 
-class PeerServer:
+class FakeServer:
     """What all share. A subclass overrides what its server does another way; ``seen`` is the last chat body."""
 
     name: ClassVar[str]
@@ -105,7 +105,7 @@ async def _answer(value: object, reply: Reply) -> None:
     await reply.json(value)
 
 
-class Vllm(PeerServer):
+class Vllm(FakeServer):
     name = "vLLM"
     owner = "vllm"
     context_in_models = "max_model_len"
@@ -117,7 +117,7 @@ class Vllm(PeerServer):
         return super().usage(body) | {"prompt_tokens_details": {"cached_tokens": 3}}
 
 
-class Sglang(PeerServer):
+class Sglang(FakeServer):
     """Flat errors; a tokenizer for text alone."""
 
     name = "SGLang"
@@ -150,7 +150,7 @@ class Sglang(PeerServer):
         await reply.json({"text": bytes(request.body["tokens"]).decode()})
 
 
-class LlamaCpp(PeerServer):
+class LlamaCpp(FakeServer):
     """Progress in the stream, reuse in ``timings``, numbers in the error, tool_choice as a word only."""
 
     name = "llama.cpp"
@@ -181,8 +181,8 @@ class LlamaCpp(PeerServer):
         return {"error": {"code": status, "message": message, "type": "invalid_request_error"} | more}
 
     def overflow(self, prompt_tokens: int, answer_tokens: int) -> tuple[int, dict[str, Any]]:
-        told = {"type": "exceed_context_size_error", "n_prompt_tokens": prompt_tokens, "n_ctx": CONTEXT_TOKENS}
-        return 400, self.error(400, "the request exceeds the available context size, try increasing it", **told)
+        numbers = {"type": "exceed_context_size_error", "n_prompt_tokens": prompt_tokens, "n_ctx": CONTEXT_TOKENS}
+        return 400, self.error(400, "the request exceeds the available context size, try increasing it", **numbers)
 
     def refusal(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
         if isinstance(body.get("tool_choice", ""), dict):
@@ -201,7 +201,7 @@ class LlamaCpp(PeerServer):
         await reply.event("[DONE]")
 
 
-class Tgi(PeerServer):
+class Tgi(FakeServer):
     """Errors as text beside ``error_type``; a schema in ``value``; top_p below 1; an end called eos_token."""
 
     name = "Text Generation Inference"
@@ -236,7 +236,7 @@ class Tgi(PeerServer):
         return super().refusal(body)
 
 
-class Ollama(PeerServer):
+class Ollama(FakeServer):
     """No tool_choice, no max_completion_tokens, and an over-long prompt is cut without a word."""
 
     name = "Ollama"
@@ -258,7 +258,7 @@ class Ollama(PeerServer):
         return None
 
 
-class LmStudio(PeerServer):
+class LmStudio(FakeServer):
     """Errors as text; no json_object; tool_choice as a word only."""
 
     name = "LM Studio"
@@ -284,7 +284,7 @@ class LmStudio(PeerServer):
         return super().refusal(body)
 
 
-class WebUi(PeerServer):
+class WebUi(FakeServer):
     """Text Generation WebUI: 512 tokens unless told, JSON modes ignored, a tokenizer under /v1/internal."""
 
     name = "Text Generation WebUI"
@@ -309,7 +309,7 @@ class WebUi(PeerServer):
         await reply.json({"text": bytes(request.body["tokens"]).decode()})
 
 
-class Transformers(PeerServer):
+class Transformers(FakeServer):
     """transformers serve: unknown fields refused, FastAPI's error shape, no [DONE], usage on the last chunk."""
 
     name = "transformers serve"
@@ -336,4 +336,4 @@ class Transformers(PeerServer):
         await reply.event(piece("", finish="stop") | {"usage": self.usage(body)})
 
 
-PEERS: tuple[type[PeerServer], ...] = (Vllm, Sglang, LlamaCpp, Tgi, Ollama, LmStudio, WebUi, Transformers)
+FAKE_SERVERS: tuple[type[FakeServer], ...] = (Vllm, Sglang, LlamaCpp, Tgi, Ollama, LmStudio, WebUi, Transformers)

@@ -11,20 +11,18 @@ from dataclasses import dataclass, field
 import httpx2
 import openai
 
-from qwen_app.engine.fair_queue import Gate
-from qwen_app.engine.remote.budget import Budget
-from qwen_app.engine.remote.call import Call, Chunk
+from qwen_app.engine.fair_queue import FairQueue
+from qwen_app.engine.remote.chunk import Chunk
+from qwen_app.engine.remote.context_budget import ContextBudget
 from qwen_app.engine.remote.deadline import Deadline
-from qwen_app.engine.remote.errors import RemoteFailure, StreamBroken, read_exception
-from qwen_app.engine.remote.request import Body, build_body
-from qwen_app.engine.remote.response_checks import check_promises
-from qwen_app.engine.remote.server_info import Peer
-from qwen_app.engine.remote.stream import Transcript
-from qwen_app.engine.remote.tokens import estimate
-from qwen_app.engine.remote.tools_as_prompt import check_choice, parser_for, written_out
-from qwen_app.engine.remote.upstream_client import Link
-from qwen_app.errors import ContextLengthExceeded
+from qwen_app.engine.remote.request_body import build_body
+from qwen_app.engine.remote.response_checks import check_response
+from qwen_app.engine.remote.server_info import ServerInfo
+from qwen_app.engine.remote.transcript import Transcript, parser_for
+from qwen_app.engine.remote.upstream_client import UpstreamClient
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
 from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
+from qwen_app.openai_format import RequestBody
 
 TRIES = 3
 BACKOFF_S = 0.25  # doubled at each try, with jitter
@@ -36,13 +34,13 @@ CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
 
 
 @dataclass(eq=False, slots=True)
-class Answer:
+class UpstreamAnswer:
     """What one request needs and has brought. ``events`` runs it."""
 
     request: GenerationRequest
-    link: Link
-    gate: Gate
-    budget: Budget
+    upstream: UpstreamClient
+    queue: FairQueue
+    budget: ContextBudget
     deadline: Deadline
     announced: bool = False
     transcript: Transcript = field(init=False)
@@ -61,38 +59,37 @@ class Answer:
                 yield Queued(0)
             for held in self.transcript.flush():
                 yield held
-            yield Finished(self.deadline.reason, self._estimated_usage(), self.deadline.timings(), self._seed)
+            usage = self.budget.estimated_usage(self.request, self.transcript.chunks)  # a chunk is about a token
+            yield Finished(self.deadline.reason, usage, self.deadline.timings(), self._seed)
 
     async def _run(self) -> AsyncGenerator[Event, None]:
-        peer = await self.deadline.within(self.link.ready_peer())
-        check_choice(self.request)
-        self._body(peer, None)  # what cannot be is refused before the wait
-        room_tokens = await self.deadline.within(self.budget.room(self.request, peer))
-        ticket = self.gate.join(self.request.user)
+        server = await self.deadline.within(self.upstream.ready_server())
+        self._body(server, None)  # what cannot be is refused before the wait
+        room_tokens = await self.deadline.within(self.budget.room_tokens(self.request, server))
+        ticket = self.queue.join(self.request.user)
         try:
-            position = self.gate.position(ticket)
+            position = self.queue.position(ticket)
             while position:
                 self.announced = True
                 yield Queued(position)
-                position = await self.deadline.within(self.gate.next_position(ticket, position))
+                position = await self.deadline.within(self.queue.next_position(ticket, position))
             self.deadline.note_start()
-            async with aclosing(self._tries(peer, room_tokens)) as events:
+            async with aclosing(self._tries(server, room_tokens)) as events:
                 async for event in events:
                     yield event
         finally:
-            self.gate.leave(ticket)
-        check_promises(self.request, self.transcript, self.link.title)
+            self.queue.leave(ticket)
+        check_response(self.request, self.transcript, self.upstream.title)
         usage = await self._usage()
         yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
 
-    def _body(self, peer: Peer, room_tokens: int | None) -> Body:
-        request = written_out(self.request, peer.dialect, refused=self.link.refuses_tools)
-        return build_body(request, peer.dialect, peer.model, room_tokens=room_tokens)
+    def _body(self, server: ServerInfo, room_tokens: int | None) -> RequestBody:
+        return build_body(self.request, server, room_tokens=room_tokens, tools_refused=self.upstream.refuses_tools)
 
-    async def _tries(self, peer: Peer, room_tokens: int | None) -> AsyncGenerator[Event, None]:
+    async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
         for attempt in range(1, TRIES + 1):
-            body = self._body(peer, room_tokens)
+            body = self._body(server, room_tokens)
             try:
                 async with aclosing(self._stream(body)) as events:
                     async for event in events:
@@ -101,15 +98,15 @@ class Answer:
             except CLIENT_ERRORS as error:
                 failure = read_exception(error)
             if failure.tools_refused and "tools" in body:
-                self.link.refuses_tools = True  # the next body has them written out
+                self.upstream.refuses_tools = True  # the next body has them in its prompt
                 continue
             wait_s = self._retry_wait_s(failure, attempt)
             if wait_s is None:
-                raise await self._explain(failure)
+                raise await self.budget.explain(failure, self.request)
             await self.deadline.within(asyncio.sleep(wait_s))
 
-    async def _stream(self, body: Body) -> AsyncGenerator[Event, None]:
-        call = Call(self.link.client(), body, self.request)
+    async def _stream(self, body: RequestBody) -> AsyncGenerator[Event, None]:
+        call = self.upstream.send(body, self.request)
         async with aclosing(call), aclosing(call.chunks()) as chunks:
             await self.deadline.within(call.wait_for_headers(HEADERS_PATIENCE_S))
             if not self.announced:
@@ -130,10 +127,10 @@ class Answer:
             if ending:
                 return None
             if isinstance(error, StopAsyncIteration):
-                raise StreamBroken(RemoteFailure(0, "It ended the stream in mid-answer.", "lost")) from None
+                raise StreamBroken(UpstreamFailure(0, "It ended the stream in mid-answer.", "lost")) from None
             raise
 
-    def _retry_wait_s(self, failure: RemoteFailure, attempt: int) -> float | None:
+    def _retry_wait_s(self, failure: UpstreamFailure, attempt: int) -> float | None:
         """Seconds until another try, or None where none is safe or sensible."""
         if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
             return None
@@ -141,26 +138,12 @@ class Answer:
             return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_LIMIT_S else None
         return random.uniform(0.5, 1.5) * BACKOFF_S * float(2 ** (attempt - 1))
 
-    async def _explain(self, failure: RemoteFailure) -> Exception:
-        if not failure.overflow:
-            return failure.as_error(self.link.title)
-        prompt_tokens = failure.prompt_tokens or await self.budget.prompt_tokens(self.request)
-        limit_tokens = failure.limit_tokens or self.budget.limit_tokens(self.request)
-        if not limit_tokens:
-            return failure.as_error(self.link.title)
-        return ContextLengthExceeded(prompt_tokens, self.request.sampling.max_tokens or 1, limit_tokens)
-
     async def _usage(self) -> Usage:
         """The server's figures, or ours where it gave none."""
         if self.transcript.usage is not None:
             return self.transcript.usage
         prompt_tokens = await self.budget.prompt_tokens(self.request)
         return Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
-
-    def _estimated_usage(self) -> Usage:
-        """For an answer cut short, when there is no time left to ask: a chunk is about a token."""
-        texts = [self.request.prompt or "", *(message.content for message in self.request.messages)]
-        return Usage(self.budget.counted or sum(map(estimate, texts)), self.transcript.chunks)
 
     @property
     def _seed(self) -> int | None:

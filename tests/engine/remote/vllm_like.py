@@ -69,11 +69,11 @@ class VllmLike:
         body = request.body
         chat = "messages" in body
         prompt_tokens = count_messages(body) if chat else len(body["prompt"].encode())
-        asked = body.get("max_tokens")
-        if prompt_tokens + (asked or 1) > self.context_tokens:
-            await self._refuse(reply, prompt_tokens, asked or 1)
+        max_tokens = body.get("max_tokens")
+        if prompt_tokens + (max_tokens or 1) > self.context_tokens:
+            await self._refuse(reply, prompt_tokens, max_tokens or 1)
             return
-        limit = asked or self.context_tokens - prompt_tokens
+        limit = max_tokens or self.context_tokens - prompt_tokens
         await reply.stream()
         for index in range(limit):
             await asyncio.sleep(self.token_s)
