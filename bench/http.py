@@ -29,10 +29,11 @@ from fastapi import FastAPI
 from bench.contenders import on_own_thread
 from bench.http_clients import Took
 from bench.report import Report
-from qwen_app.api.routes import build_router, install_error_handlers
+from qwen_app.api.routes import install_api
 from qwen_app.engine.base import Engine
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.http.middleware import install_request_middleware
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
 from qwen_app.models.loader import load
 from qwen_app.service import Service
@@ -156,8 +157,8 @@ def over_http(port: int, texts: Sequence[str], tokens: int, *, repeat: int = 1) 
 def serving(service: Service) -> Iterator[int]:
     """The API on a free port of this machine, in a thread, as it runs beside the page."""
     app = FastAPI(openapi_url=None)
-    app.include_router(build_router(service, Settings()))
-    install_error_handlers(app)
+    install_api(app, service, Settings())
+    install_request_middleware(app)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Required, TypedDict
+from typing import (
+    Literal,
+    Required,  # pydantic reads those of typing from Python 3.12 on only
+)
+
+from typing_extensions import TypedDict
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import (

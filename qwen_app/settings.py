@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qwen_app.errors import SettingsError
+from qwen_app.http.addresses import is_loopback
 
 PREFIX = "QWEN_"
 Precision = Literal["auto", "fp16", "bf16", "fp32", "8bit", "4bit"]
@@ -100,14 +100,6 @@ class Settings(BaseSettings):
         """The (user, password) pairs that may open the page; empty: no login needed."""
         pairs = (part.split(":", 1) for part in self.auth.split(",") if part)
         return [(user, password) for user, password in pairs]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether listening on ``host`` is reachable from this machine alone."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> Settings:

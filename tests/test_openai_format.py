@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from qwen_app.api.protocol.schema import ChatRequest
+from qwen_app.api.protocol.request_bodies import ChatRequest
 from qwen_app.errors import SchemaError
 from qwen_app.messages import (
     JsonObject,

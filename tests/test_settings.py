@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.errors import SettingsError
-from qwen_app.settings import Settings, flag, is_loopback, load_settings
+from qwen_app.settings import Settings, flag, load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,20 +117,3 @@ def test_bad_settings_end_the_process_before_torch_is_imported() -> None:
     assert done.returncode == 2
     assert "--port (QWEN_PORT) 'x' is not possible" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("host", "own"),
-    [
-        ("127.0.0.1", True),
-        ("127.1.2.3", True),
-        ("::1", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("::", False),
-        ("10.0.0.1", False),
-        ("pod.example", False),
-    ],
-)
-def test_loopback(host: str, own: bool) -> None:
-    assert is_loopback(host) is own

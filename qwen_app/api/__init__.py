@@ -1,1 +1,5 @@
-"""The OpenAI-compatible HTTP API."""
+"""The OpenAI-compatible HTTP API: ``access`` (who may), ``protocol`` (OpenAI's shapes), ``endpoints`` (the answers).
+
+May import the service, metrics, settings and ``http``; never the page, nor the engine beyond its types.
+Start at ``routes.py``, then ``endpoints/chat_completions.py``.
+"""

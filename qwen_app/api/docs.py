@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
-from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.openapi.models import OpenAPI, Operation, PathItem, Reference, RequestBody, Schema
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse, JSONResponse
 
 TITLE = "Qwen chat API"
 DOCS_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'", "x-frame-options": "DENY"}
@@ -62,21 +63,36 @@ print(answer.choices[0].message.parsed)""",
 }
 
 
-def describe_api(router: APIRouter) -> dict[str, Any]:
-    """The OpenAPI description of ``router``, with the key as an optional bearer token."""
-    description = get_openapi(title=TITLE, version="1", routes=router.routes)
-    description.setdefault("components", {})["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-    description["security"] = [{"key": []}, {}]
-    return description
+def add_docs(router: APIRouter) -> None:
+    """Add the page and the OpenAPI document of all that ``router`` holds by now."""
+    description = describe_api(router)
+    page = DocsPage(OpenAPI.model_validate(description))
+
+    async def openapi() -> JSONResponse:
+        return JSONResponse(description)
+
+    async def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(page.render(str(request.base_url)), headers=DOCS_HEADERS)
+
+    router.add_api_route("/v1/openapi.json", openapi, include_in_schema=False)
+    router.add_api_route("/v1/docs", docs, include_in_schema=False)
+
+
+def describe_api(router: APIRouter) -> dict[str, object]:
+    """The OpenAPI description of ``router``."""
+    return get_openapi(title=TITLE, version="1", routes=router.routes)
 
 
 class DocsPage:
-    def __init__(self, description: dict[str, Any]) -> None:
-        self._schemas: dict[str, Any] = description["components"]["schemas"]
+    """The page for people: every operation of an API with the fields of its body."""
+
+    def __init__(self, description: OpenAPI) -> None:
+        components = description.components
+        self._schemas = (components.schemas if components else None) or {}
         self._operations = "".join(
             self._operation(method, path, operation)
-            for path, methods in description["paths"].items()
-            for method, operation in methods.items()
+            for path, item in (description.paths or {}).items()
+            for method, operation in _operations(PathItem.model_validate(item))
         )
 
     def render(self, base_url: str) -> str:
@@ -91,46 +107,65 @@ class DocsPage:
             f"<h2>Paths</h2>{self._operations}</body></html>"
         )
 
-    def _operation(self, method: str, path: str, operation: dict[str, Any]) -> str:
-        head = f'<span class="method">{method.upper()}</span> <code>{escape(path)}</code>'
-        meaning = escape(operation.get("description", ""))
+    def _operation(self, method: str, path: str, operation: Operation) -> str:
+        head = f'<span class="method">{method}</span> <code>{escape(path)}</code>'
+        meaning = escape(operation.description or "")
         return f"<details><summary>{head} &nbsp; {meaning}</summary>{self._fields(operation)}</details>"
 
-    def _fields(self, operation: dict[str, Any]) -> str:
-        if "requestBody" not in operation:
+    def _fields(self, operation: Operation) -> str:
+        if not isinstance(operation.requestBody, RequestBody):
             return "<p>No body.</p>"
-        schema = self._resolved(operation["requestBody"]["content"]["application/json"]["schema"])
-        required = set(schema.get("required", ()))
+        schema = self._resolved(operation.requestBody.content["application/json"].schema_)
+        required = set(schema.required or ())
         rows = "".join(
             f"<tr><td><code>{escape(name)}</code>{' (required)' if name in required else ''}</td>"
-            f"<td>{escape(' or '.join(self._types(field)))}</td><td>{escape(_limits(field))}</td></tr>"
-            for name, field in schema["properties"].items()
+            f"<td>{escape(' or '.join(_types(field)))}</td><td>{escape(_limits(field))}</td></tr>"
+            for name, field in (schema.properties or {}).items()
+            if isinstance(field, Schema)
         )
         return f"<table><tr><th>Field</th><th>Type</th><th>Meaning and limits</th></tr>{rows}</table>"
 
-    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        name = schema.get("$ref", "").rsplit("/", 1)[-1]
-        resolved: dict[str, Any] = self._schemas[name] if name else schema
-        return resolved
-
-    def _types(self, field: dict[str, Any]) -> Iterator[str]:
-        for option in field.get("anyOf", [field]):
-            if option.get("type") == "null":
-                continue
-            if "enum" in option:
-                yield " | ".join(map(str, option["enum"]))
-            elif option.get("type") == "array":
-                yield "list of " + " or ".join(self._types(option["items"]))
-            else:
-                yield option.get("type") or option.get("$ref", "any").rsplit("/", 1)[-1]
+    def _resolved(self, schema: Schema | Reference | None) -> Schema:
+        name = _referred(schema)
+        resolved = self._schemas[name] if name else schema
+        return resolved if isinstance(resolved, Schema) else Schema()
 
 
-def _limits(field: dict[str, Any]) -> str:
+def _operations(item: PathItem) -> Iterator[tuple[str, Operation]]:
+    if item.get:
+        yield "GET", item.get
+    if item.post:
+        yield "POST", item.post
+
+
+def _referred(schema: Schema | Reference | bool | None) -> str:
+    """The name of the schema that ``schema`` stands for, empty where it stands for itself."""
+    ref = schema.ref if isinstance(schema, Schema | Reference) else None
+    return (ref or "").rsplit("/", 1)[-1]
+
+
+def _types(field: Schema) -> Iterator[str]:
+    for option in _options(field):
+        if option.type == "null":
+            continue
+        if option.enum:
+            yield " | ".join(map(str, option.enum))
+        elif option.type == "array" and isinstance(option.items, Schema):
+            yield "list of " + " or ".join(_types(option.items))
+        else:
+            yield str(option.type or _referred(option) or "any")
+
+
+def _limits(field: Schema) -> str:
     """The field's description, and the bounds of its number, if it is one."""
-    said = [field["description"]] if "description" in field else []
-    for option in field.get("anyOf", [field]):
-        low = option.get("minimum", option.get("exclusiveMinimum"))
-        high = option.get("maximum", option.get("exclusiveMaximum"))
+    parts = [field.description] if field.description else []
+    for option in _options(field):
+        low = option.exclusiveMinimum if option.minimum is None else option.minimum
+        high = option.exclusiveMaximum if option.maximum is None else option.maximum
         if low is not None and high is not None:
-            said.append(f"{low:g} to {high:g}")
-    return "; ".join(said)
+            parts.append(f"{low:g} to {high:g}")
+    return "; ".join(parts)
+
+
+def _options(field: Schema) -> list[Schema]:
+    return [option for option in field.anyOf or [field] if isinstance(option, Schema)]

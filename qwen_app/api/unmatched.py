@@ -7,13 +7,23 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from qwen_app.api.access.request_guard import Gate
-
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class AnyPath(PathConvertor):
+    """Starlette's ``path`` ends at a line break: such a path would fall through to the page behind the API."""
+
+    regex = "(?s:.*)"
+
+
+def allow_any_path() -> None:
+    """Make ``{name:any}``, which holds anything, known to routes that are added from now on."""
+    register_url_convertor("any", AnyPath())
 
 
 class Unmatched:
@@ -22,15 +32,14 @@ class Unmatched:
     def __init__(self, routes: Sequence[BaseRoute]) -> None:
         self._routes = [route for route in routes if isinstance(route, APIRoute)]
 
-    def add_to(self, router: APIRouter, gate: Gate) -> None:
+    def add_to(self, router: APIRouter) -> None:
+        """Put what is answered here behind all routes of ``router``."""
         own = {route.path for route in self._routes if not route.path.startswith("/v1/")}
-        public = gate.route_class(public=True)
         for path in (*sorted(own), "/v1", "/v1/{rest:any}"):
-            router.add_api_route(
-                path, self.refuse, methods=METHODS, include_in_schema=False, route_class_override=public
-            )
+            router.add_api_route(path, self.refuse, methods=METHODS, include_in_schema=False)
 
     async def refuse(self, request: Request) -> Response:
+        """Raises the 405 or 404 that fits."""
         path = request.url.path
         allowed = sorted({method for route in self._routes if _leads(route, path) for method in route.methods or ()})
         if allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qwen_app.api.protocol.errors import api_error
+from qwen_app.api.protocol.api_error import api_error
 from qwen_app.errors import EngineUnavailable
 
 REASON = "The model is being loaded. Try again in a few seconds."

@@ -8,24 +8,26 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from qwen_app.http.paths import PathPrefixes
 from qwen_app.settings import Settings
 from qwen_app.web.attempts import Attempts
-from qwen_app.web.guard import Guard
 from qwen_app.web.login import LoginWall, build_login
+from qwen_app.web.page_guard import PageGuard
 from qwen_app.web.sessions import Sessions
 from qwen_app.web.share import share_in_background
 
 
-def install_web(app: FastAPI, settings: Settings) -> None:
+def install_web(app: FastAPI, settings: Settings, api_paths: PathPrefixes) -> None:
     """Guard ``app``, ask for a login where ``settings`` have one, and open the public link once it runs.
 
-    Call it before the page is mounted, for the login's routes must come first.
+    ``api_paths`` are guarded by the API itself: with its keys, or by answering this machine alone. Call it before the
+    page is mounted, for the login's routes must come first.
     """
     if settings.auth:
         sessions = Sessions(settings.logins())
         app.include_router(build_login(sessions, Attempts()))
-        app.add_middleware(LoginWall, sessions=sessions)
-    app.add_middleware(Guard, any_host=bool(settings.auth))
+        app.add_middleware(LoginWall, sessions=sessions, api_paths=api_paths)
+    app.add_middleware(PageGuard, api_paths=api_paths, any_host=bool(settings.auth))
     if settings.share:
         _share_when_running(app, settings)
 
@@ -34,7 +36,7 @@ def _share_when_running(app: FastAPI, settings: Settings) -> None:
     inner = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
-    async def lifespan(running: Any) -> AsyncGenerator[Any, None]:
+    async def lifespan(running: FastAPI) -> AsyncGenerator[Any, None]:
         async with inner(running) as state:
             share_in_background(settings)
             yield state

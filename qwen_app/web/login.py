@@ -14,9 +14,9 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qwen_app.settings import is_loopback
+from qwen_app.http.addresses import is_loopback
+from qwen_app.http.paths import PathPrefixes
 from qwen_app.web.attempts import Attempts
-from qwen_app.web.paths import is_api
 from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions
 
 LOGIN = "/login"
@@ -26,14 +26,15 @@ _WAIT = "Too many failed attempts. Try again in {seconds} s. 失败次数过多�
 
 
 class LoginWall:
-    """ASGI middleware: lets nobody to the page who has no session, and notes who has."""
+    """ASGI middleware: lets nobody to the page who has no session, and notes who has. ``api_paths`` pass by."""
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions) -> None:
+    def __init__(self, app: ASGIApp, *, sessions: Sessions, api_paths: PathPrefixes) -> None:
         self._app = app
         self._sessions = sessions
+        self._api_paths = api_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or is_api(scope["path"]) or scope["path"] == LOGIN:
+        if scope["type"] not in ("http", "websocket") or self._is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         user = self._sessions.user(HTTPConnection(scope).cookies.get(COOKIE, ""))
@@ -44,6 +45,9 @@ class LoginWall:
             await RedirectResponse(LOGIN, 303)(scope, receive, send)
         else:
             await JSONResponse({"detail": "Log in first."}, 401)(scope, receive, send)
+
+    def _is_open(self, path: str) -> bool:
+        return path == LOGIN or self._api_paths.holds(path)
 
 
 def build_login(sessions: Sessions, attempts: Attempts) -> APIRouter:

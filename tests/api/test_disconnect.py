@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -12,31 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.api.serving import CHAT, Api, running_api
+from tests.api.serving import reset, running_api, send_chat, wait_for
 
 ENDLESS = Script(("word ",) * 5000, token_s=0.02)
-
-
-def send_chat(api: Api, **fields: object) -> socket.socket:
-    body = json.dumps({"model": "default", "messages": [{"role": "user", "content": "Hi"}], **fields}).encode()
-    headers = ["Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-    head = "\r\n".join([f"POST {CHAT} HTTP/1.1", *headers, "", ""])
-    connection = socket.create_connection(("127.0.0.1", api.port), timeout=10)
-    connection.sendall(head.encode() + body)
-    return connection
-
-
-def reset(connection: socket.socket) -> None:
-    """Close as a machine that vanished does: with RST, not FIN."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("fields", [{"stream": True}, {"stream": False}, {"stream": True, "n": 3}, {"n": 3}])

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from qwen_app.api.protocol.errors import json_path
+from qwen_app.api.protocol.api_error import json_path
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory, TooManyRequests, UpstreamError
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import CHAT, Api, running_api
@@ -188,9 +188,10 @@ def test_strict_api_refuses_unknown_fields() -> None:
 
 def test_json_path_leaves_out_names_of_union_members() -> None:
     body = {"messages": [{"content": [{"text": 5}]}]}
-    wrong = {"type": "string_type", "loc": ("body", "messages", 0, "content", "list[ContentPart]", 0, "text")}
+    wrong: Any = {"type": "string_type", "loc": ("body", "messages", 0, "content", "list[ContentPart]", 0, "text")}
     assert json_path(wrong, body) == "messages[0].content[0].text"
-    assert json_path({"type": "missing", "loc": ("body", "messages", 0, "role")}, body) == "messages[0].role"
+    missing: Any = {"type": "missing", "loc": ("body", "messages", 0, "role")}
+    assert json_path(missing, body) == "messages[0].role"
 
 
 @pytest.mark.parametrize("path", ["/v1/models/a%0Ab", "/v1/models/a%0D%0A", "/v1/no%0Asuch%0Apath"])

@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from qwen_app.api.access.api_keys import KeyRing, is_from_here
-from qwen_app.api.access.rate_limits import Bucket, Caller, Limits
+from qwen_app.api.access.api_keys import ApiKeyStore, is_from_here
+from qwen_app.api.access.rate_limits import Bucket, Caller, RateLimits
+from qwen_app.api.access.request_guard import bearer_key
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.api.serving import running_api
-from tests.api.test_disconnect import reset, send_chat, wait_for
+from tests.api.serving import reset, running_api, send_chat, wait_for
 
 KEY = "secret-key-1"
 GUARDED = ["/v1/models", "/v1/models/x", "/metrics"]
@@ -40,6 +40,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now_s
+
+
+def caller_of(store: ApiKeyStore, request: Request) -> Caller:
+    return store.caller_of(request, bearer_key(request))
 
 
 def request_from(client: str | None, host: str = "localhost:7860", **headers: str) -> Request:
@@ -77,7 +81,7 @@ def test_programs_on_this_machine_are_from_here(client: str, host: str) -> None:
 def test_everything_else_is_not(request_: Request) -> None:
     assert not is_from_here(request_)
     with pytest.raises(PermissionDenied, match="QWEN_API_KEYS"):
-        KeyRing([]).caller_of(request_)
+        caller_of(ApiKeyStore([]), request_)
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "x-real-ip", "forwarded"])
@@ -100,9 +104,10 @@ def test_every_route_but_the_listed_needs_the_key() -> None:
         assert listed == {"/health", "/ready", "/v1/models", "/v1/models/{name}", "/metrics", *GUARDED_POST}
 
 
-def test_the_key_is_checked_before_the_body_is_read() -> None:
+@pytest.mark.parametrize("content_type", ["text/x", "application/json"])
+def test_the_key_is_checked_before_the_body_is_read(content_type: str) -> None:
     with running_api(ScriptedEngine(), api_keys=KEY) as api:
-        response = api.request("POST", "/v1/completions", content=b"{" * 100, headers={"content-type": "text/x"})
+        response = api.request("POST", "/v1/completions", content=b"{" * 100, headers={"content-type": content_type})
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
 
@@ -114,13 +119,13 @@ def test_the_key_is_checked_before_the_body_is_read() -> None:
 def test_other_keys_are_refused(value: str) -> None:
     request = Request({"type": "http", "headers": [(b"authorization", value.encode("latin-1"))], "client": None})
     with pytest.raises(AuthenticationError):
-        KeyRing([KEY]).caller_of(request)
+        caller_of(ApiKeyStore([KEY]), request)
 
 
 def test_each_of_several_keys_works_from_anywhere() -> None:
-    ring = KeyRing([KEY, "second"])
+    store = ApiKeyStore([KEY, "second"])
     names = {
-        ring.caller_of(request_from("9.9.9.9", authorization=f"{s} {k}")).name
+        caller_of(store, request_from("9.9.9.9", authorization=f"{s} {k}")).name
         for s in ("Bearer", "bearer")
         for k in (KEY, "second")
     }
@@ -132,22 +137,22 @@ def test_keys_come_from_settings_and_a_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     digest = hashlib.sha256(b"hashed").hexdigest()
     file.write_text(f"# our keys\nplain # of Ann\n\nsha256:{digest}\n", encoding="utf-8")
-    ring = KeyRing.from_settings(Settings(api_keys=f"{KEY}, other,", api_keys_file=str(file)))
+    store = ApiKeyStore.from_settings(Settings(api_keys=f"{KEY}, other,", api_keys_file=str(file)))
     for key in (KEY, "other", "plain", "hashed"):
-        assert ring.caller_of(request_from("9.9.9.9", authorization=f"Bearer {key}"))
+        assert caller_of(store, request_from("9.9.9.9", authorization=f"Bearer {key}"))
     for key in ("# our keys", digest, f"sha256:{digest}", "of Ann"):
         with pytest.raises(AuthenticationError):
-            ring.caller_of(request_from("9.9.9.9", authorization=f"Bearer {key}"))
+            caller_of(store, request_from("9.9.9.9", authorization=f"Bearer {key}"))
 
 
 def test_a_broken_hash_is_named() -> None:
     with pytest.raises(SettingsError, match="64 hexadecimal"):
-        KeyRing(["sha256:abc"])
+        ApiKeyStore(["sha256:abc"])
 
 
 def test_keys_are_not_kept_nor_logged(caplog: pytest.LogCaptureFixture) -> None:
-    ring = KeyRing([KEY])
-    assert KEY not in repr(vars(ring))
+    store = ApiKeyStore([KEY])
+    assert KEY not in repr(vars(store))
     with caplog.at_level(logging.DEBUG), running_api(ScriptedEngine(), api_keys=KEY) as api:
         assert api.chat().status_code == 401
         assert api.request("GET", "/v1/models", headers={"authorization": f"Bearer {KEY}"}).status_code == 200
@@ -156,7 +161,7 @@ def test_keys_are_not_kept_nor_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_requests_a_minute() -> None:
     clock = Clock()
-    caller = Caller("a", Limits(requests_per_minute=6), clock)
+    caller = Caller("a", RateLimits(requests_per_minute=6), clock)
     for _ in range(6):
         caller.count_request()
     with pytest.raises(TooManyRequests) as refused:
@@ -170,9 +175,9 @@ def test_requests_a_minute() -> None:
 
 def test_tokens_a_minute_may_be_overdrawn_and_are_paid_back() -> None:
     clock = Clock()
-    caller = Caller("a", Limits(tokens_per_minute=60), clock)
+    caller = Caller("a", RateLimits(tokens_per_minute=60), clock)
     caller.count_request()
-    caller.hold()(180)
+    caller.acquire()(180)
     with pytest.raises(TooManyRequests, match="60 tokens a minute") as refused:
         caller.count_request()
     assert refused.value.retry_after_s == pytest.approx(121)
@@ -181,12 +186,12 @@ def test_tokens_a_minute_may_be_overdrawn_and_are_paid_back() -> None:
 
 
 def test_requests_at_once() -> None:
-    caller = Caller("a", Limits(concurrency=2), Clock())
-    first, _ = caller.hold(), caller.hold()
+    caller = Caller("a", RateLimits(concurrency=2), Clock())
+    first, _ = caller.acquire(), caller.acquire()
     with pytest.raises(TooManyRequests, match="at once"):
-        caller.hold()
+        caller.acquire()
     first(0)
-    caller.hold()
+    caller.acquire()
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 50)), max_size=50))

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 from qwen_app.api.docs import describe_api
 from qwen_app.api.routes import build_router
+from qwen_app.metrics import Telemetry
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
@@ -32,7 +33,8 @@ CHECKS: list[Any] = [
 ]
 
 
-DESCRIPTION = describe_api(build_router(Service(ScriptedEngine()), Settings()))
+SERVICE = Service(ScriptedEngine())
+DESCRIPTION = describe_api(build_router(SERVICE, Settings(), Telemetry(SERVICE)))
 OPERATIONS = [result.ok() for result in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations()]
 
 

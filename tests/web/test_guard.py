@@ -7,20 +7,19 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
+from qwen_app.http.middleware import BODY_LIMIT_BYTES
 from qwen_app.serve.build import build_asgi
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from qwen_app.web.guard import BODY_LIMIT_BYTES
-from qwen_app.web.install import install_web
+from tests.web.web_app import bare_app
 
 pytestmark = pytest.mark.anyio
 HERE = "http://localhost:7860"
 
 
 def guarded(**settings: Any) -> FastAPI:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    install_web(app, Settings(**settings))
+    app = bare_app(Settings(**settings))
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
     async def echo(request: Request) -> dict[str, Any]:

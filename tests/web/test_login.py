@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI, Request
 
 from qwen_app.settings import Settings
-from qwen_app.web.install import install_web
+from tests.web.web_app import bare_app
 
 pytestmark = pytest.mark.anyio
 BASE = "http://chat.example"
@@ -16,8 +16,7 @@ ADA = {"username": "ada", "password": "secret"}
 
 
 def walled() -> FastAPI:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    install_web(app, Settings(auth="ada:secret,bob:other:word"))
+    app = bare_app(Settings(auth="ada:secret,bob:other:word"))
 
     @app.get("/{path:path}")
     async def whoami(request: Request) -> dict[str, Any]:

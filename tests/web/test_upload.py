@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Request
 
 from qwen_app.settings import Settings
-from qwen_app.web.install import install_web
 from qwen_app.web.upload import UPLOAD_LIMIT_BYTES, UPLOAD_PATH
+from tests.web.web_app import bare_app
 
 pytestmark = pytest.mark.anyio
 
@@ -18,8 +18,7 @@ CSV = b"name,price\nlamp,3\n"
 
 
 async def post(**request: Any) -> httpx.Response:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    install_web(app, Settings())
+    app = bare_app(Settings())
 
     @app.post(UPLOAD_PATH)
     async def store(request: Request) -> dict[str, Any]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from qwen_app.api.access.rate_limits import Caller, Clock, Limits
+from qwen_app.api.access.rate_limits import Caller, Clock, RateLimits
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError
+from qwen_app.http.addresses import host_of_header, host_of_url, is_loopback
 from qwen_app.settings import Settings
 
 # Whoever sets one of these speaks for somebody else, who may be anywhere.
@@ -31,29 +30,30 @@ FORWARDING_HEADERS = (
 HASH_PREFIX = "sha256:"
 
 
-class KeyRing:
+class ApiKeyStore:
     """The API keys, of which only SHA-256 hashes are kept.
 
     A key given as ``sha256:<64 hex digits>`` is one that was hashed before, so that a file need not hold it either.
     """
 
-    def __init__(self, keys: Iterable[str], limits: Limits = Limits(), clock: Clock = time.monotonic) -> None:  # noqa: B008 (frozen)
+    def __init__(self, keys: Iterable[str], limits: RateLimits = RateLimits(), clock: Clock = time.monotonic) -> None:  # noqa: B008 (frozen)
         digests = dict.fromkeys(_digest_of(key) for key in keys)
         self._callers = [(digest, Caller(f"key-{digest.hex()[:8]}", limits, clock)) for digest in digests]
         self._local = Caller("local", limits, clock)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> KeyRing:
+    def from_settings(cls, settings: Settings) -> ApiKeyStore:
         """Keys of ``api_keys`` and of the file ``api_keys_file``, one a line, ``#`` for comments."""
         keys = [part.strip() for part in settings.api_keys.split(",")]
         if settings.api_keys_file:
             lines = Path(settings.api_keys_file).read_text(encoding="utf-8").splitlines()
             keys += [line.split("#")[0].strip() for line in lines]
-        limits = Limits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
+        limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
         return cls([key for key in keys if key], limits)
 
-    def caller_of(self, request: Request) -> Caller:
-        """Who sent ``request``. Raises AuthenticationError without a valid key, PermissionDenied from elsewhere."""
+    def caller_of(self, request: Request, key: str | None) -> Caller:
+        """Who sent ``request`` with ``key``. Raises AuthenticationError without a valid key, PermissionDenied from
+        elsewhere."""
         if not self._callers:
             if not is_from_here(request):
                 raise PermissionDenied(
@@ -61,16 +61,15 @@ class KeyRing:
                     "Start the server with QWEN_API_KEYS to use it from elsewhere."
                 )
             return self._local
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
+        if not key:
             raise AuthenticationError("No API key. Send it in the header 'Authorization: Bearer YOUR_KEY'.")
-        return self._holder(key.strip())
+        return self._holder(key)
 
     def _holder(self, key: str) -> Caller:
-        given = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        sent = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         found = None
         for digest, caller in self._callers:  # never stops early: the time taken tells nothing
-            if hmac.compare_digest(digest, given):
+            if hmac.compare_digest(digest, sent):
                 found = caller
         if found is None:
             raise AuthenticationError("This API key is not valid here. Check it, or ask whoever runs the server.")
@@ -98,7 +97,7 @@ def is_from_here(request: Request) -> bool:
     """
     headers = request.headers
     client = request.client.host if request.client else ""
-    return _is_loopback(client) and not _was_forwarded(headers) and _names_loopback(headers)
+    return is_loopback(client) and not _was_forwarded(headers) and _names_loopback(headers)
 
 
 def _was_forwarded(headers: Headers) -> bool:
@@ -107,18 +106,4 @@ def _was_forwarded(headers: Headers) -> bool:
 
 def _names_loopback(headers: Headers) -> bool:
     origin = headers.get("origin")
-    return _is_loopback(_host_of(f"//{headers.get('host', '')}")) and (origin is None or _is_loopback(_host_of(origin)))
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host_of_header(headers.get("host", ""))) and (origin is None or is_loopback(host_of_url(origin)))

@@ -12,7 +12,7 @@ BUSY_RETRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """0 means no limit."""
 
     requests_per_minute: int = 0
@@ -47,7 +47,7 @@ class Bucket:
 class Caller:
     """Somebody who may use the API. ``name`` tells callers apart and holds nothing secret."""
 
-    def __init__(self, name: str, limits: Limits, clock: Clock) -> None:
+    def __init__(self, name: str, limits: RateLimits, clock: Clock) -> None:
         self.name = name
         self._limits = limits
         self._requests = Bucket(limits.requests_per_minute, clock)
@@ -60,7 +60,7 @@ class Caller:
         self._wait(self._tokens.wait_s(1), f"{self._limits.tokens_per_minute} tokens a minute")
         self._requests.spend(1)
 
-    def hold(self) -> Callable[[int], None]:
+    def acquire(self) -> Callable[[int], None]:
         """Count a running answer. Call the result once, with the tokens the answer cost, when it is over."""
         if self._limits.concurrency and self._running >= self._limits.concurrency:
             self._wait(BUSY_RETRY_S, f"{self._limits.concurrency} requests at once")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends
+from pydantic import Field
 from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
-from qwen_app.api.access.request_guard import Visit
-from qwen_app.api.protocol.answer import Answer, collect, finish_reason, usage_of
-from qwen_app.api.protocol.chunks import ChunkStream
+from qwen_app.api.access.request_guard import RequestContext
+from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.protocol.answer import Answer, answer_head, collect, finish_reason, json_logprob, usage_of
+from qwen_app.api.protocol.chunk_stream import ChunkStream
 from qwen_app.api.protocol.generation import Generation, choices_of
-from qwen_app.api.protocol.schema import CompletionFields, TokenId, UsageBody
-from qwen_app.api.protocol.sse import EventStream, while_connected
-from qwen_app.api.protocol.translate import check_model, sampling_of, stops_of
-from qwen_app.engine.base import EngineInfo
+from qwen_app.api.protocol.request_bodies import CompletionFields, TokenId
+from qwen_app.api.protocol.request_translation import check_model, sampling_of, stops_of
+from qwen_app.api.protocol.response_bodies import AnswerHead, Reason, UsageBody
+from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
 from qwen_app.errors import RequestError
 from qwen_app.messages import Finished, GenerationRequest, TokenLogprob, ToolCallDelta, ToolChoice
 from qwen_app.service import Service
@@ -37,49 +38,64 @@ class CompletionRequest(CompletionFields):
     best_of: int | None = Field(None, ge=1)
 
 
-class TextLogprobs(BaseModel):
+class TextLogprobs(TypedDict):
     tokens: list[str]
     token_logprobs: list[float]
     top_logprobs: list[dict[str, float]]
     text_offset: list[int]
 
 
-class TextChoice(BaseModel):
+class TextChoice(TypedDict):
     index: int
     text: str
     logprobs: TextLogprobs | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Reason
 
 
-class Completion(BaseModel):
-    id: str
-    object: Literal["text_completion"] = "text_completion"
-    created: int
-    model: str
-    system_fingerprint: str
+class TextCompletion(AnswerHead):
     choices: list[TextChoice]
     usage: UsageBody
 
 
-async def answer_completion(service: Service, body: CompletionRequest, visit: Visit) -> Response:
+def add_completion_routes(router: APIRouter, parts: ApiParts) -> None:
+    guarded = Depends(parts.guard)
+
+    async def completions(body: CompletionRequest, context: RequestContext = guarded) -> Response:
+        """Plain text continued, without a chat template."""
+        parts.unknown_fields.check(body)
+        return await answer_completion(parts.service, body, context)
+
+    router.add_api_route(
+        "/v1/completions",
+        completions,
+        methods=["POST"],
+        tags=["completions"],
+        response_model=TextCompletion,
+        responses=STREAMED,
+    )
+
+
+async def answer_completion(service: Service, body: CompletionRequest, context: RequestContext) -> Response:
     """The continuations of ``body``'s prompts, ``n`` of each, in order."""
     check_model(body.model, service.info())
     _check(body)
-    asked = await _requests(service, body, visit)
-    generation = Generation(service, asked, visit.caller.hold())
+    requests = await _requests(service, body, context)
+    generation = Generation(service, requests, context.caller.acquire())
     await generation.admit()
-    echoes = [request.prompt or "" for request in asked] if body.echo else [""] * len(asked)
-    head = _head(service.info(), visit.request_id)
-    firsts = range(0, len(asked), body.n or 1)
+    echoes = [request.prompt or "" for request in requests] if body.echo else [""] * len(requests)
+    head = answer_head("text_completion", f"cmpl-{context.request_id}", service.info())
+    firsts = range(0, len(requests), body.n or 1)
     if body.stream:
         with_usage = bool(body.stream_options and body.stream_options.include_usage)
-        return EventStream(
-            TextStream(head, echoes, firsts, with_usage=with_usage).chunks(generation), generation.aclose
-        )
-    answers = await while_connected(visit.receive, collect(generation, len(asked)))
-    choices = [_choice(index, answer, echoes[index]) for index, answer in enumerate(answers)]
-    usage = usage_of([answer.end for answer in answers], prompts=firsts)
-    return JSONResponse({**head, "choices": choices, "usage": usage.model_dump()})
+        stream = TextStream(head, echoes, firsts, with_usage=with_usage)
+        return EventStream(stream.chunks(generation), generation.aclose)
+    answers = await while_connected(context.receive, collect(generation, len(requests)))
+    completion: TextCompletion = {
+        **head,
+        "choices": [_choice(index, answer, echoes[index]) for index, answer in enumerate(answers)],
+        "usage": usage_of([answer.end for answer in answers], prompts=firsts),
+    }
+    return JSONResponse(completion)
 
 
 def _check(body: CompletionRequest) -> None:
@@ -91,7 +107,7 @@ def _check(body: CompletionRequest) -> None:
         raise RequestError("logprobs of the prompt are not there to echo. Leave out echo or logprobs.", param="echo")
 
 
-async def _requests(service: Service, body: CompletionRequest, visit: Visit) -> list[GenerationRequest]:
+async def _requests(service: Service, body: CompletionRequest, context: RequestContext) -> list[GenerationRequest]:
     prompts = await _prompts(service, body.prompt)
     n = body.n or 1
     if not 0 < len(prompts) * n <= MAX_ANSWERS:
@@ -107,39 +123,31 @@ async def _requests(service: Service, body: CompletionRequest, visit: Visit) -> 
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or 0,
     )
-    asked = GenerationRequest(visit.request_id, sampling=sampling, user=visit.caller.name)
+    request = GenerationRequest(context.request_id, sampling=sampling, user=context.caller.name)
     many = len(prompts) > 1
     return [
         choice
         for index, prompt in enumerate(prompts)
         for choice in choices_of(
             dataclasses.replace(
-                asked, prompt=prompt, request_id=f"{asked.request_id}-{index}" if many else asked.request_id
+                request, prompt=prompt, request_id=f"{request.request_id}-{index}" if many else request.request_id
             ),
             n,
         )
     ]
 
 
-async def _prompts(service: Service, given: str | Sequence[str] | Sequence[int] | Sequence[list[int]]) -> list[str]:
-    if isinstance(given, str):
-        return [given]
-    if given and isinstance(given[0], int):
-        return [await service.detokenize([token_id for token_id in given if isinstance(token_id, int)])]
-    return [one if isinstance(one, str) else await service.detokenize(one) for one in given if not isinstance(one, int)]
+async def _prompts(service: Service, prompt: str | Sequence[str] | Sequence[int] | Sequence[list[int]]) -> list[str]:
+    if isinstance(prompt, str):
+        return [prompt]
+    if prompt and isinstance(prompt[0], int):
+        return [await service.detokenize([token_id for token_id in prompt if isinstance(token_id, int)])]
+    return [
+        one if isinstance(one, str) else await service.detokenize(one) for one in prompt if not isinstance(one, int)
+    ]
 
 
-def _head(info: EngineInfo, request_id: str) -> dict[str, Any]:
-    return {
-        "id": f"cmpl-{request_id}",
-        "object": "text_completion",
-        "created": int(time.time()),
-        "model": info.model,
-        "system_fingerprint": f"{info.revision[:12]}-{info.precision}",
-    }
-
-
-def _choice(index: int, answer: Answer, echo: str) -> dict[str, Any]:
+def _choice(index: int, answer: Answer, echo: str) -> TextChoice:
     return {
         "index": index,
         "text": echo + answer.text,
@@ -148,7 +156,7 @@ def _choice(index: int, answer: Answer, echo: str) -> dict[str, Any]:
     }
 
 
-def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> dict[str, Any]:
+def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
     """``offset`` is how many characters of the answer came before ``tokens``."""
     offsets = []
     for token in tokens:
@@ -156,8 +164,8 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> dict[str, Any]
         offset += len(token.text)
     return {
         "tokens": [token.text for token in tokens],
-        "token_logprobs": [max(token.logprob, -9999.0) for token in tokens],
-        "top_logprobs": [{one.text: max(one.logprob, -9999.0) for one in token.top} for token in tokens],
+        "token_logprobs": [json_logprob(token) for token in tokens],
+        "top_logprobs": [{one.text: json_logprob(one) for one in token.top} for token in tokens],
         "text_offset": offsets,
     }
 
@@ -165,7 +173,7 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> dict[str, Any]
 class TextStream(ChunkStream):
     """Chunks of kind ``text_completion``."""
 
-    def __init__(self, head: dict[str, Any], echoes: Sequence[str], prompts: range, *, with_usage: bool) -> None:
+    def __init__(self, head: AnswerHead, echoes: Sequence[str], prompts: range, *, with_usage: bool) -> None:
         super().__init__(head, '"text":', "", with_usage=with_usage, prompts=prompts)
         self._echoes = echoes
         self._offsets = [0] * len(echoes)
@@ -173,10 +181,10 @@ class TextStream(ChunkStream):
     def opening(self, index: int) -> bytes:
         return self.chunk(index, {"text": self._echoes[index]}) if self._echoes[index] else b""
 
-    def said(self, text: str) -> dict[str, Any]:
+    def text_part(self, text: str) -> Mapping[str, object]:
         return {"text": text}
 
-    def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> Mapping[str, object]:
         body = text_logprobs(tokens, self._offsets[index])
         self._offsets[index] += sum(len(token.text) for token in tokens)
         return body
@@ -184,5 +192,5 @@ class TextStream(ChunkStream):
     def call(self, index: int, delta: ToolCallDelta) -> bytes:
         return b""
 
-    def reason(self, index: int, end: Finished) -> Any:
+    def reason(self, index: int, end: Finished) -> Reason:
         return finish_reason(end, FREE, called=False)

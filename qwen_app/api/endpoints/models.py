@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
-from qwen_app.api.protocol.translate import check_model
+from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.engine.base import EngineInfo
 
 
@@ -25,16 +28,24 @@ class ModelList(BaseModel):
     data: list[ModelBody]
 
 
+def add_model_routes(router: APIRouter, parts: ApiParts) -> None:
+    created = int(time.time())
+
+    async def models() -> ModelList:
+        """The model that answers here."""
+        return ModelList(data=[describe(parts.service.info(), created)])
+
+    async def model(name: str) -> ModelBody:
+        """One model by its id or alias."""
+        check_model(name, parts.service.info())
+        return describe(parts.service.info(), created)
+
+    guarded = [Depends(parts.guard)]
+    router.add_api_route("/v1/models", models, tags=["models"], dependencies=guarded)
+    router.add_api_route("/v1/models/{name:any}", model, tags=["models"], dependencies=guarded)
+
+
 def describe(info: EngineInfo, created: int) -> ModelBody:
+    """The model of ``info`` as OpenAI lists models; ``created`` in seconds since 1970."""
     owner = info.model.split("/")[0] if "/" in info.model else "local"
     return ModelBody(id=info.model, created=created, owned_by=owner, max_model_len=info.context_tokens)
-
-
-def list_models(info: EngineInfo, created: int) -> ModelList:
-    return ModelList(data=[describe(info, created)])
-
-
-def find_model(name: str, info: EngineInfo, created: int) -> ModelBody:
-    """The model called ``name``, its alias included. Raises ModelNotFound."""
-    check_model(name, info)
-    return describe(info, created)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from qwen_app.api.access.request_guard import Visit
-from qwen_app.api.protocol.schema import (
+from qwen_app.api.access.request_guard import RequestContext
+from qwen_app.api.protocol.request_bodies import (
     MAX_TOKENS,
     MAX_TOOLS,
     ChatMessage,
@@ -24,7 +24,7 @@ from qwen_app.api.protocol.schema import (
     SamplingFields,
     ToolDefinition,
 )
-from qwen_app.api.protocol.translate import (
+from qwen_app.api.protocol.request_translation import (
     conversation_id,
     grammar_of,
     messages_of,
@@ -53,7 +53,7 @@ class FlatTool(Part):
     type: Literal["function"]
     name: Name
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, object] | None = None
     strict: bool | None = None
 
 
@@ -65,7 +65,7 @@ class FlatToolChoice(Part):
 class TextFormat(Part):
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: str = "answer"
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    schema_: dict[str, object] | None = Field(None, alias="schema")
     strict: bool | None = None
 
 
@@ -94,7 +94,8 @@ class ResponsesRequest(SamplingFields):
         return bool(self.top_logprobs) or "message.output_text.logprobs" in (self.include or ())
 
 
-def responses_request(service: Service, body: ResponsesRequest, visit: Visit) -> GenerationRequest:
+def responses_request(service: Service, body: ResponsesRequest, context: RequestContext) -> GenerationRequest:
+    """Raises RequestError for what this server cannot do, naming the field."""
     if body.previous_response_id is not None:
         raise RequestError(
             "This server keeps no responses. Send the whole conversation as input.", param="previous_response_id"
@@ -102,16 +103,11 @@ def responses_request(service: Service, body: ResponsesRequest, visit: Visit) ->
     if body.background:
         raise RequestError("This server answers at once or not at all. Leave out background.", param="background")
     tools = tools_of([_tool(tool) for tool in body.tools or ()], path="tools[{}].name")
-    given = body.tool_choice
-    if isinstance(given, FlatToolChoice):
-        choice = NamedToolChoice(type="function", function=NamedFunction(name=given.name))
-    tool_choice = tool_choice_of(
-        choice if isinstance(given, FlatToolChoice) else given, tools, parallel=body.parallel_tool_calls is not False
-    )
+    tool_choice = tool_choice_of(_tool_choice(body.tool_choice), tools, parallel=body.parallel_tool_calls is not False)
     grammar = grammar_of(_format(body.text), tool_choice, param="text.format")
     messages = _messages(body)
     return GenerationRequest(
-        visit.request_id,
+        context.request_id,
         messages,
         sampling=sampling_of(
             body,
@@ -120,13 +116,19 @@ def responses_request(service: Service, body: ResponsesRequest, visit: Visit) ->
             logprobs=body.wants_logprobs,
             top_logprobs=body.top_logprobs or 0,
         ),
-        user=visit.caller.name,
-        conversation_id=conversation_id(visit.caller.name, messages),
+        user=context.caller.name,
+        conversation_id=conversation_id(context.caller.name, messages),
         tools=tools,
         tool_choice=tool_choice,
         grammar=grammar,
         policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
+
+
+def _tool_choice(choice: str | FlatToolChoice | None) -> str | NamedToolChoice | None:
+    if isinstance(choice, FlatToolChoice):
+        return NamedToolChoice(type="function", function=NamedFunction(name=choice.name))
+    return choice
 
 
 def _tool(tool: FlatTool) -> ToolDefinition:
@@ -139,23 +141,23 @@ def _tool(tool: FlatTool) -> ToolDefinition:
 def _format(text: TextOptions | None) -> ResponseFormat | None:
     if text is None or text.format is None:
         return None
-    given = text.format
-    schema = JsonSchemaFormat(name=given.name, schema=given.schema_, strict=given.strict)
-    return ResponseFormat(type=given.type, json_schema=schema)
+    flat = text.format
+    schema = JsonSchemaFormat(name=flat.name, schema=flat.schema_, strict=flat.strict)
+    return ResponseFormat(type=flat.type, json_schema=schema)
 
 
 def _messages(body: ResponsesRequest) -> tuple[Message, ...]:
     items = [InputItem(role="user", content=body.input)] if isinstance(body.input, str) else body.input
-    given: list[ChatMessage] = []
+    bodies: list[ChatMessage] = []
     paths: list[str] = []
     for index, item in enumerate(items):
         path = f"input[{index}]"
-        if item.type == "function_call" and given and given[-1].role == "assistant":
-            given[-1] = _with_call(given[-1], item, path)
+        if item.type == "function_call" and bodies and bodies[-1].role == "assistant":
+            bodies[-1] = _with_call(bodies[-1], item, path)
         elif item.type != "reasoning":  # another model's thoughts; this one has none
-            given.append(_message(item, path))
+            bodies.append(_message(item, path))
             paths.append(path)
-    messages = messages_of(given, paths)
+    messages = messages_of(bodies, paths)
     if body.instructions:
         messages = (Message("system", body.instructions), *messages)
     if not messages:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
-from qwen_app.api.protocol.schema import Body, ChatMessage, TokenId, ToolDefinition
-from qwen_app.api.protocol.translate import check_model, messages_of, tools_of
+from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.protocol.request_bodies import Body, ChatMessage, TokenId, ToolDefinition
+from qwen_app.api.protocol.request_translation import check_model, messages_of, tools_of
 from qwen_app.errors import RequestError
 from qwen_app.service import Service
 
@@ -35,18 +37,38 @@ class DetokenizeRequest(Body):
     tokens: list[TokenId] = Field(max_length=MAX_IDS)
 
 
-class Text(BaseModel):
+class DetokenizedText(BaseModel):
     """The same text under both names."""
 
     prompt: str
     content: str
 
 
+def add_token_routes(router: APIRouter, parts: ApiParts) -> None:
+    """The routes stand at ``/v1`` and, as in vLLM and llama.cpp, at the top."""
+
+    async def to_tokens(body: TokenizeRequest) -> Tokens:
+        """Token ids of a text, or the number of tokens of a conversation."""
+        parts.unknown_fields.check(body)
+        return await tokenize(parts.service, body)
+
+    async def to_text(body: DetokenizeRequest) -> DetokenizedText:
+        """The text of token ids."""
+        parts.unknown_fields.check(body)
+        return await detokenize(parts.service, body)
+
+    guarded = [Depends(parts.guard)]
+    for prefix in ("", "/v1"):
+        router.add_api_route(f"{prefix}/tokenize", to_tokens, methods=["POST"], tags=["tokens"], dependencies=guarded)
+        router.add_api_route(f"{prefix}/detokenize", to_text, methods=["POST"], tags=["tokens"], dependencies=guarded)
+
+
 async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
+    """Raises RequestError unless the body holds exactly one thing to count."""
     if body.model is not None:
         check_model(body.model, service.info())
-    given = [value for value in (body.prompt, body.content, body.messages) if value is not None]
-    if len(given) != 1:
+    sources = [value for value in (body.prompt, body.content, body.messages) if value is not None]
+    if len(sources) != 1:
         raise RequestError("Send one of prompt, content and messages.", param="prompt")
     limit_tokens = service.info().context_tokens
     if body.messages is not None:
@@ -56,8 +78,9 @@ async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
     return Tokens(count=len(tokens), max_model_len=limit_tokens, tokens=tokens)
 
 
-async def detokenize(service: Service, body: DetokenizeRequest) -> Text:
+async def detokenize(service: Service, body: DetokenizeRequest) -> DetokenizedText:
+    """Raises RequestError for ids that the vocabulary does not have."""
     if body.model is not None:
         check_model(body.model, service.info())
     text = await service.detokenize(body.tokens)
-    return Text(prompt=text, content=text)
+    return DetokenizedText(prompt=text, content=text)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 from qwen_app.api.protocol.generation import Generation
-from qwen_app.api.protocol.schema import TokenDetails, UsageBody
+from qwen_app.api.protocol.response_bodies import (
+    AnswerHead,
+    LogprobBody,
+    LogprobsBody,
+    Reason,
+    UsageBody,
+)
+from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import EngineError, EngineUnavailable
 from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
-from qwen_app.openai_format import tool_call_body
+from qwen_app.openai_format import ToolCallBody, tool_call_body
 
-Reason = Literal["stop", "length", "tool_calls"]
+LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity; OpenAI writes this for it
 
 
 @dataclass(slots=True)
@@ -21,7 +28,7 @@ class Answer:
     """One choice, collected from its events."""
 
     pieces: list[str] = field(default_factory=list)
-    calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    calls: dict[int, ToolCallBody] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
@@ -35,7 +42,7 @@ class Answer:
             raise EngineError("The engine's answer has no end. This is a fault of the server.")
         return self.finished
 
-    def ordered_calls(self) -> list[dict[str, Any]]:
+    def ordered_calls(self) -> list[ToolCallBody]:
         return [self.calls[index] for index in sorted(self.calls)]
 
     def add(self, event: Event) -> None:
@@ -58,8 +65,20 @@ async def collect(generation: Generation, n: int) -> list[Answer]:
     return answers
 
 
-def call_head(event: ToolCallDelta) -> dict[str, Any]:
-    return {**tool_call_body(ToolCall(event.id or "", event.name or "", ""))}
+def answer_head(object_type: str, answer_id: str, info: EngineInfo) -> AnswerHead:
+    """``object_type`` is OpenAI's name of the kind of body, such as ``chat.completion``."""
+    return {
+        "id": answer_id,
+        "object": object_type,
+        "created": int(time.time()),
+        "model": info.model,
+        "system_fingerprint": f"{info.revision[:12]}-{info.precision}",
+    }
+
+
+def call_head(event: ToolCallDelta) -> ToolCallBody:
+    """The call that ``event`` begins, with no arguments yet."""
+    return tool_call_body(ToolCall(event.id or "", event.name or "", ""))
 
 
 def finish_reason(finished: Finished, choice: ToolChoice, *, called: bool) -> Reason:
@@ -78,18 +97,26 @@ def usage_of(finished: Sequence[Finished], prompts: Iterable[int] = (0,)) -> Usa
     """A prompt counts once, however many answers it has. ``prompts`` are the answers that stand for one each."""
     prompt_tokens = sum(finished[index].usage.prompt_tokens for index in prompts)
     completion_tokens = sum(end.usage.completion_tokens for end in finished)
-    return UsageBody(
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        total_tokens=prompt_tokens + completion_tokens,
-        prompt_tokens_details=TokenDetails(cached_tokens=sum(finished[index].usage.reused_tokens for index in prompts)),
-    )
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": sum(finished[index].usage.reused_tokens for index in prompts)},
+    }
 
 
-def logprobs_body(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
-    return {"content": [{**_logprob(t), "top_logprobs": [_logprob(a) for a in t.top]} for t in tokens], "refusal": None}
+def logprobs_body(tokens: Iterable[TokenLogprob]) -> LogprobsBody:
+    """Each token with its log-probability and the best alternatives."""
+    return {
+        "content": [{**_logprob(token), "top_logprobs": [_logprob(other) for other in token.top]} for token in tokens],
+        "refusal": None,
+    }
 
 
-def _logprob(token: TokenLogprob) -> dict[str, Any]:
-    # JSON has no minus infinity; OpenAI writes -9999.0 for it
-    return {"token": token.text, "logprob": max(token.logprob, -9999.0), "bytes": list(token.bytes)}
+def json_logprob(token: TokenLogprob) -> float:
+    """The log-probability as a number JSON can carry."""
+    return max(token.logprob, LOWEST_LOGPROB)
+
+
+def _logprob(token: TokenLogprob) -> LogprobBody:
+    return {"token": token.text, "logprob": json_logprob(token), "bytes": list(token.bytes)}

@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from qwen_app.api.protocol.schema import Truncation
+from qwen_app.api.protocol.response_bodies import Truncation
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Planned, Prefill
 from qwen_app.service import Service
 
+DROPPED_HEADER = "x-truncated-messages"
 MERGE_LIMIT = 64  # events of one choice that wait for a slow reader
 
 Charge = Callable[[int], None]
@@ -117,16 +118,16 @@ class Generation:
             self._on_close(sum(self._cost.values()))
 
 
-def choices_of(asked: GenerationRequest, n: int) -> list[GenerationRequest]:
+def choices_of(request: GenerationRequest, n: int) -> list[GenerationRequest]:
     """``n`` requests that differ in their id and, where one is given, in their seed."""
     if n == 1:
-        return [asked]
-    seed = asked.sampling.seed
+        return [request]
+    seed = request.sampling.seed
     return [
         dataclasses.replace(
-            asked,
-            request_id=f"{asked.request_id}-{index}",
-            sampling=dataclasses.replace(asked.sampling, seed=None if seed is None else seed + index),
+            request,
+            request_id=f"{request.request_id}-{index}",
+            sampling=dataclasses.replace(request.sampling, seed=None if seed is None else seed + index),
         )
         for index in range(n)
     ]

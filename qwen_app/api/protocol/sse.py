@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
 PING_INTERVAL_S = 15.0
+STREAMED: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {}}}}  # for OpenAPI
 STALL_LIMIT_S = 60.0  # a client that takes nothing for this long is treated as gone
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ class ClientGone(Exception):
     """The connection closed before the answer was complete."""
 
 
-def event(payload: Any, name: str | None = None) -> bytes:
+def event(payload: object, name: str | None = None) -> bytes:
     """One event whose data is ``payload`` as JSON."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(payload, separators=(',', ':'))}\n\n".encode()
@@ -101,12 +102,12 @@ async def wait_until_gone(receive: Receive) -> None:
     raise ClientGone
 
 
-async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def while_connected(receive: Receive, work: Coroutine[None, None, T]) -> T:
     """The result of ``work``, which is cancelled when the client leaves first: then ClientGone is raised."""
     return await run_beside(work, wait_until_gone(receive))
 
 
-async def run_beside(work: Coroutine[Any, Any, T], *guards: Coroutine[Any, Any, None]) -> T:
+async def run_beside(work: Coroutine[None, None, T], *guards: Coroutine[None, None, None]) -> T:
     """The result of ``work``. A guard that raises cancels it and gives its own error instead."""
     try:
         async with asyncio.TaskGroup() as group:

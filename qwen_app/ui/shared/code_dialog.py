@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import gradio as gr
 
 from qwen_app.errors import AppError
+from qwen_app.http.addresses import host_of_url, is_loopback
 from qwen_app.openai_format import RequestBody
-from qwen_app.settings import Settings, is_loopback
+from qwen_app.settings import Settings
 from qwen_app.ui.shared import code_samples
 from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.failure import failure_html
@@ -72,6 +72,6 @@ def needs_key(settings: Settings) -> bool:
 def _note(base_url: str, settings: Settings, texts: Texts) -> str:
     if needs_key(settings):
         return f'<p class="hint">{texts("code_key", variable=code_samples.KEY_VARIABLE)}</p>'
-    if not is_loopback(urlsplit(base_url).hostname or ""):
+    if not is_loopback(host_of_url(base_url)):
         return f'<p class="hint">{texts("code_local_only")}</p>'
     return ""

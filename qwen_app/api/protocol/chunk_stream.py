@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
-from qwen_app.api.protocol.answer import Reason, usage_of
-from qwen_app.api.protocol.errors import api_error
+from qwen_app.api.protocol.answer import usage_of
+from qwen_app.api.protocol.api_error import api_error
 from qwen_app.api.protocol.generation import Generation
+from qwen_app.api.protocol.response_bodies import AnswerHead, Reason
 from qwen_app.api.protocol.sse import DONE, event
 from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelta
 
@@ -23,7 +23,7 @@ class ChunkStream(ABC):
     """
 
     def __init__(
-        self, head: dict[str, Any], text_open: str, text_close: str, *, with_usage: bool, prompts: Iterable[int] = (0,)
+        self, head: AnswerHead, text_open: str, text_close: str, *, with_usage: bool, prompts: Iterable[int] = (0,)
     ) -> None:
         self._fields = head
         self._head = f'data: {_compact(head)[:-1]},"choices":[{{"index":'.encode()
@@ -40,17 +40,20 @@ class ChunkStream(ABC):
         """What is sent before the first event of a choice, or nothing."""
 
     @abstractmethod
-    def said(self, text: str) -> dict[str, Any]:
+    def text_part(self, text: str) -> Mapping[str, object]:
         """The part of a choice that holds ``text``; empty text comes with the last chunk."""
 
     @abstractmethod
-    def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> dict[str, Any]: ...
+    def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> Mapping[str, object]:
+        """The log-probabilities of ``tokens`` in the shape of this kind of stream."""
 
     @abstractmethod
-    def call(self, index: int, delta: ToolCallDelta) -> bytes: ...
+    def call(self, index: int, delta: ToolCallDelta) -> bytes:
+        """The chunk for a piece of a tool call, or nothing."""
 
     @abstractmethod
-    def reason(self, index: int, end: Finished) -> Reason: ...
+    def reason(self, index: int, end: Finished) -> Reason:
+        """Why the choice ended."""
 
     async def chunks(self, generation: Generation) -> AsyncGenerator[bytes, None]:
         """The whole body: chunks, an error event should the answer fail, the usage, and the end mark."""
@@ -72,7 +75,7 @@ class ChunkStream(ABC):
 
     def _usage_chunk(self) -> bytes:
         finished = [self._finished[index] for index in sorted(self._finished)]
-        return event({**self._fields, "choices": [], "usage": usage_of(finished, self._prompts).model_dump()})
+        return event({**self._fields, "choices": [], "usage": usage_of(finished, self._prompts)})
 
     def _written(self, index: int, event_: Event) -> bytes:
         if isinstance(event_, Delta):
@@ -81,7 +84,7 @@ class ChunkStream(ABC):
             return self.call(index, event_)
         if isinstance(event_, Finished):
             self._finished[index] = event_
-            return self.chunk(index, self.said(""), self._logprobs(index), self.reason(index, event_))
+            return self.chunk(index, self.text_part(""), self._logprobs(index), self.reason(index, event_))
         return b""
 
     def _text(self, index: int, delta: Delta) -> bytes:
@@ -90,20 +93,28 @@ class ChunkStream(ABC):
         if not delta.text:  # ids alone: their text is still held back
             return b""
         if index in self._held:
-            return self.chunk(index, self.said(delta.text), self._logprobs(index))
+            return self.chunk(index, self.text_part(delta.text), self._logprobs(index))
         text = json.dumps(delta.text).encode()
         return b"%b%d%b%b%b" % (self._head, index, self._text_open, text, self._text_tail)
 
-    def _logprobs(self, index: int) -> dict[str, Any] | None:
+    def _logprobs(self, index: int) -> Mapping[str, object] | None:
         held = self._held.pop(index, None)
         return self.logprobs(index, held) if held else None
 
     def chunk(
-        self, index: int, said: dict[str, Any], logprobs: dict[str, Any] | None = None, reason: Reason | None = None
+        self,
+        index: int,
+        part: Mapping[str, object],
+        logprobs: Mapping[str, object] | None = None,
+        reason: Reason | None = None,
+        *,
+        top: Mapping[str, object] | None = None,
     ) -> bytes:
-        rest = _compact({**said, "logprobs": logprobs, "finish_reason": reason})
-        return b"%b%d,%b%b" % (self._head, index, rest[1:-1].encode(), self._tail)
+        """One chunk of choice ``index``. ``part`` stands beside logprobs and reason, ``top`` at the chunk's end."""
+        rest = _compact({**part, "logprobs": logprobs, "finish_reason": reason})
+        chunk = b"%b%d,%b%b" % (self._head, index, rest[1:-1].encode(), self._tail)
+        return chunk if top is None else b"%b,%b\n\n" % (chunk.rstrip()[:-1], _compact(top)[1:].encode())
 
 
-def _compact(value: Any) -> str:
+def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Unpack
 
-from qwen_app.api.protocol.schema import (
+from qwen_app.api.protocol.request_bodies import (
     MAX_STOPS,
     ChatMessage,
     ContentPart,
@@ -19,7 +18,7 @@ from qwen_app.api.protocol.schema import (
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import NotFound, RequestError, SchemaError
 from qwen_app.messages import GrammarSpec, JsonObject, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
-from qwen_app.service import SamplingChoices, Service
+from qwen_app.service import Service
 from qwen_app.structured.schema_check import json_schema
 
 ALIAS = "default"
@@ -44,14 +43,14 @@ def check_model(name: str, info: EngineInfo) -> None:
         )
 
 
-def messages_of(given: Sequence[ChatMessage], paths: Sequence[str] = ()) -> tuple[Message, ...]:
+def messages_of(bodies: Sequence[ChatMessage], paths: Sequence[str] = ()) -> tuple[Message, ...]:
     """The conversation. Raises RequestError for what a text model cannot read and for results without a call.
 
     ``paths`` say where each message came from, for errors; ``messages[i]`` where they are not given.
     """
     called: set[str] = set()
     messages = []
-    for index, message in enumerate(given):
+    for index, message in enumerate(bodies):
         path = paths[index] if paths else f"messages[{index}]"
         if message.role == "tool":
             _check_result(message, called, path)
@@ -107,33 +106,45 @@ def text_of(content: str | list[ContentPart] | None, path: str) -> str:
     return "".join(pieces)
 
 
-def stops_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    stops = (given,) if isinstance(given, str) else tuple(given or ())
+def stops_of(stop: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The stop strings. Raises RequestError for too many."""
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if len(stops) > MAX_STOPS:
         raise RequestError(f"At most {MAX_STOPS} stop strings, not {len(stops)}.", param="stop")
     return stops
 
 
-def sampling_of(body: SamplingFields, service: Service, **more: Unpack[SamplingChoices]) -> SamplingParams:
-    """The model's defaults under what ``body`` chose; ``more`` are fields of SamplingParams as they stand."""
-    choices: SamplingChoices = {
-        **more,
-        "temperature": body.temperature,
+def sampling_of(
+    body: SamplingFields,
+    service: Service,
+    *,
+    max_tokens: int | None,
+    stop: tuple[str, ...] | None = None,
+    logprobs: bool | None = None,
+    top_logprobs: int | None = None,
+) -> SamplingParams:
+    """The model's defaults under what ``body`` chose; the keywords are fields of SamplingParams, None for no choice."""
+    return service.sampling(
+        temperature=body.temperature,
         # 0 asks for the likeliest token alone, which any mass above 0 gives as well
-        "top_p": None if body.top_p is None else max(body.top_p, 1e-6),
-        "top_k": None if body.top_k is None else max(body.top_k, 0),
-        "min_p": body.min_p,
-        "presence_penalty": body.presence_penalty,
-        "frequency_penalty": body.frequency_penalty,
-        "repetition_penalty": body.repetition_penalty,
-        "seed": body.seed,
-    }
-    return service.sampling(**choices)
+        top_p=None if body.top_p is None else max(body.top_p, 1e-6),
+        top_k=None if body.top_k is None else max(body.top_k, 0),
+        min_p=body.min_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        repetition_penalty=body.repetition_penalty,
+        seed=body.seed,
+        max_tokens=max_tokens,
+        stop=stop,
+        logprobs=logprobs,
+        top_logprobs=top_logprobs,
+    )
 
 
-def tools_of(given: Sequence[ToolDefinition] | None, path: str = "tools[{}].function.name") -> tuple[Tool, ...]:
+def tools_of(definitions: Sequence[ToolDefinition] | None, path: str = "tools[{}].function.name") -> tuple[Tool, ...]:
+    """The tools of a request. Raises RequestError, at ``path`` with the tool's index in it, for a name used twice."""
     tools: dict[str, Tool] = {}
-    for index, definition in enumerate(given or ()):
+    for index, definition in enumerate(definitions or ()):
         function = definition.function
         if function.name in tools:
             raise RequestError(f"Two tools are called '{function.name}'.", param=path.format(index))
@@ -144,34 +155,36 @@ def tools_of(given: Sequence[ToolDefinition] | None, path: str = "tools[{}].func
     return tuple(tools.values())
 
 
-def tool_choice_of(given: str | NamedToolChoice | None, tools: Sequence[Tool], *, parallel: bool) -> ToolChoice:
-    if isinstance(given, NamedToolChoice):
-        name = given.function.name
+def tool_choice_of(choice: str | NamedToolChoice | None, tools: Sequence[Tool], *, parallel: bool) -> ToolChoice:
+    """Whether and which tools are called. Raises RequestError for a choice that names none of ``tools``."""
+    if isinstance(choice, NamedToolChoice):
+        name = choice.function.name
         if name not in {tool.name for tool in tools}:
             raise RequestError(f"tool_choice names '{name}', which is none of the tools.", param="tool_choice")
         return ToolChoice("named", name, parallel)
-    if given == "required" and not tools:
+    if choice == "required" and not tools:
         raise RequestError("tool_choice 'required' needs tools.", param="tool_choice")
-    return ToolChoice("none" if given == "none" else "required" if given == "required" else "auto", None, parallel)
+    return ToolChoice("none" if choice == "none" else "required" if choice == "required" else "auto", None, parallel)
 
 
-def grammar_of(given: ResponseFormat | None, choice: ToolChoice, param: str = "response_format") -> GrammarSpec | None:
+def grammar_of(wanted: ResponseFormat | None, choice: ToolChoice, param: str = "response_format") -> GrammarSpec | None:
     """What the answer must look like. ``strict`` has to be asked for: else keywords that cannot be enforced are let
     through, and the finished answer is checked."""
-    if given is None or given.type == "text":
+    if wanted is None or wanted.type == "text":
         return None
     if choice.mode in ("required", "named"):
         raise RequestError(
-            f"The format '{given.type}' and a forced tool call exclude each other. Send one of them.", param=param
+            f"The format '{wanted.type}' and a forced tool call exclude each other. Send one of them.",
+            param=param,
         )
-    if given.type == "json_object":
+    if wanted.type == "json_object":
         return JsonObject()
-    schema = given.json_schema.schema_ if given.json_schema else None
-    if given.json_schema is None or schema is None:
+    schema = wanted.json_schema.schema_ if wanted.json_schema else None
+    if wanted.json_schema is None or schema is None:
         where = "schema" if param == "text.format" else "json_schema.schema"
         raise RequestError("The format 'json_schema' needs a schema.", param=f"{param}.{where}")
     try:
-        return json_schema(schema, strict=given.json_schema.strict is True)
+        return json_schema(schema, strict=wanted.json_schema.strict is True)
     except SchemaError as error:
         raise SchemaError(str(error), pointer=error.pointer, param=param) from error
 

@@ -1,8 +1,8 @@
-"""Bodies of ``/v1/chat/completions``, as OpenAI's OpenAPI description has them, and what every endpoint shares."""
+"""Request bodies: that of ``/v1/chat/completions``, as OpenAI's OpenAPI description has it, and what all share."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -29,11 +29,11 @@ class Body(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _whole_characters(cls, value: Any) -> Any:
+    def _whole_characters(cls, value: object) -> object:
         return without_surrogates(value)
 
 
-def without_surrogates(value: Any) -> Any:
+def without_surrogates(value: object) -> object:
     """``value`` with half characters, which JSON can carry and UTF-8 cannot, turned into U+FFFD."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -71,7 +71,7 @@ class ChatMessage(Part):
 class FunctionDefinition(Part):
     name: Name
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, object] | None = None
     strict: bool | None = None
 
 
@@ -92,7 +92,7 @@ class NamedToolChoice(Part):
 class JsonSchemaFormat(Part):
     name: str = "answer"
     description: str | None = None
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    schema_: dict[str, object] | None = Field(None, alias="schema")
     strict: bool | None = None
 
 
@@ -142,72 +142,3 @@ class ChatRequest(CompletionFields):
     truncation: Literal["auto", "disabled"] | None = Field(
         None, description="auto: leave out the oldest turns of a conversation that is too long, and report it"
     )
-
-
-class TokenDetails(BaseModel):
-    cached_tokens: int = 0
-
-
-class UsageBody(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    prompt_tokens_details: TokenDetails
-
-
-class TopLogprob(BaseModel):
-    token: str
-    logprob: float
-    bytes: list[int] | None
-
-
-class ContentLogprob(TopLogprob):
-    top_logprobs: list[TopLogprob]
-
-
-class ChoiceLogprobs(BaseModel):
-    content: list[ContentLogprob] | None
-    refusal: None = None
-
-
-class AnswerMessage(BaseModel):
-    role: Literal["assistant"] = "assistant"
-    content: str | None
-    refusal: None = None
-    tool_calls: list[MessageToolCall] | None = None
-
-
-class Choice(BaseModel):
-    index: int
-    message: AnswerMessage
-    logprobs: ChoiceLogprobs | None
-    finish_reason: Literal["stop", "length", "tool_calls"]
-
-
-class Truncation(BaseModel):
-    """What ``truncation: "auto"`` left out."""
-
-    dropped_messages: int
-    prompt_tokens: int
-
-
-class ChatCompletion(BaseModel):
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int
-    model: str
-    system_fingerprint: str
-    choices: list[Choice]
-    usage: UsageBody
-    truncation: Truncation | None = None
-
-
-class ErrorDetail(BaseModel):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(BaseModel):
-    error: ErrorDetail

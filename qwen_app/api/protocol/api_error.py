@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
+from qwen_app.api.protocol.response_bodies import ErrorBody
 from qwen_app.errors import AppError, EngineError, RequestError, SchemaError
+from qwen_app.http.middleware import REQUEST_ID_HEADER, request_id_of
 
 log = logging.getLogger(__name__)
 
 OUR_BUG = "Something went wrong on the server. The request id names this failure in the server's log."
 TOO_DEEP = "The body is nested too deeply. Send a flatter document."
-RAW_CODES = {"not_found", "request_too_large", "engine_error", "error"}  # carry no more than the status: code is null
+STATUS_SAYS_IT_ALL = {"not_found", "request_too_large", "engine_error", "error"}  # such codes leave as null
+
+
+class InvalidField(TypedDict):
+    """One complaint of pydantic, as far as we read it."""
+
+    type: str
+    loc: tuple[int | str, ...]
+    msg: str
+    ctx: NotRequired[dict[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class ApiError:
             return "rate_limit_error"
         return "server_error" if self.status >= 500 else "invalid_request_error"
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> ErrorBody:
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
@@ -82,12 +94,13 @@ def _from_app_error(error: RequestError | EngineError) -> ApiError:
     if error.http_status == 401:
         headers["www-authenticate"] = "Bearer"
     param = error.param if isinstance(error, RequestError) else None
-    code = None if error.code in RAW_CODES else error.code
+    code = None if error.code in STATUS_SAYS_IT_ALL else error.code
     return ApiError(error.http_status, message, param, code, headers)
 
 
 def _from_validation(error: RequestValidationError) -> ApiError:
-    first = error.errors()[0]
+    fields: Sequence[InvalidField] = error.errors()
+    first = fields[0]
     location = tuple(first["loc"])
     if first["type"] == "json_invalid":
         return ApiError(400, f"The body is not valid JSON: {first['ctx']['error']} at character {location[-1]}.")
@@ -96,15 +109,15 @@ def _from_validation(error: RequestValidationError) -> ApiError:
     if error.body is None:
         return ApiError(400, "The body is empty. Send a JSON object.")
     # Every member of a union complains; the one that got furthest was the one meant.
-    same_field = [one for one in error.errors() if tuple(one["loc"])[:2] == location[:2]]
-    paths = [json_path(one, error.body) for one in same_field]
+    same_field = [field for field in fields if tuple(field["loc"])[:2] == location[:2]]
+    paths = [json_path(field, error.body) for field in same_field]
     furthest = max(range(len(paths)), key=lambda index: len(paths[index]))
-    param, told = paths[furthest] or None, same_field[furthest]
+    param, meant = paths[furthest] or None, same_field[furthest]
     where = f"Invalid value for '{param}': " if param else ""
-    return ApiError(400, f"{where}{told['msg']}", param, "invalid_value")
+    return ApiError(400, f"{where}{meant['msg']}", param, "invalid_value")
 
 
-def json_path(error: Mapping[str, Any], body: object) -> str:
+def json_path(error: InvalidField, body: object) -> str:
     """Where pydantic's ``error`` lies in ``body``, as a path such as ``messages[0].role``.
 
     Names that are no part of the body are pydantic's own, for the member of a union it tried; they are left out.
@@ -125,10 +138,9 @@ def install_error_handlers(app: FastAPI) -> None:
     """Answer every error of ``app`` in OpenAI's shape, FastAPI's own 404, 405 and 422 included."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        request_id = getattr(request.state, "request_id", "")
+        request_id = request_id_of(request.scope)
         response = api_error(error, request_id).response()
-        if request_id:
-            response.headers["x-request-id"] = request_id
+        response.headers[REQUEST_ID_HEADER] = request_id  # what nobody foresaw is answered outside of the middleware
         return response
 
     for kind in (AppError, RequestValidationError, HTTPException, Exception):

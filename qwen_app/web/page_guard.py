@@ -1,20 +1,20 @@
-"""What every request passes before the page: a known path, our own origin, a bounded body; and an id on the answer."""
+"""What a request passes before the page: a local host, our own origin, a known path, one CSV at most; and headers."""
 
 from __future__ import annotations
 
-import uuid
-from urllib.parse import urlsplit
+from collections.abc import Awaitable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qwen_app.errors import NotFound, PermissionDenied, RequestError, TooLarge
-from qwen_app.settings import is_loopback
-from qwen_app.web.paths import is_api, is_offered
+from qwen_app.errors import NotFound, PermissionDenied, RequestError
+from qwen_app.http.addresses import host_of_header, is_loopback
+from qwen_app.http.paths import PathPrefixes
+from qwen_app.web.gradio_paths import is_offered
 from qwen_app.web.upload import UPLOAD_PATH, only_one_csv
 
-BODY_LIMIT_BYTES = 4 * 2**20
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 # Gradio's page needs inline scripts and compiles its event handlers; everything else is held to our own server.
@@ -43,33 +43,36 @@ SECURITY_HEADERS = {
 }
 
 
-class Guard:
-    """ASGI middleware. ``any_host``: the page may be opened under any name, as a login protects it."""
+class PageGuard:
+    """ASGI middleware. It checks what is none of ``api_paths``, and puts SECURITY_HEADERS on every answer.
 
-    def __init__(self, app: ASGIApp, *, any_host: bool) -> None:
+    ``any_host``: the page may be opened under any name, as a login protects it.
+    """
+
+    def __init__(self, app: ASGIApp, *, api_paths: PathPrefixes, any_host: bool) -> None:
         self._app = app
+        self._api_paths = api_paths
         self._any_host = any_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        outgoing = _with_headers(send, request_id)
+        send = _with_security_headers(send)
         try:
-            if not is_api(scope["path"]):
+            if not self._api_paths.holds(scope["path"]):
                 self._check(scope)
-                receive = _limited(receive)
                 if scope["path"] == UPLOAD_PATH:
                     receive = await only_one_csv(scope, receive)
-            await self._app(scope, receive, outgoing)
+            await self._app(scope, receive, send)
         except RequestError as refusal:
-            await JSONResponse({"detail": refusal.message}, refusal.http_status)(scope, receive, outgoing)
+            await JSONResponse({"detail": refusal.message}, refusal.http_status)(scope, receive, send)
+        except HTTPException as refusal:
+            await JSONResponse({"detail": refusal.detail}, refusal.status_code)(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        if not self._any_host and not is_loopback(_hostname(headers.get("host", ""))):
+        if not self._any_host and not is_loopback(host_of_header(headers.get("host", ""))):
             raise PermissionDenied(
                 "Without a login this page opens under localhost alone. "
                 "Start it with --auth user:password to use it under another name."
@@ -78,9 +81,6 @@ class Guard:
             raise PermissionDenied("This request comes from a page of another site. Open the chat page itself.")
         if not is_offered(scope["path"]):
             raise NotFound("There is nothing here.")
-        announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > BODY_LIMIT_BYTES:
-            raise _too_large()
 
 
 def _is_foreign(headers: Headers) -> bool:
@@ -92,38 +92,12 @@ def _is_foreign(headers: Headers) -> bool:
     return origin.partition("://")[2] not in ours - {""}
 
 
-def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:  # brackets that hold no address
-        return ""
-
-
-def _limited(receive: Receive) -> Receive:
-    received_bytes = 0
-
-    async def limited() -> Message:
-        nonlocal received_bytes
-        message = await receive()
-        received_bytes += len(message.get("body", b""))
-        if received_bytes > BODY_LIMIT_BYTES:
-            raise _too_large()
-        return message
-
-    return limited
-
-
-def _too_large() -> TooLarge:
-    return TooLarge(f"The request is over the limit of {BODY_LIMIT_BYTES // 2**20} MiB. Send less text.")
-
-
-def _with_headers(send: Send, request_id: str) -> Send:
-    async def outgoing(message: Message) -> None:
+def _with_security_headers(send: Send) -> Send:
+    def outgoing(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
-            headers.setdefault("x-request-id", request_id)
             for name, value in SECURITY_HEADERS.items():
                 headers.setdefault(name, value)
-        await send(message)
+        return send(message)
 
     return outgoing

@@ -1,0 +1,59 @@
+"""What surrounds every endpoint: its guard before the body is read, errors in OpenAI's shape, responses counted."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwen_app.api.access.request_guard import RequestGuard
+from qwen_app.api.protocol.api_error import api_error
+from qwen_app.api.protocol.sse import ClientGone
+from qwen_app.http.middleware import request_id_of
+from qwen_app.metrics import Telemetry
+
+Handler = Callable[[Request], Coroutine[None, None, Response]]
+CLIENT_CLOSED_REQUEST = 499  # nginx's number for it; nobody is left to read it
+
+
+class ApiRoute(APIRoute):
+    """A route whose guard is asked before its body is read, and whose errors leave in OpenAI's shape."""
+
+    def get_route_handler(self) -> Handler:
+        handler = super().get_route_handler()
+        guards = [part.call for part in self.dependant.dependencies if isinstance(part.call, RequestGuard)]
+
+        async def handle(request: Request) -> Response:
+            try:
+                for guard in guards:
+                    guard.admit(request)
+                return await handler(request)
+            except ClientGone:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except Exception as error:
+                return api_error(error, request_id_of(request.scope)).response()
+
+        return handle
+
+
+class ResponseCounter:
+    """ASGI middleware: counts the responses of ApiRoutes by route and status."""
+
+    def __init__(self, app: ASGIApp, *, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        def counting_send(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
+            if message["type"] == "http.response.start" and isinstance(route := scope.get("route"), ApiRoute):
+                self._telemetry.count_response(route.path, message["status"])
+            return send(message)
+
+        await self._app(scope, receive, counting_send)

@@ -1,0 +1,45 @@
+"""A chat answer as a stream of chunks of kind ``chat.completion.chunk``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from qwen_app.api.protocol.answer import call_head, finish_reason, logprobs_body
+from qwen_app.api.protocol.chunk_stream import ChunkStream
+from qwen_app.api.protocol.response_bodies import AnswerHead, Reason, Truncation
+from qwen_app.messages import Finished, TokenLogprob, ToolCallDelta, ToolChoice
+
+
+class ChatStream(ChunkStream):
+    """What was left out of the prompt is reported in the first chunk."""
+
+    def __init__(
+        self, head: AnswerHead, tool_choice: ToolChoice, truncation: Truncation | None, *, with_usage: bool
+    ) -> None:
+        super().__init__(head, '"delta":{"content":', "}", with_usage=with_usage)
+        self._tool_choice = tool_choice
+        self._truncation = truncation
+        self._called: dict[int, set[int]] = {}
+
+    def opening(self, index: int) -> bytes:
+        forced = self._tool_choice.mode in ("required", "named")
+        part = {"delta": {"role": "assistant", "content": None if forced else "", "refusal": None}}
+        return self.chunk(index, part, top=None if self._truncation is None else {"truncation": self._truncation})
+
+    def text_part(self, text: str) -> Mapping[str, object]:
+        return {"delta": {"content": text} if text else {}}
+
+    def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> Mapping[str, object]:
+        return logprobs_body(tokens)
+
+    def call(self, index: int, delta: ToolCallDelta) -> bytes:
+        seen = self._called.setdefault(index, set())
+        call: Mapping[str, object] = {"index": delta.index, "function": {"arguments": delta.arguments}}
+        if delta.index not in seen:
+            seen.add(delta.index)
+            head = call_head(delta)
+            call = {"index": delta.index, **head, "function": {**head["function"], "arguments": delta.arguments}}
+        return self.chunk(index, {"delta": {"tool_calls": [call]}})
+
+    def reason(self, index: int, end: Finished) -> Reason:
+        return finish_reason(end, self._tool_choice, called=index in self._called)

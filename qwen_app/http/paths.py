@@ -1,0 +1,28 @@
+"""Sets of URL paths, compared by whole segments: ``/v1`` holds ``/v1/models`` and not ``/v1x``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.routing import BaseRoute
+
+
+class PathPrefixes:
+    """All paths that start with one of ``prefixes``, segment by segment."""
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        self._prefixes = {tuple(prefix.strip("/").split("/")) for prefix in prefixes}
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes})
+
+    @classmethod
+    def of_routes(cls, routes: Iterable[BaseRoute]) -> PathPrefixes:
+        """Every path below the first segment of one of ``routes``. A route at ``/`` itself has no segment."""
+        paths = (str(getattr(route, "path", "")) for route in routes)
+        return cls({segments[0] for path in paths if (segments := path.strip("/").split("/"))[0]})
+
+    def holds(self, path: str) -> bool:
+        """Whether ``path``, which starts with a slash, lies in the set."""
+        if not path.startswith("/"):
+            return False
+        segments = tuple(path[1:].split("/"))
+        return any(segments[:length] in self._prefixes for length in self._lengths)
