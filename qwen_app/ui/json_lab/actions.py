@@ -1,15 +1,12 @@
-"""What the JSON workbench does: check a schema, run once, run several times with and without the constraint."""
+"""What the JSON lab does: check a schema, run once, run several times with and without the constraint."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
-
-import gradio as gr
 
 from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError, SchemaError
@@ -18,20 +15,20 @@ from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, parse_schema
 from qwen_app.ui.json_lab.progress import JsonProgress
-from qwen_app.ui.json_lab.result import Trial, Verdict, judge, tree_text
-from qwen_app.ui.json_lab.view import check_html, place_html, trials_html, verdict_html
-from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.json_lab.result import LabRun, Result, tree_text, validate_answer
+from qwen_app.ui.json_lab.view import JsonLabView, place_html, result_html, runs_html
+from qwen_app.ui.shared.answer_slot import AnswerSlot, RunningAnswer
+from qwen_app.ui.shared.notices import check_html, failure_html
+from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.stream import Progress, follow
 from qwen_app.ui.shared.strings import Language, Texts
 
 RUNS = 5
-KEEP: Any = gr.skip()
-View = tuple[Any, ...]  # updates for outcome, tree, raw, trials, run, repeat, stop
-Views = AsyncGenerator[View, None]
+Views = AsyncGenerator[JsonLabView, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JsonTask:
     """What the visitor asks for. ``constrained`` False asks in words alone, to compare with."""
 
     prompt: str
@@ -51,26 +48,35 @@ class Task:
 
 
 @dataclass(slots=True)
-class WorkbenchSession:
-    """One browser tab's workbench. ``running`` stops what runs; the last answer and trials are kept for a new look."""
+class JsonLabSession:
+    """One browser tab's JSON lab. The last answer and the last runs are kept for a new look."""
 
-    running: asyncio.Event | None = None
+    slot: AnswerSlot = field(default_factory=AnswerSlot)
     progress: Progress | None = None
-    verdict: Verdict | None = None
-    trials: list[Trial] = field(default_factory=list)
+    result: Result | None = None
+    runs: list[LabRun] = field(default_factory=list)
 
     def stop(self) -> None:
-        if self.running is not None:
-            self.running.set()
+        self.slot.stop()
 
     def outcome(self, texts: Texts) -> str:
-        if self.progress is None or self.verdict is None:
+        if self.progress is None or self.result is None:
             return ""
-        return verdict_html(self.verdict, self.progress, texts)
+        return result_html(self.result, self.progress, texts)
 
 
-class WorkbenchActions:
-    """Handlers of the workbench, without its components."""
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """An answer or several, being written for a visitor."""
+
+    session: JsonLabSession
+    answer: RunningAnswer
+    user: str
+    texts: Texts
+
+
+class JsonLabActions:
+    """Handlers of the JSON lab, without its components."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -78,9 +84,9 @@ class WorkbenchActions:
 
     async def check(self, schema: str, strict: bool, language: Language) -> str:
         """The line under the editor."""
-        return check_html(await self.problem(schema, strict), Texts(language))
+        return check_html(await self._problem(schema, strict), Texts(language))
 
-    async def problem(self, schema: str, strict: bool) -> SchemaError | None:
+    async def _problem(self, schema: str, strict: bool) -> SchemaError | None:
         """Why ``schema`` cannot be used, found without the model."""
         try:
             await asyncio.to_thread(self._compiler.compile, GrammarSpec("json_schema", schema, strict))
@@ -88,82 +94,85 @@ class WorkbenchActions:
             return error
         return None
 
-    async def run(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
+    def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""
-        texts = Texts(language)
-        async for view in self._guarded(session, texts, self._once(session, task, user, texts)):
-            yield view
+        return self._guarded(session, user, Texts(language), lambda work: self._once(work, task))
 
-    async def repeat(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
+    def repeat(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer several times with the constraint and as often without it."""
-        texts = Texts(language)
-        async for view in self._guarded(session, texts, self._trials(session, task, user, texts)):
-            yield view
+        return self._guarded(session, user, Texts(language), lambda work: self._runs(work, task))
 
-    async def _guarded(self, session: WorkbenchSession, texts: Texts, work: Views) -> Views:
-        """``work`` between the right buttons; what goes wrong is a sentence. Nothing while something else runs."""
-        if session.running is not None:
-            await work.aclose()
-            yield (KEEP,) * 7
+    def body(self, task: JsonTask, texts: Texts) -> Body:
+        """The API's body for ``task``. Raises AppError for what cannot be asked."""
+        _checked_schema(task, texts)
+        sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)
+        # with a response_format the API puts the schema into the prompt by itself
+        messages = task.messages()[-1:] if task.constrained else task.messages()
+        grammar = task.spec() if task.constrained else None
+        return openai_body(self._service.info().model, messages, sampling, grammar=grammar)
+
+    async def _guarded(
+        self, session: JsonLabSession, user: str, texts: Texts, start: Callable[[_Work], Views]
+    ) -> Views:
+        """What ``start`` gives, between the right buttons; what goes wrong is a sentence. Nothing while one runs."""
+        answer = session.slot.take()
+        if answer is None:
+            yield JsonLabView()
             return
-        stop = session.running = asyncio.Event()
         try:
-            yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=True))
-            async with aclosing(work) as views:
+            yield JsonLabView(running=True)
+            async with aclosing(start(_Work(session, answer, user, texts))) as views:
                 async for view in views:
                     yield view
-            yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=False))
+            yield JsonLabView(running=False)
         except Exception as error:
-            yield (failure_html(error, texts), KEEP, KEEP, KEEP, *buttons(running=False))
+            yield JsonLabView(outcome=failure_html(error, texts), running=False)
         finally:
-            if session.running is stop:
-                session.running = None
+            answer.release()
 
-    async def _once(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
-        schema = checked_task(task, texts)
-        async for view in self._answer(session, task, schema, user, texts):
-            yield view
-        if session.progress is not None and isinstance(session.progress.end, Failed):
-            raise session.progress.end.error
-
-    async def _trials(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
-        schema = checked_task(task, texts)
-        session.trials.clear()
-        plan = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
-        for number, one in enumerate(plan, 1):
-            now = texts("trials_running", number=number, total=len(plan))
-            yield (KEEP, KEEP, KEEP, trials_html(session.trials, now, texts), KEEP, KEEP, KEEP)
-            async for view in self._answer(session, one, schema, user, texts):
+    async def _once(self, work: _Work, task: JsonTask) -> Views:
+        schema = _checked_schema(task, work.texts)
+        async with aclosing(self._answer(work, task, schema)) as views:
+            async for view in views:
                 yield view
-            progress, verdict = session.progress, session.verdict
-            if progress is None or verdict is None or session.running is None or session.running.is_set():
-                break
-            if isinstance(progress.end, Failed):
-                yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
-                raise progress.end.error
-            trial = Trial(one.constrained, progress.text, verdict, progress.completion_tokens, progress.elapsed_s)
-            session.trials.append(trial)
-        yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
+        _raise_failure(work.session.progress)
 
-    async def _answer(self, session: WorkbenchSession, task: Task, schema: Schema, user: str, texts: Texts) -> Views:
-        request = await self._request(task, user)
+    async def _runs(self, work: _Work, task: JsonTask) -> Views:
+        schema = _checked_schema(task, work.texts)
+        session = work.session
+        session.runs.clear()
+        tasks = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
+        for number, one in enumerate(tasks, 1):
+            now = work.texts("runs_running", number=number, total=len(tasks))
+            yield JsonLabView(runs=runs_html(session.runs, now, work.texts))
+            async with aclosing(self._answer(work, one, schema)) as views:
+                async for view in views:
+                    yield view
+            progress, result = session.progress, session.result
+            if progress is None or result is None or work.answer.stop.is_set() or isinstance(progress.end, Failed):
+                break
+            session.runs.append(LabRun(one.constrained, progress.text, result))
+        yield JsonLabView(runs=runs_html(session.runs, "", work.texts))
+        _raise_failure(session.progress)
+
+    async def _answer(self, work: _Work, task: JsonTask, schema: Schema) -> Views:
+        request = await self._request(task, work.user)
         reader, read = JsonProgress(), 0
-        stop = session.running or asyncio.Event()
         async with (
             aclosing(self._service.generate(request)) as events,
-            aclosing(follow(events, stop)) as snapshots,
+            aclosing(follow(events, work.answer.stop)) as snapshots,
         ):
             async for progress in snapshots:
                 reader.feed(progress.text[read:])
                 read = len(progress.text)
-                outcome = place_html(progress, reader.place, texts)
+                outcome = place_html(progress, reader.place, work.texts)
                 if progress.over:
-                    session.progress = progress
-                    session.verdict = await asyncio.to_thread(judge, progress.text, schema, progress.end)
-                    outcome = session.outcome(texts)
-                yield (outcome, tree_text(reader.document), progress.text, KEEP, KEEP, KEEP, KEEP)
+                    result = await asyncio.to_thread(validate_answer, progress.text, schema, progress.end)
+                    work.session.progress, work.session.result = progress, result
+                    outcome = work.session.outcome(work.texts)
+                yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)
 
-    async def _request(self, task: Task, user: str) -> GenerationRequest:
+    async def _request(self, task: JsonTask, user: str) -> GenerationRequest:
         messages = task.messages()
         room = self._service.info().context_tokens - await self._service.count_tokens(messages)
         limit = max(1, min(task.max_tokens, room))
@@ -176,14 +185,13 @@ class WorkbenchActions:
         )
 
 
-def checked_task(task: Task, texts: Texts) -> Schema:
+def _checked_schema(task: JsonTask, texts: Texts) -> Schema:
     """The task's schema. Raises RequestError for what cannot be asked."""
     if not task.prompt.strip():
         raise RequestError(texts("prompt_missing"))
     return parse_schema(task.schema)
 
 
-def buttons(*, running: bool) -> View:
-    """Updates for run, repeat and stop."""
-    idle = gr.update(interactive=not running)
-    return idle, idle, gr.update(interactive=running)
+def _raise_failure(progress: Progress | None) -> None:
+    if progress is not None and isinstance(progress.end, Failed):
+        raise progress.end.error

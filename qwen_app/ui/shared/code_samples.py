@@ -6,7 +6,8 @@ import json
 import re
 import shlex
 from pprint import pformat
-from typing import Any
+
+from qwen_app.ui.shared.openai_body import Body
 
 # What the openai package knows as arguments of its own; the rest goes into extra_body.
 OPENAI_ARGUMENTS = frozenset(
@@ -18,8 +19,6 @@ OPENAI_ARGUMENTS = frozenset(
 )
 KEY_VARIABLE = "QWEN_API_KEY"
 PROTO_KEY = re.compile(r'(?<!\\)"__proto__":')
-
-Body = dict[str, Any]
 
 
 def curl(base_url: str, body: Body, *, needs_key: bool) -> str:
@@ -52,7 +51,7 @@ def python(base_url: str, body: Body, *, needs_key: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _python_argument(name: str, value: Any) -> str:
+def _python_argument(name: str, value: object) -> str:
     text = pformat(value, indent=1, width=100, sort_dicts=False)
     return f"    {name}=" + text.replace("\n", "\n    ") + ","
 
@@ -105,12 +104,12 @@ def _javascript_use(body: Body) -> list[str]:
     return ["console.log(answer.choices[0].message.content);"]
 
 
-def _javascript_literal(value: Any) -> str:
+def _javascript_literal(value: object) -> str:
     """JSON is a JavaScript literal but for one key, which would set the prototype."""
     return PROTO_KEY.sub('["__proto__"]:', _json(value))
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Indented JSON; characters stay readable unless some cannot be written in UTF-8 (half a surrogate pair)."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from qwen_app.messages import GrammarSpec, Message, SamplingParams, Tool, ToolChoice
 from qwen_app.tools.prompt_format import described
 
-Body = dict[str, Any]
+Body = dict[str, object]  # JSON
 
 
 def openai_body(
@@ -37,15 +36,15 @@ def openai_body(
 
 
 def _message(message: Message) -> Body:
-    given: Body = {"role": message.role, "content": message.content}
+    body: Body = {"role": message.role, "content": message.content}
     if message.tool_calls:
-        given["tool_calls"] = [
+        body["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
-        given["tool_call_id"] = message.tool_call_id
-    return given
+        body["tool_call_id"] = message.tool_call_id
+    return body
 
 
 def _format(grammar: GrammarSpec | None) -> Body | None:

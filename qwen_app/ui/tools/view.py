@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
 from qwen_app.tools.csv_table import CsvTable
-from qwen_app.ui.chat.view import waiting_line
-from qwen_app.ui.json_lab.view import check_html
-from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.shared.notices import check_html, failure_html
+from qwen_app.ui.shared.run_line import waiting_line
 from qwen_app.ui.shared.stream import Progress, after
 from qwen_app.ui.shared.strings import Texts
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
 LIMIT_SHOWN = 20_000  # characters of a result; the model gets all of them
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsView:
+    """What changes on the page; None leaves a part as it is.
+
+    ``running`` says whether the loop runs: then the buttons stop it, else they start it.
+    """
+
+    steps: str | None = None
+    answer: str | None = None
+    state: str | None = None
+    running: bool | None = None
 
 
 def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Texts) -> str:
@@ -28,7 +41,7 @@ def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Te
 
 
 def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> str:
-    said = f'<p class="step-said">{escape(step.text.strip())}</p>' if step.text.strip() else ""
+    text = f'<p class="step-text">{escape(step.text.strip())}</p>' if step.text.strip() else ""
     failed = _is_error(step.result)
     tone = "waits" if step.result is None else "bad" if failed else "good"
     brief = "" if step.result is None else f'<span class="step-brief">{escape(_brief(step.result))}</span>'
@@ -40,7 +53,7 @@ def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> st
     else:
         shown = escape(_pretty(step.result)[:LIMIT_SHOWN])
         outcome = f"<dt>{texts('step_error' if failed else 'step_result')}</dt><dd><pre>{shown}</pre></dd>"
-    return f"<li>{said}<details open>{head}<dl>{arguments}{outcome}</dl></details></li>"
+    return f"<li>{text}<details open>{head}<dl>{arguments}{outcome}</dl></details></li>"
 
 
 def _is_error(result: str | None) -> bool:
@@ -111,5 +124,5 @@ def table_html(table: CsvTable | None, name: str, refusal: str, texts: Texts) ->
     if table is None:
         return ""
     columns = ", ".join(table.columns)
-    said = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
-    return f'<div class="check good">✓ {escape(said)}</div>'
+    sentence = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
+    return f'<div class="check good">✓ {escape(sentence)}</div>'
