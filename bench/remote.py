@@ -105,7 +105,7 @@ async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
 async def check_chat(engine: RemoteEngine) -> Row:
     outcome = await run(engine, ask(QUESTION))
     usage, timings = outcome.finished.usage, outcome.finished.timings
-    counted = await engine.count_tokens(ask(QUESTION).messages)
+    (counted,) = await engine.count_tokens([ask(QUESTION).messages])
     figures = {"text": outcome.text, "prompt_tokens": usage.prompt_tokens, "counted_before": counted}
     figures |= {"first_token_s": round(timings.first_token_s, 3), "total_s": round(timings.total_s, 3)}
     return Row("chat, stream, usage", "Paris" in outcome.text and usage.prompt_tokens == counted, figures)
@@ -221,7 +221,7 @@ async def outcome_of(check: Check) -> Row:
 
 async def main(given: argparse.Namespace) -> int:
     engine = RemoteEngine(base_url=given.base_url, api_key=given.api_key, model=given.model)
-    await engine.count_tokens([Message("user", "Hi")])
+    await engine.count_tokens([[Message("user", "Hi")]])
     info = engine.info()
     sys.stdout.write(f"{info.device}, version {info.revision}, {info.model}, {info.context_tokens} tokens\n")
     rows = []

@@ -73,6 +73,8 @@ async def run_tools(
     with what there is. Closing the iterator cancels what runs.
     """
     run = ToolRun()
+    # the conversation grows from round to round, and its room shrinks
+    request = replace(request, policy=replace(request.policy, cap_answer=True))
     while run.end is None:
         async with aclosing(_round(service, request, run)) as snapshots:
             async for snapshot in snapshots:
@@ -92,11 +94,6 @@ async def run_tools(
 async def _round(service: Service, request: GenerationRequest, run: ToolRun) -> AsyncGenerator[ToolRun, None]:
     """One answer of the model; ``end`` stays open when it made calls."""
     before, calls = run.steps, dict[int, ToolCall]()
-    try:
-        request = await _within_context(service, request)
-    except AppError as error:
-        yield replace(run, end="failed", error=error)
-        return
     async with aclosing(service.generate(request)) as events:
         async for event in events:
             if isinstance(event, Delta):
@@ -112,13 +109,6 @@ async def _round(service: Service, request: GenerationRequest, run: ToolRun) -> 
                 run = replace(run, end="failed", error=event.error)
             run = replace(run, event=event)
             yield run
-
-
-async def _within_context(service: Service, request: GenerationRequest) -> GenerationRequest:
-    """With no more tokens asked for than the growing conversation leaves room for."""
-    room = service.info().context_tokens - await service.count_tokens(request.messages, request.tools)
-    limit = max(1, min(room, request.sampling.max_tokens or room))
-    return replace(request, sampling=replace(request.sampling, max_tokens=limit))
 
 
 def _joined(call: ToolCall | None, delta: ToolCallDelta) -> ToolCall:

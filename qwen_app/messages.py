@@ -108,6 +108,24 @@ class SamplingParams:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPolicy:
+    """What to do where a conversation and its answer do not fit the context.
+
+    ``overflow`` ``trim`` leaves out whole turns, oldest first, and keeps ``reserve_tokens`` free for the answer (None:
+    ``max_tokens``, or a share of the context); the system prompt, ``pinned_turns`` and the last turn stay.
+    ``cap_answer`` makes ``max_tokens`` "at most": it shrinks to the room that is left, where otherwise a request that
+    has no room for all of it is refused. ``hint`` is a format to ask for in words though nothing enforces it; what the
+    request's own grammar enforces is always asked for in words too.
+    """
+
+    overflow: Literal["refuse", "trim"] = "refuse"
+    reserve_tokens: int | None = None
+    pinned_turns: frozenset[int] = frozenset()
+    cap_answer: bool = False
+    hint: GrammarSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One answer asked of an engine.
 
@@ -127,6 +145,7 @@ class GenerationRequest:
     grammar: GrammarSpec | None = None
     context_tokens: int | None = None
     timeout_s: float | None = None
+    policy: PromptPolicy = PromptPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +182,23 @@ class Timings:
         return (completion_tokens - 1) / decoding_s if completion_tokens > 1 and decoding_s > 0 else 0.0
 
 
-# The events of an answer, in order: Queued, Prefill..., (Delta | ToolCallDelta)..., then one Finished or Failed.
+# The events of an answer, in order: Planned (from the service, not from engines), Queued, Prefill...,
+# (Delta | ToolCallDelta)..., then one Finished or Failed.
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the prompt will hold. Turns are counted as in ``qwen_app.chat.window``, messages with them.
+
+    ``prompt_tokens`` and ``reply_tokens`` (the most the answer may take) are None where nobody had to count yet:
+    ``Prefill`` tells the first of them, and a request that does not fit is refused by the engine.
+    """
+
+    kept_turns: int
+    dropped_turns: int = 0
+    dropped_messages: int = 0
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,5 +255,5 @@ class Failed:
     partial_text: str = ""
 
 
-Event = Queued | Prefill | Delta | ToolCallDelta | Finished | Failed
+Event = Planned | Queued | Prefill | Delta | ToolCallDelta | Finished | Failed
 Terminal = Finished | Failed

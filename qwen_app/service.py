@@ -1,4 +1,4 @@
-"""The one door to the engine for page and API: admit, generate, count, cancel, health, drain."""
+"""The one door to the engine for page and API: plan the prompt, generate, count, health, drain."""
 
 from __future__ import annotations
 
@@ -7,15 +7,34 @@ import logging
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from typing import TypedDict, Unpack
 
 from qwen_app.engine.base import Engine, EngineInfo, Health
-from qwen_app.errors import EngineUnavailable
+from qwen_app.errors import AppError, EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
+from qwen_app.prompting import Prompting, PromptPlan
 from qwen_app.structured.reask import conforming, needs_check
 
 log = logging.getLogger(__name__)
 
 Observer = Callable[[GenerationRequest, Event], None]
+
+
+class SamplingChoices(TypedDict, total=False):
+    """Fields of ``SamplingParams`` that a caller may choose; None leaves the model's own default."""
+
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    repetition_penalty: float | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    seed: int | None
+    max_tokens: int | None
+    stop: tuple[str, ...] | None
+    logprobs: bool | None
+    top_logprobs: int | None
 
 
 class Service:
@@ -29,8 +48,8 @@ class Service:
         self._engine = engine
         self._timeout_s = timeout_s
         self._observers: list[Observer] = []
+        self._prompting = Prompting(engine)
         self._draining = False
-        self._running = 0
 
     def observe(self, observer: Observer) -> None:
         self._observers.append(observer)
@@ -41,13 +60,18 @@ class Service:
     def info(self) -> EngineInfo:
         return self._engine.info()
 
-    def sampling(self, **given: object) -> SamplingParams:
-        """The model's own sampling defaults with the caller's choices on top; None means not given."""
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return dataclasses.replace(self.info().sampling, **chosen)  # type: ignore[arg-type]
+    def sampling(self, **choices: Unpack[SamplingChoices]) -> SamplingParams:
+        """The model's own sampling defaults with the caller's choices on top; None means no choice."""
+        chosen = {name: value for name, value in choices.items() if value is not None}
+        return dataclasses.replace(self.info().sampling, **chosen)  # type: ignore[arg-type] # typed by SamplingChoices
+
+    async def plan(self, request: GenerationRequest) -> PromptPlan:
+        """What ``generate`` would send for a chat that may be trimmed, and the size of its parts. Raises AppError."""
+        return await self._prompting.plan(request)
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        return await self._engine.count_tokens(messages, tools)
+        (tokens,) = await self._engine.count_tokens([messages], tools)
+        return tokens
 
     async def tokenize(self, text: str) -> list[int]:
         return await self._engine.tokenize(text)
@@ -56,25 +80,32 @@ class Service:
         return await self._engine.detokenize(token_ids)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        """The engine's events for ``request``, under the service's own limits. Same contract as ``Engine.generate``."""
+        """The engine's events for ``request``, under the service's own limits; ``Planned`` comes before them all.
+
+        Otherwise the contract is that of ``Engine.generate``.
+        """
         if self._draining:
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
             return
         if request.timeout_s is None or request.timeout_s > self._timeout_s:
             request = dataclasses.replace(request, timeout_s=self._timeout_s)
-        self._running += 1
-        try:
-            async with aclosing(self._events(request)) as events:
-                async for event in events:
-                    self._note(request, event)
-                    yield event
-        finally:
-            self._running -= 1
+        async with aclosing(self._events(request)) as events:
+            async for event in events:
+                self._note(request, event)
+                yield event
 
-    def _events(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        if needs_check(request.grammar):
-            return conforming(self._engine.generate, request)
-        return self._engine.generate(request)
+    async def _events(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        try:
+            request, planned = await self._prompting.prepare(request)
+        except AppError as refusal:
+            yield Failed(refusal)
+            return
+        yield planned
+        checked = needs_check(request.grammar)
+        answer = conforming(self._engine.generate, request) if checked else self._engine.generate(request)
+        async with aclosing(answer) as events:
+            async for event in events:
+                yield event
 
     def health(self) -> Health:
         health = self._engine.health()

@@ -1,4 +1,4 @@
-"""What many tests share: the built-in model, a tiny random Qwen2 and the asyncio backend."""
+"""What many tests share: the built-in model, a tiny random Qwen2, grammar compilers and the asyncio backend."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from qwen_app.models.builtin import prepare_builtin
+from qwen_app.structured.grammars.grammar import GrammarCompiler
+from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
 from tests.tiny_qwen import save_tiny_qwen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,3 +36,16 @@ def builtin_dir() -> Path:
 def tiny_qwen_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved two-layer Qwen2 of random weights, with a byte-level tokenizer and Qwen's special tokens."""
     return save_tiny_qwen(tmp_path_factory.mktemp("tiny-qwen"))
+
+
+@pytest.fixture(scope="session")
+def qwen() -> GrammarCompiler:
+    """Grammars over Qwen2.5's own vocabulary."""
+    return GrammarCompiler(qwen_tokenizer(), vocab_size=LOGITS_WIDTH, eos_ids=[END_OF_TURN, END_OF_TEXT])
+
+
+@pytest.fixture(scope="session")
+def builtin(builtin_dir: Path) -> GrammarCompiler:
+    """Grammars over a tokenizer whose tool tags are ordinary text and whose vocabulary lacks some bytes."""
+    tokenizer = Tokenizer.from_file(str(builtin_dir / "tokenizer.json"))
+    return GrammarCompiler(tokenizer, vocab_size=49_152, eos_ids=[2, 0])

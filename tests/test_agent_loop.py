@@ -162,11 +162,13 @@ async def test_a_conversation_that_outgrows_the_context_is_a_failure() -> None:
     assert "context" in str(run.error)
 
 
-async def test_an_answer_is_never_asked_to_be_longer_than_there_is_room() -> None:
-    engine = ScriptedEngine(rounds(calling(("calculate", '{"expression": "1"}')), Script(("1",))), context_tokens=80)
-    await last(engine)
-    first, second = (request.sampling.max_tokens or 0 for request in engine.requests)
-    assert 0 < second < first < 80
+async def test_an_answer_is_never_longer_than_there_is_room() -> None:
+    endless = Script(("word ",) * 500)
+    engine = ScriptedEngine(rounds(calling(("calculate", '{"expression": "1"}')), endless), context_tokens=80)
+    run = await last(engine)
+    assert (run.end, run.reason) == ("answered", "length")
+    (used,) = await engine.count_tokens([engine.requests[1].messages], engine.requests[1].tools)
+    assert used + len(run.text.split()) == 80
 
 
 async def test_closing_cancels() -> None:

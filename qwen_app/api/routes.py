@@ -23,7 +23,6 @@ from qwen_app.api.endpoints.models import ModelBody, ModelList, find_model, list
 from qwen_app.api.endpoints.responses import ResponseBody, answer_response
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
 from qwen_app.api.endpoints.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens, detokenize, tokenize
-from qwen_app.api.endpoints.truncation import Windows
 from qwen_app.api.protocol.errors import install_error_handlers
 from qwen_app.api.protocol.schema import ChatCompletion, ChatRequest, ErrorBody
 from qwen_app.api.unmatched import Unmatched
@@ -97,12 +96,10 @@ def _add_models(router: APIRouter, service: Service, gate: Gate) -> None:
 def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
     guarded = gate.route_class()
 
-    windows = Windows()
-
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         """An answer to a conversation, whole or, with ``stream``, as server-sent events."""
         gate.check_fields(body)
-        return await answer_chat(service, windows, body, visit_of(request))
+        return await answer_chat(service, body, visit_of(request))
 
     async def completions(body: CompletionRequest, request: Request) -> Response:
         """Plain text continued, without a chat template."""
@@ -112,7 +109,7 @@ def _add_generation(router: APIRouter, service: Service, gate: Gate) -> None:
     async def responses(body: ResponsesRequest, request: Request) -> Response:
         """An answer as typed items. Nothing is stored."""
         gate.check_fields(body)
-        return await answer_response(service, windows, body, visit_of(request))
+        return await answer_response(service, body, visit_of(request))
 
     _post(router, "/v1/chat/completions", chat_completions, guarded, "chat", ChatCompletion)
     _post(router, "/v1/completions", completions, guarded, "completions", Completion)

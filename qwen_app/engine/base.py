@@ -59,8 +59,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        """Prompt tokens of the conversation, template included, as ``generate`` would count them."""
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+        """Prompt tokens of each conversation, template included, as ``generate`` would count them.
+
+        Several at once, because a call may cost a thread's turn or a request to another server.
+        """
         ...
 
     async def tokenize(self, text: str) -> list[int]:

@@ -57,6 +57,7 @@ class ScriptedEngine:
     requests: list[GenerationRequest] = field(default_factory=list)
     tokens_made: int = 0
     cancelled: int = 0
+    counts: int = 0  # calls of count_tokens
     _gate: Gate = field(init=False)
     _draining: bool = False
     _stopped: bool = False
@@ -91,7 +92,7 @@ class ScriptedEngine:
             return RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
         limit = min(self.context_tokens, request.context_tokens or self.context_tokens)
         prompt_tokens = await self._prompt_tokens(request)
-        answer_tokens = request.sampling.max_tokens or 1
+        answer_tokens = 1 if request.policy.cap_answer else request.sampling.max_tokens or 1
         if prompt_tokens + answer_tokens > limit:
             return ContextLengthExceeded(prompt_tokens, answer_tokens, limit)
         return None
@@ -117,7 +118,7 @@ class ScriptedEngine:
             yield Prefill(total, total, 0)
             first_token_s = time.monotonic() - started
             reason = script.reason
-            limit = request.sampling.max_tokens
+            limit = self._limit(request, total)
             for index, piece in enumerate(script.text):
                 if script.error is not None and index == script.error_at:
                     yield Failed(script.error, "".join(said))
@@ -143,14 +144,19 @@ class ScriptedEngine:
         finally:
             self._gate.leave(ticket)
 
+    def _limit(self, request: GenerationRequest, prompt_tokens: int) -> int | None:
+        asked = request.sampling.max_tokens
+        room = min(self.context_tokens, request.context_tokens or self.context_tokens) - prompt_tokens
+        return min(asked or room, room) if request.policy.cap_answer else asked
+
     async def _prompt_tokens(self, request: GenerationRequest) -> int:
         if request.prompt is not None:
             return len(request.prompt.split())
-        return await self.count_tokens(request.messages, request.tools)
+        return _words(request.messages, request.tools)
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        """A word is a token, and every message costs four more."""
-        return sum(4 + len(message.content.split()) for message in messages) + 10 * len(tools)
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+        self.counts += 1
+        return [_words(messages, tools) for messages in prompts]
 
     async def tokenize(self, text: str) -> list[int]:
         return list(text.encode())
@@ -184,3 +190,8 @@ class ScriptedEngine:
         self._stopped = True
         while self._gate.running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def _words(messages: Sequence[Message], tools: Sequence[Tool]) -> int:
+    """A word is a token, and every message costs four more."""
+    return sum(4 + len(message.content.split()) for message in messages) + 10 * len(tools)

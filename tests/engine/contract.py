@@ -6,6 +6,7 @@ A subclass gives the fixture ``make``, which builds engines; all else is here.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -23,6 +24,7 @@ from qwen_app.messages import (
     GenerationRequest,
     Message,
     Prefill,
+    PromptPolicy,
     Queued,
     SamplingParams,
     Terminal,
@@ -119,7 +121,18 @@ class EngineContract:
         last = check_shape(await collect(engine, request))
         assert isinstance(last, Finished)
         if engine.info().exact_counts:
-            assert last.usage.prompt_tokens == await engine.count_tokens(request.messages)
+            assert [last.usage.prompt_tokens] == await engine.count_tokens([request.messages])
+
+    @pytest.mark.anyio
+    async def test_a_capped_answer_takes_the_room_there_is(self, make: Make) -> None:
+        engine = make()
+        request = ask(max_tokens=10_000_000, policy=PromptPolicy(cap_answer=True))
+        (prompt_tokens,) = await engine.count_tokens([request.messages])
+        small = dataclasses.replace(request, context_tokens=prompt_tokens + 4)
+        last = check_shape(await collect(engine, small))
+        assert isinstance(last, Finished)
+        if engine.info().exact_counts:
+            assert last.usage.completion_tokens <= 4
 
     @pytest.mark.anyio
     async def test_the_same_greedy_request_says_the_same(self, make: Make) -> None:
@@ -255,15 +268,15 @@ class EngineContract:
         engine = make()
         short = (Message("user", "Hello"),)
         longer = (Message("user", "Hello there, how are you today?"),)
-        counts = [await engine.count_tokens(messages) for messages in (short, longer, (*longer, *short))]
+        counts = await engine.count_tokens([short, longer, (*longer, *short)])
         assert 0 < counts[0] < counts[1] < counts[2]
 
     @pytest.mark.anyio
     async def test_tools_count(self, make: Make) -> None:
         engine = make()
         short = (Message("user", "Hello"),)
-        bare = await engine.count_tokens(short)
-        assert await engine.count_tokens(short, (Tool("clock", "Tells the time."),)) > bare
+        (bare,) = await engine.count_tokens([short])
+        assert await engine.count_tokens([short], (Tool("clock", "Tells the time."),)) > [bare]
 
     @pytest.mark.anyio
     async def test_text_survives_tokens(self, make: Make) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, GrammarSpec, Message, Queued
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, GrammarSpec, Message, Planned, Queued
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 
@@ -49,7 +49,7 @@ def text_of(events: Sequence[Event]) -> str:
 async def test_an_answer_that_matches_passes() -> None:
     engine = Picky('{"n": 4}')
     events = await events_of(engine, asked())
-    assert isinstance(events[0], Queued)
+    assert [type(event) for event in events[:2]] == [Planned, Queued]
     assert text_of(events) == '{"n": 4}'
     assert isinstance(events[-1], Finished)
     assert len(engine.requests) == 1
@@ -92,5 +92,5 @@ async def test_a_schema_that_can_be_enforced_streams_at_once() -> None:
 
 async def test_strict_keeps_the_refusal() -> None:
     events = await events_of(Picky(), asked(strict=True))
-    assert isinstance(events[0], Failed)
-    assert isinstance(events[0].error, SchemaError)
+    assert isinstance(events[1], Failed)
+    assert isinstance(events[1].error, SchemaError)

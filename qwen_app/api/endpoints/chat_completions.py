@@ -9,7 +9,6 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from qwen_app.api.access.request_guard import Visit
-from qwen_app.api.endpoints.truncation import Windows
 from qwen_app.api.protocol.answer import Answer, call_head, collect, finish_reason, logprobs_body, usage_of
 from qwen_app.api.protocol.chunks import ChunkStream
 from qwen_app.api.protocol.generation import Generation, choices_of
@@ -25,24 +24,22 @@ from qwen_app.api.protocol.translate import (
     tool_choice_of,
     tools_of,
 )
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import RequestError
-from qwen_app.messages import Finished, GenerationRequest, TokenLogprob, ToolCallDelta, ToolChoice
+from qwen_app.messages import Finished, GenerationRequest, PromptPolicy, TokenLogprob, ToolCallDelta, ToolChoice
 from qwen_app.service import Service
 
 DROPPED_HEADER = "x-truncated-messages"
 
 
-async def answer_chat(service: Service, windows: Windows, body: ChatRequest, visit: Visit) -> Response:
+async def answer_chat(service: Service, body: ChatRequest, visit: Visit) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
     check_model(body.model, service.info())
-    asked, truncation = chat_request(service, body, visit), None
-    if body.truncation == "auto":
-        asked, truncation = await windows.trim(service, asked)
-    headers = {DROPPED_HEADER: str(truncation.dropped_messages)} if truncation else {}
+    asked = chat_request(service, body, visit)
     generation = Generation(service, choices_of(asked, body.n or 1), visit.caller.hold())
     await generation.admit()
+    truncation = generation.truncation()
+    headers = {DROPPED_HEADER: str(truncation.dropped_messages)} if truncation else {}
     if body.stream:
         with_usage = bool(body.stream_options and body.stream_options.include_usage)
         stream = ChatStream(service.info(), asked, truncation, with_usage=with_usage)
@@ -60,7 +57,7 @@ def chat_request(service: Service, body: ChatRequest, visit: Visit) -> Generatio
         raise RequestError("top_logprobs needs logprobs: true.", param="top_logprobs")
     return GenerationRequest(
         visit.request_id,
-        asking_for_json(messages, grammar),
+        messages,
         sampling=sampling_of(
             body,
             service,
@@ -74,6 +71,7 @@ def chat_request(service: Service, body: ChatRequest, visit: Visit) -> Generatio
         tools=tools,
         tool_choice=choice,
         grammar=grammar,
+        policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
 
 

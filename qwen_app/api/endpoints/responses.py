@@ -14,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from qwen_app.api.access.request_guard import Visit
 from qwen_app.api.endpoints.chat_completions import DROPPED_HEADER
 from qwen_app.api.endpoints.responses_input import ResponsesRequest, responses_request
-from qwen_app.api.endpoints.truncation import Windows
 from qwen_app.api.protocol.answer import Answer, collect, finish_reason, logprobs_body
 from qwen_app.api.protocol.errors import api_error
 from qwen_app.api.protocol.generation import Generation
@@ -37,12 +36,9 @@ class ResponseBody(BaseModel):
     usage: dict[str, Any] | None
 
 
-async def answer_response(service: Service, windows: Windows, body: ResponsesRequest, visit: Visit) -> Response:
+async def answer_response(service: Service, body: ResponsesRequest, visit: Visit) -> Response:
     check_model(body.model, service.info())
-    asked, truncation = responses_request(service, body, visit), None
-    if body.truncation == "auto":
-        asked, truncation = await windows.trim(service, asked)
-    headers = {DROPPED_HEADER: str(truncation.dropped_messages)} if truncation else {}
+    asked = responses_request(service, body, visit)
     generation = Generation(service, [asked], visit.caller.hold())
     try:
         await generation.admit()
@@ -50,6 +46,8 @@ async def answer_response(service: Service, windows: Windows, body: ResponsesReq
         if refused.param == "response_format":  # chat's name for it
             refused.param = "text.format"
         raise
+    truncation = generation.truncation()
+    headers = {DROPPED_HEADER: str(truncation.dropped_messages)} if truncation else {}
     draft = _draft(body, service.info().model, visit.request_id)
     draft["truncation"] = body.truncation or "disabled"
     if body.stream:

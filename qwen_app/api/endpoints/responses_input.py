@@ -32,9 +32,8 @@ from qwen_app.api.protocol.translate import (
     tool_choice_of,
     tools_of,
 )
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest, Message
+from qwen_app.messages import GenerationRequest, Message, PromptPolicy
 from qwen_app.service import Service
 
 
@@ -113,7 +112,7 @@ def responses_request(service: Service, body: ResponsesRequest, visit: Visit) ->
     messages = _messages(body)
     return GenerationRequest(
         visit.request_id,
-        asking_for_json(messages, grammar),
+        messages,
         sampling=sampling_of(
             body,
             service,
@@ -126,6 +125,7 @@ def responses_request(service: Service, body: ResponsesRequest, visit: Visit) ->
         tools=tools,
         tool_choice=tool_choice,
         grammar=grammar,
+        policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
 
 

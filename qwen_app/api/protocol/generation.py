@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Sequence
 
+from qwen_app.api.protocol.schema import Truncation
 from qwen_app.errors import EngineUnavailable
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Prefill
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Planned, Prefill
 from qwen_app.service import Service
 
 MERGE_LIMIT = 64  # events of one choice that wait for a slow reader
@@ -25,12 +26,14 @@ class Generation:
         self._pumps: list[asyncio.Task[None]] = []
         self._cost: dict[int, int] = {}
         self._closed = False
+        self.planned: Planned | None = None  # known once admitted
 
     async def admit(self) -> None:
         """Take a queue place for every answer. Raises what the engine refused with; then nothing runs."""
         try:
             if len(self._answers) == 1:
-                _raise_refusal(await anext(self._answers[0]))
+                while not self._admitted(await anext(self._answers[0])):
+                    pass
             else:
                 await self._admit_all()
         except BaseException:
@@ -45,13 +48,29 @@ class Generation:
             for index, (answer, future) in enumerate(zip(self._answers, first, strict=True))
         ]
         for event in await asyncio.gather(*first):
-            _raise_refusal(event)
+            self._admitted(event)
+
+    def truncation(self) -> Truncation | None:
+        """What was left out of the prompt, once admitted; None when that is nothing."""
+        planned = self.planned
+        if planned is None or not planned.dropped_messages:
+            return None
+        return Truncation(dropped_messages=planned.dropped_messages, prompt_tokens=planned.prompt_tokens or 0)
+
+    def _admitted(self, event: Event) -> bool:
+        """Whether ``event`` says that the engine took the request. Raises what it was refused with."""
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, Planned):
+            self.planned = event
+        return not isinstance(event, Planned)
 
     async def _pump(self, index: int, answer: AsyncGenerator[Event, None], first: asyncio.Future[Event]) -> None:
         try:
             async for event in answer:
                 if not first.done():
-                    first.set_result(event)
+                    if isinstance(event, Failed) or self._admitted(event):
+                        first.set_result(event)
                 else:
                     await self._queue.put((index, event))
         finally:
@@ -111,8 +130,3 @@ def choices_of(asked: GenerationRequest, n: int) -> list[GenerationRequest]:
         )
         for index in range(n)
     ]
-
-
-def _raise_refusal(event: Event) -> None:
-    if isinstance(event, Failed):
-        raise event.error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from typing import Unpack
 
 from qwen_app.api.protocol.schema import (
     MAX_STOPS,
@@ -18,7 +19,7 @@ from qwen_app.api.protocol.schema import (
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import NotFound, RequestError
 from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
-from qwen_app.service import Service
+from qwen_app.service import SamplingChoices, Service
 
 ALIAS = "default"
 ROLES: dict[str, Role] = {
@@ -112,20 +113,21 @@ def stops_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return stops
 
 
-def sampling_of(body: SamplingFields, service: Service, **more: object) -> SamplingParams:
+def sampling_of(body: SamplingFields, service: Service, **more: Unpack[SamplingChoices]) -> SamplingParams:
     """The model's defaults under what ``body`` chose; ``more`` are fields of SamplingParams as they stand."""
-    return service.sampling(
-        temperature=body.temperature,
-        # 0 asks for the likeliest token alone, which any mass above 0 gives as well
-        top_p=None if body.top_p is None else max(body.top_p, 1e-6),
-        top_k=None if body.top_k is None else max(body.top_k, 0),
-        min_p=body.min_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        repetition_penalty=body.repetition_penalty,
-        seed=body.seed,
+    choices: SamplingChoices = {
         **more,
-    )
+        "temperature": body.temperature,
+        # 0 asks for the likeliest token alone, which any mass above 0 gives as well
+        "top_p": None if body.top_p is None else max(body.top_p, 1e-6),
+        "top_k": None if body.top_k is None else max(body.top_k, 0),
+        "min_p": body.min_p,
+        "presence_penalty": body.presence_penalty,
+        "frequency_penalty": body.frequency_penalty,
+        "repetition_penalty": body.repetition_penalty,
+        "seed": body.seed,
+    }
+    return service.sampling(**choices)
 
 
 def tools_of(given: Sequence[ToolDefinition] | None, path: str = "tools[{}].function.name") -> tuple[Tool, ...]:

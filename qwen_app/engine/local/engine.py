@@ -143,8 +143,8 @@ class LocalEngine:
             log.exception("request %s could not be prepared", request.request_id)
             raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        return len(await self._on_thread(self._encoder.encode, messages, tools))
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+        return await self._on_thread(lambda: [len(self._encoder.encode(prompt, tools)) for prompt in prompts])
 
     async def tokenize(self, text: str) -> list[int]:
         return await self._on_thread(self._encoder.encode_text, text)

@@ -78,6 +78,8 @@ class Preparation:
         context = min(self._context_tokens, request.context_tokens or self._context_tokens)
         asked = request.sampling.max_tokens
         room = context - prompt_tokens
+        if asked and request.policy.cap_answer:
+            asked = min(asked, max(1, room))
         if room < (asked or 1):
             param = "messages" if request.prompt is None else "prompt"
             raise ContextLengthExceeded(prompt_tokens, asked or 1, context, param=param)

@@ -41,6 +41,8 @@ class Budget:
         """
         limit_tokens = self.limit_tokens(request)
         asked_tokens = request.sampling.max_tokens
+        if request.policy.cap_answer and asked_tokens:
+            return await self._capped(request, asked_tokens, limit_tokens)
         ours = limit_tokens != peer.context_tokens or peer.dialect.truncates
         unbounded = asked_tokens is None and (ours or peer.dialect.needs_max_tokens or request.prompt is not None)
         if not limit_tokens:
@@ -52,6 +54,15 @@ class Budget:
         if over and (ours or self._link.tokens.exact):
             raise ContextLengthExceeded(prompt_tokens, asked_tokens or 1, limit_tokens)
         return max(1, limit_tokens - prompt_tokens) if unbounded else None
+
+    async def _capped(self, request: GenerationRequest, asked_tokens: int, limit_tokens: int) -> int | None:
+        """``asked_tokens`` or the room that is left; None where all of them surely fit."""
+        if not limit_tokens or _most_tokens(request) + asked_tokens <= limit_tokens:
+            return None
+        room_tokens = limit_tokens - await self.prompt_tokens(request)
+        if room_tokens < 1 and self._link.tokens.exact:
+            raise ContextLengthExceeded(limit_tokens - room_tokens, 1, limit_tokens)
+        return max(1, min(asked_tokens, room_tokens))
 
     async def prompt_tokens(self, request: GenerationRequest) -> int:
         """Counted as well as it can be; once."""

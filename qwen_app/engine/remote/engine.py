@@ -86,10 +86,10 @@ class RemoteEngine:
         budget = Budget(self._link, self._context_tokens)
         return Answer(request, self._link, self._gate, budget, Deadline(request.timeout_s))
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        request = GenerationRequest("count", tuple(messages), tools=tuple(tools))
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         await self._ready()
-        return await Budget(self._link, 0).prompt_tokens(request)
+        requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
+        return await asyncio.gather(*(Budget(self._link, 0).prompt_tokens(request) for request in requests))
 
     async def tokenize(self, text: str) -> list[int]:
         await self._ready()

@@ -28,7 +28,7 @@ def build_body(request: GenerationRequest, dialect: Dialect, model: str, *, room
     if dialect.usage_option:
         body["stream_options"] = {"include_usage": True}
     chat = request.prompt is None
-    limit = room_tokens if request.sampling.max_tokens is None else request.sampling.max_tokens
+    limit = min((n for n in (room_tokens, request.sampling.max_tokens) if n is not None), default=None)
     if limit is not None:
         body |= dict.fromkeys(dialect.max_tokens_fields if chat else ("max_tokens",), limit)
     if request.grammar is not None:

@@ -8,9 +8,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message, PromptPolicy
 from qwen_app.service import Service
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, parse_schema
@@ -41,10 +40,6 @@ class JsonTask:
     def spec(self) -> GrammarSpec:
         """The schema without its line breaks, as the API hands it on. Raises SchemaError."""
         return GrammarSpec("json_schema", json.dumps(parse_schema(self.schema), ensure_ascii=False), self.strict)
-
-    def messages(self) -> tuple[Message, ...]:
-        """The prompt with the schema in words, the same with and without the constraint."""
-        return asking_for_json((Message("user", self.prompt),), self.spec())
 
 
 @dataclass(slots=True)
@@ -102,14 +97,13 @@ class JsonLabActions:
         """Answer several times with the constraint and as often without it."""
         return self._guarded(session, user, Texts(language), lambda work: self._runs(work, task))
 
-    def body(self, task: JsonTask, texts: Texts) -> Body:
+    async def body(self, task: JsonTask, texts: Texts) -> Body:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""
         _checked_schema(task, texts)
-        sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)
-        # with a response_format the API puts the schema into the prompt by itself
-        messages = task.messages()[-1:] if task.constrained else task.messages()
-        grammar = task.spec() if task.constrained else None
-        return openai_body(self._service.info().model, messages, sampling, grammar=grammar)
+        request = self._request(task, user="")
+        if not task.constrained:  # with a response_format the API puts the schema into the prompt by itself
+            request = (await self._service.plan(request)).request
+        return openai_body(self._service.info().model, request.messages, request.sampling, grammar=request.grammar)
 
     async def _guarded(
         self, session: JsonLabSession, user: str, texts: Texts, start: Callable[[_Work], Views]
@@ -156,7 +150,7 @@ class JsonLabActions:
         _raise_failure(session.progress)
 
     async def _answer(self, work: _Work, task: JsonTask, schema: Schema) -> Views:
-        request = await self._request(task, work.user)
+        request = self._request(task, work.user)
         reader, read = JsonProgress(), 0
         async with (
             aclosing(self._service.generate(request)) as events,
@@ -172,16 +166,16 @@ class JsonLabActions:
                     outcome = work.session.outcome(work.texts)
                 yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)
 
-    async def _request(self, task: JsonTask, user: str) -> GenerationRequest:
-        messages = task.messages()
-        room = self._service.info().context_tokens - await self._service.count_tokens(messages)
-        limit = max(1, min(task.max_tokens, room))
+    def _request(self, task: JsonTask, user: str) -> GenerationRequest:
+        """The schema is asked for in words, the same with and without the constraint."""
+        spec = task.spec()
         return GenerationRequest(
             request_id=self._service.new_request_id(),
-            messages=messages,
-            sampling=self._service.sampling(temperature=task.temperature, max_tokens=limit),
+            messages=(Message("user", task.prompt),),
+            sampling=self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens),
             user=user,
-            grammar=task.spec() if task.constrained else None,
+            grammar=spec if task.constrained else None,
+            policy=PromptPolicy(cap_answer=True, hint=spec),
         )
 
 

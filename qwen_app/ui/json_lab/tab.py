@@ -181,7 +181,7 @@ class _Handlers:
         }
 
     async def body(self, values: Values) -> Body:
-        return self._actions.body(self._task(values), Texts("en"))
+        return await self._actions.body(self._task(values), Texts("en"))
 
     def _session_of(self, values: Values) -> JsonLabSession:
         return session_of(values[self._session], JsonLabSession)

@@ -9,6 +9,7 @@ from qwen_app.ui.shared.inputs import number
 
 HOTTEST = 2.0  # the highest temperature
 DEFAULT_ANSWER_TOKENS = 512
+SEED_MAX = 2**31 - 1
 
 
 def temperature_slider(page: PageContext, elem_id: str, start: float, **texts: str) -> gr.Slider:

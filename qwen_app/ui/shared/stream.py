@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwen_app.errors import EngineError
-from qwen_app.messages import Delta, Event, Failed, Finished, Prefill, Queued
+from qwen_app.messages import Delta, Event, Failed, Finished, Planned, Prefill, Queued
 from qwen_app.ui.shared.throttle import latest
 
 log = logging.getLogger(__name__)
@@ -21,11 +21,13 @@ log = logging.getLogger(__name__)
 class Progress:
     """An answer so far. Times are seconds since it was asked for; ``end`` is set once, on the last snapshot.
 
-    ``phase`` ``stopped`` means that the caller stopped it: then there is no ``end``.
+    ``phase`` ``stopped`` means that the caller stopped it: then there is no ``end``. ``planned`` is None while, or
+    where, no prompt could be made.
     """
 
     phase: Literal["waiting", "queued", "prefill", "writing", "ended", "stopped"] = "waiting"
     text: str = ""
+    planned: Planned | None = None
     position: int = 0
     prompt_done: int = 0
     prompt_tokens: int = 0
@@ -43,6 +45,8 @@ class Progress:
 def after(progress: Progress, event: Event, elapsed_s: float) -> Progress:
     """``progress`` once ``event`` has come, ``elapsed_s`` seconds in."""
     change = dataclasses.replace
+    if isinstance(event, Planned):
+        return change(progress, planned=event)
     if isinstance(event, Queued):
         return change(progress, phase="queued", position=event.position)
     if isinstance(event, Prefill):

@@ -46,7 +46,7 @@ async def test_connect_to_nobody_starts_anyway() -> None:
 async def test_a_folder_of_the_model_makes_counts_exact(tiny_qwen_dir: Path) -> None:
     async with Ollama().upstream().serving() as upstream:
         engine = RemoteEngine(base_url=upstream.base_url, find_tokenizer={"tiny": tiny_qwen_dir}.get)
-        counted = await engine.count_tokens([Message("user", "Hi")])
+        (counted,) = await engine.count_tokens([[Message("user", "Hi")]])
         ids = await engine.tokenize("Grüße")
         text = await engine.detokenize(ids)
         info = engine.info()

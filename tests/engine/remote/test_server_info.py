@@ -130,7 +130,7 @@ async def test_right_key_is_sent(kind: type[PeerServer]) -> None:
 @pytest.mark.anyio
 async def test_counts_are_exact_or_said_to_be_estimates(kind: type[PeerServer]) -> None:
     async with engine_on(kind()) as engine:
-        counted = await engine.count_tokens([Message("user", "one two three")])
+        (counted,) = await engine.count_tokens([[Message("user", "one two three")]])
         info = engine.info()
     assert counted > 0
     if info.exact_counts:
