@@ -14,8 +14,8 @@ from qwen_app.ui import public
 from qwen_app.ui.chat import tab as chat_tab
 from qwen_app.ui.json_lab import tab as json_lab_tab
 from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts, language_for
-from qwen_app.ui.shared.updates import Updates
 from qwen_app.ui.tools import tab as tools_tab
 
 TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)

@@ -4,46 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
-from qwen_app.errors import AppError, ContextLengthExceeded, RequestError
+from qwen_app.errors import AppError, RequestError
 from qwen_app.messages import Failed, GenerationRequest, PromptPolicy
 from qwen_app.service import Service
 from qwen_app.ui.chat.controls import Choices
-from qwen_app.ui.chat.conversation import Conversation, answer, ask, edit, left_out, undo
+from qwen_app.ui.chat.conversation import Conversation, ask, closed, edit, undo, written
 from qwen_app.ui.chat.meter import Meter, meter_html
-from qwen_app.ui.chat.view import ChatView, DrawnMessage, chat_messages, turn_of
-from qwen_app.ui.shared.answer_slot import AnswerSlot, RunningAnswer
-from qwen_app.ui.shared.notices import failure_text, notice_html
+from qwen_app.ui.chat.session import ChatSession
+from qwen_app.ui.chat.view import ChatView, DrawnMessage, chat_messages, refusal_html, turn_of
+from qwen_app.ui.shared.answer_slot import RunningAnswer
 from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.render import typed_text
-from qwen_app.ui.shared.run_line import Run, run_of
 from qwen_app.ui.shared.stream import Progress, follow
-from qwen_app.ui.shared.strings import Language, Texts
 
 Views = AsyncGenerator[ChatView, None]
 Change = Callable[[Conversation], Conversation | None]
-
-
-@dataclass(slots=True)
-class ChatSession:
-    """One browser tab's chat: the truth, of which the page shows pictures."""
-
-    conversation: Conversation = field(default_factory=Conversation)
-    language: Language = "en"
-    slot: AnswerSlot = field(default_factory=AnswerSlot)
-
-    @property
-    def texts(self) -> Texts:
-        return Texts(self.language)
-
-    def stop(self) -> None:
-        """End the answer in progress; what was written is kept."""
-        self.slot.stop()
-
-    def abandon(self) -> None:
-        """End the answer in progress and let nothing more of it be written."""
-        self.slot.abandon()
 
 
 class ChatActions:
@@ -99,7 +75,7 @@ class ChatActions:
 
     async def body(self, session: ChatSession, draft: str, choices: Choices) -> Body:
         """The API's body for ``draft``, or for the last question where nothing is typed. Raises AppError."""
-        _check(choices, session.texts)
+        _check(choices, session)
         conversation = session.conversation
         if draft.strip() or not conversation.turns:
             conversation = ask(conversation, draft.strip() or session.texts("example_capital"))
@@ -126,19 +102,19 @@ class ChatActions:
         session.conversation = asked
         try:
             yield ChatView(self.picture(session), notice="", running=True, draft="" if cleared else None)
-            _check(choices, session.texts)
+            _check(choices, session)
             async with aclosing(self._stream(session, running, choices, user)) as views:
                 async for view in views:
                     yield view
         except Exception as error:
             if running.current:
                 session.conversation = before
-                notice = notice_html(_refusal(error, session.texts))
+                notice = refusal_html(error, session.texts)
                 question = asked.last.question if cleared else None
                 yield ChatView(self.picture(session), notice=notice, running=False, draft=question)
         finally:
             if running.current:
-                session.conversation = _closed(session.conversation)
+                session.conversation = closed(session.conversation)
             running.release()
 
     async def _stream(self, session: ChatSession, running: RunningAnswer, choices: Choices, user: str) -> Views:
@@ -152,9 +128,11 @@ class ChatActions:
                 if not running.current:
                     yield ChatView(self.picture(session))  # the last picture is shown again at the end
                     return
-                session.conversation = _written(session.conversation, progress)
+                if progress.planned is None and isinstance(progress.end, Failed):
+                    raise progress.end.error
+                session.conversation = written(session.conversation, progress)
                 if not progress.over:
-                    meter = _live_meter(progress, choices, session.texts)
+                    meter = _live_meter(session, progress, choices)
                     yield ChatView(self.picture(session, progress), meter)
         meter = await self.measure(session, "", choices)
         yield ChatView(self.picture(session), meter, running=False)
@@ -172,38 +150,15 @@ class ChatActions:
         )
 
 
-def _check(choices: Choices, texts: Texts) -> None:
+def _check(choices: Choices, session: ChatSession) -> None:
     """Raises RequestError where the settings are wrong."""
     if choices.problem:
-        raise RequestError(texts(choices.problem))
+        raise RequestError(session.texts(choices.problem))
 
 
-def _written(conversation: Conversation, progress: Progress) -> Conversation:
-    """With what has come of the last answer, and where the prompt for it began. Raises what kept it from being made."""
-    if progress.planned is not None:
-        conversation = left_out(conversation, progress.planned.dropped_turns)
-    elif isinstance(progress.end, Failed):
-        raise progress.end.error
-    return answer(conversation, progress.text, run_of(progress) if progress.over else None)
-
-
-def _live_meter(progress: Progress, choices: Choices, texts: Texts) -> str | None:
+def _live_meter(session: ChatSession, progress: Progress, choices: Choices) -> str | None:
     if not progress.prompt_tokens:
         return None
     used = progress.prompt_tokens + progress.completion_tokens
     left = max(0, choices.reserve_tokens() - progress.completion_tokens)
-    return meter_html(Meter(used, choices.context_tokens, 0, left), texts)
-
-
-def _closed(conversation: Conversation) -> Conversation:
-    """With its last turn ended, where the answer was broken off."""
-    if not conversation.turns or conversation.last.run is not None:
-        return conversation
-    return answer(conversation, conversation.last.answer, Run("cancelled"))
-
-
-def _refusal(error: Exception, texts: Texts) -> str:
-    if isinstance(error, ContextLengthExceeded):
-        room = error.limit_tokens - error.answer_tokens
-        return texts("too_long", needed=f"{error.prompt_tokens:,}", room=f"{room:,}", context=f"{error.limit_tokens:,}")
-    return failure_text(error, texts)
+    return meter_html(Meter(used, choices.context_tokens, 0, left), session.texts)

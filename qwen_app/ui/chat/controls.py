@@ -18,7 +18,7 @@ from qwen_app.ui.shared.generation_controls import (
     temperature_of,
     temperature_slider,
 )
-from qwen_app.ui.shared.inputs import Values, number, text
+from qwen_app.ui.shared.handlers import Values, number, text
 
 LEAST_CONTEXT = 256
 

@@ -7,7 +7,8 @@ import uuid
 from dataclasses import dataclass
 
 from qwen_app.messages import Message
-from qwen_app.ui.shared.run_line import Run
+from qwen_app.ui.shared.run_line import Run, run_of
+from qwen_app.ui.shared.stream import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +86,17 @@ def left_out(conversation: Conversation, turns: int) -> Conversation:
     """Remember that so many of the turns that may be sent, oldest first, were not."""
     start = sendable(conversation)[turns] if turns else 0
     return dataclasses.replace(conversation, window_start=start)
+
+
+def written(conversation: Conversation, progress: Progress) -> Conversation:
+    """With what has come of the last answer, and where the prompt for it began."""
+    if progress.planned is not None:
+        conversation = left_out(conversation, progress.planned.dropped_turns)
+    return answer(conversation, progress.text, run_of(progress) if progress.over else None)
+
+
+def closed(conversation: Conversation) -> Conversation:
+    """With its last turn ended, where the answer was broken off."""
+    if not conversation.turns or conversation.last.run is not None:
+        return conversation
+    return answer(conversation, conversation.last.answer, Run("cancelled"))

@@ -8,15 +8,15 @@ import gradio as gr
 from gradio.blocks import Block
 from gradio.components.chatbot import ExampleMessage
 
-from qwen_app.ui.chat.actions import ChatActions, ChatSession, Views
+from qwen_app.ui.chat.actions import ChatActions, Views
 from qwen_app.ui.chat.controls import Choices, Controls, build_controls
+from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
-from qwen_app.ui.shared.inputs import Values, language_of, session_of, text
+from qwen_app.ui.shared.handlers import Update, Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
-from qwen_app.ui.shared.updates import Update, Updates, changed, streaming
 
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},

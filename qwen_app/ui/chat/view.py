@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal, TypedDict
 
+from qwen_app.errors import ContextLengthExceeded
 from qwen_app.ui.chat.conversation import Conversation, Turn
+from qwen_app.ui.shared.notices import failure_html, notice_html
 from qwen_app.ui.shared.render import safe_markdown
 from qwen_app.ui.shared.run_line import Run, run_line, waiting_line
 from qwen_app.ui.shared.stream import Progress
@@ -59,6 +61,14 @@ def chat_messages(conversation: Conversation, texts: Texts, progress: Progress |
 def turn_of(message_index: int) -> int:
     """Number of the turn that the Chatbot's message belongs to."""
     return message_index // 2
+
+
+def refusal_html(error: Exception, texts: Texts) -> str:
+    """Why a question could not be asked."""
+    if isinstance(error, ContextLengthExceeded):
+        needed, room = f"{error.prompt_tokens:,}", f"{error.limit_tokens - error.answer_tokens:,}"
+        return notice_html(texts("too_long", needed=needed, room=room, context=f"{error.limit_tokens:,}"))
+    return failure_html(error, texts)
 
 
 def _answer_parts(turn: Turn, texts: Texts, progress: Progress | None) -> list[str]:

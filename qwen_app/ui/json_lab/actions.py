@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from qwen_app.errors import RequestError, SchemaError
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message, PromptPolicy
+from qwen_app.messages import Failed, GenerationRequest, Message, PromptPolicy
 from qwen_app.service import Service
-from qwen_app.structured.grammars.byte_grammar import byte_compiler
-from qwen_app.structured.schema_check import Schema, parse_schema
+from qwen_app.structured.schema_check import Schema
 from qwen_app.ui.json_lab.progress import JsonProgress
-from qwen_app.ui.json_lab.result import LabRun, Result, tree_text, validate_answer
-from qwen_app.ui.json_lab.view import JsonLabView, place_html, result_html, runs_html
-from qwen_app.ui.shared.answer_slot import AnswerSlot, RunningAnswer
+from qwen_app.ui.json_lab.result import LabRun, tree_text, validate_answer
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask, schema_problem
+from qwen_app.ui.json_lab.view import JsonLabView, place_html, runs_html
 from qwen_app.ui.shared.notices import check_html, failure_html
 from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.stream import Progress, follow
@@ -27,45 +25,11 @@ Views = AsyncGenerator[JsonLabView, None]
 
 
 @dataclass(frozen=True, slots=True)
-class JsonTask:
-    """What the visitor asks for. ``constrained`` False asks in words alone, to compare with."""
-
-    prompt: str
-    schema: str
-    strict: bool
-    constrained: bool
-    temperature: float
-    max_tokens: int
-
-    def spec(self) -> GrammarSpec:
-        """The schema without its line breaks, as the API hands it on. Raises SchemaError."""
-        return GrammarSpec("json_schema", json.dumps(parse_schema(self.schema), ensure_ascii=False), self.strict)
-
-
-@dataclass(slots=True)
-class JsonLabSession:
-    """One browser tab's JSON lab. The last answer and the last runs are kept for a new look."""
-
-    slot: AnswerSlot = field(default_factory=AnswerSlot)
-    progress: Progress | None = None
-    result: Result | None = None
-    runs: list[LabRun] = field(default_factory=list)
-
-    def stop(self) -> None:
-        self.slot.stop()
-
-    def outcome(self, texts: Texts) -> str:
-        if self.progress is None or self.result is None:
-            return ""
-        return result_html(self.result, self.progress, texts)
-
-
-@dataclass(frozen=True, slots=True)
 class _Work:
     """An answer or several, being written for a visitor."""
 
     session: JsonLabSession
-    answer: RunningAnswer
+    stop: asyncio.Event
     user: str
     texts: Texts
 
@@ -75,19 +39,10 @@ class JsonLabActions:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._compiler = byte_compiler()
 
     async def check(self, schema: str, strict: bool, language: Language) -> str:
         """The line under the editor."""
-        return check_html(await self._problem(schema, strict), Texts(language))
-
-    async def _problem(self, schema: str, strict: bool) -> SchemaError | None:
-        """Why ``schema`` cannot be used, found without the model."""
-        try:
-            await asyncio.to_thread(self._compiler.compile, GrammarSpec("json_schema", schema, strict))
-        except SchemaError as error:
-            return error
-        return None
+        return check_html(await schema_problem(schema, strict), Texts(language))
 
     def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""
@@ -99,7 +54,7 @@ class JsonLabActions:
 
     async def body(self, task: JsonTask, texts: Texts) -> Body:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""
-        _checked_schema(task, texts)
+        task.checked_schema(texts)
         request = self._request(task, user="")
         if not task.constrained:  # with a response_format the API puts the schema into the prompt by itself
             request = (await self._service.plan(request)).request
@@ -115,7 +70,7 @@ class JsonLabActions:
             return
         try:
             yield JsonLabView(running=True)
-            async with aclosing(start(_Work(session, answer, user, texts))) as views:
+            async with aclosing(start(_Work(session, answer.stop, user, texts))) as views:
                 async for view in views:
                     yield view
             yield JsonLabView(running=False)
@@ -125,14 +80,14 @@ class JsonLabActions:
             answer.release()
 
     async def _once(self, work: _Work, task: JsonTask) -> Views:
-        schema = _checked_schema(task, work.texts)
+        schema = task.checked_schema(work.texts)
         async with aclosing(self._answer(work, task, schema)) as views:
             async for view in views:
                 yield view
         _raise_failure(work.session.progress)
 
     async def _runs(self, work: _Work, task: JsonTask) -> Views:
-        schema = _checked_schema(task, work.texts)
+        schema = task.checked_schema(work.texts)
         session = work.session
         session.runs.clear()
         tasks = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
@@ -143,7 +98,7 @@ class JsonLabActions:
                 async for view in views:
                     yield view
             progress, result = session.progress, session.result
-            if progress is None or result is None or work.answer.stop.is_set() or isinstance(progress.end, Failed):
+            if progress is None or result is None or work.stop.is_set() or isinstance(progress.end, Failed):
                 break
             session.runs.append(LabRun(one.constrained, progress.text, result))
         yield JsonLabView(runs=runs_html(session.runs, "", work.texts))
@@ -154,7 +109,7 @@ class JsonLabActions:
         reader, read = JsonProgress(), 0
         async with (
             aclosing(self._service.generate(request)) as events,
-            aclosing(follow(events, work.answer.stop)) as snapshots,
+            aclosing(follow(events, work.stop)) as snapshots,
         ):
             async for progress in snapshots:
                 reader.feed(progress.text[read:])
@@ -177,13 +132,6 @@ class JsonLabActions:
             grammar=spec if task.constrained else None,
             policy=PromptPolicy(cap_answer=True, hint=spec),
         )
-
-
-def _checked_schema(task: JsonTask, texts: Texts) -> Schema:
-    """The task's schema. Raises RequestError for what cannot be asked."""
-    if not task.prompt.strip():
-        raise RequestError(texts("prompt_missing"))
-    return parse_schema(task.schema)
 
 
 def _raise_failure(progress: Progress | None) -> None:

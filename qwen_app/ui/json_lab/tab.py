@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.blocks import Block
 
-from qwen_app.ui.json_lab.actions import JsonLabActions, JsonLabSession, JsonTask, Views
+from qwen_app.ui.json_lab.actions import JsonLabActions, Views
 from qwen_app.ui.json_lab.schema_library import EXAMPLES, example_named, titles
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask
 from qwen_app.ui.json_lab.view import JsonLabView, runs_html
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
-from qwen_app.ui.shared.inputs import Values, language_of, session_of, text
+from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.notices import check_html
 from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
-from qwen_app.ui.shared.updates import Updates, changed, streaming
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from qwen_app.errors import AppError
 from qwen_app.settings import Settings, is_loopback
 from qwen_app.ui.shared import code_samples
 from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.inputs import Values, language_of, text
+from qwen_app.ui.shared.handlers import Updates, Values, language_of, text
 from qwen_app.ui.shared.notices import failure_html
 from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
-from qwen_app.ui.shared.updates import Updates
 
 MakeBody = Callable[[Values], Awaitable[Body]]
 KINDS = {

@@ -9,8 +9,8 @@ import gradio as gr
 
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
-from qwen_app.ui.shared.updates import Updates
 
 GENERATION = "generation"  # the one concurrency limit that everything that generates shares
 

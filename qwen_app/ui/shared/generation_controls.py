@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from qwen_app.ui.shared.context import PageContext
-from qwen_app.ui.shared.inputs import number
+from qwen_app.ui.shared.handlers import number
 
 HOTTEST = 2.0  # the highest temperature
 DEFAULT_ANSWER_TOKENS = 512

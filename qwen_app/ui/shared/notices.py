@@ -16,15 +16,11 @@ def notice_html(sentence: str) -> str:
 
 
 def failure_html(error: Exception, texts: Texts) -> str:
-    return notice_html(failure_text(error, texts))
-
-
-def failure_text(error: Exception, texts: Texts) -> str:
-    """The sentence for ``error``; what nobody foresaw goes to the log and is not shown."""
+    """A notice; what nobody foresaw goes to the log and is not shown."""
     if not isinstance(error, AppError):
         log.error("a tab's action failed", exc_info=error)
         error = EngineError("Something went wrong on the server. Try again.")
-    return texts.error(error.code, error.message)
+    return notice_html(texts.error(error.code, error.message))
 
 
 def check_html(problem: SchemaError | None, texts: Texts) -> str:

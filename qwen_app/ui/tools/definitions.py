@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Tool
+from qwen_app.messages import Tool, ToolChoice
+from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema, check_schema
 from qwen_app.structured.validation import check_against_draft
 from qwen_app.tools.builtin import BuiltinTool
 from qwen_app.tools.prompt_format import described
+
+_compiler = functools.cache(byte_compiler)
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_TOOLS = 64
@@ -38,6 +43,14 @@ def parse_tools(text: str) -> tuple[Tool, ...]:
         raise _wrong("", f"At most {LIMIT_TOOLS} tools can be offered; there are {len(definitions)}.")
     tools = tuple(_tool(definition, f"/{index}") for index, definition in enumerate(definitions))
     _check_names(tools)
+    return tools
+
+
+async def usable_tools(text: str) -> tuple[Tool, ...]:
+    """The tools in ``text``. Raises SchemaError for what could not be offered, found without the model."""
+    tools = parse_tools(text)
+    if tools:
+        await asyncio.to_thread(_compiler().compile_tools, tools, ToolChoice("required"))
     return tools
 
 

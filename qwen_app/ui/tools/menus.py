@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from qwen_app.messages import Tool, ToolChoice
 from qwen_app.ui.shared.strings import Texts
@@ -16,6 +17,22 @@ TITLES = {
     "lookup_table": "tool_lookup_table",
 }
 MODES = {"auto": "choice_auto", "required": "choice_required", "none": "choice_none"}
+
+
+@dataclass(frozen=True, slots=True)
+class Menus:
+    """What follows from the definitions: which of the boxes are ticked, the choices of calls, and the one made."""
+
+    ticked: list[str]
+    choices: list[tuple[str, str]]
+    chosen: str
+
+
+def menus_for(tools: Sequence[Tool], known: Collection[str], chosen: str, texts: Texts) -> Menus:
+    """``known`` are the built-in tools. A choice that is no longer there becomes the model's own."""
+    choices = call_choices(tools, texts)
+    kept = chosen if chosen in [value for _, value in choices] else "auto"
+    return Menus([tool.name for tool in tools if tool.name in known], choices, kept)
 
 
 def tool_titles(tools: Sequence[Tool], texts: Texts) -> list[tuple[str, str]]:

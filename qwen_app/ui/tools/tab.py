@@ -8,18 +8,17 @@ from pathlib import Path
 import gradio as gr
 from gradio.blocks import Block
 
-from qwen_app.errors import SchemaError
-from qwen_app.tools.builtin import builtin_tools
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
-from qwen_app.ui.shared.inputs import Values, language_of, session_of, text
+from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import TEXTS, Texts
-from qwen_app.ui.shared.updates import Updates, changed, streaming
-from qwen_app.ui.tools.actions import ToolActions, ToolSession, ToolTask, Views
+from qwen_app.ui.tools.actions import ToolActions, Views
 from qwen_app.ui.tools.definitions import with_tools
-from qwen_app.ui.tools.menus import call_choices, tool_titles
+from qwen_app.ui.tools.menus import menus_for, tool_titles
+from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView, definitions_html, table_html
 
 
@@ -74,16 +73,17 @@ def build(page: PageContext) -> None:
 
 
 def _asking(page: PageContext) -> _Asking:
-    english, known = Texts("en"), {one.tool.name: one for one in builtin_tools()}
-    tools, names = [one.tool for one in known.values()], list(known)
+    english, known = Texts("en"), ToolSession().builtin()
+    tools = [one.tool for one in known.values()]
+    menus = menus_for(tools, known, "auto", english)
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
-    ready = gr.CheckboxGroup(tool_titles(tools, english), value=names, elem_id="ready-tools")
+    ready = gr.CheckboxGroup(tool_titles(tools, english), value=menus.ticked, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):
         upload = gr.UploadButton(file_types=[".csv"], size="md", elem_id="upload-table")
     table = gr.HTML(elem_id="table-check")
     definitions = gr.Code(with_tools("", known, known), language="json", lines=8, max_lines=10, elem_id="definitions")
-    check = gr.HTML(definitions_html(None, tools, names, english), elem_id="definitions-check")
-    choice = gr.Dropdown(call_choices(tools, english), value="auto", elem_id="tool-choice")
+    check = gr.HTML(definitions_html(None, tools, known, english), elem_id="definitions-check")
+    choice = gr.Dropdown(menus.choices, value=menus.chosen, elem_id="tool-choice")
     with gr.Row(elem_classes="sliders"):
         temperature = temperature_slider(page, "tools-temperature", 0.0)
         max_tokens = max_tokens_slider(page, "tools-max-tokens")
@@ -163,20 +163,15 @@ class _Handlers:
 
     async def check(self, values: Values) -> Updates:
         """The line under the editor, and the boxes and choices that follow from it."""
-        asking, texts, known = self._asking, self._texts(values), self._session_of(values).builtin()
-        boxes = tool_titles([one.tool for one in known.values()], texts)
-        try:
-            tools = await self._actions.tools(text(values[asking.definitions]))
-        except SchemaError as problem:
-            refusal = definitions_html(problem, (), known, texts)
-            return {asking.check: refusal, asking.ready: gr.update(choices=boxes)}
-        offered, chosen = call_choices(tools, texts), text(values[asking.choice])
-        kept = chosen if chosen in [value for _, value in offered] else "auto"
-        ticked = [tool.name for tool in tools if tool.name in known]
+        asking, session = self._asking, self._session_of(values)
+        definitions, chosen = text(values[asking.definitions]), text(values[asking.choice])
+        view = await self._actions.check(session, definitions, chosen, self._texts(values))
+        if view.menus is None:
+            return {asking.check: view.check, asking.ready: gr.update(choices=view.boxes)}
         return {
-            asking.check: definitions_html(None, tools, known, texts),
-            asking.ready: gr.update(choices=boxes, value=ticked),
-            asking.choice: gr.update(choices=offered, value=kept),
+            asking.check: view.check,
+            asking.ready: gr.update(choices=view.boxes, value=view.menus.ticked),
+            asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
         }
 
     async def translate(self, values: Values) -> Updates:

@@ -12,9 +12,11 @@ from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
 from qwen_app.tools.csv_table import CsvTable
 from qwen_app.ui.shared.notices import check_html, failure_html
+from qwen_app.ui.shared.render import safe_markdown
 from qwen_app.ui.shared.run_line import waiting_line
 from qwen_app.ui.shared.stream import Progress, after
 from qwen_app.ui.shared.strings import Texts
+from qwen_app.ui.tools.menus import Menus, menus_for, tool_titles
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
 LIMIT_SHOWN = 20_000  # characters of a result; the model gets all of them
@@ -31,6 +33,15 @@ class ToolsView:
     answer: str | None = None
     state: str | None = None
     running: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionsView:
+    """The line under the editor, the titles of the boxes, and the menus where the definitions can be offered."""
+
+    check: str
+    boxes: list[tuple[str, str]]
+    menus: Menus | None = None
 
 
 def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Texts) -> str:
@@ -74,6 +85,12 @@ def _pretty(text: str) -> str:
     return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
 
 
+def answer_text(run: ToolRun) -> str:
+    """The answer as markdown; text before a call is shown with its step."""
+    called = any(step.round == run.round for step in run.steps)
+    return "" if called else safe_markdown(run.text)
+
+
 def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts) -> str:
     """The line under the steps: what goes on, or how it ended."""
     if not over:
@@ -102,6 +119,15 @@ def _reason(run: ToolRun, texts: Texts) -> str:
     if run.end is None:
         return texts("run_cancelled")
     return texts(f"run_{run.reason}" if run.reason else "run_stop")
+
+
+def definitions_view(
+    problem: SchemaError | None, tools: Sequence[Tool], builtin: Sequence[Tool], chosen: str, texts: Texts
+) -> DefinitionsView:
+    """What follows from definitions that hold ``tools``, or have a ``problem``; ``chosen`` are the calls asked for."""
+    known = [tool.name for tool in builtin]
+    menus = menus_for(tools, known, chosen, texts) if problem is None else None
+    return DefinitionsView(definitions_html(problem, tools, known, texts), tool_titles(builtin, texts), menus)
 
 
 def definitions_html(

@@ -13,8 +13,9 @@ from qwen_app.errors import EngineError, EngineUnavailable
 from qwen_app.messages import Message, Tool
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from qwen_app.ui.chat.actions import ChatActions, ChatSession
+from qwen_app.ui.chat.actions import ChatActions
 from qwen_app.ui.chat.controls import Choices
+from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView
 
 pytestmark = pytest.mark.anyio

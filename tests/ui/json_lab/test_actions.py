@@ -10,7 +10,9 @@ from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Chooser, Script, ScriptedEngine
-from qwen_app.ui.json_lab.actions import RUNS, JsonLabActions, JsonLabSession, JsonTask
+from qwen_app.ui.json_lab.actions import RUNS, JsonLabActions
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask
 from qwen_app.ui.json_lab.view import JsonLabView
 from qwen_app.ui.shared.strings import Texts
 

@@ -10,8 +10,10 @@ from qwen_app.messages import GenerationRequest, ToolCallDelta
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.tools.builtin import builtin_tools
-from qwen_app.ui.tools.actions import ToolActions, ToolSession, ToolTask
+from qwen_app.ui.tools.actions import ToolActions
 from qwen_app.ui.tools.definitions import with_tools
+from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView
 
 pytestmark = pytest.mark.anyio

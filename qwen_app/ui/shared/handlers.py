@@ -1,4 +1,7 @@
-"""Views as Gradio wants them: ``{component: update}``, one by one while an answer comes."""
+"""What Gradio's handlers take and give: ``{component: value}`` in, ``{component: update}`` out, one by one or at once.
+
+Values come from a browser, which may send anything: they are read as what they should be.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,36 @@ from typing import ParamSpec, TypeVar
 import gradio as gr
 from gradio.blocks import Block
 
+from qwen_app.ui.shared.strings import Language
+
+Values = Mapping[Block, object]  # what components hold when an event comes
 Update = object  # a component's new value, or ``gr.update(...)`` with its new properties
 Updates = dict[Block, Update]
 
 P = ParamSpec("P")
+S = TypeVar("S")
 V = TypeVar("V")
+
+
+def text(value: object) -> str:
+    return str(value or "")
+
+
+def number(value: object, low: float, high: float, default: float) -> float:
+    """``value`` within range; ``default`` (within range too) where there is none."""
+    given = value if isinstance(value, int | float) else default
+    return max(min(low, high), min(high, given))
+
+
+def language_of(value: object) -> Language:
+    return "zh" if value == "zh" else "en"
+
+
+def session_of(value: object, kind: type[S]) -> S:
+    """The value of a ``gr.State``, which never leaves the server. Raises TypeError where the wiring is wrong."""
+    if not isinstance(value, kind):
+        raise TypeError(f"The session is a {type(value).__name__}, not a {kind.__name__}.")
+    return value
 
 
 def changed(updates: Mapping[Block, Update | None]) -> Updates:
