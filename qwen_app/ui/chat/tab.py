@@ -27,7 +27,8 @@ EXAMPLES = ("example_capital", "example_code", "example_explain")
 TOGGLE_SETTINGS = "() => { document.getElementById('chat-row').classList.toggle('settings-open'); }"
 
 # Runs in the browser before each measuring, and hands its values on once nothing was typed for a quarter of a second:
-# a promise that is never kept ends an event that a newer one has overtaken.
+# a promise that is never kept ends an event that a newer one has overtaken. Sending empties the composer, which is such
+# a newer event; its sizes are all known by then, so that it costs no count.
 DEBOUNCE = """(...values) => new Promise((send) => {
   clearTimeout(window.measuring);
   window.measuring = setTimeout(() => send(values), 250);
@@ -152,7 +153,7 @@ class _Handlers:
         sliders = (controls.temperature, controls.top_p, controls.max_tokens, controls.context)
         settings = [controls.system.change, controls.seed.change, controls.json_mode.change]
         gr.on(
-            [composer.input, *settings, *(slider.change for slider in sliders)],
+            [composer.change, *settings, *(slider.change for slider in sliders)],
             self.measure,
             drafted,
             [parts.meter],

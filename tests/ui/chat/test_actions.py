@@ -215,6 +215,9 @@ async def test_a_message_sent_costs_two_counts_and_a_keystroke_one() -> None:
     typed = chat.engine.counts
     await all_of(chat.send("second"))
     assert chat.engine.counts - typed <= 2
+    sent = chat.engine.counts
+    await chat.actions.measure(chat.session, "", CHOICES)  # the composer was emptied
+    assert chat.engine.counts == sent
 
 
 async def test_what_is_left_out_is_marked_where_the_prompt_begins() -> None:
