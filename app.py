@@ -16,9 +16,9 @@ def main() -> int:
 
             sys.stdout.write(memory_plan(settings) + "\n")
             return 0
-        from qwen_app.serve.server import run  # only now: it takes a second to import
+        from qwen_app.serve import server  # only now: it takes a second to import
 
-        return run(settings)
+        return server.main(settings)
     except StartupError as refusal:
         sys.stderr.write(f"{refusal}\n")
         return refusal.exit_code

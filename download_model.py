@@ -30,10 +30,10 @@ def download(settings: Settings, *, verify: bool) -> None:
 
     set_up_logs(settings.log_level, file=None)
     name = choose_model(settings.model, find_device()) if settings.model == "auto" else settings.model
-    path = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
+    checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
     if verify:
-        verify_folder(path)
-    sys.stdout.write(f"{path}\n")
+        verify_folder(checkpoint.path)
+    sys.stdout.write(f"{checkpoint.path}\n")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ find_python() {
   fail 6 "Python 3.11 or newer is needed and was not found. Install it, or name it with PYTHON_BIN=/path/to/python."
 }
 
-requirements_hash() { sha256sum requirements.txt | cut -d ' ' -f 1; }
+requirements_hash() { sha256sum requirements.txt constraints.txt | sha256sum | cut -d ' ' -f 1; }
 
 installed() { [[ -x "$PYTHON" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]]; }
 
@@ -60,7 +60,7 @@ install() {
     fail 4 "Not enough disk space: $((NEED_KB / 1000000)) GB are needed here, $((free_kb / 1000000)) GB are free."
   fi
   say "Installing requirements.txt (several minutes the first time) ..."
-  "$PYTHON" -m pip install --disable-pip-version-check --no-input -r requirements.txt ||
+  "$PYTHON" -m pip install --disable-pip-version-check --no-input -r requirements.txt -c constraints.txt ||
     fail 4 "pip could not install requirements.txt; its message is above. Check the network and the disk, then run this again."
   requirements_hash >"$STAMP"
 }

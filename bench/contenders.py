@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
-from transformers import ContinuousBatchingConfig, DynamicCache, GenerationConfig, TextIteratorStreamer
+from transformers import (
+    ContinuousBatchingConfig,
+    DynamicCache,
+    GenerationConfig,
+    PreTrainedTokenizerBase,
+    TextIteratorStreamer,
+)
 
 from qwen_app.chat.template import PromptEncoder
-from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
 
@@ -25,14 +31,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """When a request was asked and when each of its tokens came, in seconds of ``time.perf_counter``."""
+    """When a request was submitted and when each of its tokens came, in seconds of ``time.perf_counter``."""
 
-    asked: float
+    submitted: float
     tokens: tuple[float, ...]
 
     @property
     def first_token_s(self) -> float:
-        return self.tokens[0] - self.asked
+        return self.tokens[0] - self.submitted
 
     @property
     def gaps_s(self) -> list[float]:
@@ -68,7 +74,7 @@ class Contender(Protocol):
 
 
 class Ours:
-    """LocalEngine, asked as the page asks it."""
+    """LocalEngine, used as the page uses it."""
 
     name = "this engine"
 
@@ -76,7 +82,7 @@ class Ours:
         self.engine_loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.engine_loop.run_forever, daemon=True)
         self._thread.start()
-        self.engine = on_own_thread(lambda: LocalEngine(loaded, slots=slots, context_tokens=context_tokens))
+        self.engine = on_own_thread(lambda: build_local_engine(loaded, slots=slots, context_tokens=context_tokens))
 
     def run(
         self, prompts: Sequence[str], tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench"
@@ -84,10 +90,9 @@ class Ours:
         async def all_answers() -> list[Answer]:
             return await asyncio.gather(*(self.ask(prompt, tokens, grammar=grammar, user=user) for prompt in prompts))
 
-        answers: list[Answer] = self.on_loop(all_answers())
-        return answers
+        return self.on_loop(all_answers())
 
-    def on_loop(self, coroutine: Any) -> Any:
+    def on_loop(self, coroutine: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self.engine_loop).result()
 
     async def ask(
@@ -102,17 +107,17 @@ class Ours:
         """One answer of at most ``tokens`` tokens, broken off when ``until`` is set."""
         sampling = SamplingParams(temperature=0, max_tokens=tokens)
         request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, grammar=grammar, user=user)
-        asked = time.perf_counter()
+        submitted = time.perf_counter()
         times: list[float] = []
         async with aclosing(self.engine.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Delta):
                     times.append(time.perf_counter())
                 elif isinstance(event, Finished) and not times:
-                    raise RuntimeError("the model said nothing")
+                    raise RuntimeError("the model answered nothing")
                 if until and until.is_set():
                     break
-        return Answer(asked, tuple(times))
+        return Answer(submitted, tuple(times))
 
     def close(self) -> None:
         self.on_loop(self.engine.drain(0))
@@ -126,7 +131,7 @@ class GenerateThreads:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        loaded.model.config._attn_implementation = "sdpa"
+        loaded.model.set_attn_implementation("sdpa")
 
     def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
         with ThreadPoolExecutor(len(prompts)) as pool:
@@ -136,7 +141,7 @@ class GenerateThreads:
         tokenizer = self._loaded.tokenizer
         ids = torch.tensor([prompt_ids(self._loaded, prompt)])
         streamer = TokenTimes(tokenizer)
-        asked = time.perf_counter()
+        submitted = time.perf_counter()
         model: Any = self._loaded.model
         model.generate(
             input_ids=ids,
@@ -148,7 +153,7 @@ class GenerateThreads:
             max_new_tokens=tokens,
             min_new_tokens=tokens,
         )
-        return Answer(asked, tuple(streamer.times))
+        return Answer(submitted, tuple(streamer.times))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -157,7 +162,7 @@ class GenerateThreads:
 class TokenTimes(TextIteratorStreamer):
     """The streamer demos use, noting when each token came."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(tokenizer, skip_prompt=True)
         self.times: list[float] = []
 
@@ -174,7 +179,7 @@ class ContinuousBatching:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
-        loaded.model.config._attn_implementation = "sdpa"
+        loaded.model.set_attn_implementation("sdpa")
         config = ContinuousBatchingConfig(
             page_size=64, num_blocks=128, max_batch_tokens=512, auto_switch_to_flash=False, use_cuda_graph=False
         )
@@ -184,14 +189,14 @@ class ContinuousBatching:
         self._manager.start()
 
     def run(self, prompts: Sequence[str], tokens: int) -> list[Answer]:
-        asked: dict[str, float] = {}
+        submitted: dict[str, float] = {}
         times: dict[str, list[float]] = {}
         for prompt in prompts:
             ids = prompt_ids(self._loaded, prompt)
             started = time.perf_counter()
             request_id = self._manager.add_request(ids, max_new_tokens=tokens, streaming=True, eos_token_id=-1)
-            asked[request_id], times[request_id] = started, []
-        unfinished = set(asked)
+            submitted[request_id], times[request_id] = started, []
+        unfinished = set(submitted)
         while unfinished:
             output = self._manager.get_result(timeout=30)
             if output is None:
@@ -200,7 +205,7 @@ class ContinuousBatching:
             times[output.request_id] += [time.perf_counter()] * new
             if output.is_finished():
                 unfinished.discard(output.request_id)
-        return [Answer(asked[request_id], tuple(times[request_id])) for request_id in asked]
+        return [Answer(submitted[request_id], tuple(times[request_id])) for request_id in submitted]
 
     def close(self) -> None:
         self._manager.stop(block=True, timeout=10)
@@ -216,8 +221,8 @@ def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: 
 
 
 def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int) -> float:
-    model: Any = loaded.model
-    model.config._attn_implementation = "sdpa"
+    model = loaded.model
+    model.set_attn_implementation("sdpa")
     cache = DynamicCache(config=model.config)
     ids = torch.randint(100, 40_000, (rows, context))
     with torch.inference_mode():

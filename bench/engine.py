@@ -29,15 +29,17 @@ from bench.contenders import (
     total_speed,
 )
 from bench.report import Report, percentile
-from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, Message, SamplingParams
+from qwen_app.messages import Delta, GenerationRequest, JsonSchema, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel
 
 STORY = "Tell me a very long story, with many people and places, about the number {}."
-PEOPLE = GrammarSpec(
-    "json_schema",
-    '{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},"age":'
-    '{"type":"integer"}},"required":["name","age"],"additionalProperties":false},"minItems":3}',
-)
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+PEOPLE = JsonSchema({"type": "array", "items": PERSON, "minItems": 3})
 
 
 def main() -> None:
@@ -152,20 +154,20 @@ def first_token(report: Report, loaded: LoadedModel, *, lengths: Sequence[int], 
 
 async def _two_turns(ours: Ours, history: str) -> tuple[float, float]:
     messages = [Message("user", history)]
-    cold_s, said = await _first_token_s(ours, messages)
-    messages += [Message("assistant", said), Message("user", "Thank you. Which word came first?")]
+    cold_s, answer = await _first_token_s(ours, messages)
+    messages += [Message("assistant", answer), Message("user", "Thank you. Which word came first?")]
     warm_s, _ = await _first_token_s(ours, messages)
     return cold_s, warm_s
 
 
 async def _first_token_s(ours: Ours, messages: Sequence[Message]) -> tuple[float, str]:
     request = GenerationRequest("bench", tuple(messages), sampling=SamplingParams(temperature=0, max_tokens=16))
-    asked, first, said = time.perf_counter(), 0.0, ""
+    submitted, first, text = time.perf_counter(), 0.0, ""
     async for event in ours.engine.generate(request):
         if isinstance(event, Delta):
             first = first or time.perf_counter()
-            said += event.text
-    return first - asked, said
+            text += event.text
+    return first - submitted, text
 
 
 def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
@@ -196,7 +198,7 @@ async def _three_and_a_prompt(ours: Ours, prompt: str) -> tuple[list[float], lis
     disturber = await ours.ask(prompt, 1, user="disturber")
     read_all.set()
     answers = await asyncio.gather(*running)
-    read = (disturber.asked, disturber.tokens[0])
+    read = (disturber.submitted, disturber.tokens[0])
     undisturbed_s = [gap for answer in answers for gap in _gaps(answer, max(a.tokens[0] for a in answers), read[0])]
     disturbed_s = [gap for answer in answers for gap in _gaps(answer, *read)]
     return undisturbed_s, disturbed_s, disturber.first_token_s

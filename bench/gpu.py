@@ -15,22 +15,24 @@ import importlib
 import random
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen2Config
 
 from bench.report import Report, machine
 from qwen_app.engine.local.compute import attention
-from qwen_app.engine.local.compute.attention import Segment
+from qwen_app.engine.local.compute.attention import QuerySpan
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
-from qwen_app.engine.local.compute.flash_attention import VarlenAttention, choose_attention
+from qwen_app.engine.local.compute.flash_attention import FlashAttention, choose_attention
 from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
-from qwen_app.engine.local.compute.model_runner import Runner, Work
+from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.numerics import keep_precision
-from qwen_app.engine.local.compute.sampler import Row, Sampler
+from qwen_app.engine.local.compute.sampler import Sampler, SamplingRow
 from qwen_app.messages import SamplingParams
 
 OURS, THEIRS = "this engine", "transformers generate"
@@ -80,7 +82,7 @@ def main() -> None:
     report.add("bandwidth, bytes read and written", "copy", bandwidth / 1e9, "GB/s")
     for precision in options.precision:
         measure(report, precision, options, device, bandwidth)
-    stem = f"gpu-{machine()['date']}-{(machine()['gpu'] or 'cpu').replace(' ', '-').lower()}"
+    stem = f"gpu-{machine()['date']}-{str(machine()['gpu'] or 'cpu').replace(' ', '-').lower()}"
     folder = RESULTS if not options.tiny else options.out
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.md").write_text(report.markdown())
@@ -113,7 +115,7 @@ def measured_bandwidth(device: torch.device) -> float:
     return 2 * size / seconds
 
 
-def timed(work: Any, *, repeats: int, device: torch.device) -> float:
+def timed(work: Callable[[], object], *, repeats: int, device: torch.device) -> float:
     """Seconds of one call, the best of ``repeats`` after a first that does not count."""
     work()
     best = float("inf")
@@ -131,21 +133,22 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def random_model(precision: str, tiny: bool, device: torch.device) -> Any:
+def random_model(precision: str, tiny: bool, device: torch.device) -> PreTrainedModel:
     """Qwen2.5-7B's shape with random weights: speed and memory do not depend on what they say."""
     config = Qwen2Config(**(TINY if tiny else QWEN_7B))
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     with torch.device(device):
         torch.set_default_dtype(dtype)
-        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
         torch.set_default_dtype(torch.float32)
     if precision == "nf4":
         _quantise(model, device)
-    return model.eval()
+    model.eval()
+    return model
 
 
-def _quantise(model: Any, device: torch.device) -> None:
+def _quantise(model: PreTrainedModel, device: torch.device) -> None:
     """NF4 with double quantisation in every linear layer but the head, as the loader does it."""
     layers: Any = importlib.import_module("bitsandbytes").nn
 
@@ -179,7 +182,7 @@ def measure(
         return
     weights_bytes = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     report.add(f"{precision}, weights", OURS, weights_bytes / 1e9, "GB")
-    read_bytes = weights_bytes - model.get_input_embeddings().weight.nbytes
+    read_bytes = weights_bytes - sum(tensor.nbytes for tensor in model.get_input_embeddings().parameters())
     speeds: dict[Size, float] = {}
     for size in _sizes(options):
         try:
@@ -207,18 +210,22 @@ def _reset(device: torch.device) -> None:
 class Bench:
     """The engine's own parts around ``model``, without the worker's thread: what a step costs."""
 
-    def __init__(self, model: Any, size: Size, decode_tokens: int, device: torch.device) -> None:
+    def __init__(self, model: PreTrainedModel, size: Size, decode_tokens: int, device: torch.device) -> None:
         shape = KVShape.of(model.config, model.dtype)
         length = size.context_tokens + decode_tokens + 8
         layers = [device] * model.config.num_hidden_layers
         self.cache = KVCache(shape, slots=size.users, length=length, devices=layers)
         backend = choose_attention(self.cache, model.config.num_attention_heads)
         attention.use(model, self.cache, backend)
-        graphs = DecodeGraphs(model, self.cache, device) if isinstance(backend, VarlenAttention) else None
+        graphs = DecodeGraphs(model, self.cache, device) if isinstance(backend, FlashAttention) else None
         self.attention = type(backend).__name__
-        self.runner = Runner(model, self.cache, backend, device, graphs)
-        said = size.context_tokens + DECODE_RUNS * decode_tokens  # each run goes on counting where the last one ended
-        self.sampler = Sampler(text_vocab_size=TEXT_VOCABULARY, context_tokens=said, slots=size.users, device=device)
+        self.runner = ModelRunner(model, self.cache, backend, device, graphs)
+        self.sampler = Sampler(
+            text_vocab_size=TEXT_VOCABULARY,
+            context_tokens=size.context_tokens + DECODE_RUNS * decode_tokens,  # each run counts on from the last
+            slots=size.users,
+            device=device,
+        )
         self._size = size
 
     def prefill(self, slot: int) -> None:
@@ -226,23 +233,24 @@ class Bench:
         for start in range(0, len(ids), CHUNK_TOKENS):
             chunk = ids[start : start + CHUNK_TOKENS]
             last = start + len(chunk) == len(ids)
-            self.runner.forward([Work(Segment(slot, start, len(chunk)), chunk, last)])
+            self.runner.forward([ScheduledChunk(QuerySpan(slot, start, len(chunk)), chunk, last)])
         self.sampler.begin(slot, ids, (), QWEN)
 
     def decode(self, steps: int) -> None:
         """``steps`` tokens for every user, sampled with Qwen's own settings."""
-        rows = [Row(slot, QWEN, random.Random(slot)) for slot in range(self._size.users)]
+        rows = [SamplingRow(slot, QWEN, random.Random(slot)) for slot in range(self._size.users)]
         token_ids = [1] * self._size.users
         for step in range(steps):
             position = self._size.context_tokens + step
-            works = [Work(Segment(slot, position, 1), [token_ids[slot]], True) for slot in range(self._size.users)]
-            token_ids = [choice.token_id for choice in self.sampler.sample(self.runner.forward(works), rows)]
+            spans = [QuerySpan(slot, position, 1) for slot in range(self._size.users)]
+            chunks = [ScheduledChunk(span, [token_ids[span.slot]], True) for span in spans]
+            token_ids = [sampled.token_id for sampled in self.sampler.sample(self.runner.forward(chunks), rows)]
 
 
 def _ours(
     report: Report,
     precision: str,
-    model: Any,
+    model: PreTrainedModel,
     size: Size,
     decode_tokens: int,
     device: torch.device,
@@ -281,13 +289,13 @@ def _ratios(report: Report, precision: str, speeds: dict[Size, float]) -> None:
 def _theirs(
     report: Report,
     precision: str,
-    model: Any,
+    model: PreTrainedModel,
     options: argparse.Namespace,
     device: torch.device,
     speeds: dict[Size, float],
 ) -> None:
     """transformers' ``generate`` on the same model and prompts, one batch, greedy."""
-    model.config._attn_implementation = "sdpa"
+    model.set_attn_implementation("sdpa")
     for size in _sizes(options):
         ids = torch.randint(0, TEXT_VOCABULARY, (size.users, size.context_tokens), device=device)
         try:
@@ -323,7 +331,9 @@ def _generate_s(model: Any, ids: torch.Tensor, tokens: int, device: torch.device
     return max(run(tokens + 1) - run(1), 1e-9)
 
 
-def _under_a_cap(report: Report, precision: str, model: Any, options: argparse.Namespace, device: torch.device) -> None:
+def _under_a_cap(
+    report: Report, precision: str, model: PreTrainedModel, options: argparse.Namespace, device: torch.device
+) -> None:
     """The same card pretending to have 24 GB: a whole context read, and decoding at the default number of users."""
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, CARD_BYTES / total), device)
@@ -333,9 +343,9 @@ def _under_a_cap(report: Report, precision: str, model: Any, options: argparse.N
         _reset(device)
         try:
             bench = Bench(model, size, options.decode_tokens, device)
-            seconds = timed(lambda bench=bench: bench.prefill(0), repeats=1, device=device)
+            seconds = timed(partial(bench.prefill, 0), repeats=1, device=device)
             report.add(f"{label}, prefill", OURS, size.context_tokens / seconds, "tokens/s")
-            decode_s = timed(lambda bench=bench: bench.decode(options.decode_tokens), repeats=1, device=device)
+            decode_s = timed(partial(bench.decode, options.decode_tokens), repeats=1, device=device)
             report.add(f"{label}, decode", OURS, size.users * options.decode_tokens / decode_s, "tokens/s")
             report.add(f"{label}, peak memory", OURS, torch.cuda.max_memory_reserved(device) / 1e9, "GB")
         except torch.OutOfMemoryError:

@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -32,6 +31,7 @@ from bench.http_clients import Took
 from bench.report import Report
 from qwen_app.api.routes import build_router, install_error_handlers
 from qwen_app.engine.base import Engine
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
 from qwen_app.models.loader import load
@@ -70,7 +70,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     report = Report("HTTP and SSE beside the engine alone")
     rounds = 2 if options.quick else options.rounds
-    engine = on_own_thread(lambda: LocalEngine(load(options.model, precision="fp32"), slots=8, context_tokens=1024))
+    loaded = on_own_thread(lambda: load(options.model, precision="fp32"))
+    engine = on_own_thread(lambda: build_local_engine(loaded, slots=8, context_tokens=1024))
     compare(report, "built-in model", engine, tokens=16 if options.quick else 24, rounds=rounds)
     scripted = ScriptedEngine(Script(("word ",) * SCRIPTED_TOKENS), slots=32)
     compare(report, "scripted engine", scripted, tokens=SCRIPTED_TOKENS, rounds=rounds)
@@ -146,9 +147,9 @@ def over_http(port: int, texts: Sequence[str], tokens: int, *, repeat: int = 1) 
     command = [sys.executable, "-m", "bench.http_clients"]
     cpu_started = time.process_time()
     done = subprocess.run(command, input=order, capture_output=True, text=True, check=True)
-    said: dict[str, Any] = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     cpu_s = time.process_time() - cpu_started
-    return Run(said["wall_s"], cpu_s, tuple(Took(**answer) for answer in said["answers"]))
+    return Run(report["wall_s"], cpu_s, tuple(Took(**answer) for answer in report["answers"]))
 
 
 @contextmanager

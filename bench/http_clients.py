@@ -7,11 +7,11 @@ cost more than the server that is measured.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
 
 TEXT_CHUNK = b'"delta":{"content":'
 
@@ -23,6 +23,12 @@ class Took:
     tokens: int
     first_token_s: float
     total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmReport:
+    wall_s: float
+    answers: tuple[Took, ...]
 
 
 async def ask(port: int, prompt: str, tokens: int) -> Took:
@@ -55,7 +61,7 @@ async def ask(port: int, prompt: str, tokens: int) -> Took:
     return Took(made, first_s, time.perf_counter() - started)
 
 
-async def swarm(port: int, prompts: list[str], tokens: int, repeat: int) -> dict[str, Any]:
+async def swarm(port: int, prompts: list[str], tokens: int, repeat: int) -> SwarmReport:
     """A client for each prompt, which asks it ``repeat`` times, all clients at once."""
 
     async def client(prompt: str) -> list[Took]:
@@ -65,8 +71,8 @@ async def swarm(port: int, prompts: list[str], tokens: int, repeat: int) -> dict
     warm.close()
     started = time.perf_counter()
     answers = await asyncio.gather(*map(client, prompts))
-    return {"wall_s": time.perf_counter() - started, "answers": [asdict(one) for many in answers for one in many]}
+    return SwarmReport(time.perf_counter() - started, tuple(itertools.chain(*answers)))
 
 
 if __name__ == "__main__":
-    json.dump(asyncio.run(swarm(**json.load(sys.stdin))), sys.stdout)
+    json.dump(asdict(asyncio.run(swarm(**json.load(sys.stdin)))), sys.stdout)

@@ -13,12 +13,11 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from openai import AsyncOpenAI
 
@@ -30,8 +29,10 @@ from qwen_app.messages import (
     Finished,
     GenerationRequest,
     GrammarSpec,
+    JsonSchema,
     Message,
     SamplingParams,
+    StringChoice,
     Tool,
     ToolCallDelta,
     ToolChoice,
@@ -64,14 +65,14 @@ CHROMIUM = "/usr/bin/chromium"
 class Row:
     check: str
     held: bool
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, object] = field(default_factory=dict)
 
 
-Check = partial[Coroutine[Any, Any, Row]]
+Check = partial[Coroutine[object, None, Row]]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutput:
     text: str
     arguments: str
     end: Finished | Failed
@@ -83,13 +84,25 @@ class Outcome:
         return self.end
 
 
-def ask(text: str, *, max_tokens: int = 40, **fields: Any) -> GenerationRequest:
-    sampling = SamplingParams(temperature=0.0, max_tokens=max_tokens)
-    given: dict[str, Any] = {"messages": (Message("user", text),), "sampling": sampling} | fields
-    return GenerationRequest(request_id=f"bench-{time.monotonic_ns()}", **given)
+def ask(
+    text: str,
+    *,
+    max_tokens: int = 40,
+    grammar: GrammarSpec | None = None,
+    tools: tuple[Tool, ...] = (),
+    tool_choice: ToolChoice | None = None,
+) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=f"bench-{time.monotonic_ns()}",
+        messages=(Message("user", text),),
+        sampling=SamplingParams(temperature=0.0, max_tokens=max_tokens),
+        grammar=grammar,
+        tools=tools,
+        tool_choice=tool_choice or ToolChoice(),
+    )
 
 
-async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
+async def run(engine: RemoteEngine, request: GenerationRequest) -> StepOutput:
     text, arguments = "", ""
     async with aclosing(engine.generate(request)) as events:
         async for event in events:
@@ -98,7 +111,7 @@ async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
             elif isinstance(event, ToolCallDelta):
                 arguments += event.arguments
             elif isinstance(event, Finished | Failed):
-                return Outcome(text, arguments, event)
+                return StepOutput(text, arguments, event)
     raise RuntimeError("the answer had no end")
 
 
@@ -106,19 +119,19 @@ async def check_chat(engine: RemoteEngine) -> Row:
     outcome = await run(engine, ask(QUESTION))
     usage, timings = outcome.finished.usage, outcome.finished.timings
     (counted,) = await engine.count_tokens([ask(QUESTION).messages])
-    figures = {"text": outcome.text, "prompt_tokens": usage.prompt_tokens, "counted_before": counted}
+    figures: dict[str, object] = {"text": outcome.text, "prompt_tokens": usage.prompt_tokens, "counted_before": counted}
     figures |= {"first_token_s": round(timings.first_token_s, 3), "total_s": round(timings.total_s, 3)}
     return Row("chat, stream, usage", "Paris" in outcome.text and usage.prompt_tokens == counted, figures)
 
 
 async def check_schema(engine: RemoteEngine) -> Row:
-    grammar = GrammarSpec("json_schema", json.dumps(SCHEMA))
+    grammar = JsonSchema(SCHEMA)
     outcome = await run(engine, ask("Describe Paris as JSON.", max_tokens=120, grammar=grammar))
     return Row("JSON schema", json.loads(outcome.text).keys() == {"city", "capital"}, {"text": outcome.text})
 
 
 async def check_choice(engine: RemoteEngine) -> Row:
-    outcome = await run(engine, ask("Is Paris in France?", grammar=GrammarSpec("choice", '["yes", "no"]')))
+    outcome = await run(engine, ask("Is Paris in France?", grammar=StringChoice(("yes", "no"))))
     return Row("choice", outcome.text in ("yes", "no"), {"text": outcome.text})
 
 
@@ -219,21 +232,21 @@ async def outcome_of(check: Check) -> Row:
         return Row(name, False, {"error": f"{type(error).__name__}: {error}"})
 
 
-async def main(given: argparse.Namespace) -> int:
-    engine = RemoteEngine(base_url=given.base_url, api_key=given.api_key, model=given.model)
+async def main(arguments: argparse.Namespace) -> int:
+    engine = RemoteEngine(base_url=arguments.base_url, api_key=arguments.api_key, model=arguments.model)
     await engine.count_tokens([[Message("user", "Hi")]])
     info = engine.info()
     sys.stdout.write(f"{info.device}, version {info.revision}, {info.model}, {info.context_tokens} tokens\n")
     rows = []
-    for check in checks_for(engine, given.app_url):
+    for check in checks_for(engine, arguments.app_url):
         rows.append(row := await outcome_of(check))
         figures = ", ".join(f"{name} {value!r}" for name, value in row.figures.items())
         sys.stdout.write(f"{'ok  ' if row.held else 'FAIL'} {row.check:24} {figures}\n")
         sys.stdout.flush()
     await engine.drain(0.0)
-    if given.json:
+    if arguments.json:
         report = {"server": info.device, "version": info.revision, "rows": [asdict(row) for row in rows]}
-        given.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        arguments.json.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0 if all(row.held for row in rows) else 1
 
 

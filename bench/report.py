@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -52,7 +51,7 @@ class Report:
         lines += ["", *self.notes]
         return "\n".join(lines) + "\n"
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "name": self.name,
             "machine": machine(),
@@ -72,7 +71,7 @@ class Report:
             json_path.write_text(json.dumps(self.as_json(), indent=1) + "\n")
 
 
-def machine() -> dict[str, Any]:
+def machine() -> dict[str, object]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "date": datetime.now(UTC).date().isoformat(),

@@ -25,6 +25,8 @@ Each has a ``code`` for programs, an ``http_status``, and a sentence for people 
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class AppError(Exception):
     """Base of all our errors. ``str(error)`` is the sentence shown to people."""
@@ -103,6 +105,17 @@ class SchemaError(RequestError):
     def __init__(self, message: str, *, pointer: str = "", param: str | None = "response_format") -> None:
         super().__init__(message, param=param)
         self.pointer = pointer
+
+
+class OverBudget(RequestError):
+    """What a visitor's text asked for took more than anybody's may. ``limit`` says of what."""
+
+    code = "over_budget"
+
+    def __init__(self, limit: Literal["time", "memory", "crash", "output"], *, param: str | None = None) -> None:
+        what = {"time": "took too long", "memory": "needed too much memory", "output": "became too large"}
+        super().__init__(f"This {what.get(limit, 'could not be worked out')}. Use something simpler.", param=param)
+        self.limit = limit
 
 
 class AuthenticationError(RequestError):

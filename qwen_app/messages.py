@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from qwen_app.errors import AppError, RequestError
+from qwen_app.errors import AppError, RequestError, SchemaError
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "deadline"]
@@ -36,7 +37,7 @@ class Tool:
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    parameters: dict[str, object] = field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool = True
 
 
@@ -49,18 +50,53 @@ class ToolChoice:
     parallel: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class GrammarSpec:
-    """What the answer's text must look like.
+CHOICE_LIMIT = 1_000  # strings that an answer may be held to
 
-    ``text`` is JSON text for ``json_schema`` and ``choice`` (a list of strings), the expression for ``regex``, and
-    unused for ``json_object``. ``strict=False`` allows keywords the grammar cannot enforce: the finished text is then
-    validated instead.
+
+@dataclass(frozen=True, slots=True)
+class JsonObject:
+    """The answer is a JSON object, any one."""
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The answer is a JSON document that ``schema`` allows.
+
+    ``structured.schema_check`` makes one from what a visitor wrote. ``strict=False`` allows keywords the grammar cannot
+    enforce: the finished text is then validated instead. ``text`` is the schema as JSON text in its own key order, by
+    which two are told apart: a grammar enforces the order of keys, which ``dict`` leaves out when it compares.
     """
 
-    kind: Literal["json_object", "json_schema", "regex", "choice"]
-    text: str = ""
+    schema: dict[str, object] = field(compare=False)
     strict: bool = True
+    text: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", json.dumps(self.schema, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Regex:
+    """The whole answer matches ``pattern``."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class StringChoice:
+    """The answer is one of ``options``, to the letter. Raises SchemaError where these are none, empty or too many."""
+
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.options or "" in self.options:
+            raise SchemaError("The choices must be one or more strings, none of them empty.")
+        if len(self.options) > CHOICE_LIMIT:
+            raise SchemaError(f"At most {CHOICE_LIMIT} choices can be enforced; {len(self.options)} were given.")
+
+
+# What the answer's text must look like. Constrained decoding holds the model to it (see ``structured``).
+GrammarSpec = JsonObject | JsonSchema | Regex | StringChoice
 
 
 SAMPLING_RANGES: dict[str, tuple[float, float]] = {

@@ -13,7 +13,7 @@ from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import AppError, EngineUnavailable
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
 from qwen_app.prompting import Prompting, PromptPlan
-from qwen_app.structured.reask import conforming, needs_check
+from qwen_app.structured.reask import answer_with_reask, may_need_reask
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class Service:
             yield Failed(refusal)
             return
         yield planned
-        checked = needs_check(request.grammar)
-        answer = conforming(self._engine.generate, request) if checked else self._engine.generate(request)
+        checked = may_need_reask(request.grammar)
+        answer = answer_with_reask(self._engine.generate, request) if checked else self._engine.generate(request)
         async with aclosing(answer) as events:
             async for event in events:
                 yield event

@@ -42,7 +42,6 @@ class Settings(BaseSettings):
     users: int = Field(0, ge=0, le=256, description="conversations answered at once; 0: by the memory plan")
     context: int = Field(0, ge=0, le=1_048_576, description="tokens a conversation may hold; 0: by the memory plan")
     models_dir: Path = Field(Path("models"), description="folder for downloaded models")
-    data_dir: Path = Field(Path("data"), description="folder for saved chats")
 
     queue_limit: int = Field(64, ge=0, le=10_000, description="requests that may wait; more are refused at once")
     timeout_s: float = Field(600.0, gt=0, le=86_400, description="seconds one answer may take, waiting included")

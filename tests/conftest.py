@@ -1,4 +1,4 @@
-"""What many tests share: the built-in model, a tiny random Qwen2, grammar compilers and the asyncio backend."""
+"""What many tests share: marks and time limits, built-in model, tiny Qwen2, grammar compilers, asyncio backend."""
 
 from __future__ import annotations
 
@@ -9,16 +9,38 @@ import pytest
 from tokenizers import Tokenizer
 
 from qwen_app.models.builtin import prepare_builtin
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
 from tests.tiny_qwen import save_tiny_qwen
 
 ROOT = Path(__file__).resolve().parent.parent
+BROWSER = ROOT / "tests" / "browser"
+RUNS_THE_BUILT_IN_MODEL = "builtin_engine"  # a fixture; what asks for it is slow
+SLOW_LIMIT_S = 300  # for a test marked slow; pyproject.toml has everybody else's
 
 # Nothing in the tests may reach a hub, and no QWEN_ variable of the person running them may change them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 for _name in [name for name in os.environ if name.upper().startswith("QWEN_")]:
     del os.environ[_name]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if BROWSER in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+        if RUNS_THE_BUILT_IN_MODEL in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs an NVIDIA GPU")
 
 
 @pytest.fixture(scope="session")

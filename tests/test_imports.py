@@ -5,13 +5,21 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGE = ROOT / "qwen_app"
+from scripts.import_graph import (
+    PACKAGE,
+    ROOT,
+    arrows_back_up,
+    circles,
+    imports_of,
+    modules,
+    name_of,
+    read_graph,
+    room_of,
+)
 
 # Every package and top-level module of qwen_app, with all it may import of the others. Nothing else is allowed: an
 # arrow that is not here is a decision, and is made here first. Lower layers stand above; no arrow leads down the table.
@@ -21,6 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": {"errors"},
     "tools": {"errors", "messages"},
     "chat": {"errors", "messages", "tools"},
+    "openai_format": {"errors", "messages", "tools"},
     "models": {"errors"},
     "structured": {"errors", "messages"},
     "structured.closing": {"errors", "structured"},
@@ -38,24 +47,34 @@ ARROWS: dict[str, set[str]] = {
         "structured.grammars",
         "tools",
     },
-    "engine.remote": {"engine", "errors", "messages", "structured", "tools"},
+    "engine.remote": {"engine", "errors", "messages", "openai_format", "structured", "tools"},
+    "sandbox": {"errors"},
     "testing": {"engine", "errors", "messages"},
     "prompting": {"chat", "engine", "errors", "messages"},
     "service": {"engine", "errors", "messages", "prompting", "structured"},
     "metrics": {"messages", "service"},
     "agent_loop": {"errors", "messages", "service", "tools"},
-    "api.protocol": {"engine", "errors", "messages", "service"},
+    "api.protocol": {"engine", "errors", "messages", "openai_format", "service", "structured"},
     "api.access": {"api.protocol", "errors", "metrics", "settings"},
     "api.endpoints": {"api.access", "api.protocol", "chat", "engine", "errors", "messages", "metrics", "service"},
     "api": {"api.access", "api.endpoints", "api.protocol", "metrics", "service", "settings"},
     "web": {"errors", "settings"},
-    "ui.shared": {"errors", "messages", "service", "settings", "tools"},
-    "ui.chat": {"engine", "errors", "messages", "service", "ui.shared"},
-    "ui.json_lab": {"errors", "messages", "service", "structured", "structured.grammars", "ui.shared"},
+    "ui.shared": {"errors", "messages", "openai_format", "service", "settings", "tools"},
+    "ui.chat": {"engine", "errors", "messages", "openai_format", "service", "ui.shared"},
+    "ui.json_lab": {
+        "errors",
+        "messages",
+        "openai_format",
+        "service",
+        "structured",
+        "structured.grammars",
+        "ui.shared",
+    },
     "ui.tools": {
         "agent_loop",
         "errors",
         "messages",
+        "openai_format",
         "service",
         "structured",
         "structured.grammars",
@@ -79,34 +98,8 @@ ARROWS: dict[str, set[str]] = {
 }
 ENGINE_TYPES = "qwen_app.engine.base"  # what page and API may know of the engine
 WIDEST_PACKAGE = 14  # files
+MOST_IMPORTS = 12  # modules of ours in one module
 KEPT_OUT_OF_THE_ENGINE = ("gradio", "fastapi", "starlette", "uvicorn", "sqlite3", "sqlalchemy", "peewee")
-
-
-def modules() -> list[Path]:
-    return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-
-
-def room_of(module: str) -> str:
-    """``qwen_app.engine.local.worker`` stands in ``engine.local``, ``qwen_app.service`` in itself."""
-    parts = module.split(".")[1:]
-    while len(parts) > 1 and not PACKAGE.joinpath(*parts).is_dir():
-        parts.pop()
-    return ".".join(parts)
-
-
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-
-
-def imports_of(path: Path) -> set[str]:
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports are written in full"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
-    return {name for name in found if name.startswith("qwen_app.")}
 
 
 def test_every_package_is_in_the_table() -> None:
@@ -127,9 +120,19 @@ def test_no_arrow_leads_back() -> None:
     ] == []
 
 
+def test_the_graph_has_no_circle_and_no_arrow_back_up() -> None:
+    arrows = read_graph().arrows
+    assert circles(arrows) == []
+    assert arrows_back_up(arrows) == []
+
+
 def test_no_package_is_wider_than_one_screen() -> None:
-    width = Counter(path.parent for path in modules() if path.name != "__init__.py")
-    assert max(width.values()) <= WIDEST_PACKAGE
+    assert {name: files for name, files in read_graph().files.items() if files > WIDEST_PACKAGE} == {}
+
+
+@pytest.mark.xfail(reason="four modules that build others are still to be taken apart")
+def test_no_module_leans_on_more_than_it_can_explain() -> None:
+    assert {name: count for name, count in read_graph().imports.items() if count > MOST_IMPORTS} == {}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,7 @@ def test_page_and_api_never_touch_the_engine(path: Path) -> None:
     assert {name for name in engine if not name.startswith(ENGINE_TYPES)} == set()
 
 
+@pytest.mark.slow
 def test_the_engine_imports_without_web_and_database_packages() -> None:
     names = [name_of(path) for path in modules() if name_of(path).split(".")[1] in {"engine", "messages", "errors"}]
     script = f"""

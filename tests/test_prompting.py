@@ -16,7 +16,7 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GenerationRequest,
-    GrammarSpec,
+    JsonObject,
     Message,
     Planned,
     PromptPolicy,
@@ -69,8 +69,8 @@ async def test_the_plan_comes_before_everything(asked: Asked) -> None:
 
 
 async def test_the_format_is_asked_for_in_words_whoever_asks(asked: Asked) -> None:
-    await asked.events(dataclasses.replace(chat(), grammar=GrammarSpec("json_object")))
-    await asked.events(chat(policy=PromptPolicy(hint=GrammarSpec("json_object"))))
+    await asked.events(dataclasses.replace(chat(), grammar=JsonObject()))
+    await asked.events(chat(policy=PromptPolicy(hint=JsonObject())))
     for request in asked.engine.requests:
         assert request.messages[0] == Message("system", JSON_HINT)
     assert [request.grammar is None for request in asked.engine.requests] == [False, True]

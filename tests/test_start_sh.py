@@ -31,7 +31,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("start.sh", "app.py", "download_model.py", "requirements.txt"):
+        for name in ("start.sh", "app.py", "download_model.py", "requirements.txt", "constraints.txt"):
             shutil.copy(ROOT / name, folder / name)
         (folder / "qwen_app").symlink_to(ROOT / "qwen_app")
 
@@ -67,7 +67,8 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
-def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: Copy) -> None:
+@pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
+def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: Copy, changed: str) -> None:
     copy.use_fake_python()
     copy.stub_app()
     done = copy.run("setup")
@@ -77,12 +78,14 @@ def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: 
     assert copy.pip_calls() == 1
     copy.run("setup")
     assert copy.pip_calls() == 1
-    with (copy.folder / "requirements.txt").open("a") as file:
+    with (copy.folder / changed).open("a") as file:
         file.write("# changed\n")
     copy.run()
     assert copy.pip_calls() == 2
+    assert "-r requirements.txt -c constraints.txt" in (copy.folder / "pip.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_fresh_folder_gets_its_environment_and_runs_with_the_flags(copy: Copy) -> None:
     copy.stub_app()
     (copy.folder / "requirements.txt").write_text("")
@@ -179,6 +182,7 @@ def running(copy: Copy, builtin_dir: Path) -> Iterator[tuple[Copy, subprocess.Po
     process.wait()
 
 
+@pytest.mark.slow
 def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -> None:
     copy, process, port = running
     while "health:  ready" not in (said := copy.run("status").stdout):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qwen_app.messages import GrammarSpec, Message
+from qwen_app.messages import GrammarSpec, JsonObject, JsonSchema, Message
 
 SCHEMA_HINT = "Answer with one JSON document that this JSON Schema allows, and nothing else:"
 SCHEMA_HINT_LIMIT = 8_000  # characters; a longer schema would crowd out the conversation
@@ -14,10 +14,10 @@ def asking_for_json(messages: tuple[Message, ...], grammar: GrammarSpec | None) 
 
     A conversation that speaks of JSON itself is left as it is, unless there is a schema it may not know.
     """
-    if grammar is None:
+    if not isinstance(grammar, JsonObject | JsonSchema):
         return messages
     hint = JSON_HINT
-    if grammar.kind == "json_schema":
+    if isinstance(grammar, JsonSchema):
         if len(grammar.text) > SCHEMA_HINT_LIMIT:
             return messages
         hint = f"{SCHEMA_HINT}\n{grammar.text}"

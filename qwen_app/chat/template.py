@@ -11,7 +11,7 @@ import re
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -20,13 +20,15 @@ from transformers import PreTrainedTokenizerBase
 
 from qwen_app.errors import ModelFilesError, RequestError
 from qwen_app.messages import Message, Tool
-from qwen_app.tools.messages import ordered, parsed_arguments
-from qwen_app.tools.prompt_format import as_plain_messages, described
+from qwen_app.tools.messages import parsed_arguments, results_in_call_order
+from qwen_app.tools.prompt_format import as_plain_messages, tool_definition
 
 REMEMBERED_ANSWERS = 512
 REMEMBERED_TOKENS = 1 << 20  # of all of them together: 4 MB
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
+
+TemplateDict = dict[str, Any]  # as transformers' own types have it
 
 
 class PromptEncoder:
@@ -46,13 +48,13 @@ class PromptEncoder:
 
     def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """Ids of the whole prompt, up to where the answer begins. Raises RequestError where the template does."""
-        messages = ordered(messages)
+        messages = results_in_call_order(messages)
         if not self._knows_tools:
             messages, tools = as_plain_messages(messages, tools), ()
         cut, splice = _unused_characters(_all_text(messages, tools), 2)
         answers: list[array[int]] = []
         shown = [self._shown(message, cut, splice, answers) for message in messages]
-        rendered = self._render(shown, [self._guarded(described(tool), cut) for tool in tools])
+        rendered = self._render(shown, [self._guarded_dict(tool_definition(tool), cut) for tool in tools])
         ids: list[int] = []
         for index, part in enumerate(rendered.split(splice)):
             ids += answers[int(part)] if index % 2 else self._encode_parts(part, cut)
@@ -61,7 +63,7 @@ class PromptEncoder:
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text; what looks like a control token in it is text."""
         (cut,) = _unused_characters(text, 1)
-        return self._encode_parts(self._guarded(text, cut), cut)
+        return self._encode_parts(self._guarded_text(text, cut), cut)
 
     def remember(self, text: str, ids: Sequence[int]) -> None:
         """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message.
@@ -76,9 +78,9 @@ class PromptEncoder:
             while len(self._answers) > REMEMBERED_ANSWERS or self._remembered_tokens > REMEMBERED_TOKENS:
                 self._remembered_tokens -= len(self._answers.popitem(last=False)[1])
 
-    def _shown(self, message: Message, cut: str, splice: str, answers: list[array[int]]) -> dict[str, Any]:
+    def _shown(self, message: Message, cut: str, splice: str, answers: list[array[int]]) -> TemplateDict:
         """The message as templates want it."""
-        shown: dict[str, Any] = {"role": message.role, "content": self._guarded(message.content, cut)}
+        shown: TemplateDict = {"role": message.role, "content": self._guarded_text(message.content, cut)}
         with self._lock:
             answer = self._answers.get(message.content)
         if message.role == "assistant" and answer and not message.tool_calls:
@@ -88,18 +90,18 @@ class PromptEncoder:
             shown["tool_calls"] = [
                 {
                     "type": "function",
-                    "id": self._guarded(call.id, cut),
+                    "id": self._guarded_text(call.id, cut),
                     # Parsed: the template encodes it, and would encode a string twice.
-                    "function": self._guarded({"name": call.name, "arguments": parsed_arguments(call)}, cut),
+                    "function": self._guarded_dict({"name": call.name, "arguments": parsed_arguments(call)}, cut),
                 }
                 for call in message.tool_calls
             ]
         return shown
 
-    def _render(self, shown: list[dict[str, Any]], tools: list[Any]) -> str:
+    def _render(self, shown: list[TemplateDict], tools: list[TemplateDict]) -> str:
         try:
             rendered = self._tokenizer.apply_chat_template(
-                shown, tools=tools or None, add_generation_prompt=True, tokenize=False
+                shown, tools=[*tools] or None, add_generation_prompt=True, tokenize=False
             )
         except TemplateError as refused:
             raise RequestError(
@@ -107,16 +109,23 @@ class PromptEncoder:
             ) from None
         return str(rendered)
 
-    def _guarded(self, value: Any, cut: str) -> Any:
-        """``value`` with a mark inside every text that would otherwise be read as a control token."""
+    def _guarded_text(self, text: str, cut: str) -> str:
+        """``text`` with a mark inside all that would otherwise be read as a control token."""
+        text = LONE_SURROGATE.sub("\ufffd", text)
+        return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], text)
+
+    def _guarded(self, value: object, cut: str) -> object:
+        """``value`` with every text in it guarded."""
         if isinstance(value, str):
-            text = LONE_SURROGATE.sub("\ufffd", value)
-            return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], text)
+            return self._guarded_text(value, cut)
         if isinstance(value, dict):
-            return {self._guarded(key, cut): self._guarded(item, cut) for key, item in value.items()}
+            return self._guarded_dict(value, cut)
         if isinstance(value, list):
             return [self._guarded(item, cut) for item in value]
         return value
+
+    def _guarded_dict(self, value: Mapping[str, object], cut: str) -> TemplateDict:
+        return {self._guarded_text(key, cut): self._guarded(item, cut) for key, item in value.items()}
 
     def _encode_parts(self, text: str, cut: str) -> list[int]:
         parts = (self._backend.encode(part, add_special_tokens=False).ids for part in text.split(cut))
@@ -127,7 +136,7 @@ def _all_text(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
     """All that comes from outside and that a template may print, as it prints it: escapes in arguments undone."""
     calls = [(call.id, call.name, parsed_arguments(call)) for message in messages for call in message.tool_calls]
     contents = [message.content for message in messages]
-    return json.dumps([contents, calls, [described(tool) for tool in tools]], ensure_ascii=False)
+    return json.dumps([contents, calls, [tool_definition(tool) for tool in tools]], ensure_ascii=False)
 
 
 def _any_of(texts: Iterator[str]) -> re.Pattern[str]:

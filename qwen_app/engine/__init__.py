@@ -1,1 +1,5 @@
-"""The generation engines. Needs torch, transformers and llguidance, and nothing of the web."""
+"""The engines that answer requests: local (a model on this machine) and remote (another server).
+
+May import messages and errors; torch, transformers and llguidance are for ``local`` alone, and nothing of the web.
+Start with ``base``, the contract that every engine keeps.
+"""

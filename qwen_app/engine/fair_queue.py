@@ -1,17 +1,67 @@
-"""Who may run now, for engines that have no scheduler of their own: a bounded queue, fair between users."""
+"""Fair queue: whose turn it is among users, and a bounded queue for engines that have no scheduler of their own."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from qwen_app.errors import TooManyRequests
 
 
+class HasUser(Protocol):
+    @property
+    def user(self) -> str: ...
+
+
+R = TypeVar("R", bound=HasUser)
+
+
+class FairOrder:
+    """The user with the fewest running goes first, then whoever was served least recently.
+
+    A user who comes new counts as served just before the last who was: he goes ahead of that one and of nobody who
+    has waited longer. Within one user requests keep their order.
+    """
+
+    def __init__(self) -> None:
+        self._served: dict[str, int] = {}  # when a user's last request started, counted in turns
+        self._turn = 0
+
+    def arrive(self, user: str) -> None:
+        """A request of ``user`` waits."""
+        self._served.setdefault(user, self._turn - 1)
+
+    def serve(self, user: str) -> None:
+        """A request of ``user`` starts."""
+        self._turn += 1
+        self._served[user] = self._turn
+
+    def keep_only(self, users: Collection[str]) -> None:
+        """Forget all other users: they have nothing running or waiting."""
+        self._served = {user: turn for user, turn in self._served.items() if user in users}
+
+    def order(self, waiting: Sequence[R], running: Iterable[HasUser]) -> Iterator[R]:
+        """``waiting`` as they would start, were no running one to end."""
+        share = Counter(request.user for request in running)
+        served, turn = dict(self._served), self._turn
+        by_user: dict[str, list[R]] = {}
+        for request in waiting:
+            by_user.setdefault(request.user, []).append(request)
+        while by_user:
+            user = min(by_user, key=lambda user: (share[user], served[user]))
+            turn += 1
+            share[user] += 1
+            served[user] = turn
+            yield by_user[user].pop(0)
+            if not by_user[user]:
+                del by_user[user]
+
+
 @dataclass(eq=False, slots=True)
-class Ticket:
+class QueuePlace:
     """One request's place. ``moved`` is set whenever the place may have changed."""
 
     user: str
@@ -19,16 +69,15 @@ class Ticket:
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Gate:
+class FairQueue:
     """Lets ``running_limit`` requests run and ``queue_limit`` wait. For one event loop; not thread-safe."""
 
     def __init__(self, running_limit: int, queue_limit: int) -> None:
         self._running_limit = running_limit
         self._queue_limit = queue_limit
-        self._running: list[Ticket] = []
-        self._waiting: list[Ticket] = []
-        self._turns = itertools.count(1)
-        self._last_turn: dict[str, int] = {}  # of users who are here
+        self._running: list[QueuePlace] = []
+        self._waiting: list[QueuePlace] = []
+        self._fair = FairOrder()
 
     @property
     def running(self) -> int:
@@ -38,51 +87,45 @@ class Gate:
     def queued(self) -> int:
         return len(self._waiting)
 
-    def join(self, user: str) -> Ticket:
+    def join(self, user: str) -> QueuePlace:
         """A place for ``user``, at once. Raises TooManyRequests where the queue is full. ``leave`` gives it back."""
-        ticket = Ticket(user)
+        place = QueuePlace(user)
         if self.running >= self._running_limit and self.queued >= self._queue_limit:
             raise TooManyRequests("Too many requests are waiting. Try again in a few seconds.")
-        self._waiting.append(ticket)
+        self._fair.arrive(user)
+        self._waiting.append(place)
         self._admit()
-        return ticket
+        return place
 
-    def position(self, ticket: Ticket) -> int:
+    def position(self, place: QueuePlace) -> int:
         """Requests that start before this one, itself included; 0 where it may run."""
-        return 0 if ticket.admitted else self._order().index(ticket) + 1
+        return 0 if place.admitted else list(self._order()).index(place) + 1
 
-    async def next_position(self, ticket: Ticket, last: int) -> int:
-        """Waits until the place of ``ticket`` is another than ``last`` and returns it."""
-        while (position := self.position(ticket)) == last:
-            ticket.moved.clear()
-            await ticket.moved.wait()
+    async def next_position(self, place: QueuePlace, last: int) -> int:
+        """Waits until the position of ``place`` is another than ``last`` and returns it."""
+        while (position := self.position(place)) == last:
+            place.moved.clear()
+            await place.moved.wait()
         return position
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, place: QueuePlace) -> None:
         """Gives the place back, running or waiting. Safe to call twice."""
         for places in (self._running, self._waiting):
-            if ticket in places:
-                places.remove(ticket)
-        here = {other.user for other in (*self._running, *self._waiting)}
-        self._last_turn = {user: turn for user, turn in self._last_turn.items() if user in here}
+            if place in places:
+                places.remove(place)
+        self._fair.keep_only({other.user for other in (*self._running, *self._waiting)})
         self._admit()
 
     def _admit(self) -> None:
         while self._waiting and self.running < self._running_limit:
-            ticket = self._order()[0]
-            self._waiting.remove(ticket)
-            self._running.append(ticket)
-            ticket.admitted = True
-            self._last_turn[ticket.user] = next(self._turns)
-            ticket.moved.set()
+            place = next(self._order())
+            self._waiting.remove(place)
+            self._running.append(place)
+            place.admitted = True
+            self._fair.serve(place.user)
+            place.moved.set()
         for waiting in self._waiting:
             waiting.moved.set()
 
-    def _order(self) -> list[Ticket]:
-        """The waiting, in the order they will start: who has least comes first, then whose last turn is longest ago."""
-        share = Counter(ticket.user for ticket in self._running)
-        ranked: list[tuple[int, int, int, Ticket]] = []
-        for arrival, ticket in enumerate(self._waiting):
-            ranked.append((share[ticket.user], self._last_turn.get(ticket.user, 0), arrival, ticket))
-            share[ticket.user] += 1
-        return [ticket for *_, ticket in sorted(ranked, key=lambda place: place[:3])]
+    def _order(self) -> Iterator[QueuePlace]:
+        return self._fair.order(self._waiting, self._running)

@@ -1,1 +1,5 @@
-"""Which models there are, how they are fetched, checked, sized and loaded."""
+"""Models on disk and in memory: which there are, how they are fetched, checked, sized and loaded.
+
+May import errors alone. Nothing here knows of the engine, the settings or the web.
+Start reading at download.py (a name becomes a checkpoint), then memory_plan.py and loader.py.
+"""

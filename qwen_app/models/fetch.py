@@ -1,6 +1,9 @@
 """Fetches files over HTTP: resumes after a restart, checks size and sha256, leaves no half file under a whole name.
 
 What is not whole yet lies beside its place as ``NAME.part``.
+
+Listing is huggingface_hub's work (hub.py), fetching is ours: its ``hf_hub_download`` writes to a file of random name and
+deletes that when it fails, so 15 GB of weights would start over after each break, and it compares sizes, not sha256.
 """
 
 from __future__ import annotations
@@ -95,6 +98,9 @@ class _Fetch:
                 for chunk in response.iter_raw(_CHUNK_BYTES):
                     part.write(chunk)
                     self._advance(len(chunk))
+                    have += len(chunk)
+                    if have > self._file.size_bytes:  # more than was announced: _finish refuses it, at any length
+                        return
         if self._have() < self._file.size_bytes:
             raise httpx2.RemoteProtocolError("the connection closed early")
 

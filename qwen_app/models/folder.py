@@ -1,4 +1,4 @@
-"""A model's folder on disk: what makes it whole, what we refuse, and the manifest that proves it.
+"""A model's folder on disk: room for it, what makes it whole, what we refuse, and the manifest that proves it.
 
 The manifest is ``manifest.json`` beside the weights: where the model came from, and size and sha256 of every file. It
 is written last, so a folder we made that has none is incomplete.
@@ -8,17 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from qwen_app.errors import ModelFilesError
+from qwen_app.errors import DownloadError, ModelFilesError
 
 MANIFEST = "manifest.json"
 # Formats that can run code while they are read.
 UNSAFE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
 _HEADER_LIMIT_BYTES = 100_000_000  # safetensors' own limit
+SPARE_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model on disk that was found whole and harmless: a folder of safetensors, or a .gguf file.
+
+    ``quantisation`` is how the folder comes quantised, such as awq or gptq; empty when it does not.
+    """
+
+    path: Path
+    quantisation: str = ""
+
+    @property
+    def is_gguf(self) -> bool:
+        return self.path.suffix == ".gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,28 @@ def read_manifest(folder: Path) -> Manifest | None:
         raise ModelFilesError(f"{path} is damaged. {_mend(folder)}") from broken
 
 
+def open_checkpoint(path: Path) -> Checkpoint:
+    """Look once at the folder or .gguf file that is to be loaded. Quick. Raises ModelFilesError, naming the file."""
+    if path.suffix == ".gguf":  # unpacked while it is loaded, so never quantised for us
+        if not path.is_file():
+            raise ModelFilesError(f"There is no file {path}.")
+        return Checkpoint(path)
+    check_folder(path)
+    config = read_json(path / "config.json").get("quantization_config")
+    method = config.get("quant_method", "") if isinstance(config, dict) else ""
+    return Checkpoint(path, str(method).lower())
+
+
+def need_disk(folder: Path, need_bytes: int) -> None:
+    """Raise DownloadError unless the disk of ``folder`` has ``need_bytes`` and 2 GB to spare."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < need_bytes + SPARE_BYTES:
+        raise DownloadError(
+            f"Not enough disk space under {folder}: {(need_bytes + SPARE_BYTES) / 1e9:.1f} GB are needed "
+            f"(2 GB of them to spare), {free_bytes / 1e9:.1f} GB are free. Free some, or choose another --models-dir."
+        )
+
+
 def check_folder(folder: Path) -> None:
     """Raise ModelFilesError, naming the file, unless ``folder`` is a whole model of a kind we load. Quick."""
     if not folder.is_dir():
@@ -83,8 +121,8 @@ def verify_folder(folder: Path) -> None:
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold the weights. Raises ModelFilesError when one is missing."""
     index = folder / "model.safetensors.index.json"
-    names = sorted(set(read_json(index).get("weight_map", {}).values())) if index.is_file() else ["model.safetensors"]
-    missing = [name for name in names if not (folder / str(name)).is_file()]
+    names = _shard_names(index) if index.is_file() else ["model.safetensors"]
+    missing = [name for name in names if not (folder / name).is_file()]
     if missing or not names:
         raise ModelFilesError(f"{folder} lacks {', '.join(missing) or 'its weights'}. {_mend(folder)}")
     return [folder / name for name in names]
@@ -106,7 +144,7 @@ def check_safetensors(path: Path) -> None:
         raise ModelFilesError(f"{path} is cut short or too long. {_mend(path.parent)}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, object]:
     """The JSON object in ``path``. Raises ModelFilesError, naming the file, when there is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -120,6 +158,11 @@ def read_json(path: Path) -> dict[str, Any]:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _shard_names(index: Path) -> list[str]:
+    weight_map = read_json(index).get("weight_map")
+    return sorted({str(name) for name in weight_map.values()}) if isinstance(weight_map, dict) else []
 
 
 def _check_sizes(folder: Path, manifest: Manifest) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from qwen_app.errors import DownloadError, ModelFilesError
 
@@ -18,6 +18,15 @@ class RemoteFile:
     url: str
     size_bytes: int
     sha256: str
+
+
+class _ModelScopeEntry(TypedDict):
+    """What ModelScope's listing says of a file or folder."""
+
+    Path: str
+    Size: int
+    Sha256: NotRequired[str]
+    Type: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ def list_modelscope(name: str, revision: str) -> Listing:
         ) from missing
     wanted = revision or "master"
     try:
-        entries: list[dict[str, Any]] = HubApi().get_model_files(name, revision=wanted, recursive=True)
+        entries: list[_ModelScopeEntry] = HubApi().get_model_files(name, revision=wanted, recursive=True)
     except Exception as failed:  # the package raises whatever its HTTP client did
         raise DownloadError(f"ModelScope could not list {name}: {_short(failed)}") from failed
     files = [

@@ -7,16 +7,16 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.dims import quantisation_of
-from qwen_app.models.folder import check_folder, read_manifest
+from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest
+from qwen_app.models.memory_plan import NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BitsAndBytesConfig, GenerationConfig, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
 
@@ -29,12 +29,11 @@ QUANTISED_READERS = {
     "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
-_DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model ready to run, in eval mode. ``context_tokens`` is the most the model itself was made for."""
+    """A model ready to run, in eval mode."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -43,12 +42,27 @@ class LoadedModel:
     precision: str
     device: torch.device
     weights_bytes: int
-    context_tokens: int
     generation_config: GenerationConfig
 
 
-def load(path: Path, *, precision: str, name: str = "", revision: str = "") -> LoadedModel:
-    """Load the model in ``path`` (a folder, or a .gguf file) as fp16, bf16, fp32, 8bit or 4bit.
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where transformers reads from, and as what. ``gguf_file`` is empty for a folder of safetensors."""
+
+    folder: Path
+    precision: str
+    dtype: torch.dtype | Literal["auto"]
+    unpacking: GgufConfig | BitsAndBytesConfig | None = None
+    gguf_file: str | None = None
+
+
+def load(path: Path, *, precision: str, name: str = "") -> LoadedModel:
+    """Check and load the model in ``path`` (a folder, or a .gguf file); see ``load_checkpoint``."""
+    return load_checkpoint(open_checkpoint(path), precision=precision, name=name)
+
+
+def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "") -> LoadedModel:
+    """Load ``checkpoint`` as fp16, bf16, fp32, 8bit or 4bit, under its own name unless ``name`` gives it another.
 
     A checkpoint that comes quantised keeps its own precision. On several CUDA cards the layers spread over them.
     Raises ModelFilesError for files that are missing, damaged, refused, or need a package that is not installed, and
@@ -57,100 +71,109 @@ def load(path: Path, *, precision: str, name: str = "", revision: str = "") -> L
     import torch
 
     started_s = time.monotonic()
-    source, options, precision = _options(path, precision)
+    path, source = checkpoint.path, _source(checkpoint, precision)
     quiet_transformers()
     try:
-        model = _load_weights(source, options)
-        tokenizer = _load_tokenizer(source, options)
+        model = _load_weights(source)
+        tokenizer = _load_tokenizer(source)
     except torch.OutOfMemoryError as full:
-        raise DoesNotFit(f"The weights of {path} do not fit the device in {precision}. Try --precision 4bit.") from full
+        raise DoesNotFit(
+            f"The weights of {path} do not fit the device in {source.precision}. Try --precision 4bit."
+        ) from full
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as broken:
         raise ModelFilesError(f"{path} cannot be loaded: {_first_line(broken)}") from broken
     model.eval()
-    manifest = read_manifest(path) if path.is_dir() else None
+    manifest = None if checkpoint.is_gguf else read_manifest(path)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
-        name=name or (manifest.name if manifest else path.stem if path.is_file() else path.name),
-        revision=revision or (manifest.revision if manifest else ""),
-        precision=precision,
+        name=name or (manifest.name if manifest else path.stem if checkpoint.is_gguf else path.name),
+        revision=manifest.revision if manifest else "",
+        precision=source.precision,
         device=model.device,
         weights_bytes=_weights_bytes(model),
-        context_tokens=int(model.config.get_text_config().max_position_embeddings),
         generation_config=model.generation_config,
     )
-    log.info("Loaded %s in %s on %s, %.1f s.", loaded.name, precision, model.device, time.monotonic() - started_s)
+    log.info("Loaded %s in %s on %s, %.1f s.", loaded.name, loaded.precision, model.device, time.monotonic() - started_s)
     return loaded
 
 
-def _load_weights(source: Path, options: dict[str, Any]) -> PreTrainedModel:
+def _load_weights(source: _Source) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    safe = {} if "gguf_file" in options else {"use_safetensors": True}
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        source, device_map=_device_map(), local_files_only=True, trust_remote_code=False, **safe, **options
+        source.folder,
+        device_map=_device_map(),
+        local_files_only=True,
+        trust_remote_code=False,
+        dtype=source.dtype,
+        quantization_config=source.unpacking,
+        gguf_file=source.gguf_file,
+        use_safetensors=None if source.gguf_file else True,
     )
     return model
 
 
-def _load_tokenizer(source: Path, options: dict[str, Any]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(source: _Source) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    named = {"gguf_file": options["gguf_file"]} if "gguf_file" in options else {}
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        source, local_files_only=True, trust_remote_code=False, **named
+        source.folder, local_files_only=True, trust_remote_code=False, gguf_file=source.gguf_file
     )
     return tokenizer
 
 
-def _options(path: Path, precision: str) -> tuple[Path, dict[str, Any], str]:
-    """The folder to load from, what to tell transformers, and the precision that comes out of it."""
-    import torch
+def _source(checkpoint: Checkpoint, precision: str) -> _Source:
+    """What to tell transformers, and the precision that comes out of it. Raises ModelFilesError."""
     from transformers import GgufConfig
 
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise ModelFilesError(f"There is no file {path}.")
+    path = checkpoint.path
+    if checkpoint.is_gguf:
         _need_reader("gguf", path)
         if precision in ("8bit", "4bit"):
             raise ModelFilesError(
                 f"{path} is unpacked while it is loaded and cannot run in {precision}. Use --precision fp16."
             )
         dense = _dense(precision)
-        unpacked = GgufConfig(dequantize=True)
-        options = {"gguf_file": path.name, "quantization_config": unpacked, "dtype": getattr(torch, _DTYPES[dense])}
-        return path.parent, options, dense
-    check_folder(path)
-    method = quantisation_of(path)
-    if method:
-        _need_reader(method, path)
-        return path, {"dtype": "auto"}, method
+        return _Source(path.parent, dense, _dtype(dense), GgufConfig(dequantize=True), path.name)
+    if checkpoint.quantisation:
+        _need_reader(checkpoint.quantisation, path)
+        return _Source(path, checkpoint.quantisation, "auto")
     if precision in ("8bit", "4bit"):
-        return path, _bitsandbytes(precision), precision
+        return _Source(path, precision, _half_on_a_card(), _bitsandbytes(precision))
     dense = _dense(precision)
-    return path, {"dtype": getattr(torch, _DTYPES[dense])}, dense
+    return _Source(path, dense, _dtype(dense))
 
 
-def _bitsandbytes(precision: str) -> dict[str, Any]:
-    import torch
+def _bitsandbytes(precision: str) -> BitsAndBytesConfig:
     from transformers import BitsAndBytesConfig
 
-    compute = torch.float16 if torch.cuda.is_available() else torch.float32
     if precision == "8bit":
-        return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True), "dtype": compute}
-    four_bit = BitsAndBytesConfig(
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=compute,
+        bnb_4bit_compute_dtype=_half_on_a_card(),
     )
-    return {"quantization_config": four_bit, "dtype": compute}
+
+
+def _half_on_a_card() -> torch.dtype:
+    import torch
+
+    return torch.float16 if torch.cuda.is_available() else torch.float32
+
+
+def _dtype(precision: str) -> torch.dtype:
+    import torch
+
+    return {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
 
 def _dense(precision: str) -> str:
     import torch
 
-    if precision in _DTYPES:
+    if precision in NUMBER_BYTES:
         return precision
     return "fp16" if torch.cuda.is_available() else "fp32"
 

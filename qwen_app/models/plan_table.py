@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device
-from qwen_app.models.dims import Shape
-from qwen_app.models.plan import Plan, plan
+from qwen_app.models.dims import ModelDims
+from qwen_app.models.memory_plan import MemoryPlan, plan_memory
 
 _ROWS = (
     ("weights", "weights_bytes"),
@@ -20,19 +20,19 @@ _ROWS = (
 
 
 def plan_table(
-    name: str, shape: Shape, precisions: Sequence[str], device: Device, *, users: int = 0, context: int = 0
+    name: str, dims: ModelDims, precisions: Sequence[str], device: Device, *, users: int = 0, context: int = 0
 ) -> str:
     """One column for each precision. Where one does not fit, a line below says why and what would."""
-    plans: list[Plan] = []
+    plans: list[MemoryPlan] = []
     refusals: list[str] = []
     for precision in dict.fromkeys(precisions):
         try:
-            plans.append(plan(shape, precision, device, users=users, context=context))
+            plans.append(plan_memory(dims, precision, device, users=users, context=context))
         except DoesNotFit as refusal:
             refusals.append(f"{precision} does not fit: {refusal}")
     lines = [
         f"Memory plan for {name} on {device.name} (GB are 10^9 bytes)",
-        f"{shape.parameters:,} parameters; {shape.kv_bytes_per_token(2):,} bytes for each token kept, in 16 bits",
+        f"{dims.parameters:,} parameters; {dims.kv_bytes_per_token(2):,} bytes for each token kept, in 16 bits",
         *([""] if plans else []),
         *_table(plans),
         *(["", *refusals] if refusals else []),
@@ -40,7 +40,7 @@ def plan_table(
     return "\n".join(lines)
 
 
-def _table(plans: Sequence[Plan]) -> list[str]:
+def _table(plans: Sequence[MemoryPlan]) -> list[str]:
     if not plans:
         return []
     rows = [

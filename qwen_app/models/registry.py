@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device
-from qwen_app.models.dims import Shape, shape_from_config
+from qwen_app.models.dims import ModelDims, dims_from_config
 
 DEFAULT = "Qwen/Qwen2.5-7B-Instruct"
 FOUR_BIT_FROM_BYTES = 8_000_000_000  # the default model in 4-bit with room for a conversation
@@ -32,8 +32,8 @@ class KnownModel:
     architecture: str = "qwen2"
 
     @property
-    def shape(self) -> Shape:
-        return shape_from_config(
+    def dims(self) -> ModelDims:
+        return dims_from_config(
             {
                 "model_type": self.architecture,
                 "hidden_size": self.hidden,
@@ -72,7 +72,7 @@ def choose_model(asked: str, device: Device) -> str:
     return DEFAULT if enough else BUILTIN
 
 
-def choose_precision(asked: str, shape: Shape, device: Device) -> str:
+def choose_precision(asked: str, dims: ModelDims, device: Device) -> str:
     """The precision: what was asked for, or for ``auto`` fp16 where the weights leave room on the card, else 4-bit.
 
     On a CPU it is fp32: half precision is no faster there and reads prompts several times slower.
@@ -81,4 +81,4 @@ def choose_precision(asked: str, shape: Shape, device: Device) -> str:
         return asked
     if device.kind == "cpu":
         return "fp32"
-    return "fp16" if 2 * shape.parameters <= FP16_SHARE * device.total_bytes else "4bit"
+    return "fp16" if 2 * dims.parameters <= FP16_SHARE * device.total_bytes else "4bit"

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qwen_app.engine.base import Engine
 from qwen_app.models import builtin
 from qwen_app.models.device import Device, find_device, imagined_card
-from qwen_app.models.dims import Shape, quantisation_of, shape_of, stored_bytes
+from qwen_app.models.dims import dims_of, stored_bytes
 from qwen_app.models.download import ensure_model, local_path
-from qwen_app.models.plan import Plan, plan
+from qwen_app.models.folder import Checkpoint
+from qwen_app.models.memory_plan import MemoryPlan, plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import choose_model, choose_precision, known_model
-from qwen_app.serve.pidfile import Running, leave_note
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 
@@ -31,18 +31,17 @@ LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """What runs: the app, and the service to drain when it ends."""
+class App:
+    """What runs: what answers requests, and the service to drain when it ends."""
 
-    app: FastAPI
+    asgi: FastAPI
     service: Service
 
 
-def start(settings: Settings, running: Running) -> Started:
-    """Load the model and build the app. Slow; raises StartupError."""
+def load_app(settings: Settings) -> App:
+    """Load the model and build what answers. Slow; raises StartupError."""
     service = build_service(settings)
-    leave_note(replace(running, model=service.info().model))
-    return Started(build_app(service, settings), service)
+    return App(build_asgi(service, settings), service)
 
 
 def build_service(settings: Settings) -> Service:
@@ -51,8 +50,8 @@ def build_service(settings: Settings) -> Service:
     return Service(engine, timeout_s=settings.timeout_s)
 
 
-def build_app(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one app."""
+def build_asgi(service: Service, settings: Settings) -> FastAPI:
+    """API and page on one ASGI app."""
     from fastapi import FastAPI
 
     from qwen_app.api.routes import build_router, install_error_handlers
@@ -72,10 +71,10 @@ def memory_plan(settings: Settings) -> str:
     name = choose_model(settings.model, device)
     known = known_model(name)
     path = local_path(name, settings.models_dir, settings.revision)
-    shape = known.shape if known else shape_of(path)
-    chosen = choose_precision(settings.precision, shape, device)
+    dims = known.dims if known else dims_of(path)
+    chosen = choose_precision(settings.precision, dims, device)
     precisions = [chosen, *(("fp16", "4bit") if settings.precision == "auto" and device.kind == "cuda" else ())]
-    return plan_table(name, shape, precisions, device, users=settings.users, context=settings.context)
+    return plan_table(name, dims, precisions, device, users=settings.users, context=settings.context)
 
 
 def _remote_engine(settings: Settings) -> Engine:
@@ -85,7 +84,7 @@ def _remote_engine(settings: Settings) -> Engine:
         folder = settings.models_dir / model.replace("/", "--")
         return folder if (folder / "tokenizer.json").is_file() else None
 
-    return RemoteEngine.connect(
+    engine = RemoteEngine(
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
@@ -93,23 +92,21 @@ def _remote_engine(settings: Settings) -> Engine:
         context_tokens=settings.context,
         find_tokenizer=find_tokenizer,
     )
+    return engine.connect()
 
 
 def _local_engine(settings: Settings) -> Engine:
-    from qwen_app.engine.local.engine import LocalEngine
-    from qwen_app.models.loader import load
+    from qwen_app.engine.local.build import build_local_engine
+    from qwen_app.models.loader import load_checkpoint
 
     if settings.model != "auto":
         local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     device = find_device()
     name = choose_model(settings.model, device)
-    path = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
-    shape = shape_of(path)
-    precision = choose_precision(settings.precision, shape, device)
-    memory = _plan(settings, path, shape, precision, device)
-    loaded = load(path, precision=precision)
-    return LocalEngine(
-        loaded,
+    checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
+    memory = _plan(settings, checkpoint, device)
+    return build_local_engine(
+        load_checkpoint(checkpoint, precision=memory.precision),
         slots=memory.slots,
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
@@ -126,16 +123,18 @@ def end_process(reason: str) -> None:
     os._exit(LOST_DEVICE_EXIT)
 
 
-def _plan(settings: Settings, path: Path, shape: Shape, precision: str, device: Device) -> Plan:
-    as_stored = stored_bytes(path) if quantisation_of(path) else 0
-    memory = plan(shape, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
+def _plan(settings: Settings, checkpoint: Checkpoint, device: Device) -> MemoryPlan:
+    dims = dims_of(checkpoint.path)
+    precision = choose_precision(settings.precision, dims, device)
+    as_stored = stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
+    plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
     log.info(
         "Memory plan: %d x %s tokens in %s need %.1f GB of %.1f GB free on %s.",
-        memory.slots,
-        f"{memory.context_tokens:,}",
+        plan.slots,
+        f"{plan.context_tokens:,}",
         precision,
-        memory.need_bytes / 1e9,
-        memory.free_bytes / 1e9,
+        plan.need_bytes / 1e9,
+        plan.free_bytes / 1e9,
         device.name,
     )
-    return memory
+    return plan

@@ -30,21 +30,22 @@ body { font-family: system-ui, sans-serif; display: grid; place-content: center;
 """
 
 
-class Front:
+class LoadingGate:
     """The ASGI app that uvicorn runs. It answers for the real app until ``open`` is given one."""
 
     def __init__(self) -> None:
         self._app: ASGIApp | None = None
 
     def open(self, app: ASGIApp) -> None:
+        """Let ``app`` answer from here on."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app: ASGIApp = self._app or _answer(scope)
+        app: ASGIApp = self._app or _loading_answer(scope)
         await app(scope, receive, send)
 
 
-def _answer(scope: Scope) -> Response:
+def _loading_answer(scope: Scope) -> Response:
     path = scope["path"]
     if path == "/health":
         return JSONResponse({"status": "ok"})

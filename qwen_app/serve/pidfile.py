@@ -1,6 +1,6 @@
-"""The note a running app leaves for ``start.sh status`` and ``stop``, and those two commands.
+"""The pid file of the running app, for ``start.sh status`` and ``stop``, and those two commands.
 
-The note is ``run/server.json``: process id, address and model. Run as ``python -m qwen_app.serve.pidfile status|stop``.
+It is ``run/server.json``: process id, address and model. Run as ``python -m qwen_app.serve.pidfile status|stop``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-NOTE = Path("run/server.json")
+PID_FILE = Path("run/server.json")
 STOP_WAIT_S = 45.0  # running answers get 30 s, closing a few more
 NOT_RUNNING = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class ServerProcess:
     """The process that runs, where it answers, and what."""
 
     pid: int
@@ -37,66 +37,71 @@ class Running:
         return f"http://{host}:{self.port}"
 
 
-def leave_note(running: Running, path: Path = NOTE) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(running)) + "\n", encoding="utf-8")
+class PidFile:
+    """Names the running process to other processes of this folder."""
+
+    def __init__(self, path: Path = PID_FILE) -> None:
+        self._path = path
+
+    def write(self, process: ServerProcess) -> None:
+        """Name ``process``, whatever stood there before. Makes the folder."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(asdict(process)) + "\n", encoding="utf-8")
+
+    def read(self) -> ServerProcess | None:
+        """The process it names, if that one is still alive and this app."""
+        try:
+            process = ServerProcess(**json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+        return process if _is_app(process.pid) else None
+
+    def remove_own(self) -> None:
+        """Remove it unless it names another process that runs."""
+        process = self.read()
+        if process is None or process.pid == os.getpid():
+            self._path.unlink(missing_ok=True)
 
 
-def remove_note(path: Path = NOTE) -> None:
-    """Remove this process's own note; another app's stays."""
-    running = find_running(path)
-    if running is None or running.pid == os.getpid():
-        path.unlink(missing_ok=True)
-
-
-def find_running(path: Path = NOTE) -> Running | None:
-    """What the note names, if that process is still alive and ours."""
-    try:
-        running = Running(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-    return running if _is_app(running.pid) else None
-
-
-def status(running: Running | None) -> int:
+def status(process: ServerProcess | None) -> int:
     """Say what runs. Exit code 0 if something does."""
-    if running is None:
+    if process is None:
         sys.stdout.write("Not running. Start it with: ./start.sh\n")
         return NOT_RUNNING
     lines = (
         "running: yes",
-        f"pid:     {running.pid}",
-        f"port:    {running.port}",
-        f"page:    {running.url}",
-        f"model:   {running.model}",
-        f"health:  {_health(running)}",
+        f"pid:     {process.pid}",
+        f"port:    {process.port}",
+        f"page:    {process.url}",
+        f"model:   {process.model}",
+        f"health:  {_health(process)}",
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def stop(running: Running | None) -> int:
+def stop(process: ServerProcess | None) -> int:
     """Ask the app to stop and wait until it has: running answers may finish. Exit code 0 once nothing runs."""
-    if running is None:
+    if process is None:
         sys.stdout.write("Not running.\n")
         return 0
-    sys.stdout.write(f"Stopping process {running.pid}; running answers may finish ...\n")
+    sys.stdout.write(f"Stopping process {process.pid}; running answers may finish ...\n")
     sys.stdout.flush()
-    os.kill(running.pid, signal.SIGTERM)
+    os.kill(process.pid, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_WAIT_S
-    while _is_app(running.pid):
+    while _is_app(process.pid):
         if time.monotonic() > deadline_s:
-            sys.stdout.write(f"It still runs. End it at once with: kill -9 {running.pid}\n")
+            sys.stdout.write(f"It still runs. End it at once with: kill -9 {process.pid}\n")
             return NOT_RUNNING
         time.sleep(0.1)
     sys.stdout.write("Stopped.\n")
     return 0
 
 
-def _health(running: Running) -> str:
+def _health(process: ServerProcess) -> str:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never ask a proxy for loopback
     try:
-        with opener.open(f"{running.url}/ready", timeout=5) as answer:
+        with opener.open(f"{process.url}/ready", timeout=5) as answer:
             body = json.load(answer)
     except urllib.error.HTTPError as refused:
         body = _json_or_nothing(refused.read())
@@ -125,7 +130,7 @@ def _is_app(pid: int) -> bool:
 
 def main(arguments: list[str]) -> int:
     commands = {"status": status, "stop": stop}
-    return commands[arguments[0]](find_running())
+    return commands[arguments[0]](PidFile().read())
 
 
 if __name__ == "__main__":

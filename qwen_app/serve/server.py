@@ -1,4 +1,15 @@
-"""One port for page and API: listen, load behind a loading page, open the app, and leave in good order."""
+"""One port for page and API, from the first socket to the last answer. A start has six steps:
+
+app.py      load_settings           bad options are told together, before anything slow is imported
+main        1 listen                the port is ours, or the start is refused
+            2 PidFile.write         ./start.sh status and stop find this process
+serve_until_signal
+            3 LoadingGate           every path answers that the model is being loaded
+  load_then_open
+            4 load_app              in a thread (build.py): engine, service, API, page
+            5 LoadingGate.open      the app answers from here on
+            6 Service.drain         a first signal lets running answers finish; a second ends the process at once
+"""
 
 from __future__ import annotations
 
@@ -12,15 +23,16 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Literal
 
 import uvicorn
 
 from qwen_app.errors import PortTaken, SettingsError, StartupError
-from qwen_app.serve.build import Started, start
-from qwen_app.serve.loading_page import Front
+from qwen_app.serve.build import App, load_app
+from qwen_app.serve.loading_page import LoadingGate
 from qwen_app.serve.logs import set_up_logs
-from qwen_app.serve.pidfile import Running, leave_note, remove_note
+from qwen_app.serve.pidfile import PidFile, ServerProcess
 from qwen_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,6 +40,27 @@ log = logging.getLogger(__name__)
 DRAIN_S = 30.0  # running answers may take this long to finish
 _CLOSE_S = 3  # after that, what is still connected is cut off
 _BACKLOG = 2048
+_UNFORESEEN_EXIT = 1
+
+
+def main(settings: Settings) -> int:
+    """Run page and API as ``settings`` say; the exit code. Raises StartupError before anything slow begins."""
+    listener = listen(settings.host, settings.port)
+    set_up_logs(settings.log_level)
+    process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
+    pid_file = PidFile()
+    pid_file.write(process)
+    log.info("Loading the model. The page opens at %s", process.url)
+
+    def load() -> App:
+        app = load_app(settings)
+        pid_file.write(replace(process, model=app.service.info().model))  # "auto" has become a name
+        return app
+
+    try:
+        return asyncio.run(serve_until_signal(listener, load))
+    finally:
+        pid_file.remove_own()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -51,26 +84,52 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def run(settings: Settings) -> int:
-    """Run page and API as ``settings`` say; the exit code. Raises StartupError before anything slow begins."""
-    listener = listen(settings.host, settings.port)
-    set_up_logs(settings.log_level)
-    running = Running(os.getpid(), settings.host, settings.port, settings.model)
-    leave_note(running)
-    log.info("Loading the model. The page opens at %s", running.url)
-    try:
-        return serve(listener, functools.partial(start, settings, running))
-    finally:
-        remove_note()
+async def serve_until_signal(listener: socket.socket, load: Callable[[], App]) -> int:
+    """Answer on ``listener`` until a signal ends it; the process's exit code.
 
-
-def serve(listener: socket.socket, build: Callable[[], Started]) -> int:
-    """Answer on ``listener`` until a signal stops it; returns the process's exit code.
-
-    ``build`` loads the model and builds the app, in a thread; until it is done every path answers the loading page.
-    The first SIGTERM or SIGINT lets running answers finish, the second ends the process at once.
+    ``load`` makes the app, in a thread; until it has, every path answers the loading page. The first SIGTERM or SIGINT
+    lets running answers finish, the second ends the process at once.
     """
-    return asyncio.run(_serve(listener, build))
+    stop = asyncio.Event()
+    _set_at_signal(stop)
+    gate = LoadingGate()
+    server = _Server(_uvicorn_config(gate))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving.add_done_callback(lambda _: stop.set())  # a server that failed is not waited for
+    async with contextlib.AsyncExitStack() as lifespan:  # the app's; left when the server has closed
+        opened = await load_then_open(load, gate, lifespan, stop)
+        if isinstance(opened, App):
+            await stop.wait()
+            log.info("Stopping: running answers may finish within %.0f s. A second signal stops at once.", DRAIN_S)
+            await opened.service.drain(DRAIN_S)
+        server.should_exit = True
+        await serving
+    return 0 if isinstance(opened, App) else opened
+
+
+async def load_then_open(
+    load: Callable[[], App], gate: LoadingGate, lifespan: contextlib.AsyncExitStack, stop: asyncio.Event
+) -> App | int:
+    """Load the app, enter its lifespan and open ``gate`` to it; or the exit code, if ``stop`` or an error was first."""
+    loading = _in_thread(load)
+    stopped = asyncio.create_task(stop.wait())
+    first: set[asyncio.Future[App] | asyncio.Task[Literal[True]]] = {loading, stopped}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if not loading.done():
+        return 0
+    stopped.cancel()
+    try:
+        app = loading.result()
+    except StartupError as refusal:
+        log.error("%s", refusal)
+        return refusal.exit_code
+    except Exception:
+        log.exception("The start failed in a way nobody foresaw.")
+        return _UNFORESEEN_EXIT
+    await lifespan.enter_async_context(app.asgi.router.lifespan_context(app.asgi))
+    gate.open(app.asgi)
+    log.info("Ready.")
+    return app
 
 
 class _Server(uvicorn.Server):
@@ -81,82 +140,46 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(listener: socket.socket, build: Callable[[], Started]) -> int:
-    front = Front()
-    server = _Server(
-        uvicorn.Config(
-            front,
-            lifespan="off",  # the app arrives later; its lifespan is entered below
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_CLOSE_S,
-        )
+def _uvicorn_config(gate: LoadingGate) -> uvicorn.Config:
+    return uvicorn.Config(
+        gate,
+        lifespan="off",  # the app comes later; load_then_open enters its lifespan
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_CLOSE_S,
     )
-    stopping = asyncio.create_task(_first_signal())
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    starting = _in_thread(build)
-    async with contextlib.AsyncExitStack() as lifespan:
-        first: set[asyncio.Future[Any]] = {starting, stopping, serving}
-        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-        code = 0
-        if starting.done():
-            code = await _run(starting, front, lifespan, stopping)
-        server.should_exit = True
-        await serving
-    return code
 
 
-async def _run(
-    starting: asyncio.Future[Started], front: Front, lifespan: contextlib.AsyncExitStack, stopping: asyncio.Task[None]
-) -> int:
-    """Open the app that was started and wait for the signal; the exit code."""
-    try:
-        started = starting.result()
-    except StartupError as refusal:
-        log.error("%s", refusal)
-        return refusal.exit_code
-    except Exception:
-        log.exception("The start failed in a way nobody foresaw.")
-        return 1
-    await lifespan.enter_async_context(started.app.router.lifespan_context(started.app))
-    front.open(started.app)
-    log.info("Ready.")
-    await stopping
-    log.info("Stopping: running answers may finish within %.0f s. A second signal stops at once.", DRAIN_S)
-    await started.service.drain(DRAIN_S)
-    return 0
-
-
-async def _first_signal() -> None:
-    """Return at the first SIGTERM or SIGINT; from then on the next one ends the process at once."""
-    arrived = asyncio.Event()
-    loop = asyncio.get_running_loop()
+def _set_at_signal(stop: asyncio.Event) -> None:
+    """Set ``stop`` at the first SIGTERM or SIGINT; from then on the next one ends the process at once."""
+    signalled = False
 
     def note(number: int) -> None:
-        if arrived.is_set():
+        nonlocal signalled
+        if signalled:
             os._exit(128 + number)
-        arrived.set()
+        signalled = True
+        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, note, number)
-    await arrived.wait()
+        asyncio.get_running_loop().add_signal_handler(number, note, number)
 
 
-def _in_thread(work: Callable[[], Started]) -> asyncio.Future[Started]:
-    """Run ``work`` in a thread that does not keep the process alive: a stop while loading is not kept waiting."""
+def _in_thread(load: Callable[[], App]) -> asyncio.Future[App]:
+    """Run ``load`` in a thread that does not keep the process alive: a stop while loading is not kept waiting."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Started] = loop.create_future()
+    future: asyncio.Future[App] = loop.create_future()
 
-    def deliver(set_outcome: Callable[[Any], None], outcome: object) -> None:
+    def deliver(set_outcome: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            loop.call_soon_threadsafe(set_outcome, outcome)
+            loop.call_soon_threadsafe(set_outcome)
 
-    def run() -> None:
+    def load_and_deliver() -> None:
         try:
-            deliver(future.set_result, work())
+            deliver(functools.partial(future.set_result, load()))
         except BaseException as error:
-            deliver(future.set_exception, error)
+            deliver(functools.partial(future.set_exception, error))
 
-    threading.Thread(target=run, name="start", daemon=True).start()
+    threading.Thread(target=load_and_deliver, name="load", daemon=True).start()
     return future

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 QUOTE, BACKSLASH = ord('"'), ord("\\")
 
@@ -37,9 +36,10 @@ class StringTracker:
         return other
 
 
-def depth_of(value: Any) -> int:
+def depth_of(value: object) -> int:
     """How deeply objects and arrays are nested: 0 for a plain value, 1 for ``{}``."""
-    depth, level = 0, [value]
+    depth = 0
+    level: list[object] = [value]
     while level := [child for child in level if isinstance(child, dict | list)]:
         depth += 1
         level = [item for child in level for item in (child.values() if isinstance(child, dict) else child)]
@@ -53,7 +53,7 @@ def duplicate_keys(text: str) -> list[str]:
     """
     duplicates: list[str] = []
 
-    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def note_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen and key not in duplicates:
@@ -61,5 +61,5 @@ def duplicate_keys(text: str) -> list[str]:
             seen.add(key)
         return dict(pairs)
 
-    json.loads(text, object_pairs_hook=note)
+    json.loads(text, object_pairs_hook=note_keys)
     return duplicates

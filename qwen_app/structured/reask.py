@@ -15,30 +15,33 @@ from qwen_app.messages import (
     Finished,
     GenerationRequest,
     GrammarSpec,
+    JsonSchema,
     Message,
     Prefill,
     Queued,
     Timings,
     Usage,
 )
-from qwen_app.structured.schema_check import Schema, parse_schema
+from qwen_app.structured.schema_check import Schema
 from qwen_app.structured.validation import validate_text
 
 Generate = Callable[[GenerationRequest], AsyncGenerator[Event, None]]
 
 
-def needs_check(grammar: GrammarSpec | None) -> bool:
-    return grammar is not None and grammar.kind == "json_schema" and not grammar.strict
+def may_need_reask(grammar: GrammarSpec | None) -> bool:
+    return isinstance(grammar, JsonSchema) and not grammar.strict
 
 
-async def conforming(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+async def answer_with_reask(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
     """The answer to ``request``, whose schema need not be enforceable. Same contract as ``generate``.
 
     Where the grammar can enforce all of the schema the answer streams as ever. Else its text is held back until it is
     whole; one that does not match the schema is asked for once more, with what was wrong; then the request fails. An
     answer that its token limit ended passes as it is: its reason says so.
     """
-    strict = _with_strictness(request, strict=True)
+    if not isinstance(request.grammar, JsonSchema):
+        raise ValueError("only an answer that is held to a schema can be asked for once more")
+    strict = dataclasses.replace(request, grammar=dataclasses.replace(request.grammar, strict=True))
     async with aclosing(generate(strict)) as events:
         first = await anext(events)
         if not _cannot_enforce(first):
@@ -46,7 +49,7 @@ async def conforming(generate: Generate, request: GenerationRequest) -> AsyncGen
             async for event in events:
                 yield event
             return
-    async with aclosing(_checked(generate, request)) as events:
+    async with aclosing(_checked(generate, request, request.grammar.schema)) as events:
         async for event in events:
             yield event
 
@@ -55,13 +58,7 @@ def _cannot_enforce(event: Event) -> bool:
     return isinstance(event, Failed) and isinstance(event.error, SchemaError)
 
 
-def _with_strictness(request: GenerationRequest, *, strict: bool) -> GenerationRequest:
-    grammar = None if request.grammar is None else dataclasses.replace(request.grammar, strict=strict)
-    return dataclasses.replace(request, grammar=grammar)
-
-
-async def _checked(generate: Generate, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-    schema = parse_schema(request.grammar.text if request.grammar else "{}")
+async def _checked(generate: Generate, request: GenerationRequest, schema: Schema) -> AsyncGenerator[Event, None]:
     first = _Draft(request)
     async with aclosing(first.write(generate)) as events:
         async for event in events:
@@ -71,7 +68,7 @@ async def _checked(generate: Generate, request: GenerationRequest) -> AsyncGener
         for event in first.held:
             yield event
         return
-    second = _Draft(_asked_again(request, first.text, problem))
+    second = _Draft(_reask(request, first.text, problem))
     async with aclosing(second.write(generate)) as events:
         async for _ in events:  # its place in the queue and its prefill are no news
             pass
@@ -111,7 +108,7 @@ class _Draft:
         return await asyncio.to_thread(validate_text, self.text, schema)
 
 
-def _asked_again(request: GenerationRequest, answer: str, problem: str) -> GenerationRequest:
+def _reask(request: GenerationRequest, answer: str, problem: str) -> GenerationRequest:
     complaint = f"This does not match the schema. {problem} Answer again, with the corrected JSON alone."
     messages = (*request.messages, Message("assistant", answer), Message("user", complaint))
     return dataclasses.replace(request, request_id=f"{request.request_id}-again", messages=messages)

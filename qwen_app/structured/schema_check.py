@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from qwen_app.errors import SchemaError
+from qwen_app.messages import JsonSchema
 from qwen_app.structured.json_text import depth_of
 
 LIMIT_BYTES = 256 * 1024
@@ -23,27 +23,37 @@ SINGLE = (
 NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
-Schema = dict[str, Any]
+Schema = dict[str, object]
 
 
-def parse_schema(text: str) -> Schema:
-    """``text`` as a schema with its key order kept. Raises SchemaError for what is refused at once."""
-    if len(text.encode()) > LIMIT_BYTES:
-        raise SchemaError(f"The schema is larger than {LIMIT_BYTES // 1024} KB. Split it or leave out descriptions.")
+def parse_schema(text: str, *, strict: bool = True) -> JsonSchema:
+    """The answer format that the JSON ``text`` of a schema asks for, key order kept. Raises SchemaError."""
+    if len(text.encode(errors="surrogatepass")) > LIMIT_BYTES:
+        raise _too_large()
     try:
-        schema = json.loads(text)
-        depth = depth_of(schema)
+        schema: object = json.loads(text)
     except ValueError as error:
         raise SchemaError(f"The schema is not valid JSON: {error}.") from error
     except RecursionError:
-        depth = LIMIT_DEPTH + 1
-    if depth > LIMIT_DEPTH:
-        raise SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
-    return check_schema(schema)
+        raise _too_deep() from None
+    return json_schema(schema, strict=strict)
 
 
-def check_schema(schema: Any) -> Schema:
-    """Refuse what is no schema, what nothing satisfies, and references that leave the document."""
+def json_schema(schema: object, *, strict: bool = True) -> JsonSchema:
+    """The answer format that ``schema``, a JSON value, asks for. Raises SchemaError with the pointer of what is wrong.
+
+    This and ``parse_schema`` are where schemas come in from outside; past here a ``JsonSchema`` is taken at its word.
+    """
+    spec = JsonSchema(check_schema(schema), strict)
+    if len(spec.text.encode(errors="surrogatepass")) > LIMIT_BYTES:
+        raise _too_large()
+    return spec
+
+
+def check_schema(schema: object) -> Schema:
+    """Refuse what is no schema, what nothing satisfies, what is too deep, and references that leave the document."""
+    if depth_of(schema) > LIMIT_DEPTH:
+        raise _too_deep()
     if schema is True:
         return {}
     if schema is False:
@@ -52,8 +62,15 @@ def check_schema(schema: Any) -> Schema:
         raise SchemaError(f"A schema must be a JSON object, not {type(schema).__name__}.")
     for pointer, part in subschemas(schema):
         _check_references(pointer, part)
-        _check_integers(pointer, part)
     return schema
+
+
+def _too_large() -> SchemaError:
+    return SchemaError(f"The schema is larger than {LIMIT_BYTES // 1024} KB. Split it or leave out descriptions.")
+
+
+def _too_deep() -> SchemaError:
+    return SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
 
 
 def _check_references(pointer: str, part: Schema) -> None:
@@ -67,23 +84,31 @@ def _check_references(pointer: str, part: Schema) -> None:
             )
 
 
-def _check_integers(pointer: str, part: Schema) -> None:
-    """The grammar counts in doubles: beyond 2**53 it would take a neighbour for the number asked for."""
-    for keyword in NUMBERS:
-        waiting = [part.get(keyword)]
-        while waiting:
-            value = waiting.pop()
-            if isinstance(value, dict | list):
-                waiting.extend(value.values() if isinstance(value, dict) else value)
-            elif isinstance(value, int) and abs(value) > LIMIT_INTEGER:
-                raise SchemaError(
-                    f"{keyword} at {pointer}/{keyword} holds {str(value)[:40]}. "
-                    "Integers beyond 2^53 cannot be enforced exactly: use a string.",
-                    pointer=f"{pointer}/{keyword}",
-                )
+def check_integers(schema: Schema) -> None:
+    """Refuse integers beyond 2**53: the grammar counts in doubles, and would take a neighbour for the number."""
+    for pointer, part in subschemas(schema):
+        for keyword in NUMBERS:
+            for value in _plain_values(part.get(keyword)):
+                if isinstance(value, int) and abs(value) > LIMIT_INTEGER:
+                    raise SchemaError(
+                        f"{keyword} at {pointer}/{keyword} holds {str(value)[:40]}. "
+                        "Integers beyond 2^53 cannot be enforced exactly: use a string.",
+                        pointer=f"{pointer}/{keyword}",
+                    )
 
 
-def children(schema: Schema) -> Iterator[tuple[str, Any]]:
+def _plain_values(value: object) -> Iterator[object]:
+    """All in ``value`` that is neither object nor array."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, dict | list):
+            waiting.extend(inner.values() if isinstance(inner, dict) else inner)
+        else:
+            yield inner
+
+
+def children(schema: Schema) -> Iterator[tuple[str, object]]:
     """The schemas directly inside ``schema``, each with its JSON pointer from there."""
     for keyword, value in schema.items():
         if keyword in MANY and isinstance(value, dict):
@@ -114,14 +139,17 @@ def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str
     ``compile_problem`` compiles a schema and returns what is wrong with it. The pointer "" is the whole.
     """
     shared: Schema = {key: schema[key] for key in ("$schema", "$defs", "definitions") if key in schema}
-    pointer, part, tries, moved = "", schema, 0, True
+    pointer, tries, moved = "", 0, True
+    part: Schema = schema
     while moved:
         moved = False
         for step, child in children(part):
             tries += 1
             if tries > LOCATE_TRIES:
                 return pointer, problem
-            inner = compile_problem({**shared, **child}) if isinstance(child, dict) else ""
+            if not isinstance(child, dict):
+                continue
+            inner = compile_problem({**shared, **child})
             if inner and (inner == problem or (_unsatisfiable(inner) and _unsatisfiable(problem))):
                 pointer, part, problem, moved = pointer + step, child, inner, True
                 break

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
+
+
+class FastTokenizer(Protocol):
+    """A tokenizer of transformers that is backed by one of tokenizers."""
+
+    @property
+    def backend_tokenizer(self) -> Tokenizer: ...
+
+
+AnyTokenizer = Tokenizer | FastTokenizer
 
 
 class Vocabulary:
@@ -16,7 +26,7 @@ class Vocabulary:
     152,063) have no text, and no grammar ever allows them.
     """
 
-    def __init__(self, tokenizer: Any, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
         backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
         plain = Tokenizer.from_str(backend.to_str())
         plain.no_padding()

@@ -1,4 +1,4 @@
-"""ScriptedEngine: says what a test tells it to, as fast or as faulty as the test wants. For tests, not for people."""
+"""Scripted engine: says what a test tells it to, as fast or as faulty as the test wants. For tests, not for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
-from qwen_app.engine.fair_queue import Gate
+from qwen_app.engine.fair_queue import FairQueue
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError, TooManyRequests
 from qwen_app.messages import (
     Delta,
@@ -58,12 +58,12 @@ class ScriptedEngine:
     tokens_made: int = 0
     cancelled: int = 0
     counts: int = 0  # calls of count_tokens
-    _gate: Gate = field(init=False)
+    _queue: FairQueue = field(init=False)
     _draining: bool = False
     _stopped: bool = False
 
     def __post_init__(self) -> None:
-        self._gate = Gate(self.slots, self.queue_limit)
+        self._queue = FairQueue(self.slots, self.queue_limit)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         self.requests.append(request)
@@ -98,16 +98,16 @@ class ScriptedEngine:
         return None
 
     async def _answer(self, request: GenerationRequest, script: Script, started: float) -> AsyncGenerator[Event, None]:
-        said: list[str] = []
-        ticket = self._gate.join(request.user)
+        text: list[str] = []
+        place = self._queue.join(request.user)
         try:
             total = await self._prompt_tokens(request)
-            position = self._gate.position(ticket)
+            position = self._queue.position(place)
             yield Queued(position)
             while position:
                 try:
                     left_s = request.timeout_s and request.timeout_s - (time.monotonic() - started)
-                    position = await asyncio.wait_for(self._gate.next_position(ticket, position), left_s)
+                    position = await asyncio.wait_for(self._queue.next_position(place, position), left_s)
                 except TimeoutError:
                     waited_s = time.monotonic() - started
                     yield Finished("deadline", Usage(total, 0), Timings(waited_s, waited_s, waited_s))
@@ -121,7 +121,7 @@ class ScriptedEngine:
             limit = self._limit(request, total)
             for index, piece in enumerate(script.text):
                 if script.error is not None and index == script.error_at:
-                    yield Failed(script.error, "".join(said))
+                    yield Failed(script.error, "".join(text))
                     return
                 if limit is not None and index >= limit:
                     reason = "length"
@@ -134,20 +134,20 @@ class ScriptedEngine:
                     break
                 await asyncio.sleep(script.token_s)
                 self.tokens_made += 1
-                said.append(piece)
+                text.append(piece)
                 yield Delta(piece, (index,))
             for call in script.tool_calls:
                 yield call
                 reason = "tool_calls"
             timings = Timings(queued_s, first_token_s, time.monotonic() - started)
-            yield Finished(reason, Usage(total, len(said)), timings, request.sampling.seed or 0)
+            yield Finished(reason, Usage(total, len(text)), timings, request.sampling.seed or 0)
         finally:
-            self._gate.leave(ticket)
+            self._queue.leave(place)
 
     def _limit(self, request: GenerationRequest, prompt_tokens: int) -> int | None:
-        asked = request.sampling.max_tokens
+        max_tokens = request.sampling.max_tokens
         room = min(self.context_tokens, request.context_tokens or self.context_tokens) - prompt_tokens
-        return min(asked or room, room) if request.policy.cap_answer else asked
+        return min(max_tokens or room, room) if request.policy.cap_answer else max_tokens
 
     async def _prompt_tokens(self, request: GenerationRequest) -> int:
         if request.prompt is not None:
@@ -180,15 +180,15 @@ class ScriptedEngine:
     def health(self) -> Health:
         state = "draining" if self._draining else self.state
         reason = "" if state == "ready" else f"scripted to be {state}"
-        return Health(state, reason, self._gate.running, self._gate.queued)
+        return Health(state, reason, self._queue.running, self._queue.queued)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
         deadline = time.monotonic() + timeout_s
-        while self._gate.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
+        while self._queue.running and time.monotonic() < deadline:  # noqa: ASYNC110 (a poll will do here)
             await asyncio.sleep(0.01)
         self._stopped = True
-        while self._gate.running:  # noqa: ASYNC110
+        while self._queue.running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 

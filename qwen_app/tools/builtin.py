@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from qwen_app.messages import Tool, ToolCall
@@ -23,7 +22,8 @@ CANNED_WEATHER = {
 }
 CANNED_NOTE = "Invented data for demonstration, not a real weather report."
 
-Arguments = Mapping[str, Any]
+Arguments = Mapping[str, object]  # of a call, as the model wrote them
+Property = dict[str, object]  # the JSON Schema of one argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class BuiltinTool:
     """``run`` takes the arguments and returns a JSON value, or raises ValueError with a sentence for the model."""
 
     tool: Tool
-    run: Callable[[Arguments], Any]
+    run: Callable[[Arguments], object]
 
 
 def builtin_tools(
@@ -57,13 +57,24 @@ def run_call(call: ToolCall, tools: Mapping[str, BuiltinTool]) -> str:
     return json.dumps(result, ensure_ascii=False)
 
 
-def _tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Any) -> Tool:
-    parameters = {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+def _tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Property) -> Tool:
+    parameters: dict[str, object] = {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
     return Tool(name, description, parameters)
 
 
-def _text(description: str) -> dict[str, Any]:
+def _text(description: str) -> Property:
     return {"type": "string", "description": description}
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float | str):
+        raise TypeError(f"{value!r} is not a number.")
+    return float(value)
 
 
 def _calculator() -> BuiltinTool:
@@ -73,7 +84,7 @@ def _calculator() -> BuiltinTool:
         ("expression",),
         expression=_text("such as (3 + 4) * 2 ** 8 or sqrt(2)"),
     )
-    return BuiltinTool(tool, lambda given: {"result": calculate(str(given["expression"]))})
+    return BuiltinTool(tool, lambda arguments: {"result": calculate(str(arguments["expression"]))})
 
 
 def _clock(now: Callable[[], datetime]) -> BuiltinTool:
@@ -83,8 +94,8 @@ def _clock(now: Callable[[], datetime]) -> BuiltinTool:
         timezone=_text("an IANA name such as Asia/Shanghai; UTC when left out"),
     )
 
-    def run(given: Arguments) -> Any:
-        name = str(given.get("timezone") or "UTC")
+    def run(arguments: Arguments) -> object:
+        name = str(arguments.get("timezone") or "UTC")
         try:
             zone = ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -105,9 +116,9 @@ def _converter() -> BuiltinTool:
         to_unit={"enum": list(UNITS)},
     )
 
-    def run(given: Arguments) -> Any:
-        result = convert(float(given["value"]), str(given["from_unit"]), str(given["to_unit"]))
-        return {"value": float(f"{result:.12g}"), "unit": given["to_unit"]}
+    def run(arguments: Arguments) -> object:
+        result = convert(_number(arguments["value"]), str(arguments["from_unit"]), str(arguments["to_unit"]))
+        return {"value": float(f"{result:.12g}"), "unit": arguments["to_unit"]}
 
     return BuiltinTool(tool, run)
 
@@ -120,8 +131,8 @@ def _weather() -> BuiltinTool:
         city=_text("a city's English name"),
     )
 
-    def run(given: Arguments) -> Any:
-        city = str(given["city"]).strip()
+    def run(arguments: Arguments) -> object:
+        city = str(arguments["city"]).strip()
         if city.casefold() not in CANNED_WEATHER:
             raise ValueError(f"There is no example weather for {city!r}. Try {', '.join(CANNED_WEATHER)}.")
         celsius, sky = CANNED_WEATHER[city.casefold()]
@@ -139,8 +150,8 @@ def _lookup(table: CsvTable) -> BuiltinTool:
         contains=_text("the text to look for"),
     )
 
-    def run(given: Arguments) -> Any:
-        rows = table.lookup(str(given["column"]), str(given["contains"]))
+    def run(arguments: Arguments) -> object:
+        rows = table.lookup(str(arguments["column"]), str(arguments["contains"]))
         return {"rows": rows, "count": len(rows)}
 
     return BuiltinTool(tool, run)

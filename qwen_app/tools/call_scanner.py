@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from enum import Enum, auto
-from typing import Any
 
 ARGUMENT_KEYS = ("arguments", "parameters")
 BLANKS = " \t\r\n"
@@ -121,7 +120,7 @@ class CallBody:
             if not belongs and char not in BLANKS:
                 self._feed_structure(char)
 
-    def _keep(self, value: Any) -> None:
+    def _keep(self, value: object) -> None:
         if self._key == "name":
             self.broken = not isinstance(value, str)
             self.name = value if isinstance(value, str) else None
@@ -133,8 +132,9 @@ class CallBody:
             self._unsent.append(text or "")
 
 
-def _loaded(text: str) -> Any:
+def _loaded(text: str) -> object:
     try:
-        return json.loads(text)
+        value: object = json.loads(text)
+        return value
     except (ValueError, RecursionError):
         return None

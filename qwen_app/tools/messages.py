@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
 
 
-def ordered(messages: Sequence[Message]) -> tuple[Message, ...]:
+def results_in_call_order(messages: Sequence[Message]) -> tuple[Message, ...]:
     """``messages`` with the results of each round of calls in the order of the calls.
 
     The template prints no ids, so a model can tell results apart by their order alone. Raises RequestError for a result
@@ -32,10 +31,10 @@ def ordered(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(arranged)
 
 
-def _round(asked: Message, messages: Sequence[Message], start: int, end: int) -> list[Message]:
-    """The results ``messages[start:end]`` in the order in which ``asked`` made its calls."""
+def _round(caller: Message, messages: Sequence[Message], start: int, end: int) -> list[Message]:
+    """The results ``messages[start:end]`` in the order in which ``caller`` made its calls."""
     results: dict[str, Message] = {}
-    ids = [call.id for call in asked.tool_calls]
+    ids = [call.id for call in caller.tool_calls]
     for index in range(start, end):
         result = messages[index]
         if result.tool_call_id not in ids:
@@ -77,10 +76,10 @@ def _check_calls(message: Message, index: int) -> None:
             )
 
 
-def parsed_arguments(call: ToolCall) -> dict[str, Any] | None:
+def parsed_arguments(call: ToolCall) -> dict[str, object] | None:
     """The arguments as templates want them, or None. Given a string, a template would encode it a second time."""
     try:
-        value = json.loads(call.arguments)
+        value: object = json.loads(call.arguments)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

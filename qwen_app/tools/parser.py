@@ -6,11 +6,10 @@ import json
 import re
 import uuid
 from collections.abc import Iterable
-from typing import Any
 
 from qwen_app.messages import ToolCallDelta
 from qwen_app.tools.call_scanner import ARGUMENT_KEYS, BLANKS, CallBody
-from qwen_app.tools.prompt_format import CLOSE, OPEN
+from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 Piece = str | ToolCallDelta
 
@@ -29,7 +28,7 @@ class ToolCallParser:
         self._names = frozenset(tool_names)
         self._held = ""
         self._body: CallBody | None = None
-        self._opened = OPEN  # what the call being read began with
+        self._opened = CALL_OPEN  # what the call being read began with
         self._closing = False
         self._maybe_bare = True
         self._announced = False
@@ -84,15 +83,15 @@ class ToolCallParser:
 
     def _read_text(self) -> None:
         """Send text up to a tag, or up to what may become one. The line break before a tag belongs to the tag."""
-        at = self._held.find(OPEN)
+        at = self._held.find(CALL_OPEN)
         if at >= 0:
             before = self._held[:at]
             self._text(before.removesuffix("\n"))
-            self._opened = "\n" + OPEN if before.endswith("\n") else OPEN
-            self._held = self._held[at + len(OPEN) :]
+            self._opened = "\n" + CALL_OPEN if before.endswith("\n") else CALL_OPEN
+            self._held = self._held[at + len(CALL_OPEN) :]
             self._body, self._announced = CallBody(), False
             return
-        keep = max(_overlap(self._held, OPEN), _overlap(self._held, "\n" + OPEN))
+        keep = max(_overlap(self._held, CALL_OPEN), _overlap(self._held, "\n" + CALL_OPEN))
         self._text(self._held[: len(self._held) - keep])
         self._held = self._held[len(self._held) - keep :]
 
@@ -138,11 +137,11 @@ class ToolCallParser:
     def _read_close(self) -> None:
         """After a call: its closing tag and blanks are dropped, another call or text goes on."""
         text = self._held.lstrip(BLANKS)
-        if text.startswith(CLOSE):
-            self._held = text[len(CLOSE) :]
-        elif text.startswith(OPEN):
+        if text.startswith(CALL_CLOSE):
+            self._held = text[len(CALL_CLOSE) :]
+        elif text.startswith(CALL_OPEN):
             self._held, self._closing = text, False
-        elif text and not OPEN.startswith(text) and not CLOSE.startswith(text):
+        elif text and not CALL_OPEN.startswith(text) and not CALL_CLOSE.startswith(text):
             self._closing = False
 
     def _still_bare(self) -> bool:
@@ -164,16 +163,17 @@ class ToolCallParser:
         if not calls or not all(self._is_call(call) for call in calls):
             return False
         for call in calls:
-            arguments: Any = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
-            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", call["name"]))
+            arguments = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
+            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", str(call["name"])))
             self._out.append(ToolCallDelta(self._calls, arguments=json.dumps(arguments, ensure_ascii=False)))
             self._calls += 1
         self._held = ""
         return True
 
-    def _is_call(self, value: dict[str, Any]) -> bool:
+    def _is_call(self, value: dict[str, object]) -> bool:
         arguments = [value[key] for key in ARGUMENT_KEYS if key in value]
-        named = isinstance(value.get("name"), str) and value["name"] in self._names
+        name = value.get("name")
+        named = isinstance(name, str) and name in self._names
         return named and all(isinstance(one, dict) for one in arguments)
 
 
@@ -185,9 +185,10 @@ def _overlap(text: str, tag: str) -> int:
     return 0
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
+def _objects(text: str) -> list[dict[str, object]]:
     """The JSON objects that ``text`` consists of, or none when there is anything else."""
-    decoder, found, rest = json.JSONDecoder(), [], text.strip()
+    found: list[dict[str, object]] = []
+    decoder, rest = json.JSONDecoder(), text.strip()
     while rest:
         try:
             value, end = decoder.raw_decode(rest)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 
 from qwen_app.messages import Message, Tool, ToolCall
 
-OPEN, CLOSE = "<tool_call>", "</tool_call>"
+CALL_OPEN, CALL_CLOSE = "<tool_call>", "</tool_call>"
 RESULT_OPEN, RESULT_CLOSE = "<tool_response>", "</tool_response>"
 DEFAULT_SYSTEM = "You are a helpful assistant."
 
@@ -23,21 +23,38 @@ AFTER_TOOLS = (
 )
 
 
-def described(tool: Tool) -> dict[str, Any]:
+class FunctionDict(TypedDict):
+    """What OpenAI's API and the chat template call a function. ``strict`` is the API's alone."""
+
+    name: str
+    description: str
+    parameters: dict[str, object]
+    strict: NotRequired[bool]
+
+
+class ToolDict(TypedDict):
+    """A tool in OpenAI's shape."""
+
+    type: Literal["function"]
+    function: FunctionDict
+
+
+def tool_definition(tool: Tool) -> ToolDict:
     """``tool`` in OpenAI's shape, which is what the template prints, with the key order of its parameters kept."""
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    function: FunctionDict = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
 
 
 def tools_section(tools: Sequence[Tool]) -> str:
     """What follows the system text when there are tools: one JSON object a line, then how to call them."""
-    lines = "".join("\n" + json.dumps(described(tool), ensure_ascii=False) for tool in tools)
+    lines = "".join("\n" + json.dumps(tool_definition(tool), ensure_ascii=False) for tool in tools)
     return BEFORE_TOOLS + lines + AFTER_TOOLS
 
 
 def call_text(call: ToolCall) -> str:
     """A call as the model writes it. The text of the arguments stays as it is, so that a cached prefix still fits."""
-    return f'{OPEN}\n{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}\n{CLOSE}'
+    name = json.dumps(call.name, ensure_ascii=False)
+    return f'{CALL_OPEN}\n{{"name": {name}, "arguments": {call.arguments}}}\n{CALL_CLOSE}'
 
 
 def result_text(content: str) -> str:
@@ -48,7 +65,7 @@ def as_plain_messages(messages: Sequence[Message], tools: Sequence[Tool]) -> tup
     """The conversation for a template that knows no tools, with the text Qwen2.5's own template would make.
 
     Tools go to the end of the system text, calls into the assistant's text, and results that follow one another into
-    one user turn. ``messages`` are in the order of ``tool_messages.ordered``.
+    one user turn. ``messages`` are in the order of ``tools.messages.results_in_call_order``.
     """
     plain: list[Message] = []
     if tools:

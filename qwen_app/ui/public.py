@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import gradio as gr
 
-from qwen_app.messages import Failed, GenerationRequest, GrammarSpec, Message
+from qwen_app.messages import Failed, GenerationRequest, JsonObject, Message
 from qwen_app.service import Service
 from qwen_app.ui.shared.context import GENERATION, PageContext, visitor
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS, HOTTEST, SEED_MAX
@@ -40,7 +40,7 @@ def add_endpoint(page: PageContext) -> None:
             messages=_messages(messages),
             sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
             user=visitor(request),
-            grammar=GrammarSpec("json_object") if json_mode else None,
+            grammar=JsonObject() if json_mode else None,
         )
         async with aclosing(_texts(service, generation)) as texts:
             async for text in texts:

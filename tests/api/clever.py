@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from qwen_app.messages import GenerationRequest, Tool, ToolCallDelta
+from qwen_app.messages import GenerationRequest, JsonSchema, Tool, ToolCallDelta
 from qwen_app.testing.scripted_engine import Script
 
 GREETING = "Ahoy 你好 こんにちは"
@@ -14,7 +14,7 @@ GREETING = "Ahoy 你好 こんにちは"
 def clever(request: GenerationRequest) -> Script:
     last = request.messages[-1]
     if request.grammar is not None:
-        schema = json.loads(request.grammar.text) if request.grammar.kind == "json_schema" else JOKE
+        schema = request.grammar.schema if isinstance(request.grammar, JsonSchema) else JOKE
         return Script(pieces(json.dumps(filled(schema, schema), ensure_ascii=False)))
     if request.tools and request.tool_choice.mode != "none" and last.role == "user":
         return Script((), call(wanted(request)))

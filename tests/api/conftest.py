@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.models.loader import load
 from qwen_app.testing.scripted_engine import ScriptedEngine
@@ -23,7 +24,7 @@ def scripted_api() -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def builtin_engine(builtin_dir: Path) -> Iterator[LocalEngine]:
-    engine = LocalEngine(load(builtin_dir, precision="fp32", name="builtin"), slots=4, context_tokens=2048)
+    engine = build_local_engine(load(builtin_dir, precision="fp32", name="builtin"), slots=4, context_tokens=2048)
     yield engine
     asyncio.run(engine.drain(0))
 

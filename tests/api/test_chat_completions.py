@@ -12,7 +12,8 @@ from qwen_app.errors import EngineError, OutOfDeviceMemory
 from qwen_app.messages import (
     Delta,
     GenerationRequest,
-    GrammarSpec,
+    JsonObject,
+    JsonSchema,
     Message,
     Tool,
     ToolCall,
@@ -329,11 +330,10 @@ def test_when_one_of_several_fails_the_others_are_stopped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kind"), [(None, None), ({"type": "text"}, None), ({"type": "json_object"}, "json_object")]
+    ("given", "grammar"), [(None, None), ({"type": "text"}, None), ({"type": "json_object"}, JsonObject())]
 )
-def test_response_format(given: Any, kind: str | None) -> None:
-    grammar = asked(response_format=given).grammar
-    assert (grammar.kind if grammar else None) == kind
+def test_response_format(given: Any, grammar: JsonObject | None) -> None:
+    assert asked(response_format=given).grammar == grammar
 
 
 def test_json_object_is_asked_for_when_nobody_speaks_of_it() -> None:
@@ -346,11 +346,23 @@ def test_json_object_is_asked_for_when_nobody_speaks_of_it() -> None:
     assert asked(response_format=form, messages=with_system).messages[0].content.startswith("Be brief.\n\nAnswer with")
 
 
+def test_a_schema_is_checked_where_it_comes_in() -> None:
+    engine = ScriptedEngine()
+    schema = {"properties": {"a": {"$ref": "https://elsewhere.invalid/schema.json"}}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    with running_api(engine) as api:
+        response = api.chat(response_format=form)
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == "response_format"
+    assert "/properties/a/$ref" in response.json()["error"]["message"]
+    assert engine.requests == []
+
+
 def test_json_schema_keeps_the_order_of_its_keys() -> None:
     schema = {"type": "object", "properties": {"zebra": {"type": "string"}, "ant": {"type": "integer"}}}
     form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
     request = asked(response_format=form)
-    assert request.grammar == GrammarSpec("json_schema", json.dumps(schema), strict=True)
+    assert request.grammar == JsonSchema(schema, strict=True)
     assert json.dumps(schema) in request.messages[0].content
 
 

@@ -27,6 +27,7 @@ def url() -> Iterator[str]:
         yield f"{api.url}/v1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES, ids=[mode.value for mode in MODES])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_an_answer_in_a_class(url: str, mode: instructor.Mode, stream: bool) -> None:

@@ -24,6 +24,7 @@ from tests.api.clever import clever
 from tests.api.serving import Api, running_api
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.anyio,  # the suite's async tests carry no mark of their own
     # it tests classes of Pydantic 1 too, for which the client itself changes over to tool calls
     pytest.mark.filterwarnings("ignore:Received a Pydantic BaseModel V1 schema:UserWarning"),

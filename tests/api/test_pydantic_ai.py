@@ -17,7 +17,7 @@ from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.clever import GREETING, clever
 from tests.api.serving import Api, running_api
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 class Greeting(BaseModel):

@@ -15,7 +15,7 @@ from qwen_app.messages import (
     Event,
     Failed,
     GenerationRequest,
-    GrammarSpec,
+    JsonSchema,
     Message,
     ToolCall,
     ToolCallDelta,
@@ -128,7 +128,7 @@ def test_format_and_named_tool() -> None:
     with running_api(engine) as api:
         body = respond(api, text=form).json()
         respond(api, tools=[TOOL], tool_choice={"type": "function", "name": "weather"})
-    assert engine.requests[0].grammar == GrammarSpec("json_schema", json.dumps(schema))
+    assert engine.requests[0].grammar == JsonSchema(schema)
     assert strictly(Response, body).text.format.name == "x"
     assert engine.requests[1].tool_choice == ToolChoice("named", "weather")
 

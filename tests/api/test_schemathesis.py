@@ -44,6 +44,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("operation", "mode"), CASES)
 def test_made_up_requests(scripted_api: Api, operation: Any, mode: GenerationMode) -> None:
     """``mode`` is whether the requests follow the description or break it."""

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_a_tiny_run_gives_every_row(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.gpu", "--tiny", "--precision", "fp16", "--users", "1,2"]
     command += ["--context", "64", "--decode-tokens", "8", "--out", str(tmp_path)]

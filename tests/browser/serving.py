@@ -18,7 +18,7 @@ import httpx
 import uvicorn
 
 from qwen_app.engine.base import Engine
-from qwen_app.serve.build import build_app
+from qwen_app.serve.build import build_asgi
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 
@@ -52,7 +52,7 @@ def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
 
         async def serve() -> None:
             # with the loop running, for Gradio makes loops of its own otherwise and never closes them
-            server.config.app = build_app(Service(engine), Settings(**settings))
+            server.config.app = build_asgi(Service(engine), Settings(**settings))
             await server.serve([listener])
 
         running = thread.submit(asyncio.run, serve())

@@ -17,7 +17,7 @@ import yaml
 
 from qwen_app.settings import Settings
 from tests.engine.remote.upstream import Upstream
-from tests.engine.remote.upstreams import MODEL, VllmLike
+from tests.engine.remote.vllm_like import MODEL, VllmLike
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CHAT = "/v1/chat/completions"
@@ -134,7 +134,7 @@ async def test_nginx_keeps_a_conversation_on_one_replica(tmp_path: Path) -> None
                 headers = {"X-Conversation-Id": f"chat-{chat}", "X-Turn": str(turn)}
                 answer = await client.post(address + CHAT, json=body, headers=headers)
                 assert answer.text.rstrip().endswith("[DONE]")
-    homes = [{request.headers["x-conversation-id"] for request in upstream.asked(CHAT)} for upstream in upstreams]
+    homes = [{request.headers["x-conversation-id"] for request in upstream.requests_to(CHAT)} for upstream in upstreams]
     assert homes[0].isdisjoint(homes[1])
     assert all(homes)
     assert len(homes[0] | homes[1]) == 12

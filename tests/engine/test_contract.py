@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.models.loader import LoadedModel, load
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make
-from tests.engine.remote.upstreams import VllmLike
+from tests.engine.remote.vllm_like import VllmLike
 
 ASCII_IDS = 94  # the tiny model's byte tokenizer sorts "!" to "~" first
 
@@ -84,7 +85,9 @@ class TestLocalEngine(EngineContract):
         engines: list[LocalEngine] = []
 
         def build(*, slots: int = 2, queue_limit: int = 8, context_tokens: int = 1024) -> LocalEngine:
-            engines.append(LocalEngine(loaded, slots=slots, context_tokens=context_tokens, queue_limit=queue_limit))
+            engines.append(
+                build_local_engine(loaded, slots=slots, context_tokens=context_tokens, queue_limit=queue_limit)
+            )
             return engines[-1]
 
         yield build

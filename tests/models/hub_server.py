@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+ENDLESS_BYTES = 200_000_000
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -21,6 +23,8 @@ class Hub:
     cut_after: dict[str, int] = field(default_factory=dict)  # bytes until the connection drops, once
     statuses: list[int] = field(default_factory=list)  # answered first, one a request for a file
     wrong: set[str] = field(default_factory=set)  # files that arrive with other bytes than promised
+    endless: set[str] = field(default_factory=set)  # files that go on when they should end
+    sent: int = 0  # bytes of endless files
     ranges: bool = True
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
@@ -75,6 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self.hub.statuses.pop(0), b"")
             return
         data = self.hub.files[name]
+        if name in self.hub.endless:
+            self._send_for_ever(data)
+            return
         if name in self.hub.wrong:
             data = bytes(len(data))
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.hub.ranges else 0
@@ -91,6 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
         if cut is not None:
             self.wfile.flush()
             self.close_connection = True
+
+    def _send_for_ever(self, data: bytes) -> None:
+        """Without a length, until the other side hangs up or has taken far too much."""
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            while self.hub.sent < ENDLESS_BYTES:
+                self.wfile.write(data)
+                self.hub.sent += len(data)
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

@@ -36,7 +36,7 @@ def hub(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_a_hub_model_is_fetched_once_and_then_needs_no_network(hub: Hub, tmp_path: Path) -> None:
-    path = ensure_model("owner/tiny", tmp_path)
+    path = ensure_model("owner/tiny", tmp_path).path
     assert path == tmp_path / "owner--tiny"
     verify_folder(path)
     manifest = read_manifest(path)
@@ -44,7 +44,7 @@ def test_a_hub_model_is_fetched_once_and_then_needs_no_network(hub: Hub, tmp_pat
     assert (manifest.name, manifest.revision) == ("owner/tiny", COMMIT)
     assert not (path / "pytorch_model.bin").exists()
     asked = len(hub.asked)
-    assert ensure_model("owner/tiny", tmp_path) == path
+    assert ensure_model("owner/tiny", tmp_path).path == path
     assert len(hub.asked) == asked
 
 
@@ -113,12 +113,12 @@ def test_modelscope_lists_and_our_downloader_fetches(hub: Hub, tmp_path: Path, m
     )
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    path = ensure_model("owner/tiny", tmp_path, source="modelscope")
+    path = ensure_model("owner/tiny", tmp_path, source="modelscope").path
     verify_folder(path)
 
 
 def test_local_folders_and_files_are_used_where_they_lie(tiny_qwen_dir: Path, tmp_path: Path) -> None:
-    assert ensure_model(str(tiny_qwen_dir), tmp_path) == tiny_qwen_dir
+    assert ensure_model(str(tiny_qwen_dir), tmp_path).path == tiny_qwen_dir
     assert local_path("some/model.gguf", tmp_path) == Path("some/model.gguf")
     assert local_path("owner/tiny", tmp_path, "v1/x") == tmp_path / "owner--tiny@v1-x"
 

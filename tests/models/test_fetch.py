@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qwen_app.errors import DownloadError
 from qwen_app.models.fetch import ATTEMPTS, fetch_files
 from qwen_app.models.hub import RemoteFile
-from tests.models.hub_server import COMMIT, Hub, serve_hub
+from tests.models.hub_server import COMMIT, ENDLESS_BYTES, Hub, serve_hub
 
 DATA = os.urandom(3_000_000)
 
@@ -103,6 +103,16 @@ def test_other_bytes_than_promised_are_deleted(tmp_path: Path) -> None:
     ):
         fetch(hub, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_bytes_than_announced_are_not_taken(tmp_path: Path) -> None:
+    with (
+        serve_hub(Hub({"model.safetensors": DATA}, endless={"model.safetensors"})) as hub,
+        pytest.raises(DownloadError, match="arrived damaged"),
+    ):
+        fetch(hub, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert hub.sent < ENDLESS_BYTES
 
 
 def test_a_full_disk_keeps_what_arrived(tmp_path: Path) -> None:

@@ -23,10 +23,12 @@ def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
     return answer
 
 
+@pytest.mark.slow
 def test_the_built_in_model_knows_paris(builtin_dir: Path) -> None:
     loaded = load(builtin_dir, precision="fp32")
     assert loaded.name == "SmolLM2-135M-Instruct"
-    assert (loaded.precision, loaded.device.type, loaded.context_tokens) == ("fp32", "cpu", 8192)
+    assert (loaded.precision, loaded.device.type) == ("fp32", "cpu")
+    assert loaded.model.config.get_text_config().max_position_embeddings == 8192
     assert loaded.weights_bytes == pytest.approx(4 * 134_515_008, rel=1e-4)
     assert not loaded.model.training
     assert "Paris" in greedy(loaded, "What is the capital of France?", 12)

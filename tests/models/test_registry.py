@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from qwen_app.models.device import Device, imagined_card
-from qwen_app.models.dims import Shape, shape_from_folder
+from qwen_app.models.dims import ModelDims, dims_from_folder
 from qwen_app.models.registry import DEFAULT, choose_model, choose_precision, known_model
 
 CPU = Device("cpu", "CPU", 64_000_000_000, 60_000_000_000)
 
 
-def shape(name: str) -> Shape:
+def dims(name: str) -> ModelDims:
     model = known_model(name)
     assert model is not None
-    return model.shape
+    return model.dims
 
 
 @pytest.mark.parametrize(
@@ -32,11 +32,11 @@ def shape(name: str) -> Shape:
     ],
 )
 def test_published_parameter_counts(name: str, parameters: int) -> None:
-    assert shape(name).parameters == parameters
+    assert dims(name).parameters == parameters
 
 
 def test_the_built_in_models_numbers_are_those_of_its_files(builtin_dir: Path) -> None:
-    assert shape("builtin") == shape_from_folder(builtin_dir)
+    assert dims("builtin") == dims_from_folder(builtin_dir)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_the_built_in_models_numbers_are_those_of_its_files(builtin_dir: Path) -
 )
 def test_auto(device: Device, model: str, precision: str) -> None:
     assert choose_model("auto", device) == model
-    assert choose_precision("auto", shape(model), device) == precision
+    assert choose_precision("auto", dims(model), device) == precision
 
 
 def test_what_was_asked_for_is_kept() -> None:
     assert choose_model("Qwen/Qwen2.5-3B-Instruct", CPU) == "Qwen/Qwen2.5-3B-Instruct"
-    assert choose_precision("8bit", shape(DEFAULT), imagined_card(80)) == "8bit"
+    assert choose_precision("8bit", dims(DEFAULT), imagined_card(80)) == "8bit"

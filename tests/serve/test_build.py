@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.dims import quantisation_of, stored_bytes
+from qwen_app.models import folder
+from qwen_app.models.dims import stored_bytes
+from qwen_app.models.folder import open_checkpoint
 from qwen_app.serve.build import build_service, memory_plan
 from qwen_app.settings import Settings
 
@@ -57,6 +59,15 @@ async def test_a_local_engine_with_the_slots_and_context_asked_for(tiny_qwen_dir
         await service.drain(1)
 
 
+@pytest.mark.anyio
+async def test_a_start_looks_at_the_models_folder_once(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[Path] = []
+    monkeypatch.setattr(folder, "check_folder", looked_at.append)
+    service = build_service(Settings(model=str(tiny_qwen_dir), users=1, context=512))
+    await service.drain(1)
+    assert looked_at == [tiny_qwen_dir]
+
+
 def test_what_does_not_fit_is_refused_before_it_is_loaded(tiny_qwen_dir: Path) -> None:
     with pytest.raises(DoesNotFit, match="--context"):
         build_service(Settings(model=str(tiny_qwen_dir), context=4096))
@@ -68,12 +79,12 @@ def test_an_impossible_name_is_refused() -> None:
 
 
 def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "gptq"
-    shutil.copytree(tiny_qwen_dir, folder)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
-    assert (quantisation_of(tiny_qwen_dir), quantisation_of(folder)) == ("", "gptq")
-    assert stored_bytes(folder) == (folder / "model.safetensors").stat().st_size
+    quantised = tmp_path / "gptq"
+    shutil.copytree(tiny_qwen_dir, quantised)
+    config = json.loads((quantised / "config.json").read_text())
+    (quantised / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+    assert (open_checkpoint(tiny_qwen_dir).quantisation, open_checkpoint(quantised).quantisation) == ("", "gptq")
+    assert stored_bytes(quantised) == (quantised / "model.safetensors").stat().st_size
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:

@@ -1,4 +1,4 @@
-"""The note of a running app, and the commands that read it."""
+"""The pid file of a running app, and the commands that read it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.serve.pidfile import Running, find_running, leave_note, remove_note, status, stop
+from qwen_app.serve.pidfile import PidFile, ServerProcess, status, stop
 
 
 @pytest.fixture
@@ -25,49 +25,50 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_no_note_no_app(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert find_running(tmp_path / "none.json") is None
+def test_no_pid_file_no_app(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert PidFile(tmp_path / "none.json").read() is None
     assert status(None) == 1
     assert stop(None) == 0
     assert "./start.sh" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', '{"pid": 1, "host": "h", "port": 1, "model": "m"}'])
-def test_a_note_that_is_damaged_or_names_another_program(tmp_path: Path, text: str) -> None:
-    note = tmp_path / "server.json"
-    note.write_text(text)
-    assert find_running(note) is None
+def test_a_pid_file_that_is_damaged_or_names_another_program(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "server.json"
+    path.write_text(text)
+    assert PidFile(path).read() is None
 
 
 def test_stop_waits_until_the_app_has_gone(
     process: subprocess.Popen[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    note = tmp_path / "run" / "server.json"
-    leave_note(Running(process.pid, "127.0.0.1", 1, "m"), note)
-    running = find_running(note)
+    pid_file = PidFile(tmp_path / "run" / "server.json")
+    pid_file.write(ServerProcess(process.pid, "127.0.0.1", 1, "m"))
+    running = pid_file.read()
     assert running is not None
     assert stop(running) == 0
     assert process.wait(10) == -15
-    assert find_running(note) is None
+    assert pid_file.read() is None
     assert "Stopped." in capsys.readouterr().out
 
 
 def test_status_of_an_app_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status(Running(os.getpid(), "127.0.0.1", 9, "m")) == 0
+    assert status(ServerProcess(os.getpid(), "127.0.0.1", 9, "m")) == 0
     out = capsys.readouterr().out
     assert "running: yes" in out
     assert "no answer" in out
 
 
-def test_anothers_note_is_left_alone(process: subprocess.Popen[str], tmp_path: Path) -> None:
-    note = tmp_path / "server.json"
-    leave_note(Running(process.pid, "127.0.0.1", 1, "m"), note)
-    remove_note(note)
-    assert note.exists()
+def test_anothers_pid_file_is_left_alone(process: subprocess.Popen[str], tmp_path: Path) -> None:
+    path = tmp_path / "server.json"
+    pid_file = PidFile(path)
+    pid_file.write(ServerProcess(process.pid, "127.0.0.1", 1, "m"))
+    pid_file.remove_own()
+    assert path.exists()
     process.kill()
     process.wait()
-    remove_note(note)
-    assert not note.exists()
+    pid_file.remove_own()
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -80,4 +81,4 @@ def test_anothers_note_is_left_alone(process: subprocess.Popen[str], tmp_path: P
     ],
 )
 def test_the_address_to_open(host: str, url: str) -> None:
-    assert Running(1, host, 80, "m").url == url
+    assert ServerProcess(1, host, 80, "m").url == url

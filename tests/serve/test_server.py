@@ -23,16 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # A server whose start waits for a file "go", so that a test decides when the model is loaded.
 SERVER = """
-import sys, time
+import asyncio, sys, time
 from contextlib import asynccontextmanager
 from pathlib import Path
 from fastapi import FastAPI
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.errors import DoesNotFit
 from qwen_app.serve.logs import set_up_logs
-from qwen_app.serve.server import listen, serve
+from qwen_app.serve.server import listen, serve_until_signal
 from qwen_app.service import Service
-from qwen_app.serve.build import Started
+from qwen_app.serve.build import App
 
 here = Path(sys.argv[1])
 
@@ -42,7 +42,7 @@ async def lifespan(app):
     yield
     (here / "closed").touch()
 
-def start():
+def load():
     while not (here / "go").exists():
         time.sleep(0.02)
     if (here / "refuse").exists():
@@ -51,12 +51,12 @@ def start():
         raise ZeroDivisionError("a bug")
     app = FastAPI(lifespan=lifespan)
     app.get("/")(lambda: "the app")
-    return Started(app, Service(ScriptedEngine()))
+    return App(app, Service(ScriptedEngine()))
 
 set_up_logs("info", None)
 listener = listen("127.0.0.1", 0 if len(sys.argv) < 3 else int(sys.argv[2]))
 print(listener.getsockname()[1], flush=True)
-sys.exit(serve(listener, start))
+sys.exit(asyncio.run(serve_until_signal(listener, load)))
 """
 
 
@@ -197,10 +197,11 @@ def free_port() -> int:
         return port
 
 
+@pytest.mark.slow
 def test_the_real_app_answers_and_leaves_in_good_order(builtin_dir: Path, tmp_path: Path) -> None:
     port = free_port()
     command = [sys.executable, str(ROOT / "app.py"), "--port", str(port), "--model", "builtin"]
-    command += ["--models-dir", str(builtin_dir.parent), "--data-dir", str(tmp_path / "data")]
+    command += ["--models-dir", str(builtin_dir.parent)]
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen(command, cwd=tmp_path, stderr=output)
     try:
@@ -217,8 +218,8 @@ def test_the_real_app_answers_and_leaves_in_good_order(builtin_dir: Path, tmp_pa
         }
         answer = httpx.post(f"{url}/v1/chat/completions", json=question, timeout=60).json()
         assert "Paris" in answer["choices"][0]["message"]["content"]
-        note = json.loads((tmp_path / "run" / "server.json").read_text())
-        assert (note["pid"], note["port"], note["model"]) == (process.pid, port, "SmolLM2-135M-Instruct")
+        named = json.loads((tmp_path / "run" / "server.json").read_text())
+        assert (named["pid"], named["port"], named["model"]) == (process.pid, port, "SmolLM2-135M-Instruct")
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         assert not (tmp_path / "run" / "server.json").exists()

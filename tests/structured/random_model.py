@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qwen_app.structured.closing.budget_closer import Closer
+from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import Grammar, GrammarState, fill_masks
 from qwen_app.structured.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ class RandomModel:
 
     def write(self, grammar: Grammar, max_tokens: int, *, close_at: int | None = None) -> Answer:
         """An answer of at most ``max_tokens`` under a Closer, as the worker runs it."""
-        state, closer = grammar.new_state(), Closer()
+        state, closer = grammar.new_state(), BudgetCloser()
         for done in range(max_tokens):
             late = close_at is not None and done >= close_at
             token_id = closer.choose(state, self.next_token(state), max_tokens - done, close_now=late)

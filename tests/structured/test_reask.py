@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, GrammarSpec, Message, Planned, Queued
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, JsonSchema, Message, Planned, Queued
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 
@@ -18,7 +17,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "not": {"con
 
 
 def asked(*, strict: bool = False) -> GenerationRequest:
-    grammar = GrammarSpec("json_schema", json.dumps(SCHEMA), strict=strict)
+    grammar = JsonSchema(SCHEMA, strict=strict)
     return GenerationRequest("r1", (Message("user", "A number?"),), grammar=grammar)
 
 

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from qwen_app.errors import SchemaError
-from qwen_app.structured.schema_check import LIMIT_BYTES, LIMIT_DEPTH, parse_schema, subschemas
+from qwen_app.structured.schema_check import (
+    LIMIT_BYTES,
+    LIMIT_DEPTH,
+    check_integers,
+    json_schema,
+    parse_schema,
+    subschemas,
+)
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -17,7 +24,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_key_order_is_kept() -> None:
-    assert list(parse_schema('{"properties": {"z": {}, "a": {}}}')["properties"]) == ["z", "a"]
+    assert list(parse_schema('{"properties": {"z": {}, "a": {}}}').schema["properties"]) == ["z", "a"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '"x"', "false"])
@@ -27,7 +34,7 @@ def test_what_is_no_schema_is_refused(text: str) -> None:
 
 
 def test_true_allows_anything() -> None:
-    assert parse_schema("true") == {}
+    assert parse_schema("true").schema == {}
 
 
 @pytest.mark.parametrize("keyword", ["$ref", "$dynamicRef"])
@@ -56,3 +63,23 @@ def test_only_schemas_are_walked() -> None:
     schema = {"properties": {"$ref": {"enum": [{"$ref": "http://example.org"}]}}, "enum": [{"not": {}}]}
     assert [pointer for pointer, _ in subschemas(schema)] == ["", "/properties/$ref"]
     parse_schema(json.dumps(schema))
+
+
+def test_formats_are_told_apart_by_key_order_and_strictness() -> None:
+    """A grammar enforces the order of keys: the cache of compiled grammars must not take one for the other."""
+    first = parse_schema('{"properties": {"a": {}, "b": {}}}')
+    assert first == json_schema({"properties": {"a": {}, "b": {}}})
+    assert hash(first) == hash(json_schema({"properties": {"a": {}, "b": {}}}))
+    assert first != parse_schema('{"properties": {"b": {}, "a": {}}}')
+    assert first != json_schema({"properties": {"a": {}, "b": {}}}, strict=False)
+
+
+def test_half_a_character_is_no_fault_of_ours() -> None:
+    assert parse_schema('{"const": "\\ud83d"}').schema == {"const": "\ud83d"}
+
+
+def test_integers_that_doubles_cannot_hold() -> None:
+    check_integers({"enum": [2**53, True, "x", None, 1e300]})
+    with pytest.raises(SchemaError) as refused:
+        check_integers({"items": {"const": {"a": [2**53 + 1]}}})
+    assert refused.value.pointer == "/items/const"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import (
     Delta,
@@ -16,7 +16,7 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GenerationRequest,
-    GrammarSpec,
+    JsonSchema,
     Message,
     SamplingParams,
     Tool,
@@ -24,7 +24,7 @@ from qwen_app.messages import (
     ToolChoice,
 )
 from qwen_app.models.loader import load
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.validation import validate_text
 
 PERSON = {
@@ -44,7 +44,7 @@ PROMPTS = 100
 
 @pytest.fixture(scope="module")
 async def engine(builtin_dir: Path) -> AsyncGenerator[LocalEngine, None]:
-    engine = LocalEngine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
+    engine = build_local_engine(load(builtin_dir, precision="fp32"), slots=8, context_tokens=512, queue_limit=PROMPTS)
     yield engine
     await engine.drain(5.0)
 
@@ -59,9 +59,10 @@ def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngine, builtin: GrammarCompiler) -> None:
-    spec = GrammarSpec("json_schema", json.dumps(PERSON))
+    spec = JsonSchema(PERSON)
     least = builtin.compile(spec).minimum_tokens
     requests = [
         GenerationRequest(
@@ -80,11 +81,12 @@ async def test_a_hundred_answers_validate_whatever_the_budget(engine: LocalEngin
         assert end.reason == ("length" if end.closed else "stop")
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_budget_below_the_least_is_refused_with_the_number(
     engine: LocalEngine, builtin: GrammarCompiler
 ) -> None:
-    spec = GrammarSpec("json_schema", json.dumps(PERSON))
+    spec = JsonSchema(PERSON)
     least = builtin.compile(spec).minimum_tokens
     sampling = SamplingParams(max_tokens=least - 1)
     request = GenerationRequest("small", (Message("user", "?"),), sampling=sampling, grammar=spec)
@@ -95,6 +97,7 @@ async def test_a_budget_below_the_least_is_refused_with_the_number(
     assert str(least) in events[0].error.message
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_required_call_streams_as_a_call(engine: LocalEngine) -> None:
     parameters = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"]}

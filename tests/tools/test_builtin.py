@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.messages import ToolCall, ToolChoice
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.tools.builtin import CANNED_NOTE, builtin_tools, run_call
 from qwen_app.tools.calculator import calculate
 from qwen_app.tools.csv_table import LIMIT_BYTES, LIMIT_FOUND, read_csv
@@ -170,4 +170,4 @@ def test_whatever_is_wrong_with_a_call_is_a_result(name: str, arguments: str) ->
 
 def test_their_schemas_are_enforced_to_the_letter(qwen: GrammarCompiler) -> None:
     tools = [one.tool for one in TOOLS.values()]
-    assert qwen.compile_tools(tools, ToolChoice("required")).exact
+    assert qwen.compile_tools(tools, ToolChoice("required")).source.exact

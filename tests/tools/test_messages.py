@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
-from qwen_app.tools.messages import ordered, parsed_arguments
+from qwen_app.tools.messages import parsed_arguments, results_in_call_order
 
 USER = Message("user", "?")
 
@@ -22,18 +22,18 @@ def result(call_id: str | None) -> Message:
 @given(st.permutations(["a", "b", "c"]))
 def test_results_are_put_in_the_order_of_the_calls(order: list[str]) -> None:
     """The template prints no ids: a model tells results apart by their order alone."""
-    messages = ordered([USER, asked("a", "b", "c"), *map(result, order), USER])
+    messages = results_in_call_order([USER, asked("a", "b", "c"), *map(result, order), USER])
     assert messages == (USER, asked("a", "b", "c"), result("a"), result("b"), result("c"), USER)
 
 
 def test_ids_may_come_back_in_a_later_round() -> None:
     conversation = (USER, asked("a"), result("a"), asked("a"), result("a"))
-    assert ordered(conversation) == conversation
+    assert results_in_call_order(conversation) == conversation
 
 
 def refusal(*messages: Message) -> str | None:
     with pytest.raises(RequestError) as refused:
-        ordered(messages)
+        results_in_call_order(messages)
     return refused.value.param
 
 
@@ -47,7 +47,7 @@ def test_unmatched_results_are_refused() -> None:
 def test_a_round_is_answered_once_and_whole_or_not_at_all() -> None:
     assert refusal(asked("a"), result("a"), result("a")) == "messages[2].tool_call_id"
     assert refusal(USER, asked("a", "b"), result("b")) == "messages[1].tool_calls"
-    assert ordered([asked("a", "b"), USER]) == (asked("a", "b"), USER)
+    assert results_in_call_order([asked("a", "b"), USER]) == (asked("a", "b"), USER)
     assert refusal(asked("a", "a")) == "messages[0].tool_calls"
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from qwen_app.serve.build import build_app
+from qwen_app.serve.build import build_asgi
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
@@ -128,7 +128,7 @@ async def test_bodies_are_bounded_announced_or_not() -> None:
 @pytest.fixture
 async def app() -> FastAPI:
     # with the loop running, for Gradio makes loops of its own otherwise and never closes them
-    return build_app(Service(ScriptedEngine()), Settings())
+    return build_asgi(Service(ScriptedEngine()), Settings())
 
 
 async def test_the_page_itself(app: FastAPI) -> None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from qwen_app.api.protocol.generation import Generation
 from qwen_app.api.protocol.schema import TokenDetails, UsageBody
 from qwen_app.errors import EngineError, EngineUnavailable
-from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelta, ToolChoice
+from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
+from qwen_app.openai_format import tool_call_body
 
 Reason = Literal["stop", "length", "tool_calls"]
 
@@ -58,7 +59,7 @@ async def collect(generation: Generation, n: int) -> list[Answer]:
 
 
 def call_head(event: ToolCallDelta) -> dict[str, Any]:
-    return {"id": event.id or "", "type": "function", "function": {"name": event.name or "", "arguments": ""}}
+    return {**tool_call_body(ToolCall(event.id or "", event.name or "", ""))}
 
 
 def finish_reason(finished: Finished, choice: ToolChoice, *, called: bool) -> Reason:

@@ -17,9 +17,10 @@ from qwen_app.api.protocol.schema import (
     ToolDefinition,
 )
 from qwen_app.engine.base import EngineInfo
-from qwen_app.errors import NotFound, RequestError
-from qwen_app.messages import GrammarSpec, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
+from qwen_app.errors import NotFound, RequestError, SchemaError
+from qwen_app.messages import GrammarSpec, JsonObject, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
 from qwen_app.service import SamplingChoices, Service
+from qwen_app.structured.schema_check import json_schema
 
 ALIAS = "default"
 ROLES: dict[str, Role] = {
@@ -164,12 +165,15 @@ def grammar_of(given: ResponseFormat | None, choice: ToolChoice, param: str = "r
             f"The format '{given.type}' and a forced tool call exclude each other. Send one of them.", param=param
         )
     if given.type == "json_object":
-        return GrammarSpec("json_object")
+        return JsonObject()
     schema = given.json_schema.schema_ if given.json_schema else None
     if given.json_schema is None or schema is None:
         where = "schema" if param == "text.format" else "json_schema.schema"
         raise RequestError("The format 'json_schema' needs a schema.", param=f"{param}.{where}")
-    return GrammarSpec("json_schema", json.dumps(schema, ensure_ascii=False), strict=given.json_schema.strict is True)
+    try:
+        return json_schema(schema, strict=given.json_schema.strict is True)
+    except SchemaError as error:
+        raise SchemaError(str(error), pointer=error.pointer, param=param) from error
 
 
 def conversation_id(caller: str, messages: Sequence[Message]) -> str:

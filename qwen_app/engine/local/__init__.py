@@ -1,0 +1,20 @@
+"""The engine that runs a model in this process: continuous batching over slots of one KV cache.
+
+May import chat, tools, structured, models and ``engine.base``; tensors are the business of ``compute`` below it.
+Start with ``build.build_local_engine``, then ``worker``.
+
+A request's way::
+
+    engine.generate                          on the caller's event loop
+      request_processor.process              on a thread: prompt ids, limits, grammar -> SequenceState
+      worker.submit -> scheduler             waits for its turn; Queued events say how many are before it
+    worker (the one thread that owns torch), step after step:
+      end what was cancelled or is late; admit: scheduler -> a slot
+        step_executor.place                  prefix cache, copy from another slot, or restore what was offloaded
+      step_executor.step                     decoding sequences by a token, prompts by a chunk (prefill budget)
+        model_runner.forward                 transformers' model, which calls attention.attend in every layer
+        sampler.sample                       grammar masks, penalties, temperature ...: a token a row
+        sequence.accept                      closes in time, detokenizes: new text, or the end
+      event_queue.Outbox                     Prefill, Delta, Finished: back to the event loop
+    engine.generate                          tool calls told from text, events to the caller
+"""

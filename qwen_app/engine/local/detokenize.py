@@ -1,4 +1,4 @@
-"""Token ids to text that never shows half a character and never runs past a stop string."""
+"""Incremental detokenization: token ids to text that never shows half a character and never runs past a stop string."""
 
 from __future__ import annotations
 
@@ -82,16 +82,16 @@ def _overlap(text: str, stop: str) -> int:
 def ids_of_text(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[int, ...]:
     """The ids, of those generated, that spell ``text``; where ``text`` was cut inside a token, its end encoded anew."""
 
-    def said(count: int) -> str:
+    def decoded(count: int) -> str:
         return str(tokenizer.decode(list(ids[:count]), skip_special_tokens=True))
 
-    def departs(count: int) -> bool:
-        return not text.startswith(said(count).rstrip(BROKEN))
+    def differs(count: int) -> bool:
+        return not text.startswith(decoded(count).rstrip(BROKEN))
 
-    longest = bisect_left(range(1, len(ids) + 1), True, key=departs)
+    longest = bisect_left(range(1, len(ids) + 1), True, key=differs)
     for count in range(longest, max(0, longest - LONGEST_CHARACTER_TOKENS), -1):
-        if text.startswith(said(count)):
-            rest = tokenizer.encode(text[len(said(count)) :], add_special_tokens=False).ids
+        if text.startswith(decoded(count)):
+            rest = tokenizer.encode(text[len(decoded(count)) :], add_special_tokens=False).ids
             return (*ids[:count], *rest)
     return ()
 

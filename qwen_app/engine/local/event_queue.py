@@ -1,4 +1,4 @@
-"""Events on their way from the worker's thread to the event loop of whoever asked."""
+"""Event queue: events on their way from the worker's thread to the event loop of the request they belong to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import suppress
 from qwen_app.messages import Event, Failed, Finished
 
 
-class EventStream:
+class EventQueue:
     """The events of one request. Made and read on one event loop, fed from any thread."""
 
     def __init__(self) -> None:
@@ -28,10 +28,10 @@ class Outbox:
     """Collects a step's events and hands them over with one wake-up per event loop."""
 
     def __init__(self) -> None:
-        self._events: defaultdict[asyncio.AbstractEventLoop, list[tuple[EventStream, Event]]] = defaultdict(list)
+        self._events: defaultdict[asyncio.AbstractEventLoop, list[tuple[EventQueue, Event]]] = defaultdict(list)
 
-    def add(self, stream: EventStream, event: Event) -> None:
-        self._events[stream.loop].append((stream, event))
+    def add(self, queue: EventQueue, event: Event) -> None:
+        self._events[queue.loop].append((queue, event))
 
     def send(self) -> None:
         while self._events:
@@ -40,9 +40,9 @@ class Outbox:
                 loop.call_soon_threadsafe(_deliver, events)
 
 
-def _deliver(events: list[tuple[EventStream, Event]]) -> None:
-    for stream, event in events:
-        stream.put(event)
+def _deliver(events: list[tuple[EventQueue, Event]]) -> None:
+    for queue, event in events:
+        queue.put(event)
 
 
 def is_terminal(event: Event) -> bool:

@@ -1,4 +1,4 @@
-"""From a request to a sequence the worker can run: prompt, limits, grammar. Everything that can be refused is, here."""
+"""Request processor: from a request to a sequence the worker can run. Everything that can be refused is, here."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import itertools
 import math
 import secrets
 import time
+from collections.abc import Callable
 
 from tokenizers import Tokenizer
 
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.detokenize import Detokenizer
-from qwen_app.engine.local.event_queue import EventStream
-from qwen_app.engine.local.sequence import Constraint, Sequence
+from qwen_app.engine.local.event_queue import EventQueue
+from qwen_app.engine.local.sequence import Constraint, SequenceState
 from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Tool
-from qwen_app.structured.closing.budget_closer import Closer
-from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler
+from qwen_app.structured.closing.budget_closer import BudgetCloser
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar
 
 
-class Preparation:
-    """Prepares requests for one model. Thread-safe, and slow enough (long prompts, schemas) to keep off event loops."""
+class RequestProcessor:
+    """Encodes prompts, checks limits, compiles grammars, for one model. ``clock`` is the worker's, in seconds.
+
+    Thread-safe, and slow enough (long prompts, schemas) to keep off event loops.
+    """
 
     def __init__(
         self,
@@ -30,22 +35,27 @@ class Preparation:
         *,
         eos_ids: frozenset[int],
         context_tokens: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoder = encoder
         self._compiler = compiler
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
         self._context_tokens = context_tokens
+        self._clock = clock
         self._numbers = itertools.count()
 
-    def sequence(self, request: GenerationRequest, stream: EventStream) -> Sequence:
-        """Raises RequestError where the request cannot be answered as it is."""
+    def process(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
+        """``request`` as a sequence that answers into ``events``.
+
+        Raises RequestError where the request cannot be answered as it is.
+        """
         banned_ids = self._banned_ids(request)
         prompt_ids = self._prompt_ids(request, banned_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
-        now = time.monotonic()
+        now = self._clock()
         seed = request.sampling.seed
-        return Sequence(
+        return SequenceState(
             request_id=f"{request.request_id}#{next(self._numbers)}",
             user=request.user,
             prompt_ids=prompt_ids,
@@ -56,7 +66,7 @@ class Preparation:
             submitted=now,
             eos_ids=self._eos_ids,
             detokenizer=Detokenizer(self._tokenizer, request.sampling.stop),
-            stream=stream,
+            events=events,
             constraint=self._constraint(request, limit_tokens),
             banned_ids=banned_ids,
         )
@@ -76,14 +86,14 @@ class Preparation:
 
     def _limit_tokens(self, request: GenerationRequest, prompt_tokens: int) -> int:
         context = min(self._context_tokens, request.context_tokens or self._context_tokens)
-        asked = request.sampling.max_tokens
+        max_tokens = request.sampling.max_tokens
         room = context - prompt_tokens
-        if asked and request.policy.cap_answer:
-            asked = min(asked, max(1, room))
-        if room < (asked or 1):
+        if max_tokens and request.policy.cap_answer:
+            max_tokens = min(max_tokens, max(1, room))
+        if room < (max_tokens or 1):
             param = "messages" if request.prompt is None else "prompt"
-            raise ContextLengthExceeded(prompt_tokens, asked or 1, context, param=param)
-        return asked or room
+            raise ContextLengthExceeded(prompt_tokens, max_tokens or 1, context, param=param)
+        return max_tokens or room
 
     def _constraint(self, request: GenerationRequest, limit_tokens: int) -> Constraint | None:
         grammar = self._grammar(request)
@@ -96,7 +106,7 @@ class Preparation:
                 param="max_tokens",
             )
         free_text = bool(request.tools) and request.tool_choice.mode == "auto" and request.grammar is None
-        return Constraint(grammar.new_state(), Closer(), free_text)
+        return Constraint(grammar.new_state(), BudgetCloser(), free_text)
 
     def _grammar(self, request: GenerationRequest) -> Grammar | None:
         if request.tools and request.tool_choice.mode != "none":

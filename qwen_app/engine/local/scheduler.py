@@ -1,11 +1,14 @@
-"""Who runs next: a bounded queue, fair between users. Knows no torch and no clock but the one it is told."""
+"""Continuous batching: who gets the next free slot, from a bounded queue that is fair between users.
+
+Knows no torch, and no clock but the one its callers read.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from qwen_app.engine.fair_queue import FairOrder
 from qwen_app.errors import TooManyRequests
 
 
@@ -19,11 +22,9 @@ class Ticket:
 
 
 class Scheduler:
-    """Tickets wait; a free slot goes to the user with the fewest running, then to whom was served least recently.
+    """Tickets wait; a free slot goes to the one FairOrder names.
 
-    A user who comes new counts as served just before the last who was: he goes ahead of that one and of nobody who
-    has waited longer. Within one user tickets keep their order. ``queue_limit`` tickets may wait beyond those that can
-    start at once.
+    ``queue_limit`` tickets may wait beyond those that can start at once.
     """
 
     def __init__(self, *, slots: int, queue_limit: int) -> None:
@@ -32,8 +33,7 @@ class Scheduler:
         self._queue_limit = queue_limit
         self._waiting: list[Ticket] = []
         self._running: dict[str, Ticket] = {}
-        self._served: dict[str, int] = {}
-        self._turn = 0
+        self._fair = FairOrder()
 
     @property
     def waiting(self) -> int:
@@ -51,7 +51,7 @@ class Scheduler:
                 f"{self.running} answers are being written and {self.waiting} requests wait, which is all this server "
                 "takes. Try again in a few seconds."
             )
-        self._served.setdefault(ticket.user, self._turn - 1)
+        self._fair.arrive(ticket.user)
         self._waiting.append(ticket)
         return self.positions()[ticket.id]
 
@@ -61,8 +61,7 @@ class Scheduler:
             ticket = next(self._order())
             self._waiting.remove(ticket)
             self._running[ticket.id] = ticket
-            self._turn += 1
-            self._served[ticket.user] = self._turn
+            self._fair.serve(ticket.user)
             yield ticket
 
     def requeue(self, ticket_id: str) -> None:
@@ -74,12 +73,12 @@ class Scheduler:
         """Forget a ticket, running or waiting. False when it was gone already."""
         if self._running.pop(ticket_id, None) is not None:
             self._usable = self._slots
-            self._forget_idle_users()
-            return True
-        kept = [ticket for ticket in self._waiting if ticket.id != ticket_id]
-        found = len(kept) < len(self._waiting)
-        self._waiting = kept
-        self._forget_idle_users()
+            found = True
+        else:
+            kept = [ticket for ticket in self._waiting if ticket.id != ticket_id]
+            found = len(kept) < len(self._waiting)
+            self._waiting = kept
+        self._fair.keep_only({ticket.user for ticket in self._all()})
         return found
 
     def expired(self, now: float) -> list[str]:
@@ -95,26 +94,4 @@ class Scheduler:
         return (*self._running.values(), *self._waiting)
 
     def _order(self) -> Iterator[Ticket]:
-        """Waiting tickets as they would start, were no running one to end."""
-        running = Counter(ticket.user for ticket in self._running.values())
-        served = dict(self._served)
-        waiting: dict[str, list[Ticket]] = {}
-        for ticket in self._waiting:
-            waiting.setdefault(ticket.user, []).append(ticket)
-        turn = self._turn
-        while waiting:
-            user = min(waiting, key=_rank(running, served))
-            turn += 1
-            running[user] += 1
-            served[user] = turn
-            yield waiting[user].pop(0)
-            if not waiting[user]:
-                del waiting[user]
-
-    def _forget_idle_users(self) -> None:
-        present = {ticket.user for ticket in self._all()}
-        self._served = {user: turn for user, turn in self._served.items() if user in present}
-
-
-def _rank(running: Counter[str], served: dict[str, int]) -> Callable[[str], tuple[int, int]]:
-    return lambda user: (running[user], served[user])
+        return self._fair.order(self._waiting, self._running.values())

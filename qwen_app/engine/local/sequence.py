@@ -1,16 +1,16 @@
-"""One request on its way through the worker: its tokens, its text and when it has to end."""
+"""Sequence: one request on its way through the worker, its tokens, its text and when it has to end."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence as Seq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwen_app.engine.local.compute.sampler import Choice, Row
+from qwen_app.engine.local.compute.sampler import SampledToken, SamplingRow
 from qwen_app.engine.local.detokenize import Detokenizer
-from qwen_app.engine.local.event_queue import EventStream
+from qwen_app.engine.local.event_queue import EventQueue
 from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, Usage
-from qwen_app.structured.closing.budget_closer import Closer
+from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import GrammarState
 
 CLOSING_TIME_S = 3.0  # before the deadline, in which a constrained answer writes its shortest ending
@@ -21,13 +21,14 @@ class Constraint:
     """What keeps an answer to its grammar and closes it in time. ``free_text`` grammars shape only parts of it."""
 
     state: GrammarState
-    closer: Closer
+    closer: BudgetCloser
     free_text: bool = False
 
 
-class Sequence:
-    """``ids`` are prompt and answer; the first ``computed`` of them are in the cache.
+class SequenceState:
+    """``token_ids`` are prompt and answer; the first ``num_computed_tokens`` of them are in the KV cache.
 
+    ``num_cached_tokens`` were there when it first started, from an earlier request. ``slot`` is -1 while it waits.
     Times are seconds on the worker's clock. ``limit_tokens`` bounds the answer.
     """
 
@@ -36,7 +37,7 @@ class Sequence:
         *,
         request_id: str,
         user: str,
-        prompt_ids: Seq[int],
+        prompt_ids: Sequence[int],
         params: SamplingParams,
         seed: int,
         limit_tokens: int,
@@ -44,22 +45,22 @@ class Sequence:
         submitted: float,
         eos_ids: frozenset[int],
         detokenizer: Detokenizer,
-        stream: EventStream,
+        events: EventQueue,
         constraint: Constraint | None = None,
-        banned_ids: Seq[int] = (),
+        banned_ids: Sequence[int] = (),
     ) -> None:
         self.id = request_id
         self.user = user
         self.params = params
         self.seed = seed
         self.deadline = deadline
-        self.stream = stream
+        self.events = events
         self.constraint = constraint
         self.banned_ids = tuple(banned_ids)
-        self.ids = list(prompt_ids)
-        self.prompt_tokens = len(self.ids)
-        self.computed = 0
-        self.reused = 0
+        self.token_ids = list(prompt_ids)
+        self.prompt_tokens = len(self.token_ids)
+        self.num_computed_tokens = 0
+        self.num_cached_tokens = 0
         self.preemptions = 0
         self.slot = -1
         self.text = ""
@@ -74,44 +75,44 @@ class Sequence:
         self._first_token: float | None = None
 
     @property
-    def pending(self) -> int:
+    def pending_tokens(self) -> int:
         """Tokens to compute before the next can be drawn: one while decoding, more while reading a prompt."""
-        return len(self.ids) - self.computed
+        return len(self.token_ids) - self.num_computed_tokens
 
     @property
-    def generated(self) -> list[int]:
-        return self.ids[self.prompt_tokens :]
+    def generated_ids(self) -> list[int]:
+        return self.token_ids[self.prompt_tokens :]
 
     @property
     def remaining_tokens(self) -> int:
-        return self._limit_tokens - (len(self.ids) - self.prompt_tokens)
+        return self._limit_tokens - (len(self.token_ids) - self.prompt_tokens)
 
-    def row(self) -> Row:
-        shaped = self.constraint is not None and not self.constraint.free_text
-        return Row(self.slot, self.params, self._generator, shaped)
+    def row(self) -> SamplingRow:
+        constrained = self.constraint is not None and not self.constraint.free_text
+        return SamplingRow(self.slot, self.params, self._generator, constrained)
 
-    def begin(self, slot: int, reused: int, now: float) -> None:
-        """Take a slot that holds the first ``reused`` ids already."""
+    def begin(self, slot: int, num_cached_tokens: int, now: float) -> None:
+        """Take a slot that holds the first ``num_cached_tokens`` already."""
         self.slot = slot
-        self.computed = reused
+        self.num_computed_tokens = num_cached_tokens
         if self._started is None:
             self._started = now
-            self.reused = reused
+            self.num_cached_tokens = num_cached_tokens
 
     def leave_slot(self) -> None:
         """Preempted: everything will be computed again."""
         self.slot = -1
-        self.computed = 0
+        self.num_computed_tokens = 0
 
-    def accept(self, choice: Choice, now: float) -> str:
+    def accept(self, sampled: SampledToken, now: float) -> str:
         """Take a drawn token and return the text that became certain. Sets ``reason`` where the answer ends."""
         if self._first_token is None:
             self._first_token = now
-        token_id = self._checked(choice.token_id, now)
+        token_id = self._checked(sampled.token_id, now)
         if token_id in self._eos_ids:
             self.reason = self._ending
             return self._flush()
-        self.ids.append(token_id)
+        self.token_ids.append(token_id)
         text = self._detokenizer.add(token_id)
         self.text += text
         if self._detokenizer.stopped or (self.constraint is not None and self.constraint.state.is_done()):
@@ -141,7 +142,7 @@ class Sequence:
     def finished(self, now: float) -> Finished:
         started = now if self._started is None else self._started
         first = now if self._first_token is None else self._first_token
-        usage = Usage(self.prompt_tokens, len(self.ids) - self.prompt_tokens, self.reused)
+        usage = Usage(self.prompt_tokens, len(self.token_ids) - self.prompt_tokens, self.num_cached_tokens)
         timings = Timings(started - self._submitted, first - self._submitted, now - self._submitted)
         return Finished(self.reason or "stop", usage, timings, self.seed, self._ending != "stop")
 

@@ -1,143 +1,133 @@
-"""One step of the engine: choose tokens to compute, run the model, draw, and hand out what came of it."""
+"""Step executor: one step of continuous batching. Choose tokens, run the model, draw, hand out the result."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from collections.abc import Sequence as Seq
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from qwen_app.engine.local.compute.attention import Segment
-from qwen_app.engine.local.compute.kv_cache import KVCache
-from qwen_app.engine.local.compute.kv_offload import Parking
-from qwen_app.engine.local.compute.model_runner import Runner, Work
-from qwen_app.engine.local.compute.prefix_cache import SlotPool
+from qwen_app.engine.local.compute.attention import QuerySpan
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
-from qwen_app.engine.local.compute.sampler import IMPOSSIBLE, Choice, Sampler
+from qwen_app.engine.local.compute.sampler import NO_TOKEN, SampledToken
 from qwen_app.engine.local.detokenize import token_bytes
-from qwen_app.engine.local.prefill_budget import ChunkSize
-from qwen_app.engine.local.sequence import Sequence
+from qwen_app.engine.local.sequence import SequenceState
 from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
 from qwen_app.structured.grammars.grammar import fill_masks
 
 log = logging.getLogger(__name__)
 
+Schedule = list[tuple[SequenceState, ScheduledChunk]]  # what a step computes, decoding sequences first
+
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
 PREEMPTIONS = 2  # of one request, before it fails
 
 
 @dataclass(slots=True)
-class Outcome:
+class StepOutput:
     """What a step brought: events, sequences that failed, and sequences that lost their slot and wait again."""
 
-    events: list[tuple[Sequence, Event]] = field(default_factory=list)
-    failed: list[tuple[Sequence, AppError]] = field(default_factory=list)
-    preempted: list[Sequence] = field(default_factory=list)
+    events: list[tuple[SequenceState, Event]] = field(default_factory=list)
+    failed: list[tuple[SequenceState, AppError]] = field(default_factory=list)
+    preempted: list[SequenceState] = field(default_factory=list)
 
 
-class Stepper:
-    """Owns the model, the cache and which slot holds what. Used by the worker's thread alone."""
+class StepExecutor:
+    """Moves running sequences on with ``parts``. Used by the worker's thread alone."""
 
-    def __init__(
-        self,
-        *,
-        runner: Runner,
-        sampler: Sampler,
-        cache: KVCache,
-        parking: Parking,
-        chunk: ChunkSize,
-        tokenizer: Tokenizer,
-        vocab_size: int,
-    ) -> None:
-        self._runner = runner
-        self._sampler = sampler
-        self._cache = cache
-        self._parking = parking
-        self._chunk = chunk
+    def __init__(self, parts: ComputeParts, tokenizer: Tokenizer, *, vocab_size: int) -> None:
+        self._parts = parts
         self._tokenizer = tokenizer
         self._mask_words = (vocab_size + 31) // 32
-        self._pool = SlotPool(cache.slots)
-        self._failures_for_memory = 0
+        self._out_of_memory_steps = 0
         self._short_first = False
 
-    def place(self, sequence: Sequence, now: float) -> int:
+    def place(self, sequence: SequenceState, now: float) -> int:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
-        placement = self._pool.place(sequence.ids)
+        parts, token_ids = self._parts, sequence.token_ids
+        placement = parts.prefix_cache.place(token_ids)
         sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
-            self._parking.expect(sequence.ids)
-            self._parking.park(placement.slot, placement.evicted)
+            parts.host_cache.reserve(token_ids)
+            parts.host_cache.offload(placement.slot, placement.evicted)
         if placement.source is not None:
-            self._cache.copy_prefix(placement.source, placement.slot, placement.reused)
-        reused = self._parking.restore(placement.slot, sequence.ids, held=placement.reused, token_s=self._chunk.token_s)
-        self._pool.hold(placement.slot, sequence.ids[:reused])
-        self._sampler.begin(placement.slot, sequence.ids[: sequence.prompt_tokens], sequence.generated, sequence.params)
-        sequence.begin(placement.slot, reused, now)
-        return reused
+            parts.kv_cache.copy_prefix(placement.source, placement.slot, placement.num_cached_tokens)
+        num_cached_tokens = parts.host_cache.restore(
+            placement.slot,
+            token_ids,
+            num_cached_tokens=placement.num_cached_tokens,
+            compute_s_per_token=parts.prefill_budget.prefill_s_per_token,
+        )
+        parts.prefix_cache.mark_cached(placement.slot, token_ids[:num_cached_tokens])
+        prompt_ids = token_ids[: sequence.prompt_tokens]
+        parts.sampler.begin(placement.slot, prompt_ids, sequence.generated_ids, sequence.params)
+        sequence.begin(placement.slot, num_cached_tokens, now)
+        return num_cached_tokens
 
-    def release(self, sequence: Sequence) -> None:
+    def release(self, sequence: SequenceState) -> None:
         """Take the slot back; what it holds stays for whoever continues it."""
         if sequence.slot >= 0:
-            self._pool.release(sequence.slot, sequence.ids[: sequence.computed])
+            self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
             sequence.leave_slot()
 
     def reset(self) -> None:
         """After a failure nobody foresaw: trust nothing in the cache."""
-        self._pool.forget()
+        self._parts.prefix_cache.invalidate()
         free_memory()
 
     def prepare(self) -> bool:
         """With nothing else to do: make later steps faster. False when nothing is left to prepare."""
-        return self._runner.prepare()
+        return self._parts.runner.prepare()
 
-    def step(self, running: Seq[Sequence], clock: Callable[[], float]) -> Outcome:
+    def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
-        outcome = Outcome()
-        chosen = self._choose(running)
+        output = StepOutput()
+        scheduled = self._schedule(running)
         started_s = clock()
-        logits, failure = self._forward([work for _, work in chosen])
+        logits, failure = self._forward([chunk for _, chunk in scheduled])
         if failure is Failure.OUT_OF_MEMORY:
-            self._make_room(running, chosen, outcome)
-            return outcome
+            self._make_room(running, scheduled, output)
+            return output
         if failure is Failure.OTHER:
-            chosen, logits = self._isolate(chosen, outcome)
-        drawing = [sequence for sequence, work in chosen if work.wants_logits]
-        choices = self._draw(drawing, logits) if drawing else []
-        if choices is None:
-            self._make_room(running, chosen, outcome)
-            return outcome
-        self._failures_for_memory = 0
-        for sequence, work in chosen:
-            self._note_computed(sequence, work, outcome)
+            scheduled, logits = self._isolate(scheduled, output)
+        drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
+        drawn = self._draw(drawing, logits) if drawing else []
+        if drawn is None:
+            self._make_room(running, scheduled, output)
+            return output
+        self._out_of_memory_steps = 0
+        for sequence, chunk in scheduled:
+            self._note_computed(sequence, chunk, output)
         now = clock()
-        for sequence, choice in zip(drawing, choices, strict=True):
-            self._accept(sequence, choice, now, outcome)
-        self._learn(chosen, clock() - started_s)
-        return outcome
+        for sequence, sampled in zip(drawing, drawn, strict=True):
+            self._accept(sequence, sampled, now, output)
+        self._update_cost_model(scheduled, clock() - started_s)
+        return output
 
-    def _choose(self, running: Seq[Sequence]) -> list[tuple[Sequence, Work]]:
-        """Every other step prompts that the chunk completes go first; else the oldest, lest short ones starve it."""
-        decoding = sorted((sequence for sequence in running if sequence.pending == 1), key=lambda row: row.slot)
-        chosen = [(sequence, _work(sequence, 1)) for sequence in decoding]
-        room = self._chunk.tokens(len(decoding))
-        reading = [sequence for sequence in running if sequence.pending > 1]
+    def _schedule(self, running: Sequence[SequenceState]) -> Schedule:
+        """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it."""
+        decoding = sorted((sequence for sequence in running if sequence.pending_tokens == 1), key=lambda row: row.slot)
+        scheduled = [(sequence, _chunk_of(sequence, 1)) for sequence in decoding]
+        budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
+        reading = [sequence for sequence in running if sequence.pending_tokens > 1]
         self._short_first = not self._short_first
         if self._short_first:
-            reading.sort(key=lambda sequence: sequence.pending > room)
+            reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
         for sequence in reading:
-            if room > 0:
-                chosen.append((sequence, _work(sequence, room)))
-                room -= chosen[-1][1].segment.length
-        return chosen
+            if budget_tokens > 0:
+                scheduled.append((sequence, _chunk_of(sequence, budget_tokens)))
+                budget_tokens -= scheduled[-1][1].span.length
+        return scheduled
 
-    def _forward(self, works: Seq[Work]) -> tuple[torch.Tensor, Failure | None]:
+    def _forward(self, chunks: Sequence[ScheduledChunk]) -> tuple[torch.Tensor, Failure | None]:
         try:
-            return self._runner.forward(works), None
+            return self._parts.runner.forward(chunks), None
         except Exception as error:  # torch raises many kinds; each is told apart here
             failure = failure_of(error)
             log.warning("forward pass failed (%s): %s", failure.value, str(error), exc_info=failure is Failure.OTHER)
@@ -145,81 +135,80 @@ class Stepper:
                 raise StickyDeviceError(str(error)) from error
         return torch.empty(0), failure
 
-    def _isolate(
-        self, chosen: Seq[tuple[Sequence, Work]], outcome: Outcome
-    ) -> tuple[list[tuple[Sequence, Work]], torch.Tensor]:
+    def _isolate(self, scheduled: Schedule, output: StepOutput) -> tuple[Schedule, torch.Tensor]:
         """Run each alone, so that only the one to blame fails. Writing a token's keys twice does no harm."""
         passed, logits = [], []
-        for sequence, work in chosen:
-            rows, failure = self._forward([work])
+        for sequence, chunk in scheduled:
+            rows, failure = self._forward([chunk])
             if failure is None:
-                passed.append((sequence, work))
+                passed.append((sequence, chunk))
                 logits.append(rows)
             else:
                 self._distrust(sequence)
-                outcome.failed.append((sequence, EngineError("The model failed on this request. Try it once more.")))
+                output.failed.append((sequence, EngineError("The model failed on this request. Try it once more.")))
         return passed, torch.cat(logits) if logits else torch.empty(0)
 
-    def _distrust(self, sequence: Sequence) -> None:
+    def _distrust(self, sequence: SequenceState) -> None:
         """Nothing that was computed for it may be used again."""
-        sequence.computed = 0
-        self._cache.clear(sequence.slot)
+        sequence.num_computed_tokens = 0
+        self._parts.kv_cache.clear(sequence.slot)
 
-    def _make_room(self, running: Seq[Sequence], chosen: Seq[tuple[Sequence, Work]], outcome: Outcome) -> None:
+    def _make_room(self, running: Sequence[SequenceState], scheduled: Schedule, output: StepOutput) -> None:
         """Less at once; then without the newest; then give up on the one that is left. The next step tries again."""
         free_memory()
-        reads = any(work.segment.length > 1 for _, work in chosen)
-        if reads and self._chunk.halve():
+        reads = any(chunk.span.length > 1 for _, chunk in scheduled)
+        if reads and self._parts.prefill_budget.halve():
             return
-        self._failures_for_memory += 1
-        if self._failures_for_memory <= RETRIES_WITHOUT_MEMORY:
+        self._out_of_memory_steps += 1
+        if self._out_of_memory_steps <= RETRIES_WITHOUT_MEMORY:
             return
         newest = running[-1]
         if len(running) > 1 and newest.preemptions < PREEMPTIONS:
             self.release(newest)
             newest.preemptions += 1
-            outcome.preempted.append(newest)
+            output.preempted.append(newest)
         else:
             sentence = "The device has no memory left for this request. Shorten it, or try again later."
-            outcome.failed.append((newest, OutOfDeviceMemory(sentence)))
+            output.failed.append((newest, OutOfDeviceMemory(sentence)))
 
-    def _note_computed(self, sequence: Sequence, work: Work, outcome: Outcome) -> None:
-        sequence.computed += work.segment.length
-        if work.segment.length > 1 or sequence.computed <= sequence.prompt_tokens:
-            self._pool.hold(sequence.slot, sequence.ids[: sequence.computed])
-        if sequence.computed <= sequence.prompt_tokens and not sequence.preemptions:
-            outcome.events.append((sequence, Prefill(sequence.computed, sequence.prompt_tokens, sequence.reused)))
+    def _note_computed(self, sequence: SequenceState, chunk: ScheduledChunk, output: StepOutput) -> None:
+        sequence.num_computed_tokens += chunk.span.length
+        if chunk.span.length > 1 or sequence.num_computed_tokens <= sequence.prompt_tokens:
+            self._parts.prefix_cache.mark_cached(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
+        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.preemptions:
+            read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens)
+            output.events.append((sequence, read))
 
-    def _draw(self, drawing: Seq[Sequence], logits: torch.Tensor) -> list[Choice] | None:
+    def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
         masks = self._masks(drawing)  # beside the forward pass: a GPU is still at work on it
         try:
-            return self._sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
+            return self._parts.sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
         except Exception as error:
             if failure_of(error) is not Failure.OUT_OF_MEMORY:
                 raise
         return None
 
-    def _accept(self, sequence: Sequence, choice: Choice, now: float, outcome: Outcome) -> None:
-        if choice.token_id == IMPOSSIBLE:
+    def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
+        if sampled.token_id == NO_TOKEN:
             self._distrust(sequence)
-            outcome.failed.append((sequence, EngineError("The model gave no token that could be used here.")))
+            output.failed.append((sequence, EngineError("The model gave no token that could be used here.")))
             return
-        before = len(sequence.ids)
+        before = len(sequence.token_ids)
         try:
-            text = sequence.accept(choice, now)
+            text = sequence.accept(sampled, now)
         except AppError as error:
-            outcome.failed.append((sequence, error))
+            output.failed.append((sequence, error))
             return
         except Exception:  # what is wrong with one request's text or grammar must not end the others
-            log.exception("token %d could not be taken", choice.token_id)
-            outcome.failed.append((sequence, EngineError("The engine failed on this request. Try it once more.")))
+            log.exception("token %d could not be taken", sampled.token_id)
+            output.failed.append((sequence, EngineError("The engine failed on this request. Try it once more.")))
             return
-        token_ids = tuple(sequence.ids[before:])
+        token_ids = tuple(sequence.token_ids[before:])
         if text or token_ids:
-            outcome.events.append((sequence, Delta(text, token_ids, self._logprobs(choice, token_ids))))
+            output.events.append((sequence, Delta(text, token_ids, self._logprobs(sampled, token_ids))))
 
-    def _masks(self, drawing: Seq[Sequence]) -> np.ndarray | None:
+    def _masks(self, drawing: Sequence[SequenceState]) -> np.ndarray | None:
         """int32 ``[rows, words]``, all bits set in rows without a grammar; None where no row is held to anything."""
         held = [index for index, sequence in enumerate(drawing) if sequence.constraint or sequence.banned_ids]
         if not held:
@@ -235,24 +224,24 @@ class Stepper:
                 masks.view(np.uint32)[index, token_id // 32] &= np.uint32(0xFFFFFFFF ^ 1 << token_id % 32)
         return masks
 
-    def _logprobs(self, choice: Choice, token_ids: Seq[int]) -> tuple[TokenLogprob, ...]:
-        if choice.logprob is None or token_ids != (choice.token_id,):  # the closer may have put another in its place
+    def _logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
+        if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
             return ()
-        top = tuple(self._logprob(token_id, logprob) for token_id, logprob in choice.top)
-        return (self._logprob(choice.token_id, choice.logprob, top),)
+        top = tuple(self._logprob(token_id, logprob) for token_id, logprob in sampled.top)
+        return (self._logprob(sampled.token_id, sampled.logprob, top),)
 
     def _logprob(self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
         spelled = token_bytes(self._tokenizer, token_id)
         return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
 
-    def _learn(self, chosen: Seq[tuple[Sequence, Work]], duration_s: float) -> None:
-        lengths = [work.segment.length for _, work in chosen]
+    def _update_cost_model(self, scheduled: Schedule, duration_s: float) -> None:
+        lengths = [chunk.span.length for _, chunk in scheduled]
         chunk_tokens = sum(length for length in lengths if length > 1)
-        self._chunk.measured(duration_s, decoding_rows=lengths.count(1), chunk_tokens=chunk_tokens)
+        self._parts.prefill_budget.measured(duration_s, decoding_rows=lengths.count(1), chunk_tokens=chunk_tokens)
 
 
-def _work(sequence: Sequence, limit_tokens: int) -> Work:
-    length = min(sequence.pending, limit_tokens)
-    segment = Segment(sequence.slot, sequence.computed, length)
-    token_ids = sequence.ids[segment.start : segment.end]
-    return Work(segment, token_ids, wants_logits=segment.end == len(sequence.ids))
+def _chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
+    length = min(sequence.pending_tokens, limit_tokens)
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, length)
+    token_ids = sequence.token_ids[span.start : span.end]
+    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids))

@@ -1,4 +1,4 @@
-"""An answer's text events with its tool calls told apart."""
+"""Tool call events: the calls in an answer's text, as events of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one thread that owns torch: takes requests in, steps the model, sends events out, survives what fails."""
+"""Worker: the one thread that owns torch. Takes requests in, steps the model, sends events out, survives what fails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of
 from qwen_app.engine.local.event_queue import Outbox
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
-from qwen_app.engine.local.sequence import Sequence
-from qwen_app.engine.local.step_executor import Stepper
+from qwen_app.engine.local.sequence import SequenceState
+from qwen_app.engine.local.step_executor import StepExecutor
 from qwen_app.errors import AppError, EngineError, EngineUnavailable
 from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
 
@@ -30,20 +30,19 @@ class Worker:
 
     def __init__(
         self,
-        stepper: Stepper,
+        executor: StepExecutor,
+        scheduler: Scheduler,
         *,
-        slots: int,
-        queue_limit: int,
         on_fatal: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stepper = stepper
-        self._scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
+        self._executor = executor
+        self._scheduler = scheduler
         self._on_fatal = on_fatal
         self._clock = clock
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._sequences: dict[str, Sequence] = {}
+        self._sequences: dict[str, SequenceState] = {}
         self._cancelled: set[str] = set()
         self._positions: dict[str, int] = {}
         self._outbox = Outbox()
@@ -57,7 +56,7 @@ class Worker:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
 
-    def submit(self, sequence: Sequence) -> int:
+    def submit(self, sequence: SequenceState) -> int:
         """Queue a sequence and return how many wait before it. Raises TooManyRequests or EngineUnavailable."""
         with self._lock:
             if self._stopping or self.stopped_reason:
@@ -78,6 +77,12 @@ class Worker:
     def load(self) -> tuple[int, int]:
         """Running and waiting sequences."""
         return self._scheduler.running, self._scheduler.waiting
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs or waits, and nothing is kept of any request."""
+        with self._lock:
+            return not (self._sequences or self._cancelled or self._positions)
 
     def heartbeat_age_s(self) -> float:
         """Seconds since the worker last began a step."""
@@ -106,7 +111,7 @@ class Worker:
     def _guarded_turn(self) -> bool:
         """A turn; whatever fails in it, its requests end and the loop lives. False when there was nothing to do."""
         try:
-            return self._turn() or (self._answered and self._stepper.prepare())
+            return self._turn() or (self._answered and self._executor.prepare())
         except StickyDeviceError:
             raise
         except Exception as broken:
@@ -115,7 +120,7 @@ class Worker:
             log.exception("step failed")
             error = EngineError(f"The engine failed on this request: {type(broken).__name__}.")
         self._end_all(error, waiting=False)
-        self._stepper.reset()
+        self._executor.reset()
         return True
 
     def _give_up(self, lost: BaseException) -> None:
@@ -133,12 +138,12 @@ class Worker:
         self._admit()
         running = self._running()
         if running:
-            outcome = self._stepper.step(running, self._clock)
-            for sequence, event in outcome.events:
-                self._outbox.add(sequence.stream, event)
-            for sequence in outcome.preempted:
+            output = self._executor.step(running, self._clock)
+            for sequence, event in output.events:
+                self._outbox.add(sequence.events, event)
+            for sequence in output.preempted:
                 self._requeue(sequence)
-            for sequence, error in outcome.failed:
+            for sequence, error in output.failed:
                 self._end(sequence, Failed(error, sequence.text))
             for sequence in running:
                 if sequence.reason is not None:
@@ -157,7 +162,7 @@ class Worker:
                 continue
             rest = sequence.end("cancelled" if sequence_id in cancelled else "deadline")
             if rest:
-                self._outbox.add(sequence.stream, Delta(rest))
+                self._outbox.add(sequence.events, Delta(rest))
             self._end(sequence, sequence.finished(self._clock()))
 
     def _admit(self) -> None:
@@ -165,15 +170,15 @@ class Worker:
             admitted = [self._sequences[ticket.id] for ticket in self._scheduler.admit()]
             moved = self._moved()
         for sequence in admitted:
-            reused = self._stepper.place(sequence, self._clock())
+            cached = self._executor.place(sequence, self._clock())
             if not sequence.preemptions:
-                self._outbox.add(sequence.stream, Prefill(reused, sequence.prompt_tokens, reused))
+                self._outbox.add(sequence.events, Prefill(cached, sequence.prompt_tokens, cached))
         for sequence, position in moved:
             if not sequence.preemptions:  # it has begun to answer: its place in the queue comes too late
-                self._outbox.add(sequence.stream, Queued(position))
+                self._outbox.add(sequence.events, Queued(position))
 
-    def _moved(self) -> list[tuple[Sequence, int]]:
-        """Waiting sequences whose place changed since they were last told."""
+    def _moved(self) -> list[tuple[SequenceState, int]]:
+        """Waiting sequences whose place changed since it was last sent."""
         positions = self._scheduler.positions()
         moved = [
             (self._sequences[sequence_id], position)
@@ -183,24 +188,24 @@ class Worker:
         self._positions = positions
         return moved
 
-    def _running(self) -> list[Sequence]:
+    def _running(self) -> list[SequenceState]:
         with self._lock:  # submit may come at any moment
             return [sequence for sequence in self._sequences.values() if sequence.slot >= 0]
 
-    def _requeue(self, sequence: Sequence) -> None:
+    def _requeue(self, sequence: SequenceState) -> None:
         with self._lock:
             self._scheduler.requeue(sequence.id)
 
-    def _end(self, sequence: Sequence, event: Event) -> None:
+    def _end(self, sequence: SequenceState, event: Event) -> None:
         """Free everything the sequence holds and send its terminal event."""
         with self._lock:
             self._scheduler.finish(sequence.id)
             self._sequences.pop(sequence.id, None)
             self._cancelled.discard(sequence.id)
             self._positions.pop(sequence.id, None)
-        self._stepper.release(sequence)
+        self._executor.release(sequence)
         self._answered = True
-        self._outbox.add(sequence.stream, event)
+        self._outbox.add(sequence.events, event)
 
     def _end_all(self, error: AppError, *, waiting: bool) -> None:
         with self._lock:

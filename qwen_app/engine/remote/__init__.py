@@ -1,4 +1,8 @@
-"""RemoteEngine: answers through any OpenAI-compatible server."""
+"""The remote engine: answers through any OpenAI-compatible server, for when one card is not enough.
+
+It may import the engine contract, messages and errors, OpenAI's shapes, the tool texts and the validation of documents.
+Start at engine.py, then upstream_answer.py: one request's way. What a server can do is its row in server_profile.py.
+"""
 
 from qwen_app.engine.remote.engine import RemoteEngine
 

@@ -8,13 +8,14 @@ import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Self
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
-from qwen_app.engine.fair_queue import Gate
-from qwen_app.engine.remote.answer import Answer
-from qwen_app.engine.remote.budget import TOKENIZER_ERRORS, Budget
+from qwen_app.engine.fair_queue import FairQueue
+from qwen_app.engine.remote.context_budget import TOKENIZER_ERRORS, ContextBudget
 from qwen_app.engine.remote.deadline import Deadline
-from qwen_app.engine.remote.upstream_client import FindTokenizer, Link
+from qwen_app.engine.remote.upstream_answer import UpstreamAnswer
+from qwen_app.engine.remote.upstream_client import FindTokenizer, UpstreamClient
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
 
@@ -46,20 +47,18 @@ class RemoteEngine:
         find_tokenizer: FindTokenizer = lambda model: None,
         poll_s: float = 5.0,
     ) -> None:
-        self._link = Link(base_url, api_key, model, find_tokenizer, poll_s)
-        self._gate = Gate(slots, queue_limit)
+        self._upstream = UpstreamClient(base_url, api_key, model, find_tokenizer, poll_s)
+        self._queue = FairQueue(slots, queue_limit)
         self._slots = slots
         self._model = model
         self._context_tokens = context_tokens
-        self._running: set[Answer] = set()
+        self._running: set[UpstreamAnswer] = set()
         self._draining = False
 
-    @classmethod
-    def connect(cls, **options: object) -> RemoteEngine:
-        """An engine that has already asked who answers, so that ``info`` is right at once. Not inside an event loop."""
-        engine = cls(**options)  # type: ignore[arg-type]
-        asyncio.run(engine._link.look())
-        return engine
+    def connect(self) -> Self:
+        """Asks now who answers, so that ``info`` is right at once. Not inside an event loop."""
+        asyncio.run(self._upstream.look())
+        return self
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         if self._draining:
@@ -75,80 +74,80 @@ class RemoteEngine:
             yield Failed(error, answer.transcript.partial_text)
         except Exception:  # the request boundary: whatever a server sends, it fails this one answer alone
             log.exception("a remote answer failed in a way nobody foresaw", extra={"request_id": request.request_id})
-            sentence = f"{self._link.title} sent something this app does not understand. The log has the details."
+            sentence = f"{self._upstream.title} sent something this app does not understand. The log has the details."
             yield Failed(UpstreamError(sentence), answer.transcript.partial_text)
         finally:
             self._running.discard(answer)
 
-    def _answer(self, request: GenerationRequest) -> Answer:
+    def _answer(self, request: GenerationRequest) -> UpstreamAnswer:
         if request.sampling.seed is None:  # drawn here, so that the answer can be had again
             request = replace(request, sampling=replace(request.sampling, seed=secrets.randbelow(2**31)))
-        budget = Budget(self._link, self._context_tokens)
-        return Answer(request, self._link, self._gate, budget, Deadline(request.timeout_s))
+        budget = ContextBudget(self._upstream, self._context_tokens)
+        return UpstreamAnswer(request, self._upstream, self._queue, budget, Deadline(request.timeout_s))
 
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         await self._ready()
         requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
-        return await asyncio.gather(*(Budget(self._link, 0).prompt_tokens(request) for request in requests))
+        return await asyncio.gather(*(ContextBudget(self._upstream, 0).prompt_tokens(request) for request in requests))
 
     async def tokenize(self, text: str) -> list[int]:
         await self._ready()
         try:
-            return await self._link.tokens.encode(text)
+            return await self._upstream.token_counter.encode(text)
         except TOKENIZER_ERRORS as error:
             raise _as_request_error(error) from error
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         await self._ready()
         try:
-            return await self._link.tokens.decode(token_ids)
+            return await self._upstream.token_counter.decode(token_ids)
         except TOKENIZER_ERRORS as error:
             raise _as_request_error(error) from error
 
     async def _ready(self) -> None:
         """Counting goes on by estimate where the server is away."""
         try:
-            await self._link.ready_peer()
+            await self._upstream.ready_server()
         except AppError as error:
             log.debug("no server to ask: %s", error)
 
     def info(self) -> EngineInfo:
-        peer = self._link.peer
-        known = min((n for n in (peer.context_tokens if peer else 0, self._context_tokens) if n), default=0)
+        server = self._upstream.server
+        known = min((n for n in (server.context_tokens if server else 0, self._context_tokens) if n), default=0)
         return EngineInfo(
-            model=peer.model if peer else self._model or "remote",
-            revision=peer.version if peer else "",
+            model=server.model if server else self._model or "remote",
+            revision=server.version if server else "",
             precision="remote",
-            device=self._link.title,
+            device=self._upstream.title,
             context_tokens=known or ASSUMED_CONTEXT_TOKENS,
             slots=self._slots,
-            sampling=QWEN_SAMPLING if peer and "qwen2.5" in peer.model.lower() else SamplingParams(temperature=0.7),
-            exact_counts=self._link.tokens.exact,
+            sampling=QWEN_SAMPLING if server and "qwen2.5" in server.model.lower() else SamplingParams(temperature=0.7),
+            exact_counts=self._upstream.token_counter.exact,
             notice=self._notice(known_context=bool(known)),
         )
 
     def _notice(self, *, known_context: bool) -> str:
-        peer = self._link.peer
-        if peer is None:
-            return self._link.reason
+        server = self._upstream.server
+        if server is None:
+            return self._upstream.reason
         parts = []
         if not known_context:
             parts.append(
                 f"The server does not say its context: {ASSUMED_CONTEXT_TOKENS} tokens are assumed (--context)."
             )
-        if not self._link.tokens.exact:
+        if not self._upstream.token_counter.exact:
             parts.append("Token counts are estimates.")
-        if ignored := peer.dialect.ignored():
-            parts.append(f"{peer.dialect.title} ignores: {', '.join(ignored)}.")
+        if ignored := server.profile.ignored_sampling():
+            parts.append(f"{server.profile.title} ignores: {', '.join(ignored)}.")
         return " ".join(parts)
 
     def health(self) -> Health:
-        self._link.watch()
-        running, queued = self._gate.running, self._gate.queued
+        self._upstream.watch()
+        running, queued = self._queue.running, self._queue.queued
         if self._draining:
             state: HealthState = "draining" if running or queued else "stopped"
-            return Health(state, "The engine is shutting down.", running, queued, self._link.age_s)
-        return Health(self._link.state, self._link.reason, running, queued, self._link.age_s)
+            return Health(state, "The engine is shutting down.", running, queued, self._upstream.age_s)
+        return Health(self._upstream.state, self._upstream.reason, running, queued, self._upstream.age_s)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
@@ -156,7 +155,7 @@ class RemoteEngine:
         for answer in self._running:
             answer.deadline.cut("cancelled")
         await self._idle(CUT_PATIENCE_S)
-        await self._link.close()
+        await self._upstream.close()
 
     async def _idle(self, patience_s: float) -> None:
         clock = asyncio.get_running_loop().time

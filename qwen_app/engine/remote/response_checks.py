@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-
-from qwen_app.engine.remote.stream import Transcript
-from qwen_app.engine.remote.tools_as_prompt import is_forced
+from qwen_app.engine.remote.tools_as_prompt import is_call_forced
+from qwen_app.engine.remote.transcript import Transcript
 from qwen_app.errors import UpstreamError
-from qwen_app.messages import GenerationRequest, GrammarSpec
+from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSchema, Regex, StringChoice
 from qwen_app.structured.validation import validate_text
 from qwen_app.tools.messages import parsed_arguments
 
 
-def check_promises(request: GenerationRequest, transcript: Transcript, server: str) -> None:
+def check_response(request: GenerationRequest, transcript: Transcript, server: str) -> None:
     """Raises UpstreamError for an answer that came to its end and is not of the form that was asked for.
 
     An answer that was cut is only cut. A schema that is not strict is for whoever asked to check.
@@ -20,9 +18,9 @@ def check_promises(request: GenerationRequest, transcript: Transcript, server: s
     if transcript.reason == "length":
         return
     wrong = None
-    if is_forced(request):
+    if is_call_forced(request):
         wrong = _wrong_calls(request, transcript)
-    elif request.grammar is not None and request.grammar.strict and not transcript.calls:
+    elif request.grammar is not None and not transcript.calls:
         wrong = _wrong_text(request.grammar, transcript.partial_text)
     if wrong is not None:
         raise UpstreamError(f"{server} did not keep to the form that was asked for. {wrong}")
@@ -41,8 +39,12 @@ def _wrong_calls(request: GenerationRequest, transcript: Transcript) -> str | No
 
 def _wrong_text(spec: GrammarSpec, text: str) -> str | None:
     """A regex is not checked: the servers' dialects of it are not Python's."""
-    if spec.kind == "choice":
-        return None if text in json.loads(spec.text) else "The answer is none of the choices."
-    if spec.kind == "regex":
-        return None
-    return validate_text(text, json.loads(spec.text) if spec.kind == "json_schema" else {"type": "object"})
+    match spec:
+        case JsonObject():
+            return validate_text(text, {"type": "object"})
+        case JsonSchema(schema, strict):
+            return validate_text(text, schema) if strict else None
+        case StringChoice(options):
+            return None if text in options else "The answer is none of the choices."
+        case Regex():
+            return None

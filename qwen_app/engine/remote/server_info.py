@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 
-from qwen_app.engine.remote.server_profile import DIALECTS, OWNERS, SIGNS, Dialect
+from qwen_app.engine.remote.server_profile import (
+    CONTEXT_IN_MODEL_LIST,
+    MODELS_PATH,
+    SERVER_PROFILES,
+    UNKNOWN_SERVER,
+    ServerProfile,
+)
 from qwen_app.errors import UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
-VERSION_PATHS = ("/info", "/api/version", "/version")
+
+Pages = dict[str, object]  # the JSON of each path, None where there is none
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
-    """``context_tokens`` 0 means that the server does not say."""
+class ServerInfo:
+    """What answers. ``context_tokens`` 0 means that the server does not say."""
 
-    dialect: Dialect
+    profile: ServerProfile
     model: str
     context_tokens: int = 0
     version: str = ""
@@ -30,30 +37,35 @@ def root_of(base_url: str) -> str:
     return base_url.rstrip("/").removesuffix("/v1")
 
 
-async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> Peer:
+async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerInfo:
     """Asks ``base_url`` who it is. ``model`` empty means its first.
 
     Raises httpx2.HTTPError where nobody answers and UpstreamError for a wrong key, address or model.
     """
-    models = await _models(http, base_url)
+    entries = await _model_entries(http, base_url)
+    pages: Pages = {MODELS_PATH: {"data": entries}}
     root = root_of(base_url)
-    owner = OWNERS.get(str(models[0].get("owned_by"))) if models else None
-    signs = [sign for sign in SIGNS if owner in (None, sign.dialect)]
-    async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_ask(http, root + sign.path)) for sign in signs]
-    answers = {sign: task.result() for sign, task in zip(signs, asked, strict=True)}
-    name = owner or next((sign.dialect for sign, answer in answers.items() if sign.matches(answer)), "openai")
-    chosen = _choose(models, model, base_url, DIALECTS[name])
-    served = str(chosen["id"])
-    facts = {sign.path: answer for sign, answer in answers.items() if isinstance(answer, dict)}
-    context_tokens = _context(chosen, facts, served)
-    if name == "ollama":
-        context_tokens = await _ollama_context(http, root, served)
-    return Peer(DIALECTS[name], served, context_tokens, _version(facts))
+    profile = _by_owner(entries)
+    if profile is None:
+        pages |= await _fetch(http, root, {known.sign.path for known in SERVER_PROFILES if known.sign})
+        profile = _by_sign(pages)
+    pages |= await _fetch(http, root, profile.fact_paths - pages.keys())
+    served = _choose_model(entries, model, base_url, profile)
+    return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages))
 
 
-async def _models(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, Any]]:
-    """The server's models, none where it has no list."""
+def _by_owner(entries: list[dict[str, object]]) -> ServerProfile | None:
+    owner = entries[0].get("owned_by") if entries else None
+    return next((profile for profile in SERVER_PROFILES if profile.owned_by and profile.owned_by == owner), None)
+
+
+def _by_sign(pages: Pages) -> ServerProfile:
+    known = (profile for profile in SERVER_PROFILES if profile.sign and profile.sign.find(pages) is not None)
+    return next(known, UNKNOWN_SERVER)
+
+
+async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, object]]:
+    """The server's list of models, empty where it has none."""
     response = await http.get(base_url.rstrip("/") + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code in (401, 403):
         raise UpstreamError(f"The server at {base_url} refused this app's key. Set the right one with --api-key.")
@@ -64,20 +76,27 @@ async def _models(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, Any
         return []
 
 
-def _choose(models: list[dict[str, Any]], model: str, base_url: str, dialect: Dialect) -> dict[str, Any]:
-    """The entry of the model to ask for. Raises UpstreamError where the server has no such model."""
-    chosen = next((entry for entry in models if model in ("", entry["id"])), None)
-    if chosen is not None:
-        return chosen
-    if model and not dialect.lists_all_models:
-        return {"id": model}
-    if not models:
+def _choose_model(entries: list[dict[str, object]], model: str, base_url: str, profile: ServerProfile) -> str:
+    """The model to ask for. Raises UpstreamError where the server has no such model."""
+    ids = [str(entry["id"]) for entry in entries]
+    if model in ids or (model and not profile.lists_all_models):
+        return model
+    if not ids:
         raise UpstreamError(f"The server at {base_url} lists no models. Check --base-url: it usually ends in /v1.")
-    known = ", ".join(str(entry["id"]) for entry in models)
-    raise UpstreamError(f"The server at {base_url} has no model {model!r}; it has: {known}. Set --remote-model.")
+    if not model:
+        return ids[0]
+    raise UpstreamError(
+        f"The server at {base_url} has no model {model!r}; it has: {', '.join(ids)}. Set --remote-model."
+    )
 
 
-async def _ask(http: httpx2.AsyncClient, url: str) -> Any:
+async def _fetch(http: httpx2.AsyncClient, root: str, paths: Iterable[str]) -> Pages:
+    async with asyncio.TaskGroup() as group:
+        tasks = {path: group.create_task(_fetch_json(http, root + path)) for path in paths}
+    return {path: task.result() for path, task in tasks.items()}
+
+
+async def _fetch_json(http: httpx2.AsyncClient, url: str) -> object:
     """The JSON at ``url``, or None: a server need not have it."""
     try:
         response = await http.get(url, timeout=PROBE_TIMEOUT_S)
@@ -86,29 +105,10 @@ async def _ask(http: httpx2.AsyncClient, url: str) -> Any:
         return None
 
 
-def _context(model: dict[str, Any], facts: dict[str, Any], served: str) -> int:
-    """Tokens of context, wherever this kind of server tells it."""
-    studio = facts.get("/api/v0/models", {}).get("data") or ()
-    loaded: dict[str, Any] = next((entry for entry in studio if entry.get("id") == served), {})
-    told = (
-        model.get("max_model_len"),  # vLLM, SGLang
-        model.get("context_length"),  # this app
-        facts.get("/props", {}).get("default_generation_settings", {}).get("n_ctx"),  # llama.cpp, a slot's share
-        facts.get("/info", {}).get("max_total_tokens"),  # TGI
-        loaded.get("loaded_context_length"),
-        loaded.get("max_context_length"),
-    )
-    return next((number for number in told if isinstance(number, int) and number > 0), 0)
+def _context_tokens(profile: ServerProfile, pages: Pages, model: str) -> int:
+    facts = (source.find(pages, model) for source in (*CONTEXT_IN_MODEL_LIST, *profile.context_sources))
+    return next((fact for fact in facts if isinstance(fact, int) and fact > 0), 0)
 
 
-async def _ollama_context(http: httpx2.AsyncClient, root: str, model: str) -> int:
-    """What the loaded model was given, which is often less than it could hold."""
-    running = await _ask(http, root + "/api/ps")
-    loaded = running.get("models") if isinstance(running, dict) else None
-    lengths = [entry.get("context_length") for entry in loaded or () if entry.get("name") == model]
-    return next((length for length in lengths if isinstance(length, int)), 0)
-
-
-def _version(facts: dict[str, Any]) -> str:
-    told = (facts.get("/props", {}).get("build_info"), *(facts.get(path, {}).get("version") for path in VERSION_PATHS))
-    return str(next((value for value in told if value), ""))
+def _version(profile: ServerProfile, pages: Pages) -> str:
+    return str(profile.version_source.find(pages) or "") if profile.version_source else ""

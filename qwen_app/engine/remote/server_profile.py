@@ -1,159 +1,257 @@
-"""What each OpenAI-compatible server can and cannot do: one row a server, and how to tell which one it is.
+"""What each OpenAI-compatible server can and cannot do: one row a server, with how to tell that it is that server.
 
-The rows follow the servers' own documentation and source; a server that no row knows gets plain OpenAI.
+The rows follow the servers' own documentation and source; a server that no row knows gets plain OpenAI. All other code
+asks a row for facts and never for its name, so a new server is a new row, and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-STANDARD = frozenset({"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty"})
-
-
-OURS = {name: name for name in ("top_k", "min_p", "repetition_penalty")}
+STANDARD_SAMPLING = frozenset({"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty"})
+OUR_SAMPLING = {name: name for name in ("top_k", "min_p", "repetition_penalty")}
+MODELS_PATH = "/v1/models"
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class FactSource:
+    """Where a server tells a fact: the path of a cheap GET beside /v1, and the keys that lead down its JSON."""
+
+    path: str
+    keys: tuple[str, ...]
+
+    def find(self, pages: Mapping[str, object], model: str = "") -> object:
+        """The fact in ``pages`` (JSON by path), or None. A list is followed to the entry of ``model``."""
+        value = pages.get(self.path)
+        for key in self.keys:
+            if isinstance(value, list):
+                entries = [entry for entry in value if isinstance(entry, dict)]
+                value = next((entry for entry in entries if model in (entry.get("id"), entry.get("name"))), None)
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+# Entries of the model list tell the context at vLLM and SGLang, and at this app.
+CONTEXT_IN_MODEL_LIST = tuple(FactSource(MODELS_PATH, ("data", name)) for name in ("max_model_len", "context_length"))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerEndpoint:
+    """A POST beside /v1: its input goes into field ``takes``, its result is field ``gives``; "" means the whole body.
+
+    ``also`` are fields with fixed values. ``names_model`` says that the body names the model too.
+    """
+
+    path: str
+    takes: str
+    gives: str
+    also: Mapping[str, object] = field(default_factory=dict)
+    names_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerApi:
+    """A server's own tokenizer.
+
+    ``encode`` gives ids, or objects with an ``id``. ``count`` takes a chat's messages and tools, and each endpoint's
+    result goes to the next; the last gives a number, or a list to be counted. Without it only plain text can be
+    counted, so that a chat's count is an estimate.
+    """
+
+    encode: TokenizerEndpoint
+    decode: TokenizerEndpoint | None
+    count: tuple[TokenizerEndpoint, ...] = ()
+
+    @property
+    def counts_exactly(self) -> bool:
+        return bool(self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
     """One server's ways. ``title`` is for people.
 
-    ``sampling`` are the OpenAI fields it heeds; ``extras`` maps ours that OpenAI has not to the server's names.
-    ``formats`` says how it takes a JSON object or schema: as OpenAI, a schema alone, TGI's ``value``, or not at all.
-    ``grammar`` says where it takes a regex or a list of choices. ``tool_choice`` ``strings`` lacks the named form;
-    ``none`` lacks the field. ``strict_tools`` marks servers that hold arguments to their schema only when told
-    ``strict``; ``needs_max_tokens`` those whose own default is a few words; ``truncates`` those that cut an over-long
-    prompt without a word. ``lists_all_models`` is False where an unlisted model can be asked for. ``health`` is
-    the path to look at beside /v1, empty for the model list; ``tokens`` names its tokenizer's endpoint (see tokens.py).
+    Recognised by ``owned_by`` of the first listed model, else by a fact that it alone tells (``sign``).
+    ``context_sources`` and ``version_source`` are where it tells its context (beside the model list) and its version.
+    ``health_path`` lies beside /v1; empty means the model list. ``lists_all_models`` is False where an unlisted model
+    can be asked for.
+
+    ``sampling`` are the OpenAI fields it heeds; ``sampling_names`` maps ours that OpenAI has not to the server's names.
+    ``json_formats`` says how it takes a JSON object or schema: as OpenAI, a schema alone, a schema as ``value``, or not
+    at all; ``pattern_field`` where it takes a regex or a list of choices (``grammar``, in GBNF, choices alone).
+    ``tool_choice`` ``words`` lacks the named form; ``none`` lacks the field. ``strict_tools`` marks servers that hold
+    arguments to their schema only when told ``strict``; ``needs_max_tokens`` those whose own default is a few words;
+    ``truncates`` those that cut an over-long prompt without a word; ``reports_progress`` those that tell the prefill's.
     """
 
     title: str
-    sampling: frozenset[str] = STANDARD
-    extras: Mapping[str, str] = field(default_factory=dict)
-    formats: Literal["openai", "schema_only", "tgi", "none"] = "openai"
-    grammar: Literal["vllm", "sglang", "tgi", "gbnf", "none"] = "none"
-    tool_choice: Literal["all", "strings", "none"] = "all"
+    owned_by: str = ""
+    sign: FactSource | None = None
+    context_sources: tuple[FactSource, ...] = ()
+    version_source: FactSource | None = None
+    health_path: str = "/health"
+    lists_all_models: bool = True
+    sampling: frozenset[str] = STANDARD_SAMPLING
+    sampling_names: Mapping[str, str] = field(default_factory=dict)
+    json_formats: Literal["openai", "schema_only", "schema_as_value", "none"] = "openai"
+    pattern_field: Literal["structured_outputs", "regex", "response_format", "grammar", "none"] = "none"
+    tool_choice: Literal["all", "words", "none"] = "all"
     strict_tools: bool = False
     parallel_tool_calls: bool = True
     max_tokens_fields: tuple[str, ...] = ("max_tokens",)
     needs_max_tokens: bool = False
     refuses_top_p_one: bool = False
-    usage_option: bool = True
     logprobs: bool = True
     truncates: bool = False
-    lists_all_models: bool = True
-    progress: bool = False
-    health: str = "/health"
-    tokens: Literal["vllm", "llama", "sglang", "tgi", "webui", "none"] = "none"
+    reports_progress: bool = False
+    tokenizer: TokenizerApi | None = None
 
-    def ignored(self) -> list[str]:
+    @property
+    def fact_paths(self) -> set[str]:
+        """The pages to read for context and version, beside the model list."""
+        version = (self.version_source,) if self.version_source else ()
+        return {source.path for source in (*self.context_sources, *version)}
+
+    def ignored_sampling(self) -> list[str]:
         """Our sampling fields that the server has no place for."""
-        known = self.sampling | self.extras.keys()
-        return sorted((STANDARD | {"top_k", "min_p", "repetition_penalty"}) - known)
+        known = self.sampling | self.sampling_names.keys()
+        return sorted((STANDARD_SAMPLING | OUR_SAMPLING.keys()) - known)
 
 
-BOTH = ("max_tokens", "max_completion_tokens")
+BOTH_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
-DIALECTS: Mapping[str, Dialect] = {
-    "qwen-app": Dialect("another copy of this app", extras=OURS, strict_tools=True, health="/ready", tokens="vllm"),
-    "vllm": Dialect("vLLM", extras=OURS, strict_tools=True, grammar="vllm", tokens="vllm"),
-    "sglang": Dialect("SGLang", extras=OURS, strict_tools=True, grammar="sglang", tokens="sglang"),
-    "llama.cpp": Dialect(
-        "llama.cpp",
-        extras={"top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repeat_penalty"},
-        grammar="gbnf",
-        tool_choice="strings",
-        progress=True,
-        tokens="llama",
-    ),
-    "tgi": Dialect(
-        "Text Generation Inference",
-        formats="tgi",
-        grammar="tgi",
-        parallel_tool_calls=False,
-        max_tokens_fields=BOTH,
-        refuses_top_p_one=True,
-        tokens="tgi",
-    ),
-    "ollama": Dialect(
-        "Ollama",
-        tool_choice="none",
-        parallel_tool_calls=False,
-        max_tokens_fields=BOTH,
-        logprobs=False,
-        truncates=True,
-        health="/api/version",
-    ),
-    "lmstudio": Dialect(
-        "LM Studio",
-        extras={"top_k": "top_k", "repetition_penalty": "repeat_penalty"},
-        formats="schema_only",
-        tool_choice="strings",
-        parallel_tool_calls=False,
-        max_tokens_fields=BOTH,
-        logprobs=False,
-        health="",
-    ),
-    "webui": Dialect(
-        "Text Generation WebUI",
-        extras=OURS,
-        formats="none",
-        tool_choice="none",
-        parallel_tool_calls=False,
-        needs_max_tokens=True,
-        truncates=True,
-        health="",
-        tokens="webui",
-    ),
-    "transformers": Dialect(
-        "transformers serve",
-        sampling=STANDARD - {"presence_penalty"},
-        formats="none",
-        tool_choice="none",
-        parallel_tool_calls=False,
-        needs_max_tokens=True,
-        logprobs=False,
-        lists_all_models=False,
-    ),
-    "openai": Dialect("an OpenAI-compatible server", health=""),
-}
-
-# ``owned_by`` of the first model that /v1/models lists.
-OWNERS: Mapping[str, str] = {
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "llamacpp": "llama.cpp",
-    "library": "ollama",
-    "organization_owner": "lmstudio",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """A cheap GET, beside /v1, whose answer tells a server: following ``keys`` down its JSON leads somewhere."""
-
-    path: str
-    keys: tuple[str, ...]
-    dialect: str
-
-    def matches(self, answer: Any) -> bool:
-        for key in self.keys:
-            if not isinstance(answer, dict) or key not in answer:
-                return False
-            answer = answer[key]
-        return True
-
-
-# Asked in order where the owner says nothing. More than one server has a /version or an /info: the narrow ones first.
-SIGNS = (
-    Sign("/ready", ("heartbeat_age_s",), "qwen-app"),
-    Sign("/props", ("default_generation_settings",), "llama.cpp"),
-    Sign("/info", ("max_concurrent_requests",), "tgi"),
-    Sign("/get_model_info", ("is_generation",), "sglang"),
-    Sign("/api/v0/models", ("data",), "lmstudio"),
-    Sign("/v1/internal/model/info", ("model_name",), "webui"),
-    Sign("/api/version", ("version",), "ollama"),
-    Sign("/version", ("version",), "vllm"),
-    Sign("/openapi.json", ("paths", "/load_model"), "transformers"),
+VLLM_ENCODE = TokenizerEndpoint("/tokenize", "prompt", "tokens", {"add_special_tokens": False}, names_model=True)
+VLLM_TOKENIZER = TokenizerApi(
+    count=(TokenizerEndpoint("/tokenize", "", "count", {"add_generation_prompt": True}, names_model=True),),
+    encode=VLLM_ENCODE,
+    decode=TokenizerEndpoint("/detokenize", "tokens", "prompt", names_model=True),
 )
+
+# In the order in which signs are looked for. More than one server has a /version or an /info: the narrow ones first.
+SERVER_PROFILES = (
+    ServerProfile(
+        "another copy of this app",
+        sign=FactSource("/ready", ("heartbeat_age_s",)),
+        health_path="/ready",
+        sampling_names=OUR_SAMPLING,
+        strict_tools=True,
+        tokenizer=VLLM_TOKENIZER,
+    ),
+    ServerProfile(
+        "llama.cpp",
+        owned_by="llamacpp",
+        sign=FactSource("/props", ("default_generation_settings",)),
+        context_sources=(FactSource("/props", ("default_generation_settings", "n_ctx")),),  # a slot's share
+        version_source=FactSource("/props", ("build_info",)),
+        sampling_names={"top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repeat_penalty"},
+        pattern_field="grammar",
+        tool_choice="words",
+        reports_progress=True,
+        tokenizer=TokenizerApi(
+            count=(
+                TokenizerEndpoint("/apply-template", "", "prompt"),
+                TokenizerEndpoint("/tokenize", "content", "tokens", {"add_special": True, "parse_special": True}),
+            ),
+            encode=TokenizerEndpoint("/tokenize", "content", "tokens"),
+            decode=TokenizerEndpoint("/detokenize", "tokens", "content"),
+        ),
+    ),
+    ServerProfile(
+        "Text Generation Inference",
+        sign=FactSource("/info", ("max_concurrent_requests",)),
+        context_sources=(FactSource("/info", ("max_total_tokens",)),),
+        version_source=FactSource("/info", ("version",)),
+        json_formats="schema_as_value",
+        pattern_field="response_format",
+        parallel_tool_calls=False,
+        max_tokens_fields=BOTH_TOKEN_LIMITS,
+        refuses_top_p_one=True,
+        tokenizer=TokenizerApi(
+            count=(TokenizerEndpoint("/chat_tokenize", "", "tokenize_response", names_model=True),),
+            encode=TokenizerEndpoint("/tokenize", "inputs", "", {"add_special_tokens": False}),
+            decode=None,
+        ),
+    ),
+    ServerProfile(
+        "SGLang",
+        owned_by="sglang",
+        sign=FactSource("/get_model_info", ("is_generation",)),
+        sampling_names=OUR_SAMPLING,
+        pattern_field="regex",
+        strict_tools=True,
+        tokenizer=TokenizerApi(
+            encode=VLLM_ENCODE,
+            decode=TokenizerEndpoint("/detokenize", "tokens", "text", names_model=True),
+        ),
+    ),
+    ServerProfile(
+        "LM Studio",
+        owned_by="organization_owner",
+        sign=FactSource("/api/v0/models", ("data",)),
+        context_sources=(
+            FactSource("/api/v0/models", ("data", "loaded_context_length")),
+            FactSource("/api/v0/models", ("data", "max_context_length")),
+        ),
+        health_path="",
+        sampling_names={"top_k": "top_k", "repetition_penalty": "repeat_penalty"},
+        json_formats="schema_only",
+        tool_choice="words",
+        parallel_tool_calls=False,
+        max_tokens_fields=BOTH_TOKEN_LIMITS,
+        logprobs=False,
+    ),
+    ServerProfile(
+        "Text Generation WebUI",
+        sign=FactSource("/v1/internal/model/info", ("model_name",)),
+        health_path="",
+        sampling_names=OUR_SAMPLING,
+        json_formats="none",
+        tool_choice="none",
+        parallel_tool_calls=False,
+        needs_max_tokens=True,
+        truncates=True,
+        tokenizer=TokenizerApi(
+            encode=TokenizerEndpoint("/v1/internal/encode", "text", "tokens"),
+            decode=TokenizerEndpoint("/v1/internal/decode", "tokens", "text"),
+        ),
+    ),
+    ServerProfile(
+        "Ollama",
+        owned_by="library",
+        sign=FactSource("/api/version", ("version",)),
+        # What the loaded model was given, which is often less than it could hold.
+        context_sources=(FactSource("/api/ps", ("models", "context_length")),),
+        version_source=FactSource("/api/version", ("version",)),
+        health_path="/api/version",
+        tool_choice="none",
+        parallel_tool_calls=False,
+        max_tokens_fields=BOTH_TOKEN_LIMITS,
+        logprobs=False,
+        truncates=True,
+    ),
+    ServerProfile(
+        "vLLM",
+        owned_by="vllm",
+        sign=FactSource("/version", ("version",)),
+        version_source=FactSource("/version", ("version",)),
+        sampling_names=OUR_SAMPLING,
+        pattern_field="structured_outputs",
+        strict_tools=True,
+        tokenizer=VLLM_TOKENIZER,
+    ),
+    ServerProfile(
+        "transformers serve",
+        sign=FactSource("/openapi.json", ("paths", "/load_model")),
+        lists_all_models=False,
+        sampling=STANDARD_SAMPLING - {"presence_penalty"},
+        json_formats="none",
+        tool_choice="none",
+        parallel_tool_calls=False,
+        needs_max_tokens=True,
+        logprobs=False,
+    ),
+)
+
+UNKNOWN_SERVER = ServerProfile("an OpenAI-compatible server", health_path="")

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import httpx2
 import openai
 
 from qwen_app.engine.base import HealthState
-from qwen_app.engine.remote.server_info import PROBE_TIMEOUT_S, Peer, probe, root_of
-from qwen_app.engine.remote.tokens import EstimatedTokens, FolderTokens, ServerTokens, Tokens
+from qwen_app.engine.remote.chunk import Chunk, read_chunk
+from qwen_app.engine.remote.server_info import PROBE_TIMEOUT_S, ServerInfo, probe, root_of
+from qwen_app.engine.remote.token_counter import (
+    EstimatedTokenCounter,
+    FolderTokenCounter,
+    ServerTokenCounter,
+    TokenCounter,
+)
 from qwen_app.errors import AppError, EngineUnavailable
+from qwen_app.messages import GenerationRequest
+from qwen_app.openai_format import RequestBody
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +32,18 @@ FindTokenizer = Callable[[str], Path | None]
 NO_KEY = "none"  # the client library insists on a key, local servers on none
 CONNECT_TIMEOUT_S = 5.0
 
+# The same id under both names: vLLM's router hashes on X-Session-Id, and knows no conversations.
+CONVERSATION_HEADERS = ("X-Conversation-Id", "X-Session-Id")
+CONVERSATION_ID_CHARACTERS = 200  # a longer id is hashed
 
-class Link:
+
+class UpstreamClient:
     """``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None."""
 
     def __init__(self, base_url: str, api_key: str, model: str, find_tokenizer: FindTokenizer, poll_s: float) -> None:
         self.base_url = base_url.rstrip("/")
-        self.peer: Peer | None = None
-        self.tokens: Tokens = EstimatedTokens()
+        self.server: ServerInfo | None = None
+        self.token_counter: TokenCounter = EstimatedTokenCounter()
         self.refuses_tools = False  # found out by asking
         self.state: HealthState = "loading"
         self.reason = f"Asking {self.base_url} what it serves."
@@ -47,31 +60,43 @@ class Link:
     @property
     def title(self) -> str:
         """The server, for people."""
-        return f"{self.peer.dialect.title} at {self.base_url}" if self.peer else f"The server at {self.base_url}"
+        return f"{self.server.profile.title} at {self.base_url}" if self.server else f"The server at {self.base_url}"
 
     @property
     def age_s(self) -> float:
         """Seconds since the server was last seen well."""
         return time.monotonic() - self._seen_at
 
-    def client(self) -> openai.AsyncOpenAI:
-        """No time limit and no retries of its own: both are the caller's, who knows what was already said."""
-        return openai.AsyncOpenAI(
+    def send(self, body: RequestBody, request: GenerationRequest) -> UpstreamCall:
+        """Starts the request ``body``, which is ``request`` in the server's words.
+
+        No time limit and no retries here: both are the caller's, who knows what was already said.
+        """
+        client = openai.AsyncOpenAI(
             base_url=self.base_url,
             api_key=self._api_key,
             http_client=self._http,
             max_retries=0,
             timeout=self._timeout(),
         )
+        response = client.post(
+            "/completions" if "prompt" in body else "/chat/completions",
+            cast_to=object,
+            body=body,
+            options={"headers": _headers(request)},
+            stream=True,
+            stream_cls=openai.AsyncStream[object],
+        )
+        return UpstreamCall(response)
 
-    async def ready_peer(self) -> Peer:
+    async def ready_server(self) -> ServerInfo:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable or UpstreamError."""
         self.watch()
-        if self.peer is None:
+        if self.server is None:
             await self.look()
-        if self.peer is None:
+        if self.server is None:
             raise EngineUnavailable(self.reason)
-        return self.peer
+        return self.server
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why."""
@@ -82,15 +107,15 @@ class Link:
     async def _look(self) -> None:
         try:
             async with self._new_http() as http:
-                self.peer = await probe(http, self.base_url, self._model)
+                self.server = await probe(http, self.base_url, self._model)
                 self.refuses_tools = False
-                self.tokens = await self._find_tokens(http, self.peer)
+                self.token_counter = await self._find_token_counter(http, self.server)
         except httpx2.HTTPError as error:
-            self._ill("stalled", f"{self.title} cannot be reached ({error or type(error).__name__}). Is it running?")
+            self._set_ill("stalled", self._unreachable(error))
         except AppError as error:
-            self._ill("stalled", error.message)
+            self._set_ill("stalled", error.message)
         else:
-            self._well()
+            self._set_well()
 
     def watch(self) -> None:
         """Starts the background look at the server's health, where an event loop runs and none was started."""
@@ -108,40 +133,44 @@ class Link:
 
     async def _watch(self) -> None:
         while True:
-            if self.peer is None or self.state != "ready":
+            if self.server is None or self.state != "ready":
                 await self.look()
             else:
-                await self._check(self.peer)
+                await self._check(self.server)
             await asyncio.sleep(self._poll_s)
 
-    async def _check(self, peer: Peer) -> None:
-        path = peer.dialect.health
+    async def _check(self, server: ServerInfo) -> None:
+        path = server.profile.health_path
         url = root_of(self.base_url) + path if path else self.base_url + "/models"
         try:
             response = await self._http.get(url, timeout=PROBE_TIMEOUT_S)
         except httpx2.HTTPError as error:
-            self._ill("stalled", f"{self.title} cannot be reached ({error or type(error).__name__}). Is it running?")
+            self._set_ill("stalled", self._unreachable(error))
             return
         if response.status_code >= 500:
             state: HealthState = "loading" if response.status_code == 503 else "stalled"
-            self._ill(state, f"{self.title} is not ready: HTTP {response.status_code}.")
+            self._set_ill(state, f"{self.title} is not ready: HTTP {response.status_code}.")
         else:
-            self._well()
+            self._set_well()
 
-    async def _find_tokens(self, http: httpx2.AsyncClient, peer: Peer) -> Tokens:
+    async def _find_token_counter(self, http: httpx2.AsyncClient, server: ServerInfo) -> TokenCounter:
         """The server's tokenizer where its counts are exact, else the folder's, else the best there is."""
-        kind, folder = peer.dialect.tokens, self._find_tokenizer(peer.model)
-        if kind != "none" and await (server := ServerTokens(http, root_of(self.base_url), peer.model, kind)).works():
-            lasting = ServerTokens(self._http, root_of(self.base_url), peer.model, kind)
-            if server.exact or folder is None:
+        api, folder = server.profile.tokenizer, self._find_tokenizer(server.model)
+        root_url = root_of(self.base_url)
+        if api is not None and await ServerTokenCounter(http, root_url, server.model, api).works():
+            lasting = ServerTokenCounter(self._http, root_url, server.model, api)
+            if lasting.exact or folder is None:
                 return lasting
-        return FolderTokens(folder) if folder else EstimatedTokens()
+        return FolderTokenCounter(folder) if folder else EstimatedTokenCounter()
 
-    def _well(self) -> None:
+    def _unreachable(self, error: httpx2.HTTPError) -> str:
+        return f"{self.title} cannot be reached ({error or type(error).__name__}). Is it running?"
+
+    def _set_well(self) -> None:
         self.state, self.reason = "ready", ""
         self._seen_at = time.monotonic()
 
-    def _ill(self, state: HealthState, reason: str) -> None:
+    def _set_ill(self, state: HealthState, reason: str) -> None:
         if reason != self.reason:
             log.warning("remote server: %s", reason)
         self.state, self.reason = state, reason
@@ -152,3 +181,39 @@ class Link:
     def _new_http(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
         return httpx2.AsyncClient(headers=self._headers, timeout=self._timeout(), limits=limits)
+
+
+class UpstreamCall:
+    """One streaming HTTP request, from sending to closing.
+
+    Sent when made; ``aclose`` takes it back, wherever it stands, so that the server stops working on it.
+    """
+
+    def __init__(self, response: Awaitable[openai.AsyncStream[object]]) -> None:
+        self._opening = asyncio.ensure_future(response)
+
+    async def wait_for_headers(self, patience_s: float) -> None:
+        """Returns once the server has answered or refused, after ``patience_s`` seconds at the latest."""
+        await asyncio.wait({self._opening}, timeout=patience_s)
+        if self._opening.done():
+            self._opening.result()
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The answer's chunks. Raises StreamBroken and what the client library raises."""
+        async for value in await self._opening:
+            yield read_chunk(value)
+
+    async def aclose(self) -> None:
+        self._opening.cancel()
+        (stream,) = await asyncio.gather(self._opening, return_exceptions=True)
+        if isinstance(stream, openai.AsyncStream):
+            await stream.close()
+
+
+def _headers(request: GenerationRequest) -> dict[str, str]:
+    """A router that hashes on the conversation finds the replica that still holds its prefix."""
+    conversation = request.conversation_id or request.request_id
+    fits_header = conversation.isascii() and conversation.isprintable()
+    if not fits_header or len(conversation) > CONVERSATION_ID_CHARACTERS:
+        conversation = hashlib.sha256(conversation.encode(errors="replace")).hexdigest()
+    return dict.fromkeys(CONVERSATION_HEADERS, conversation) | {"X-Request-Id": request.request_id}

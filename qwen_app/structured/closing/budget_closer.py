@@ -1,4 +1,4 @@
-"""Keeps an answer within its budget: when the end nears, it turns to the shortest legal ending."""
+"""Keeps an answer within its token budget: when the limit nears, it turns to the shortest legal completion."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_EVERY = 16
 class ClosableGrammar(Protocol):
     """What the closer asks of a compiled grammar."""
 
-    commitment_tokens: int
+    max_forced_tokens: int
 
     @property
     def end_token(self) -> int: ...
@@ -47,34 +47,34 @@ class ClosableState(Protocol):
 
     def strings(self) -> StringTracker | None: ...
 
-    def closing_bytes(self) -> bytes | None: ...
+    def completion_bytes(self) -> bytes | None: ...
 
-    def closing_tokens(self, guess: bytes | None = None) -> list[int]: ...
+    def completion_tokens(self, guess: bytes | None = None) -> list[int]: ...
 
 
-class Closer:
+class BudgetCloser:
     """Decides, for one constrained answer, whether a sampled token may stand.
 
-    The promise is that at every step an ending is known that still fits the budget. So a token is looked at before it
-    is accepted: when what it commits the answer to would no longer fit, the ending found for the state before it is
-    written instead. Far from the limit nothing is done; for how long follows from how much a token can commit to.
+    The promise is that at every step a completion is known that still fits the budget. So a token is looked at before
+    it is accepted: when what it forces would no longer fit, the completion found for the state before it is written
+    instead. Far from the limit nothing is done; for how long follows from how much a token can force.
     """
 
     def __init__(self) -> None:
-        self._plan: deque[int] = deque()
+        self._to_write: deque[int] = deque()
         self._unchecked = 0
-        self._ending: bytes | None = None  # of the state last looked at
+        self._completion: bytes | None = None  # of the state last looked at
         self.closing = False
 
     def choose(self, state: ClosableState, sampled: int, remaining_tokens: int, *, close_now: bool = False) -> int:
         """The token to accept where the model wants ``sampled``, a token its mask allows.
 
-        ``remaining_tokens`` may still be written, this one included. ``close_now`` turns to the ending at once (a
+        ``remaining_tokens`` may still be written, this one included. ``close_now`` turns to the completion at once (a
         deadline nears). Once ``closing`` is True, the answer ends when the state is done or an end token is returned,
         and its reason stays ``length`` or ``deadline``.
         """
         if self.closing:
-            return self._next_of_plan(state)
+            return self._next_to_write(state)
         if close_now:
             return self._close(state)
         if state.grammar.ends(sampled):
@@ -83,39 +83,39 @@ class Closer:
             sampled = way_out
         if self._unchecked:
             self._unchecked -= 1
-            self._ending = None
+            self._completion = None
             return sampled
         spare = self._spare(state, sampled, remaining_tokens - 1)
         if spare < 0:
             return self._close(state)
-        self._unchecked = spare // state.grammar.commitment_tokens
+        self._unchecked = spare // state.grammar.max_forced_tokens
         return sampled
 
     def _close(self, state: ClosableState) -> int:
         self.closing = True
-        self._plan.extend(state.closing_tokens(self._ending))
-        return self._next_of_plan(state)
+        self._to_write.extend(state.completion_tokens(self._completion))
+        return self._next_to_write(state)
 
-    def _next_of_plan(self, state: ClosableState) -> int:
-        return self._plan.popleft() if self._plan else state.grammar.end_token
+    def _next_to_write(self, state: ClosableState) -> int:
+        return self._to_write.popleft() if self._to_write else state.grammar.end_token
 
     def _spare(self, state: ClosableState, sampled: int, room_tokens: int) -> int:
         """Tokens left over when the answer is closed right after ``sampled``; negative when it could not be."""
         after = state.copy()
         after.accept(sampled)
-        guess = self._ending and self._ending.removeprefix(state.grammar.text_of([sampled]))
-        ending = _ending(after, guess)
-        if ending is None or len(ending) > room_tokens:
-            ending = _ending(after, None)
-        if ending is None or len(ending) > room_tokens:
+        guess = self._completion and self._completion.removeprefix(state.grammar.text_of([sampled]))
+        token_ids = _completion_of(after, guess)
+        if token_ids is None or len(token_ids) > room_tokens:
+            token_ids = _completion_of(after, None)
+        if token_ids is None or len(token_ids) > room_tokens:
             return -1
-        self._ending = state.grammar.text_of(ending)
-        return room_tokens - len(ending)
+        self._completion = state.grammar.text_of(token_ids)
+        return room_tokens - len(token_ids)
 
 
-def _ending(state: ClosableState, guess: bytes | None) -> list[int] | None:
+def _completion_of(state: ClosableState, guess: bytes | None) -> list[int] | None:
     try:
-        return state.closing_tokens(guess)
+        return state.completion_tokens(guess)
     except SchemaError:
         return None
 
@@ -129,10 +129,10 @@ def _out_of_loop(state: ClosableState) -> int | None:
     if strings is None or strings.escaped:
         return None
     in_number = not strings.inside and state.text()[-LOOP_TOKENS:].isdigit()
-    ending = state.closing_bytes() if strings.inside or in_number else None
-    if not ending or ending[0] not in (QUOTE, *b"}],"):
+    completion = state.completion_bytes() if strings.inside or in_number else None
+    if not completion or completion[0] not in (QUOTE, *b"}],"):
         return None
-    return state.grammar.byte_token(ending[0])
+    return state.grammar.byte_token(completion[0])
 
 
 def _loops(token_ids: list[int]) -> bool:

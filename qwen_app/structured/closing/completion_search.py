@@ -1,8 +1,8 @@
-"""The shortest legal ending of a half-written answer, found by asking its grammar.
+"""The shortest legal completion of a half-written answer, found by asking its grammar.
 
 Work is done a byte at a time, because every byte-level vocabulary has a token for each byte that text can hold; the
-ending is then encoded as the model would write it. Objects and arrays are closed greedily. Strings and numbers that a
-pattern, a format or a bound holds open are searched breadth first, and strings so found are remembered.
+completion is then encoded as the model would write it. Objects and arrays are closed greedily. Strings and numbers that
+a pattern, a format or a bound holds open are searched breadth first, and strings so found are remembered.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ORDER_INSIDE = INSIDE + bytes(byte for byte in ANY if byte not in INSIDE)
 FEW_STEPS = 40
 GREEDY_STEPS = 512
 BEAM = 4
-HINTS = 32
+KEPT_COMPLETIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +43,15 @@ class Effort:
 PATIENT = Effort(nodes=8_000, steps=8_192)
 
 
-class EndingSearch:
-    """Finds endings for the answers of one grammar and remembers how its strings can end. One thread at a time."""
+class CompletionSearch:
+    """Finds completions for the answers of one grammar and remembers those of its strings. One thread at a time.
 
-    def __init__(self, vocabulary: Vocabulary, endings: Sequence[bytes] = ()) -> None:
-        """``endings`` are guesses: how a string, or a text that is not JSON, may end."""
+    ``string_completions`` are guesses at first: how a string, or a text that is not JSON, may end.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, string_completions: Sequence[bytes] = ()) -> None:
         self._vocabulary = vocabulary
-        self._endings = list(endings)
+        self.string_completions = list(string_completions)
 
     def shortest(self, matcher: LLMatcher, tracker: StringTracker | None, effort: Effort = Effort()) -> bytes | None:
         """Bytes that end the answer from here; empty when it may end now; None when ``effort`` was not enough.
@@ -59,7 +61,7 @@ class EndingSearch:
         start = Node(self._vocabulary, matcher.deep_copy(), b"", tracker)
         if tracker is None:
             found = (
-                self._known_ending(start, _is_whole)
+                self._known_completion(start, _is_whole)
                 or _by_layers(start, _is_whole, effort.nodes)
                 or _greedily(start.copy(), _is_whole, effort.steps)
             )
@@ -91,7 +93,7 @@ class EndingSearch:
         return None
 
     def _end_string(self, node: Node, effort: Effort) -> Node | None:
-        known = self._known_ending(node, _left_string)
+        known = self._known_completion(node, _left_string)
         if known is not None:
             return known
         ended = (
@@ -100,16 +102,16 @@ class EndingSearch:
             or _greedily(node.copy(), _left_string, effort.steps)
         )
         if ended is not None:
-            self._endings.append(ended.written[len(node.written) :])
-            self._endings.sort(key=len)
-            del self._endings[HINTS:]
+            self.string_completions.append(ended.written[len(node.written) :])
+            self.string_completions.sort(key=len)
+            del self.string_completions[KEPT_COMPLETIONS:]
         return ended
 
-    def _known_ending(self, node: Node, goal: Goal) -> Node | None:
-        """The shortest end of a known ending that leads from ``node`` to the goal."""
+    def _known_completion(self, node: Node, goal: Goal) -> Node | None:
+        """The shortest end of a known completion that leads from ``node`` to the goal."""
         if goal(node):
             return node
-        ends = {known[start:] for known in self._endings for start in range(len(known))}
+        ends = {known[start:] for known in self.string_completions for start in range(len(known))}
         for end in sorted(ends, key=len):
             if node.follows(end):
                 ended = node.copy()
@@ -118,11 +120,11 @@ class EndingSearch:
         return None
 
 
-def encode_ending(matcher: LLMatcher, vocabulary: Vocabulary, ending: bytes) -> list[int] | None:
-    """``ending`` as token ids that ``matcher`` accepts: the usual ones, or one a byte where those are refused."""
-    single = [vocabulary.byte_ids[byte] for byte in ending if byte in vocabulary.byte_ids]
-    for token_ids in (vocabulary.encode(ending), single):
-        if vocabulary.decode(token_ids) == ending and matcher.validate_tokens(token_ids) == len(token_ids):
+def encode_completion(matcher: LLMatcher, vocabulary: Vocabulary, completion: bytes) -> list[int] | None:
+    """``completion`` as token ids that ``matcher`` accepts: the usual ones, or one a byte where those are refused."""
+    single = [vocabulary.byte_ids[byte] for byte in completion if byte in vocabulary.byte_ids]
+    for token_ids in (vocabulary.encode(completion), single):
+        if vocabulary.decode(token_ids) == completion and matcher.validate_tokens(token_ids) == len(token_ids):
             return token_ids
     return None
 

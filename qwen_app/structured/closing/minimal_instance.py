@@ -1,16 +1,15 @@
-"""Small documents made straight from a JSON Schema: a guess that the grammar then confirms.
+"""A minimal instance of a JSON Schema, made by reading the schema: a guess that the grammar then confirms.
 
-Reading the schema finds the shortest of several choices where following the grammar byte by byte takes the first. It
-also tells how much one token can commit an answer to: opening an object commits to all of its required keys.
+Reading finds the shortest of several choices where following the grammar byte by byte takes the first. It also tells
+how much text one token can force: opening an object forces all of its required keys.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from qwen_app.structured.closing.minimal_match import shortest_match
+from qwen_app.structured.closing.minimal_match import minimal_match
 from qwen_app.structured.schema_check import Schema, subschemas
 
 LIMIT_CHARS = 65_536
@@ -22,21 +21,21 @@ FORMATS = {"email": "a@a", "uri": "a:", "ipv6": "::", "duration": "P0D", "uuid":
 UNKNOWN_NUMBER = "1" * 12
 
 
-def smallest_document(schema: Schema) -> str | None:
+def minimal_instance(schema: Schema) -> str | None:
     """A small document for ``schema``, probably valid; None when a reference leads in circles."""
-    return _Examples(schema).of(schema)
+    return _Instances(schema).of(schema)
 
 
-def longest_commitment(schema: Schema) -> str:
-    """About the longest text that one token can commit an answer to: the largest of all parts, whatever is chosen."""
-    examples = _Examples(schema, max)
-    return max((examples.of(part) or "" for _, part in subschemas(schema)), key=len)
+def max_forced_text(schema: Schema) -> str:
+    """About the longest text that one token can force: the largest of all parts, whatever is chosen."""
+    instances = _Instances(schema, max)
+    return max((instances.of(part) or "" for _, part in subschemas(schema)), key=len)
 
 
-def string_endings(schema: Schema) -> tuple[bytes, ...]:
+def string_completions(schema: Schema) -> tuple[bytes, ...]:
     """How strings that a pattern, a format or an enum holds open may end, closing quote included."""
     texts = {_string(part) for _, part in subschemas(schema) if {"pattern", "format"} & part.keys()}
-    values = [value for _, part in subschemas(schema) for value in _listed(part) if isinstance(value, str)]
+    values = [value for _, part in subschemas(schema) for value in _list(part, "enum") if isinstance(value, str)]
     texts.update(sorted(map(_dumps, values), key=len)[:FEW_VALUES])
     return tuple(text[1:].encode(errors="ignore") for text in sorted(texts))
 
@@ -46,18 +45,24 @@ def open_ended(schema: Schema) -> bool:
     return any({"pattern", "format"} & part.keys() for _, part in subschemas(schema))
 
 
-def _listed(schema: Schema) -> list[Any]:
-    return schema["enum"] if isinstance(schema.get("enum"), list) else []
+def _list(schema: Schema, keyword: str) -> list[object]:
+    value = schema.get(keyword)
+    return value if isinstance(value, list) else []
 
 
-class _Examples:
+def _dict(schema: Schema, keyword: str) -> Schema:
+    value = schema.get(keyword)
+    return value if isinstance(value, dict) else {}
+
+
+class _Instances:
     def __init__(self, root: Schema, pick: Callable[..., str | None] = min) -> None:
         """``pick`` chooses between several texts: the shortest, or the longest."""
         self._root = root
         self._pick = pick
         self._known: dict[int, str | None] = {}
 
-    def of(self, schema: Any) -> str | None:
+    def of(self, schema: object) -> str | None:
         if not isinstance(schema, dict):
             return None if schema is False else "0"
         key = id(schema)
@@ -71,12 +76,12 @@ class _Examples:
         if "const" in schema:
             return _dumps(schema["const"])
         if isinstance(schema.get("enum"), list):
-            return self._picked([_dumps(value) for value in schema["enum"]])
-        if isinstance(schema.get("$ref"), str):
-            return self.of(self._target(schema["$ref"]))
+            return self._picked([_dumps(value) for value in _list(schema, "enum")])
+        if isinstance(reference := schema.get("$ref"), str):
+            return self.of(self._target(reference))
         for keyword in ("anyOf", "oneOf"):
             if isinstance(schema.get(keyword), list):
-                return self._picked([self.of(one) for one in schema[keyword]])
+                return self._picked([self.of(option) for option in _list(schema, keyword)])
         if isinstance(schema.get("allOf"), list):
             return self._made(_merged(schema))
         return self._picked([self._typed(schema, name) for name in _types(schema)])
@@ -84,8 +89,8 @@ class _Examples:
     def _picked(self, texts: Sequence[str | None]) -> str | None:
         return self._pick((text for text in texts if text is not None), key=len, default=None)
 
-    def _target(self, reference: str) -> Any:
-        place: Any = self._root
+    def _target(self, reference: str) -> object:
+        place: object = self._root
         for part in reference.removeprefix("#").split("/")[1:]:
             step = part.replace("~1", "/").replace("~0", "~")
             place = place.get(step) if isinstance(place, dict) else None
@@ -108,8 +113,8 @@ class _Examples:
                 return UNKNOWN_NUMBER if bounds & schema.keys() else "0"
 
     def _object(self, schema: Schema) -> str | None:
-        listed = schema["properties"] if isinstance(schema.get("properties"), dict) else {}
-        required = schema["required"] if isinstance(schema.get("required"), list) else []
+        listed = _dict(schema, "properties")
+        required = [key for key in _list(schema, "required") if isinstance(key, str)]
         keys = [key for key in listed if key in required] + [key for key in required if key not in listed]
         other = schema.get("additionalProperties", True)
         parts: list[str] = []
@@ -121,11 +126,11 @@ class _Examples:
         return "{" + ",".join(parts) + "}"
 
     def _array(self, schema: Schema) -> str | None:
-        first = schema.get("prefixItems") if isinstance(schema.get("prefixItems"), list) else []
+        first = _list(schema, "prefixItems")
         items = schema.get("items", True)
         parts: list[str] = []
         for index in range(min(_count(schema, "minItems"), LIMIT_CHARS // 2)):
-            value = self.of(first[index] if first and index < len(first) else items)
+            value = self.of(first[index] if index < len(first) else items)
             if value is None:
                 return None
             parts.append(value)
@@ -133,32 +138,34 @@ class _Examples:
 
 
 def _string(schema: Schema) -> str:
-    if isinstance(schema.get("pattern"), str):
-        text = shortest_match(schema["pattern"])
+    if isinstance(pattern := schema.get("pattern"), str):
+        text = minimal_match(pattern)
         return UNKNOWN_TEXT if text is None else _dumps(text)
     if "format" in schema:
-        return _dumps(FORMATS[schema["format"]]) if schema["format"] in FORMATS else UNKNOWN_TEXT
+        text = FORMATS.get(str(schema["format"]))
+        return UNKNOWN_TEXT if text is None else _dumps(text)
     return '"' + "a" * min(_count(schema, "minLength"), LIMIT_CHARS) + '"'
 
 
 def _types(schema: Schema) -> list[str]:
-    given = schema.get("type")
-    if isinstance(given, str):
-        return [given]
-    if isinstance(given, list):
-        return [name for name in given if isinstance(name, str)]
+    declared = schema.get("type")
+    if isinstance(declared, str):
+        return [declared]
+    if isinstance(declared, list):
+        return [name for name in declared if isinstance(name, str)]
     if {"properties", "required", "additionalProperties"} & schema.keys():
         return ["object"]
     return ["array"] if {"items", "prefixItems", "minItems"} & schema.keys() else ["number"]
 
 
 def _merged(schema: Schema) -> Schema:
+    """``schema`` with the parts of its allOf laid over each other."""
     whole: Schema = {key: value for key, value in schema.items() if key != "allOf"}
-    for part in schema["allOf"]:
+    for part in _list(schema, "allOf"):
         if isinstance(part, dict):
-            properties = {**whole.get("properties", {}), **part.get("properties", {})}
-            required = [*whole.get("required", []), *part.get("required", [])]
-            whole = {**whole, **part, "properties": properties, "required": list(dict.fromkeys(required))}
+            properties = _dict(whole, "properties") | _dict(part, "properties")
+            required = [*_list(whole, "required"), *_list(part, "required")]
+            whole = {**whole, **part, "properties": properties, "required": list(dict.fromkeys(map(str, required)))}
     if not whole.get("properties") and not whole.get("required"):
         whole = {key: value for key, value in whole.items() if key not in ("properties", "required")}
     return whole
@@ -169,5 +176,5 @@ def _count(schema: Schema, keyword: str) -> int:
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
-def _dumps(value: Any) -> str:
+def _dumps(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from qwen_app.structured.grammars.grammar import GrammarCompiler
+from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 
 def byte_compiler() -> GrammarCompiler:

@@ -1,36 +1,29 @@
-"""Grammars: what may come next, as a mask over the vocabulary, from llguidance.
+"""Constrained decoding: what may come next, as a bitmask over the vocabulary, from llguidance.
 
-A grammar is compiled off the worker thread, once; every answer then has a state of its own. Taking the interpreter lock
-back after a call into llguidance can cost a thread switch interval: a process with other busy threads should lower it
-(``sys.setswitchinterval(0.0005)``), and all rows of a batch should be filled in one call (``fill_masks``).
+Taking the interpreter lock back after a call into llguidance can cost a thread switch interval: a process with other
+busy threads should lower it (``sys.setswitchinterval(0.0005)``), and all rows of a batch should be filled in one call
+(``fill_masks``).
 """
 
 from __future__ import annotations
 
-import json
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 from llguidance import LLExecutor, LLMatcher
 from numpy.typing import NDArray
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec, Tool, ToolChoice
-from qwen_app.structured.closing.completion_search import PATIENT, EndingSearch, encode_ending
-from qwen_app.structured.grammars.compile import CompiledGrammar, compile_spec, parser_limits
-from qwen_app.structured.grammars.tool_grammar import compile_tools
+from qwen_app.structured.closing.completion_search import PATIENT, CompletionSearch, encode_completion
+from qwen_app.structured.grammars.grammar_source import GrammarSource, parser_limits
 from qwen_app.structured.json_text import StringTracker
 from qwen_app.structured.vocabulary import Vocabulary
-from qwen_app.tools.prompt_format import OPEN, described
 
-CACHE_ENTRIES = 64
 MASK_THREADS = 2
 UNBOUNDED = 1 << 30
-COMMITMENT_SLACK = 16  # brackets that one token can open
+OPENED_BRACKETS = 16  # that one token can hold, beside what the schema forces
 
 
 class GrammarState:
@@ -72,32 +65,32 @@ class GrammarState:
 
     def strings(self) -> StringTracker | None:
         """Whether the answer stands inside a JSON string; None for grammars that are not JSON."""
-        return self.grammar.compiled.track(self.text())
+        return self.grammar.source.track_strings(self.text())
 
-    def closing_bytes(self) -> bytes | None:
-        """The shortest legal ending found from here; None when the search gave up."""
+    def completion_bytes(self) -> bytes | None:
+        """The shortest legal completion found from here; None when the search gave up."""
         return self.grammar.search.shortest(self._matcher, self.strings())
 
-    def closing_tokens(self, guess: bytes | None = None) -> list[int]:
-        """A short legal ending from here as token ids, end token left out; empty when it may end now.
+    def completion_tokens(self, guess: bytes | None = None) -> list[int]:
+        """A short legal completion from here as token ids, end token left out; empty when the answer may end now.
 
-        ``guess`` is taken where it is legal, which is much cheaper than a search: endings change little from token to
-        token. Raises SchemaError when no ending was found in reasonable time.
+        ``guess`` is taken where it is legal, which is much cheaper than a search: completions change little from token
+        to token. Raises SchemaError when none was found in reasonable time.
         """
         if not self.token_ids:
-            return list(self.grammar.smallest)
+            return list(self.grammar.minimal_ids)
         if self.may_end():
             return []
-        if guess is not None and (guessed := self._whole_ending(guess)) is not None:
+        if guess is not None and (guessed := self._whole_completion(guess)) is not None:
             return guessed
-        ending = self.closing_bytes()
-        token_ids = None if ending is None else encode_ending(self._matcher, self._vocabulary, ending)
+        completion = self.completion_bytes()
+        token_ids = None if completion is None else encode_completion(self._matcher, self._vocabulary, completion)
         if token_ids is None:
             raise SchemaError("No legal ending of this answer was found in reasonable time. Use a simpler schema.")
         return token_ids
 
-    def _whole_ending(self, ending: bytes) -> list[int] | None:
-        token_ids = encode_ending(self._matcher, self._vocabulary, ending)
+    def _whole_completion(self, completion: bytes) -> list[int] | None:
+        token_ids = encode_completion(self._matcher, self._vocabulary, completion)
         matcher = self._matcher.deep_copy()
         return token_ids if token_ids and matcher.consume_tokens(token_ids) and matcher.is_accepting() else None
 
@@ -108,20 +101,18 @@ class GrammarState:
 class Grammar:
     """A compiled grammar, shared by all answers that use it.
 
-    ``smallest`` is the smallest whole answer as token ids. ``commitment_tokens`` is about how much longer the shortest
-    ending can become by one more token. ``exact`` is False when the schema was compiled leniently: the finished text
-    must then be put to ``validate``.
+    ``minimal_ids`` is the smallest whole answer as token ids. ``max_forced_tokens`` is about how much longer the
+    shortest completion can become by one more token. Raises SchemaError when no whole answer is found.
     """
 
-    def __init__(self, compiled: CompiledGrammar, vocabulary: Vocabulary) -> None:
-        self.compiled = compiled
-        self.exact = compiled.exact
+    def __init__(self, source: GrammarSource, vocabulary: Vocabulary) -> None:
+        self.source = source
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
-        self._matcher = LLMatcher(vocabulary.ll, compiled.source, log_level=0, limits=parser_limits())
-        self.search = EndingSearch(vocabulary, compiled.endings)
-        self.smallest = tuple(self._smallest())
-        self.commitment_tokens = self._commitment()
+        self._matcher = LLMatcher(vocabulary.ll, source.text, log_level=0, limits=parser_limits())
+        self.search = CompletionSearch(vocabulary, source.string_completions)
+        self.minimal_ids = tuple(self._minimal_ids())
+        self.max_forced_tokens = self._max_forced_tokens()
 
     @property
     def end_token(self) -> int:
@@ -139,93 +130,29 @@ class Grammar:
     @property
     def minimum_tokens(self) -> int:
         """Tokens of the smallest whole answer, end token left out. A smaller budget cannot be kept."""
-        return len(self.smallest)
-
-    def _smallest(self) -> list[int]:
-        found = [text for text in (self._searched(), self.compiled.example) if text is not None]
-        endings = [encode_ending(self._matcher, self._vocabulary, text) for text in found]
-        whole = [token_ids for token_ids in endings if token_ids is not None and self._is_whole(token_ids)]
-        if not whole:
-            raise SchemaError("No answer that satisfies this grammar was found. Use a simpler one.")
-        return min(whole, key=len)
-
-    def _commitment(self) -> int:
-        if self.compiled.commitment is None:
-            return UNBOUNDED
-        return len(self._vocabulary.encode(self.compiled.commitment)) + COMMITMENT_SLACK
-
-    def _searched(self) -> bytes | None:
-        return self.search.shortest(self._matcher, self.compiled.track(b""), PATIENT)
-
-    def _is_whole(self, token_ids: list[int]) -> bool:
-        matcher = self._matcher.deep_copy()
-        return bool(matcher.consume_tokens(token_ids) and matcher.is_accepting())
+        return len(self.minimal_ids)
 
     def new_state(self) -> GrammarState:
         with self._lock:
             return GrammarState(self, self._vocabulary, self._matcher.deep_copy(), [])
 
-    def validate(self, text: str) -> str | None:
-        """What is wrong with a finished ``text``, as a sentence with the place; None when nothing is.
+    def _minimal_ids(self) -> list[int]:
+        searched = self.search.shortest(self._matcher, self.source.track_strings(b""), PATIENT)
+        texts = [text for text in (searched, self.source.minimal_instance) if text is not None]
+        encoded = [encode_completion(self._matcher, self._vocabulary, text) for text in texts]
+        whole = [token_ids for token_ids in encoded if token_ids is not None and self._is_whole(token_ids)]
+        if not whole:
+            raise SchemaError("No answer that satisfies this grammar was found. Use a simpler one.")
+        return min(whole, key=len)
 
-        For ``exact`` grammars only duplicate keys can be found. Ask the model once more with the sentence appended,
-        then give up with it as the error.
-        """
-        return self.compiled.validate(text)
+    def _is_whole(self, token_ids: list[int]) -> bool:
+        matcher = self._matcher.deep_copy()
+        return bool(matcher.consume_tokens(token_ids) and matcher.is_accepting())
 
-
-class GrammarCompiler:
-    """Compiles what answers must look like, for one tokenizer and logits width. Thread-safe; call it off the worker.
-
-    Nothing is built before the first use. The last grammars used are kept.
-    """
-
-    def __init__(self, tokenizer: Any, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
-        self._tokenizer = tokenizer
-        self._vocab_size = vocab_size
-        self._eos_ids = tuple(eos_ids)
-        self._lock = threading.Lock()
-        self._vocabulary: Vocabulary | None = None
-        self._cache: OrderedDict[Hashable, Grammar] = OrderedDict()
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        with self._lock:
-            if self._vocabulary is None:
-                self._vocabulary = Vocabulary(self._tokenizer, vocab_size=self._vocab_size, eos_ids=self._eos_ids)
-            return self._vocabulary
-
-    def compile(self, spec: GrammarSpec) -> Grammar:
-        """Raises SchemaError that names the keyword and its JSON pointer when ``spec`` cannot be enforced."""
-        return self._cached(spec, lambda vocabulary: compile_spec(spec, vocabulary))
-
-    def compile_tools(self, tools: Sequence[Tool], choice: ToolChoice, answer: GrammarSpec | None = None) -> Grammar:
-        """The grammar of answers that call ``tools`` as ``choice`` says; for ``none`` see ``banned_token_ids``.
-
-        ``answer`` is the format of answers that call nothing. Raises SchemaError that names the tool and the keyword.
-        """
-        if choice.mode == "none":
-            raise ValueError("tool_choice none has no grammar: ban the tokens that open a call")
-        key = (json.dumps([described(tool) | {"strict": tool.strict} for tool in tools]), choice, answer)
-        return self._cached(key, lambda vocabulary: compile_tools(tools, choice, answer, vocabulary))
-
-    def banned_token_ids(self, choice: ToolChoice) -> tuple[int, ...]:
-        """Ids that may never be drawn under ``choice``: for ``none`` the token that opens a call, where it is one."""
-        opener = self.vocabulary.token_id(OPEN) if choice.mode == "none" else None
-        return () if opener is None else (opener,)
-
-    def _cached(self, key: Hashable, build: Callable[[Vocabulary], CompiledGrammar]) -> Grammar:
-        vocabulary = self.vocabulary
-        with self._lock:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-        grammar = Grammar(build(vocabulary), vocabulary)
-        with self._lock:
-            self._cache[key] = grammar
-            while len(self._cache) > CACHE_ENTRIES:
-                self._cache.popitem(last=False)
-        return grammar
+    def _max_forced_tokens(self) -> int:
+        if self.source.max_forced_text is None:
+            return UNBOUNDED
+        return len(self._vocabulary.encode(self.source.max_forced_text)) + OPENED_BRACKETS
 
 
 @cache
@@ -234,7 +161,7 @@ def _executor() -> LLExecutor:
 
 
 def fill_masks(states: Sequence[GrammarState], rows: NDArray[np.int32]) -> None:
-    """Fill ``rows[i]`` with what ``states[i]`` allows next: bit ``k`` of the row is set when token ``k`` may come.
+    """Fill ``rows[i]``, a token bitmask, with what ``states[i]`` allows next: bit ``k`` when token ``k`` may come.
 
     ``rows`` is C-contiguous int32 ``[len(states), ceil(vocab_size / 32)]``. One call for all rows.
     """

@@ -13,58 +13,58 @@ from collections.abc import Sequence
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec, Tool, ToolChoice
 from qwen_app.structured.closing.minimal_instance import (
-    longest_commitment,
+    max_forced_text,
+    minimal_instance,
     open_ended,
-    smallest_document,
-    string_endings,
+    string_completions,
 )
-from qwen_app.structured.grammars.compile import (
-    CompiledGrammar,
+from qwen_app.structured.grammars.grammar_source import (
+    GrammarSource,
     checked,
-    compile_spec,
     problem_with,
     refusal,
+    source_of,
     with_options,
 )
-from qwen_app.structured.schema_check import Schema, parse_schema
+from qwen_app.structured.schema_check import Schema, check_integers, json_schema
 from qwen_app.structured.vocabulary import Vocabulary
-from qwen_app.tools.prompt_format import CLOSE, OPEN
+from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 TOOLS_LIMIT = 128
 PLAIN_KEYWORDS = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
 
 
-def compile_tools(
+def tools_source(
     tools: Sequence[Tool], choice: ToolChoice, answer: GrammarSpec | None, vocabulary: Vocabulary
-) -> CompiledGrammar:
+) -> GrammarSource:
     """The grammar for ``choice``; ``answer`` is what choice ``auto`` may write in place of calls, None for any text.
 
     Raises SchemaError with ``tools[i].function.parameters`` as its param when a tool's schema cannot be enforced.
     """
     schemas = [(tool.name, _arguments_schema(tool, index, vocabulary)) for index, tool in chosen(tools, choice)]
-    source = call_source(
+    text = call_grammar(
         [(name, "%json " + json.dumps(with_options(schema))) for name, schema in schemas],
         choice,
-        open_id=vocabulary.token_id(OPEN),
-        close_id=vocabulary.token_id(CLOSE),
+        open_id=vocabulary.token_id(CALL_OPEN),
+        close_id=vocabulary.token_id(CALL_CLOSE),
         answer=None if answer is None else _answer_rule(answer, vocabulary),
     )
-    example = None if choice.mode == "auto" else smallest_call(schemas)
-    compiled = CompiledGrammar(
-        source,
-        example=None if example is None else example.encode(),
-        commitment=None if any(open_ended(schema) for _, schema in schemas) else longest_call(schemas).encode(),
-        endings=tuple(ending for _, schema in schemas for ending in string_endings(schema)),
-        json_from=OPEN.encode() if answer is None else b"",
+    instance = None if choice.mode == "auto" else minimal_call(schemas)
+    source = GrammarSource(
+        text,
+        minimal_instance=None if instance is None else instance.encode(),
+        max_forced_text=None if any(open_ended(schema) for _, schema in schemas) else max_forced_call(schemas).encode(),
+        string_completions=tuple(text for _, schema in schemas for text in string_completions(schema)),
+        json_from=CALL_OPEN.encode() if answer is None else b"",
     )
-    return checked(compiled, vocabulary, "This set of tools")
+    return checked(source, vocabulary, "This set of tools")
 
 
 def _answer_rule(answer: GrammarSpec, vocabulary: Vocabulary) -> str:
-    compiled = compile_spec(answer, vocabulary)
-    if compiled.schema is None:
+    source = source_of(answer, vocabulary)
+    if source.schema is None:
         raise SchemaError("Beside tools an answer can be held to a JSON Schema, not to a regex or a choice.")
-    return "%json " + json.dumps(with_options(compiled.schema, strict=compiled.exact))
+    return "%json " + json.dumps(with_options(source.schema, strict=source.exact))
 
 
 def chosen(tools: Sequence[Tool], choice: ToolChoice) -> list[tuple[int, Tool]]:
@@ -83,7 +83,8 @@ def chosen(tools: Sequence[Tool], choice: ToolChoice) -> list[tuple[int, Tool]]:
 def _arguments_schema(tool: Tool, index: int, vocabulary: Vocabulary) -> Schema:
     """The schema of a tool's arguments. Raises SchemaError with the tool's place in the request."""
     try:
-        schema = parse_schema(json.dumps(tool.parameters))
+        schema = json_schema(tool.parameters).schema
+        check_integers(schema)
     except SchemaError as error:
         raise _at_tool(error, index) from error
     if not tool.strict:
@@ -100,7 +101,7 @@ def _at_tool(error: SchemaError, index: int) -> SchemaError:
     return SchemaError(str(error), pointer=error.pointer, param=f"tools[{index}].function.parameters")
 
 
-def call_source(
+def call_grammar(
     named_schemas: Sequence[tuple[str, str]],
     choice: ToolChoice,
     *,
@@ -113,8 +114,8 @@ def call_source(
     ``answer`` is the body of a rule for what may be written in place of a call; without it any text may come, and may
     also come before the first call. It counts for choice ``auto`` alone: ``required`` and ``named`` begin with a call.
     """
-    spelled, token = json.dumps(OPEN), "" if open_id is None else f"<[{open_id}]>"
-    close = json.dumps(CLOSE) if close_id is None else f"(<[{close_id}]> | {json.dumps(CLOSE)})"
+    spelled, token = json.dumps(CALL_OPEN), "" if open_id is None else f"<[{open_id}]>"
+    close = json.dumps(CALL_CLOSE) if close_id is None else f"(<[{close_id}]> | {json.dumps(CALL_CLOSE)})"
     repeats = choice.parallel and choice.mode != "named"
     more = f"({json.dumps(chr(10))} open body)*" if repeats else '""'
     rules = [
@@ -142,20 +143,20 @@ def _free_text(spelled: str, token: str) -> list[str]:
         f"start: TEXT | spelled body more{by_token}",
         f"spelled[lazy]: ANY {spelled}",
         r"ANY: /(.|\n)*/",
-        rf"TEXT: ANY & ~/(.|\n)*{OPEN}(.|\n)*/",
+        rf"TEXT: ANY & ~/(.|\n)*{CALL_OPEN}(.|\n)*/",
     ]
 
 
-def smallest_call(tools: Sequence[tuple[str, Schema]]) -> str | None:
+def minimal_call(tools: Sequence[tuple[str, Schema]]) -> str | None:
     """A short call, probably legal."""
-    calls = [_call(name, document) for name, schema in tools if (document := smallest_document(schema)) is not None]
+    calls = [_call(name, document) for name, schema in tools if (document := minimal_instance(schema)) is not None]
     return min(calls, key=len, default=None)
 
 
-def longest_call(tools: Sequence[tuple[str, Schema]]) -> str:
-    """The most that the beginning of a call can commit an answer to."""
-    return max((_call(name, longest_commitment(schema)) for name, schema in tools), key=len)
+def max_forced_call(tools: Sequence[tuple[str, Schema]]) -> str:
+    """The most that the beginning of a call can force."""
+    return max((_call(name, max_forced_text(schema)) for name, schema in tools), key=len)
 
 
 def _call(name: str, arguments: str) -> str:
-    return f'{OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CLOSE}'
+    return f'{CALL_OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CALL_CLOSE}'

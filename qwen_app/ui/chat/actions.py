@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from qwen_app.errors import AppError, RequestError
 from qwen_app.messages import Failed, GenerationRequest, PromptPolicy
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
 from qwen_app.ui.chat.controls import Choices
 from qwen_app.ui.chat.conversation import Conversation, ask, closed, edit, undo, written
@@ -14,7 +15,6 @@ from qwen_app.ui.chat.meter import Meter, meter_html
 from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView, DrawnMessage, chat_messages, refusal_html, turn_of
 from qwen_app.ui.shared.answer_slot import RunningAnswer
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.render import typed_text
 from qwen_app.ui.shared.stream import Progress, follow
 
@@ -73,7 +73,7 @@ class ChatActions:
         meter = Meter(used, choices.context_tokens, draft_tokens, choices.reserve_tokens(), exact)
         return meter_html(meter, session.texts)
 
-    async def body(self, session: ChatSession, draft: str, choices: Choices) -> Body:
+    async def body(self, session: ChatSession, draft: str, choices: Choices) -> RequestBody:
         """The API's body for ``draft``, or for the last question where nothing is typed. Raises AppError."""
         _check(choices, session)
         conversation = session.conversation

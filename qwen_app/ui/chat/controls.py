@@ -8,7 +8,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.engine.base import EngineInfo
-from qwen_app.messages import GrammarSpec, Message, SamplingParams
+from qwen_app.messages import JsonObject, Message, SamplingParams
 from qwen_app.service import Service
 from qwen_app.ui.shared.context import PageContext
 from qwen_app.ui.shared.generation_controls import (
@@ -51,8 +51,8 @@ class Choices:
             temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, seed=self.seed
         )
 
-    def grammar(self) -> GrammarSpec | None:
-        return GrammarSpec("json_object") if self.json_mode else None
+    def grammar(self) -> JsonObject | None:
+        return JsonObject() if self.json_mode else None
 
 
 @dataclass(frozen=True, slots=True)

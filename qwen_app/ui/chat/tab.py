@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.blocks import Block
 from gradio.components.chatbot import ExampleMessage
 
+from qwen_app.openai_format import RequestBody
 from qwen_app.ui.chat.actions import ChatActions, Views
 from qwen_app.ui.chat.controls import Choices, Controls, build_controls
 from qwen_app.ui.chat.session import ChatSession
@@ -15,7 +16,6 @@ from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.handlers import Update, Updates, Values, changed, language_of, session_of, streaming, text
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
 
 LATEX: list[dict[str, str | bool]] = [
@@ -202,7 +202,7 @@ class _Handlers:
         chat = gr.update(value=picture, placeholder=_welcome(texts), examples=_examples(texts))
         return {self._parts.conversation: chat, self._parts.meter: await self._meter(values)}
 
-    async def body(self, values: Values) -> Body:
+    async def body(self, values: Values) -> RequestBody:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
         draft = text(values[self._parts.composer])
         return await self._actions.body(self._session_of(values), draft, self._choices(values))

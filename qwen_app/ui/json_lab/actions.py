@@ -7,16 +7,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from qwen_app.messages import Failed, GenerationRequest, Message, PromptPolicy
+from qwen_app.messages import Failed, GenerationRequest, JsonSchema, Message, PromptPolicy
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
-from qwen_app.structured.schema_check import Schema
 from qwen_app.ui.json_lab.progress import JsonProgress
 from qwen_app.ui.json_lab.result import LabRun, tree_text, validate_answer
 from qwen_app.ui.json_lab.session import JsonLabSession
 from qwen_app.ui.json_lab.task import JsonTask, schema_problem
 from qwen_app.ui.json_lab.view import JsonLabView, place_html, runs_html
 from qwen_app.ui.shared.notices import check_html, failure_html
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.stream import Progress, follow
 from qwen_app.ui.shared.strings import Language, Texts
 
@@ -52,10 +51,9 @@ class JsonLabActions:
         """Answer several times with the constraint and as often without it."""
         return self._guarded(session, user, Texts(language), lambda work: self._runs(work, task))
 
-    async def body(self, task: JsonTask, texts: Texts) -> Body:
+    async def body(self, task: JsonTask, texts: Texts) -> RequestBody:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""
-        task.checked_schema(texts)
-        request = self._request(task, user="")
+        request = self._request(task, task.checked(texts), user="")
         if not task.constrained:  # with a response_format the API puts the schema into the prompt by itself
             request = (await self._service.plan(request)).request
         return openai_body(self._service.info().model, request.messages, request.sampling, grammar=request.grammar)
@@ -80,14 +78,14 @@ class JsonLabActions:
             answer.release()
 
     async def _once(self, work: _Work, task: JsonTask) -> Views:
-        schema = task.checked_schema(work.texts)
+        schema = task.checked(work.texts)
         async with aclosing(self._answer(work, task, schema)) as views:
             async for view in views:
                 yield view
         _raise_failure(work.session.progress)
 
     async def _runs(self, work: _Work, task: JsonTask) -> Views:
-        schema = task.checked_schema(work.texts)
+        schema = task.checked(work.texts)
         session = work.session
         session.runs.clear()
         tasks = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
@@ -104,8 +102,8 @@ class JsonLabActions:
         yield JsonLabView(runs=runs_html(session.runs, "", work.texts))
         _raise_failure(session.progress)
 
-    async def _answer(self, work: _Work, task: JsonTask, schema: Schema) -> Views:
-        request = self._request(task, work.user)
+    async def _answer(self, work: _Work, task: JsonTask, schema: JsonSchema) -> Views:
+        request = self._request(task, schema, work.user)
         reader, read = JsonProgress(), 0
         async with (
             aclosing(self._service.generate(request)) as events,
@@ -116,21 +114,20 @@ class JsonLabActions:
                 read = len(progress.text)
                 outcome = place_html(progress, reader.place, work.texts)
                 if progress.over:
-                    result = await asyncio.to_thread(validate_answer, progress.text, schema, progress.end)
+                    result = await asyncio.to_thread(validate_answer, progress.text, schema.schema, progress.end)
                     work.session.progress, work.session.result = progress, result
                     outcome = work.session.outcome(work.texts)
                 yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)
 
-    def _request(self, task: JsonTask, user: str) -> GenerationRequest:
+    def _request(self, task: JsonTask, schema: JsonSchema, user: str) -> GenerationRequest:
         """The schema is asked for in words, the same with and without the constraint."""
-        spec = task.spec()
         return GenerationRequest(
             request_id=self._service.new_request_id(),
             messages=(Message("user", task.prompt),),
             sampling=self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens),
             user=user,
-            grammar=spec if task.constrained else None,
-            policy=PromptPolicy(cap_answer=True, hint=spec),
+            grammar=schema if task.constrained else None,
+            policy=PromptPolicy(cap_answer=True, hint=schema),
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.blocks import Block
 
+from qwen_app.openai_format import RequestBody
 from qwen_app.ui.json_lab.actions import JsonLabActions, Views
 from qwen_app.ui.json_lab.schema_library import EXAMPLES, example_named, titles
 from qwen_app.ui.json_lab.session import JsonLabSession
@@ -17,7 +18,6 @@ from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visito
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.notices import check_html
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
 
 
@@ -181,7 +181,7 @@ class _Handlers:
             self._showing.runs: runs_html(session.runs, "", texts),
         }
 
-    async def body(self, values: Values) -> Body:
+    async def body(self, values: Values) -> RequestBody:
         return await self._actions.body(self._task(values), Texts("en"))
 
     def _session_of(self, values: Values) -> JsonLabSession:

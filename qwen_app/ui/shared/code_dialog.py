@@ -9,15 +9,15 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.errors import AppError
+from qwen_app.openai_format import RequestBody
 from qwen_app.settings import Settings, is_loopback
 from qwen_app.ui.shared import code_samples
 from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.handlers import Updates, Values, language_of, text
 from qwen_app.ui.shared.notices import failure_html
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import Texts
 
-MakeBody = Callable[[Values], Awaitable[Body]]
+MakeBody = Callable[[Values], Awaitable[RequestBody]]
 KINDS = {
     "python": ("Python", code_samples.python, "python"),
     "curl": ("curl", code_samples.curl, "shell"),

@@ -7,7 +7,7 @@ import re
 import shlex
 from pprint import pformat
 
-from qwen_app.ui.shared.openai_body import Body
+from qwen_app.openai_format import RequestBody
 
 # What the openai package knows as arguments of its own; the rest goes into extra_body.
 OPENAI_ARGUMENTS = frozenset(
@@ -21,7 +21,7 @@ KEY_VARIABLE = "QWEN_API_KEY"
 PROTO_KEY = re.compile(r'(?<!\\)"__proto__":')
 
 
-def curl(base_url: str, body: Body, *, needs_key: bool) -> str:
+def curl(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A shell command. ``base_url`` ends in ``/v1``; ``body`` is the JSON body of ``/chat/completions``."""
     lines = [
         f"curl {shlex.quote(base_url + '/chat/completions')}",
@@ -32,7 +32,7 @@ def curl(base_url: str, body: Body, *, needs_key: bool) -> str:
     return " \\\n  ".join(lines) + "\n"
 
 
-def python(base_url: str, body: Body, *, needs_key: bool) -> str:
+def python(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A Python program for the openai package."""
     key = f'os.environ["{KEY_VARIABLE}"]' if needs_key else '"none"'
     own = {name: value for name, value in body.items() if name in OPENAI_ARGUMENTS}
@@ -56,7 +56,7 @@ def _python_argument(name: str, value: object) -> str:
     return f"    {name}=" + text.replace("\n", "\n    ") + ","
 
 
-def _python_use(body: Body) -> list[str]:
+def _python_use(body: RequestBody) -> list[str]:
     if body.get("stream"):
         return [
             "for chunk in answer:",
@@ -73,7 +73,7 @@ def _python_use(body: Body) -> list[str]:
     return ["print(answer.choices[0].message.content)"]
 
 
-def javascript(base_url: str, body: Body, *, needs_key: bool) -> str:
+def javascript(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A JavaScript module for the openai package."""
     key = f"process.env.{KEY_VARIABLE}" if needs_key else '"none"'
     lines = [
@@ -86,7 +86,7 @@ def javascript(base_url: str, body: Body, *, needs_key: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _javascript_use(body: Body) -> list[str]:
+def _javascript_use(body: RequestBody) -> list[str]:
     if body.get("stream"):
         return [
             "for await (const chunk of answer) {",

@@ -11,9 +11,9 @@ from pathlib import Path
 from qwen_app.agent_loop import ToolRun, run_tools
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GenerationRequest, Message, Tool, ToolChoice
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
 from qwen_app.ui.shared.notices import failure_html
-from qwen_app.ui.shared.openai_body import Body, openai_body
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.throttle import latest
 from qwen_app.ui.tools.definitions import usable_tools, with_tools
@@ -103,7 +103,7 @@ class ToolActions:
             tool_choice=task.tool_choice() if tools else ToolChoice(),
         )
 
-    async def body(self, task: ToolTask, texts: Texts) -> Body:
+    async def body(self, task: ToolTask, texts: Texts) -> RequestBody:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""
         tools = await task.checked_tools(texts)
         sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)

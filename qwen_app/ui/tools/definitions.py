@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool, ToolChoice
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
-from qwen_app.structured.schema_check import Schema, check_schema
+from qwen_app.structured.schema_check import Schema, check_integers, check_schema
 from qwen_app.structured.validation import check_against_draft
 from qwen_app.tools.builtin import BuiltinTool
-from qwen_app.tools.prompt_format import described
+from qwen_app.tools.prompt_format import tool_definition
 
 _compiler = functools.cache(byte_compiler)
 
@@ -74,6 +74,7 @@ def _parameters(parameters: object, pointer: str) -> Schema:
         raise _wrong(pointer, 'The parameters must be a JSON Schema of type "object".')
     try:
         schema = check_schema(parameters)
+        check_integers(schema)
         check_against_draft(schema)
     except SchemaError as error:
         raise _wrong(pointer + error.pointer, error.message) from error
@@ -106,7 +107,7 @@ def with_tools(definitions: str, wanted: Mapping[str, BuiltinTool], known: Mappi
     written = json.loads(definitions) if definitions.strip() else []
     kept = [one for one in written if one["function"]["name"] not in known or one["function"]["name"] in wanted]
     names = {one["function"]["name"] for one in kept}
-    added = [described(one.tool) for name, one in wanted.items() if name not in names]
+    added = [tool_definition(one.tool) for name, one in wanted.items() if name not in names]
     return definitions_text([*kept, *added])
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import gradio as gr
 from gradio.blocks import Block
 
+from qwen_app.openai_format import RequestBody
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
-from qwen_app.ui.shared.openai_body import Body
 from qwen_app.ui.shared.strings import TEXTS, Texts
 from qwen_app.ui.tools.actions import ToolActions, Views
 from qwen_app.ui.tools.definitions import with_tools
@@ -187,7 +187,7 @@ class _Handlers:
             }
         )
 
-    async def body(self, values: Values) -> Body:
+    async def body(self, values: Values) -> RequestBody:
         return await self._actions.body(self._task(values), Texts("en"))
 
     def _texts(self, values: Values) -> Texts:

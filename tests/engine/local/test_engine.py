@@ -68,14 +68,14 @@ async def test_an_answer_is_matched_by_its_text_whatever_ids_it_was_written_with
     request = turn("Tell me.")
     stop = SamplingParams(temperature=0.0, max_tokens=30, stop=(free[10:12],))
     stopped = GenerationRequest(request_id="s", messages=request.messages, sampling=stop, user="a")
-    said = text_of(first := await collect(opened.engine, stopped))
+    answer = text_of(first := await collect(opened.engine, stopped))
     last = check_shape(first)
     assert isinstance(last, Finished)
     assert last.reason == "stop"
-    assert free.startswith(said)
-    assert len(said) <= 10
-    second = await collect(opened.engine, turn("Tell me.", said, "More."))
-    assert reused(second) >= prefills(first)[-1].total + len(said)
+    assert free.startswith(answer)
+    assert len(answer) <= 10
+    second = await collect(opened.engine, turn("Tell me.", answer, "More."))
+    assert reused(second) >= prefills(first)[-1].total + len(answer)
 
 
 @pytest.mark.anyio

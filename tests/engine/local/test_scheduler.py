@@ -44,10 +44,10 @@ def test_scheduler_and_slots_need_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = None\n"
         "from qwen_app.engine.local.scheduler import Scheduler, Ticket\n"
-        "from qwen_app.engine.local.compute.prefix_cache import SlotPool\n"
+        "from qwen_app.engine.local.compute.prefix_cache import PrefixCache\n"
         "scheduler = Scheduler(slots=1, queue_limit=1)\n"
         "scheduler.submit(Ticket('a', 'u', 1.0))\n"
-        "print([ticket.id for ticket in scheduler.admit()], SlotPool(2).place([1, 2, 3]).slot)\n"
+        "print([ticket.id for ticket in scheduler.admit()], PrefixCache(2).place([1, 2, 3]).slot)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "['a'] 0\n", done.stderr

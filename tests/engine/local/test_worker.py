@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +15,14 @@ from typing import Any
 import pytest
 import torch
 
-from qwen_app.engine.local.compute.model_runner import Work
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.recovery import failure_of
-from qwen_app.engine.local.prefill_budget import ChunkSize
-from qwen_app.engine.local.sequence import Sequence as RunningSequence
+from qwen_app.engine.local.sequence import SequenceState
 from qwen_app.errors import EngineError, EngineUnavailable, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
-from tests.engine.local.tiny import Gate, OpenEngine, ids_of, load_talkative, tiny_engine, until
+from tests.engine.local.tiny import OpenEngine, StepGate, ids_of, load_talkative, tiny_engine, until
 
 VICTIM = "@"  # in the prompt of the request that a test harms
 NO_MEMORY = "injected: out of memory"
@@ -52,19 +51,18 @@ async def answers(opened: OpenEngine, *requests: GenerationRequest) -> list[list
     return await asyncio.gather(*(collect(opened.engine, request) for request in requests))
 
 
-async def held(opened: OpenEngine, *requests: GenerationRequest) -> tuple[Gate, list[asyncio.Task[list[Event]]]]:
+async def held(opened: OpenEngine, *requests: GenerationRequest) -> tuple[StepGate, list[asyncio.Task[list[Event]]]]:
     """All of them running, and the step they are in held back by the gate."""
     tasks = [asyncio.create_task(collect(opened.engine, request)) for request in requests]
     await until(lambda: opened.engine.health().running == len(requests))
-    opened.runner.before = gate = Gate()
+    opened.runner.before = gate = StepGate()
     gate.close()
     await until(lambda: gate.holding)
     return gate, tasks
 
 
 def nothing_held(opened: OpenEngine) -> bool:
-    worker, pool = opened.worker, opened.stepper._pool
-    return not (worker._sequences or worker._cancelled or worker._positions) and pool.free == 4
+    return opened.engine.idle and not any(slot.busy for slot in opened.parts.prefix_cache.slots)
 
 
 class Harm:
@@ -77,10 +75,10 @@ class Harm:
         self.slot = -1
         self._tokens = 0
 
-    def __call__(self, works: Sequence[Work]) -> None:
-        if any(ord(VICTIM) - 33 in work.token_ids and work.segment.start == 0 for work in works):
-            self.slot = next(work.segment.slot for work in works if ord(VICTIM) - 33 in work.token_ids)
-        if any(work.segment.slot == self.slot for work in works):
+    def __call__(self, chunks: Sequence[ScheduledChunk]) -> None:
+        if any(ord(VICTIM) - 33 in chunk.token_ids and chunk.span.start == 0 for chunk in chunks):
+            self.slot = next(chunk.span.slot for chunk in chunks if ord(VICTIM) - 33 in chunk.token_ids)
+        if any(chunk.span.slot == self.slot for chunk in chunks):
             if self._tokens >= self._first and self.left:
                 self.left -= 1
                 raise self._error()
@@ -104,8 +102,8 @@ async def test_cancelling_stops_within_two_tokens_and_frees_the_slot(opened: Ope
 async def test_a_request_cancelled_in_the_queue_never_starts(opened: OpenEngine) -> None:
     seen: list[int] = []
 
-    def noting(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
-        seen.extend(token_id for work in works for token_id in work.token_ids)
+    def noting(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        seen.extend(token_id for chunk in chunks for token_id in chunk.token_ids)
         return logits
 
     opened.runner.change = noting
@@ -121,12 +119,11 @@ async def test_a_request_cancelled_in_the_queue_never_starts(opened: OpenEngine)
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("seconds", [3, 12])
-async def test_a_deadline_is_kept_to_the_step(
-    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch, seconds: int
-) -> None:
-    started = time.monotonic()
-    monkeypatch.setattr(opened.worker, "_clock", lambda: started + len(opened.runner.computed))  # a step, a second
-    last = check_shape(await collect(opened.engine, say("tick", 100, timeout_s=seconds)))
+async def test_a_deadline_is_kept_to_the_step(tiny_qwen_dir: Path, seconds: int) -> None:
+    steps: list[int] = []
+    async with tiny_engine(tiny_qwen_dir, clock=lambda: float(len(steps))) as opened:  # a step, a second
+        opened.runner.before = lambda chunks: steps.append(len(chunks))
+        last = check_shape(await collect(opened.engine, say("tick", 100, timeout_s=seconds)))
     assert isinstance(last, Finished)
     assert last.reason == "deadline"
     assert abs(last.usage.completion_tokens - seconds) <= 1
@@ -136,18 +133,18 @@ async def test_a_deadline_is_kept_to_the_step(
 async def test_short_prompts_without_end_do_not_starve_a_long_one(
     opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opened.stepper, "_chunk", ChunkSize(smallest=16, largest=16))
+    monkeypatch.setattr(opened.parts, "prefill_budget", PrefillBudget(min_tokens=16, max_tokens=16))
     long = asyncio.create_task(collect(opened.engine, say("long" * 50, 1)))
-    asked = 0
+    submitted = 0
 
     async def ask_short_ones() -> None:
-        nonlocal asked
-        while not long.done() and asked < 300:
-            asked += 1
-            await collect(opened.engine, say(f"{asked:03d} is a short one"[:16], 1))
+        nonlocal submitted
+        while not long.done() and submitted < 300:
+            submitted += 1
+            await collect(opened.engine, say(f"{submitted:03d} is a short one"[:16], 1))
 
     await asyncio.gather(*(ask_short_ones() for _ in range(3)))
-    assert asked < 100
+    assert submitted < 100
     check_shape(await long)
 
 
@@ -194,14 +191,14 @@ async def test_an_exception_fails_one_request_alone(opened: OpenEngine, first: i
 async def test_a_request_whose_text_cannot_be_made_fails_alone(
     opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept = RunningSequence.accept
+    accept = SequenceState.accept
 
-    def broken(self: RunningSequence, choice: Any, now: float) -> str:
-        if self.user == VICTIM and len(self.generated) == 3:
+    def broken(self: SequenceState, sampled: Any, now: float) -> str:
+        if self.user == VICTIM and len(self.generated_ids) == 3:
             raise KeyError("injected")
-        return accept(self, choice, now)
+        return accept(self, sampled, now)
 
-    monkeypatch.setattr(RunningSequence, "accept", broken)
+    monkeypatch.setattr(SequenceState, "accept", broken)
     one, harmed = await answers(opened, say("one"), say(VICTIM))
     assert isinstance(check_shape(harmed), Failed)
     assert len(ids_of(harmed)) == 3
@@ -216,9 +213,9 @@ async def test_a_request_whose_text_cannot_be_made_fails_alone(
 async def test_impossible_logits_fail_one_request_with_a_clear_error(
     opened: OpenEngine, value: float, temperature: float
 ) -> None:
-    def spoil(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
-        drawing = [work for work in works if work.wants_logits]
-        rows = [index for index, work in enumerate(drawing) if ord(VICTIM) - 33 in work.token_ids]
+    def spoil(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        drawing = [chunk for chunk in chunks if chunk.wants_logits]
+        rows = [index for index, chunk in enumerate(drawing) if ord(VICTIM) - 33 in chunk.token_ids]
         logits = logits.clone()
         logits[rows] = value
         return logits
@@ -244,7 +241,7 @@ async def test_impossible_logits_fail_one_request_with_a_clear_error(
 async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
     opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, calls = opened.stepper._sampler.begin, []
+    begin, calls = opened.parts.sampler.begin, []
 
     def broken(*arguments: Any) -> None:
         calls.append(arguments)
@@ -252,7 +249,7 @@ async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
             raise MemoryError("injected")
         begin(*arguments)
 
-    monkeypatch.setattr(opened.stepper._sampler, "begin", broken)
+    monkeypatch.setattr(opened.parts.sampler, "begin", broken)
     assert isinstance(check_shape((await answers(opened, say("one")))[0]), Failed)
     await until_idle(opened.engine)
     assert nothing_held(opened)
@@ -261,7 +258,7 @@ async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
 
 @pytest.mark.anyio
 async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample, calls = opened.stepper._sampler.sample, []
+    sample, calls = opened.parts.sampler.sample, []
 
     def broken(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -272,13 +269,14 @@ async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, m
     gate, running = await held(opened, *(say(f"r{n}", 100) for n in range(4)))
     waiting = [asyncio.create_task(collect(opened.engine, say(f"w{n}"))) for n in range(2)]
     await until(lambda: opened.engine.health().queued == 2)
-    monkeypatch.setattr(opened.stepper._sampler, "sample", broken)
+    monkeypatch.setattr(opened.parts.sampler, "sample", broken)
     gate.open()
     lasts = [check_shape(events) for events in await asyncio.gather(*running, *waiting)]
     assert [type(last) for last in lasts] == [Failed] * 4 + [Finished] * 2
     await until_idle(opened.engine)
     assert nothing_held(opened)
-    assert sum(len(slot.ids) > 0 for slot in opened.stepper._pool._slots) == 2  # of the others nothing is trusted
+    known = [slot for slot in opened.parts.prefix_cache.slots if len(slot.token_ids)]
+    assert len(known) == 2  # of the others nothing is trusted
 
 
 # --- memory
@@ -304,9 +302,9 @@ async def test_too_many_at_once_are_answered_one_after_the_other(opened: OpenEng
     opened.forget()
     together: list[int] = []
 
-    def room_for_one(works: Sequence[Work]) -> None:
-        together.append(len(works))
-        if len(works) > 1 and len(together) > 8:
+    def room_for_one(chunks: Sequence[ScheduledChunk]) -> None:
+        together.append(len(chunks))
+        if len(chunks) > 1 and len(together) > 8:
             raise torch.OutOfMemoryError(NO_MEMORY)
 
     opened.runner.before = room_for_one
@@ -334,7 +332,7 @@ async def test_a_request_without_any_room_fails_and_says_so(opened: OpenEngine) 
 async def test_tensors_of_a_failed_step_are_not_kept(opened: OpenEngine) -> None:
     held: list[weakref.ref[torch.Tensor]] = []
 
-    def fail_with_tensors(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
+    def fail_with_tensors(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
         if len(held) < 2:
             activations = torch.zeros(1000)
             held.append(weakref.ref(activations))
@@ -363,25 +361,25 @@ def test_failures_are_told_apart() -> None:
 # --- the device is lost, or hangs
 
 
-def raising(error: BaseException) -> Callable[[Sequence[Work]], None]:
-    def before(works: Sequence[Work]) -> None:
+def raising(error: BaseException) -> Callable[[Sequence[ScheduledChunk]], None]:
+    def before(chunks: Sequence[ScheduledChunk]) -> None:
         raise error
 
     return before
 
 
-def lost_in_the_model(opened: OpenEngine) -> None:
+def lost_in_the_model(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     opened.runner.before = raising(RuntimeError("CUDA error: device-side assert triggered"))
 
 
-def lost_while_sampling(opened: OpenEngine) -> None:
+def lost_while_sampling(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     def sample(*arguments: Any) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    opened.stepper._sampler.sample = sample  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(opened.parts.sampler, "sample", sample)
 
 
-def panic(opened: OpenEngine) -> None:
+def panic(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     class PanicException(BaseException):  # as native code raises it
         pass
 
@@ -391,13 +389,13 @@ def panic(opened: OpenEngine) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("fault", [lost_in_the_model, lost_while_sampling, panic])
 async def test_a_lost_device_ends_every_request_and_asks_for_a_new_process(
-    tiny_qwen_dir: Path, fault: Callable[[OpenEngine], None]
+    tiny_qwen_dir: Path, fault: Callable[[OpenEngine, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with tiny_engine(tiny_qwen_dir, slots=2) as opened:
         gate, running = await held(opened, *(say(f"r{n}", 100) for n in range(2)))
         waiting = [asyncio.create_task(collect(opened.engine, say(f"w{n}"))) for n in range(2)]
         await until(lambda: opened.engine.health().queued == 2)
-        fault(opened)
+        fault(opened, monkeypatch)
         gate.open()
         for events in await asyncio.gather(*running, *waiting):
             last = check_shape(events)
@@ -411,12 +409,12 @@ async def test_a_lost_device_ends_every_request_and_asks_for_a_new_process(
         assert len(refused) == 1
         assert isinstance(refused[0], Failed)
         assert isinstance(refused[0].error, EngineUnavailable)
-        assert not opened.worker._sequences
+        assert opened.engine.idle
 
 
 @pytest.mark.anyio
 async def test_a_step_that_hangs_makes_health_false_until_it_moves_again(opened: OpenEngine) -> None:
-    opened.runner.before = gate = Gate()
+    opened.runner.before = gate = StepGate()
     assert opened.engine.health().ready
     gate.close()
     answering = asyncio.create_task(collect(opened.engine, say("one")))
@@ -440,7 +438,7 @@ async def test_two_hundred_requests_in_disorder_end_once_each(opened: OpenEngine
         lambda: torch.OutOfMemoryError(NO_MEMORY),
     )
 
-    def now_and_then(works: Sequence[Work]) -> None:
+    def now_and_then(chunks: Sequence[ScheduledChunk]) -> None:
         if chance.random() < 0.01:
             raise chance.choice(errors)()
 
@@ -532,7 +530,7 @@ async def test_requests_from_several_event_loops_at_once(opened: OpenEngine) -> 
 
 @pytest.mark.anyio
 async def test_an_event_loop_that_is_gone_disturbs_nobody(opened: OpenEngine) -> None:
-    opened.runner.before = gate = Gate()
+    opened.runner.before = gate = StepGate()
     gate.close()
 
     def leave() -> None:
@@ -555,11 +553,11 @@ async def test_numbers_that_are_none_do_not_reach_who_takes_the_slot_next(opened
     sound = await answers(opened, *requests)
     opened.forget()
 
-    def spoil(logits: torch.Tensor, works: Sequence[Work]) -> torch.Tensor:
-        for work in works:
-            for tensor in (*opened.stepper._cache.keys, *opened.stepper._cache.values):
-                start = opened.stepper._cache.cell(work.segment.slot, 0)
-                tensor[start : start + work.segment.end] = torch.nan
+    def spoil(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        for chunk in chunks:
+            for tensor in (*opened.parts.kv_cache.keys, *opened.parts.kv_cache.values):
+                start = opened.parts.kv_cache.cell(chunk.span.slot, 0)
+                tensor[start : start + chunk.span.end] = torch.nan
         return torch.full_like(logits, torch.nan)
 
     opened.runner.change = spoil

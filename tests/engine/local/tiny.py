@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
-from qwen_app.engine.local.compute.model_runner import Runner, Work
-from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.engine.local.prefill_budget import ChunkSize
+from qwen_app.engine.local.build import OFFLOAD_BYTES, build_local_engine, local_compute_parts
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.compute.parts import Runner
+from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.messages import Delta, Event, Prefill
 from qwen_app.models.loader import LoadedModel, load
 
@@ -36,45 +37,58 @@ def load_talkative(folder: Path) -> LoadedModel:
 
 
 class FaultyRunner:
-    """A runner that calls ``before`` with the work of every step: it may raise, or wait."""
+    """A runner that calls ``before`` with the chunks of every step: it may raise, or wait."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self.before: Callable[[Sequence[Work]], None] = lambda works: None
-        self.change: Callable[[torch.Tensor, Sequence[Work]], torch.Tensor] = lambda logits, works: logits
+        self.before: Callable[[Sequence[ScheduledChunk]], None] = lambda chunks: None
+        self.change: Callable[[torch.Tensor, Sequence[ScheduledChunk]], torch.Tensor] = lambda logits, chunks: logits
         self.computed: list[int] = []
 
     def prepare(self) -> bool:
         return self._runner.prepare()
 
-    def forward(self, works: Sequence[Work]) -> torch.Tensor:
-        self.computed.append(sum(work.segment.length for work in works))
-        self.before(works)
-        return self.change(self._runner.forward(works), works)
+    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        self.computed.append(sum(chunk.span.length for chunk in chunks))
+        self.before(chunks)
+        return self.change(self._runner.forward(chunks), chunks)
 
 
 class OpenEngine:
-    """A LocalEngine with its parts in reach. ``runner`` takes faults."""
+    """A LocalEngine made of parts that stay in reach. ``runner`` takes faults."""
 
-    def __init__(self, loaded: LoadedModel, *, slots: int = 4, context_tokens: int = 1024, **more: Any) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        slots: int = 4,
+        context_tokens: int = 1024,
+        offload_bytes: int = OFFLOAD_BYTES,
+        **more: Any,
+    ) -> None:
         self.fatal: list[str] = []
-        self.engine = LocalEngine(
-            loaded, slots=slots, context_tokens=context_tokens, on_fatal=self.fatal.append, **more
+        self.parts = local_compute_parts(
+            loaded, slots=slots, context_tokens=context_tokens, offload_bytes=offload_bytes
         )
-        self.worker = self.engine._worker
-        self.stepper = self.worker._stepper
-        self.runner = FaultyRunner(self.stepper._runner)
-        self.stepper._runner = self.runner  # type: ignore[assignment]
+        self.parts.runner = self.runner = FaultyRunner(self.parts.runner)
+        self.engine = build_local_engine(
+            loaded,
+            slots=slots,
+            context_tokens=context_tokens,
+            parts=self.parts,
+            on_fatal=self.fatal.append,
+            **more,
+        )
 
     def heal(self) -> None:
-        self.runner.before = lambda works: None
-        self.runner.change = lambda logits, works: logits
+        self.runner.before = lambda chunks: None
+        self.runner.change = lambda logits, chunks: logits
         self.runner.computed.clear()
-        self.stepper._chunk = ChunkSize()
+        self.parts.prefill_budget = PrefillBudget()
 
     def forget(self) -> None:
         """Empty every slot, so that nothing is reused."""
-        self.stepper._pool.forget()
+        self.parts.prefix_cache.invalidate()
 
 
 @asynccontextmanager
@@ -88,7 +102,7 @@ async def tiny_engine(folder: Path, **options: Any) -> AsyncGenerator[OpenEngine
         await tiny.engine.drain(0.0)
 
 
-class Gate:
+class StepGate:
     """Holds a runner's steps while closed."""
 
     def __init__(self) -> None:
@@ -96,7 +110,7 @@ class Gate:
         self._open.set()
         self.holding = False
 
-    def __call__(self, works: Sequence[Work]) -> None:
+    def __call__(self, chunks: Sequence[ScheduledChunk]) -> None:
         self.holding = not self._open.is_set()
         if not self._open.wait(30):
             raise TimeoutError("the gate was never opened")

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.engine.remote.tokens import EstimatedTokens, FolderTokens
+from qwen_app.engine.remote.token_counter import EstimatedTokenCounter, FolderTokenCounter
 from qwen_app.messages import Finished, Message, Tool, ToolCall
 from tests.engine.contract import ask, check_shape, collect
-from tests.engine.remote.servers import CONTEXT_TOKENS, Ollama
-from tests.engine.remote.upstreams import VllmLike
+from tests.engine.remote.fake_servers import CONTEXT_TOKENS, Ollama
+from tests.engine.remote.vllm_like import VllmLike
 
 HISTORY = (
     Message("user", "What time is it? 几点了？"),
@@ -26,7 +26,7 @@ HISTORY = (
 @pytest.mark.anyio
 async def test_connect_knows_the_server_before_any_loop_and_works_in_one() -> None:
     async with VllmLike(context_tokens=777).upstream().serving() as upstream:
-        engine = await asyncio.to_thread(lambda: RemoteEngine.connect(base_url=upstream.base_url))
+        engine = await asyncio.to_thread(lambda: RemoteEngine(base_url=upstream.base_url).connect())
         assert (engine.info().model, engine.info().context_tokens) == ("tiny", 777)
         assert engine.health().ready
         assert isinstance(check_shape(await collect(engine, ask())), Finished)
@@ -35,7 +35,7 @@ async def test_connect_knows_the_server_before_any_loop_and_works_in_one() -> No
 
 @pytest.mark.anyio
 async def test_connect_to_nobody_starts_anyway() -> None:
-    engine = await asyncio.to_thread(lambda: RemoteEngine.connect(base_url="http://127.0.0.1:9/v1", model="m"))
+    engine = await asyncio.to_thread(lambda: RemoteEngine(base_url="http://127.0.0.1:9/v1", model="m").connect())
     assert not engine.health().ready
     assert engine.info().model == "m"
     assert "cannot be reached" in engine.info().notice
@@ -70,14 +70,14 @@ async def test_an_operator_may_lower_the_context() -> None:
 
 @pytest.mark.anyio
 async def test_folder_counts_tools_and_calls(builtin_dir: Path) -> None:
-    tokens = FolderTokens(builtin_dir)
+    tokens = FolderTokenCounter(builtin_dir)
     assert await tokens.count(HISTORY[:1], ()) < await tokens.count(HISTORY, ())
 
 
 @given(st.lists(st.text(max_size=50), min_size=1, max_size=6), st.text(max_size=50))
 def test_estimates_grow_with_the_text(texts: list[str], more: str) -> None:
     async def count(contents: list[str], tools: tuple[Tool, ...] = ()) -> int:
-        return await EstimatedTokens().count([Message("user", content) for content in contents], tools)
+        return await EstimatedTokenCounter().count([Message("user", content) for content in contents], tools)
 
     async def check() -> None:
         base = await count(texts)

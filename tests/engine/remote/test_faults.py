@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -13,45 +12,16 @@ from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import EngineUnavailable, RequestError, TooManyRequests, UpstreamError
 from qwen_app.messages import Delta, Failed, Finished, Queued, Terminal, ToolCallDelta
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
-from tests.engine.remote.upstream import Handler, Reply, Request, Upstream
-from tests.engine.remote.upstreams import VllmLike, piece
-
-CHAT = "/v1/chat/completions"
-
-
-@asynccontextmanager
-async def engine_on(chat: Handler, **options: Any) -> AsyncGenerator[tuple[RemoteEngine, Upstream], None]:
-    """An engine whose server answers chats with ``chat`` and all else like vLLM."""
-    upstream = VllmLike().upstream()
-    upstream.routes[f"POST {CHAT}"] = chat
-    async with upstream.serving():
-        engine = RemoteEngine(base_url=upstream.base_url, **options)
-        yield engine, upstream
-        await engine.drain(0.0)
+from tests.engine.remote.engines import CHAT, engine_with_chat, says
+from tests.engine.remote.upstream import Handler, Reply, Request
+from tests.engine.remote.vllm_like import VllmLike, piece
 
 
 async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
     """How an answer ends, its text, and how often the server was asked for it."""
-    async with engine_on(chat) as (engine, upstream):
+    async with engine_with_chat(chat) as (engine, upstream):
         events = await collect(engine, ask())
-        return check_shape(events), text_of(events), len(upstream.asked(CHAT))
-
-
-def says(*events: object, before_end: str = "end") -> Handler:
-    """A stream of ``events``; then the stream ends, breaks off (``reset``) or stays open (``hang``)."""
-
-    async def chat(request: Request, reply: Reply) -> None:
-        await reply.stream()
-        for event in events:
-            await reply.event(event)
-        if before_end == "reset":
-            reply.abort()
-        elif before_end == "hang":
-            await reply.wait_gone()
-        else:
-            await reply.end()
-
-    return chat
+        return check_shape(events), text_of(events), len(upstream.requests_to(CHAT))
 
 
 def refuses(status: int, body: object, times: int = 100, **headers: str) -> Handler:
@@ -71,11 +41,11 @@ def refuses(status: int, body: object, times: int = 100, **headers: str) -> Hand
 @pytest.mark.parametrize("way", ["reset", "end"])
 @pytest.mark.anyio
 async def test_death_in_mid_answer_keeps_the_text(way: str) -> None:
-    last, text, asked = await outcome(says(piece("Once "), piece("upon"), before_end=way))
+    last, text, requests = await outcome(says(piece("Once "), piece("upon"), before_end=way))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
     assert last.partial_text == text == "Once upon"
-    assert asked == 1
+    assert requests == 1
 
 
 @pytest.mark.anyio
@@ -90,45 +60,45 @@ async def test_death_before_the_first_word_is_tried_again() -> None:
         else:
             await says(piece("Alive"), piece("", finish="stop"))(request, reply)
 
-    last, text, asked = await outcome(chat)
+    last, text, requests = await outcome(chat)
     assert isinstance(last, Finished)
-    assert (text, asked) == ("Alive", 3)
+    assert (text, requests) == ("Alive", 3)
 
 
 @pytest.mark.anyio
 async def test_tries_end() -> None:
-    last, _, asked = await outcome(says(before_end="reset"))
+    last, _, requests = await outcome(says(before_end="reset"))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
-    assert asked == 3
+    assert requests == 3
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 @pytest.mark.anyio
 async def test_a_busy_server_is_asked_again(status: int) -> None:
-    last, text, asked = await outcome(refuses(status, {"error": "busy"}, times=1, retry_after="0"))
+    last, text, requests = await outcome(refuses(status, {"error": "busy"}, times=1, retry_after="0"))
     assert isinstance(last, Finished)
-    assert (text, asked) == ("ok", 2)
+    assert (text, requests) == ("ok", 2)
 
 
 @pytest.mark.anyio
 async def test_a_long_retry_after_is_passed_on_instead() -> None:
-    last, _, asked = await outcome(refuses(429, {"error": {"message": "slow down"}}, retry_after="30"))
+    last, _, requests = await outcome(refuses(429, {"error": {"message": "slow down"}}, retry_after="30"))
     assert isinstance(last, Failed)
     assert isinstance(last.error, TooManyRequests)
     assert last.error.retry_after_s == 30
     assert "slow down" in last.error.message
-    assert asked == 1
+    assert requests == 1
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])
 @pytest.mark.anyio
 async def test_a_refusal_for_good_is_not_repeated(status: int) -> None:
-    last, _, asked = await outcome(refuses(status, {"error": {"message": "no such thing"}}))
+    last, _, requests = await outcome(refuses(status, {"error": {"message": "no such thing"}}))
     assert isinstance(last, Failed)
     assert isinstance(last.error, RequestError if status in (400, 422) else UpstreamError)
     assert "no such thing" in last.error.message
-    assert asked == 1
+    assert requests == 1
 
 
 @pytest.mark.parametrize(
@@ -174,12 +144,12 @@ async def test_an_error_page_is_an_error() -> None:
 )
 @pytest.mark.anyio
 async def test_an_error_inside_the_stream(event: dict[str, Any]) -> None:
-    last, _, asked = await outcome(says(piece("Once"), event, "[DONE]"))
+    last, _, requests = await outcome(says(piece("Once"), event, "[DONE]"))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
     assert "out of memory" in last.error.message
     assert last.partial_text == "Once"
-    assert asked == 1
+    assert requests == 1
 
 
 @pytest.mark.parametrize("junk", ['{"error": "a "quote" unescaped"}', "not json", "[1, 2]", '{"choices": 5}', '"text"'])
@@ -201,7 +171,7 @@ async def test_no_done_is_no_fault(ending: dict[str, str]) -> None:
 
 @pytest.mark.anyio
 async def test_a_stream_that_stays_open_after_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.engine.remote.answer.AFTER_FINISH_S", 0.05)
+    monkeypatch.setattr("qwen_app.engine.remote.upstream_answer.AFTER_FINISH_S", 0.05)
     last, text, _ = await outcome(says(piece("Yes"), piece("", finish="stop"), before_end="hang"))
     assert isinstance(last, Finished)
     assert text == "Yes"
@@ -217,14 +187,14 @@ async def test_usage_is_counted_where_it_is_missing() -> None:
 
 @pytest.mark.anyio
 async def test_slow_headers_do_not_hold_back_the_admission(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.engine.remote.answer.HEADERS_PATIENCE_S", 0.02)
+    monkeypatch.setattr("qwen_app.engine.remote.upstream_answer.HEADERS_PATIENCE_S", 0.02)
     go = asyncio.Event()
 
     async def chat(request: Request, reply: Reply) -> None:
         await go.wait()
         await says(piece("late"), piece("", finish="stop"))(request, reply)
 
-    async with engine_on(chat) as (engine, _), aclosing(engine.generate(ask())) as events:
+    async with engine_with_chat(chat) as (engine, _), aclosing(engine.generate(ask())) as events:
         assert isinstance(await asyncio.wait_for(anext(events), PATIENCE_S), Queued)
         go.set()
         assert text_of([event async for event in events]) == "late"
@@ -232,7 +202,7 @@ async def test_slow_headers_do_not_hold_back_the_admission(monkeypatch: pytest.M
 
 @pytest.mark.anyio
 async def test_a_silent_server_meets_the_deadline() -> None:
-    async with engine_on(says(piece("Once"), before_end="hang")) as (engine, _):
+    async with engine_with_chat(says(piece("Once"), before_end="hang")) as (engine, _):
         events = await collect(engine, ask(timeout_s=2.0))
     last = check_shape(events)
     assert isinstance(last, Finished)
@@ -242,7 +212,7 @@ async def test_a_silent_server_meets_the_deadline() -> None:
 
 @pytest.mark.anyio
 async def test_cancelling_reaches_the_server() -> None:
-    async with engine_on(says(piece("Once"), before_end="hang")) as (engine, upstream):
+    async with engine_with_chat(says(piece("Once"), before_end="hang")) as (engine, upstream):
         async with aclosing(engine.generate(ask())) as events:
             await until_text(events)
         async with asyncio.timeout(PATIENCE_S):
@@ -258,7 +228,7 @@ async def test_cancelling_before_the_headers_reaches_the_server() -> None:
         arrived.set()
         await reply.wait_gone()
 
-    async with engine_on(chat) as (engine, upstream):
+    async with engine_with_chat(chat) as (engine, upstream):
         reader = asyncio.create_task(collect(engine, ask()))
         await asyncio.wait_for(arrived.wait(), PATIENCE_S)
         reader.cancel()
@@ -316,12 +286,12 @@ async def test_health_follows_the_server() -> None:
 
 @pytest.mark.anyio
 async def test_the_conversation_id_goes_along() -> None:
-    async with engine_on(says(piece("x"), piece("", finish="stop"))) as (engine, upstream):
+    async with engine_with_chat(says(piece("x"), piece("", finish="stop"))) as (engine, upstream):
         await collect(engine, ask(conversation_id="c-1"))
         await collect(engine, ask(conversation_id="c-1"))
         await collect(engine, ask(conversation_id="聊天\n"))
-        ids = [request.headers["x-conversation-id"] for request in upstream.asked(CHAT)]
-        assert ids == [request.headers["x-session-id"] for request in upstream.asked(CHAT)]
+        ids = [request.headers["x-conversation-id"] for request in upstream.requests_to(CHAT)]
+        assert ids == [request.headers["x-session-id"] for request in upstream.requests_to(CHAT)]
     assert ids[:2] == ["c-1", "c-1"]
     assert ids[2].isalnum()
 
@@ -333,7 +303,7 @@ async def test_calls_without_index_or_id_are_mended() -> None:
         {"index": "0", "function": {"arguments": ' "UTC"}'}},
     ]
     chunks = [piece("", delta={"tool_calls": [call]}) for call in calls]
-    async with engine_on(says(*chunks, piece("", finish="stop"), "[DONE]")) as (engine, _):
+    async with engine_with_chat(says(*chunks, piece("", finish="stop"), "[DONE]")) as (engine, _):
         events = await collect(engine, ask())
     found = [event for event in events if isinstance(event, ToolCallDelta)]
     assert [call.index for call in found] == [0, 0]
@@ -350,7 +320,7 @@ async def test_logprobs_come_through() -> None:
     entry = {"token": "Yes", "logprob": -0.5, "bytes": [89, 101, 115]}
     entry["top_logprobs"] = [{"token": "No", "logprob": -1.0, "bytes": None}]
     chunk = piece("Yes", logprobs={"content": [entry]})
-    async with engine_on(says(chunk, piece("", finish="stop"))) as (engine, _):
+    async with engine_with_chat(says(chunk, piece("", finish="stop"))) as (engine, _):
         events = await collect(engine, ask())
     (token,) = next(event.logprobs for event in events if isinstance(event, Delta))
     assert (token.text, token.logprob, token.bytes) == ("Yes", -0.5, b"Yes")

@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import ContextLengthExceeded, RequestError, SchemaError, UpstreamError
 from qwen_app.messages import (
-    Event,
     Failed,
     Finished,
-    GenerationRequest,
     GrammarSpec,
+    JsonObject,
+    JsonSchema,
     Message,
     Prefill,
+    Regex,
+    StringChoice,
     Tool,
     ToolChoice,
 )
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.remote.servers import (
+from tests.engine.remote.engines import answer, engine_on, refusal
+from tests.engine.remote.fake_servers import (
     CONTEXT_TOKENS,
-    PEERS,
+    FAKE_SERVERS,
     SENTENCE,
+    FakeServer,
     LlamaCpp,
     LmStudio,
     Ollama,
-    PeerServer,
     Sglang,
     Tgi,
     Transformers,
@@ -41,38 +41,17 @@ from tests.engine.remote.servers import (
 from tests.engine.remote.upstream import Reply, Request, Upstream
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-AS_SCHEMA = GrammarSpec("json_schema", json.dumps(SCHEMA))
-AS_OBJECT = GrammarSpec("json_object")
+AS_SCHEMA = JsonSchema(SCHEMA)
+AS_OBJECT = JsonObject()
 CLOCK, WEATHER = Tool("clock", "Tells the time."), Tool("weather", "Tells the weather.")
-TOLD_CONTEXT = tuple(kind for kind in PEERS if kind not in (WebUi, Transformers))
+TOLD_CONTEXT = tuple(kind for kind in FAKE_SERVERS if kind not in (WebUi, Transformers))
 
-every_peer = pytest.mark.parametrize("kind", PEERS, ids=lambda kind: kind.__name__)
-
-
-@asynccontextmanager
-async def engine_on(server: PeerServer, **options: Any) -> AsyncGenerator[RemoteEngine, None]:
-    async with server.upstream().serving() as upstream:
-        engine = RemoteEngine(base_url=upstream.base_url, **options)
-        yield engine
-        await engine.drain(0.0)
+every_server = pytest.mark.parametrize("kind", FAKE_SERVERS, ids=lambda kind: kind.__name__)
 
 
-async def answer(server: PeerServer, request: GenerationRequest) -> list[Event]:
-    async with engine_on(server) as engine:
-        return await collect(engine, request)
-
-
-async def refusal(server: PeerServer, request: GenerationRequest) -> Exception:
-    events = await answer(server, request)
-    last = check_shape(events)
-    assert len(events) == 1
-    assert isinstance(last, Failed)
-    return last.error
-
-
-@every_peer
+@every_server
 @pytest.mark.anyio
-async def test_found_out_and_spoken_to(kind: type[PeerServer]) -> None:
+async def test_found_out_and_spoken_to(kind: type[FakeServer]) -> None:
     server = kind()
     async with engine_on(server) as engine:
         events = await collect(engine, ask("The capital of France?"))
@@ -89,7 +68,7 @@ async def test_found_out_and_spoken_to(kind: type[PeerServer]) -> None:
 
 @pytest.mark.parametrize("kind", TOLD_CONTEXT, ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_context_is_learned(kind: type[PeerServer]) -> None:
+async def test_context_is_learned(kind: type[FakeServer]) -> None:
     async with engine_on(kind()) as engine:
         await collect(engine, ask())
         assert engine.info().context_tokens == CONTEXT_TOKENS
@@ -97,16 +76,16 @@ async def test_context_is_learned(kind: type[PeerServer]) -> None:
 
 @pytest.mark.parametrize("kind", TOLD_CONTEXT, ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_over_long_prompt_tells_both_numbers(kind: type[PeerServer]) -> None:
+async def test_over_long_prompt_tells_both_numbers(kind: type[FakeServer]) -> None:
     error = await refusal(kind(), ask("word " * 300, max_tokens=10))
     assert isinstance(error, ContextLengthExceeded)
     assert error.limit_tokens == CONTEXT_TOKENS
     assert error.prompt_tokens > CONTEXT_TOKENS
 
 
-@every_peer
+@every_server
 @pytest.mark.anyio
-async def test_wrong_key_is_said_to_the_operator(kind: type[PeerServer]) -> None:
+async def test_wrong_key_is_said_to_the_operator(kind: type[FakeServer]) -> None:
     server = kind(key="right")
     async with engine_on(server, api_key="wrong-secret") as engine:
         events = await collect(engine, ask())
@@ -119,16 +98,16 @@ async def test_wrong_key_is_said_to_the_operator(kind: type[PeerServer]) -> None
     assert not health.ready
 
 
-@every_peer
+@every_server
 @pytest.mark.anyio
-async def test_right_key_is_sent(kind: type[PeerServer]) -> None:
+async def test_right_key_is_sent(kind: type[FakeServer]) -> None:
     async with engine_on(kind(key="right"), api_key="right") as engine:
         assert isinstance(check_shape(await collect(engine, ask())), Finished)
 
 
-@every_peer
+@every_server
 @pytest.mark.anyio
-async def test_counts_are_exact_or_said_to_be_estimates(kind: type[PeerServer]) -> None:
+async def test_counts_are_exact_or_said_to_be_estimates(kind: type[FakeServer]) -> None:
     async with engine_on(kind()) as engine:
         (counted,) = await engine.count_tokens([[Message("user", "one two three")]])
         info = engine.info()
@@ -141,13 +120,13 @@ async def test_counts_are_exact_or_said_to_be_estimates(kind: type[PeerServer]) 
 
 @pytest.mark.parametrize("kind", [Vllm, Sglang, LlamaCpp, Ollama], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_json_as_openai_says_it(kind: type[PeerServer]) -> None:
+async def test_json_as_openai_says_it(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(grammar=AS_OBJECT))
     assert server.seen["response_format"] == {"type": "json_object"}
     await answer(server, ask(grammar=AS_SCHEMA))
-    asked = server.seen["response_format"]["json_schema"]
-    assert (asked["schema"], asked["strict"]) == (SCHEMA, True)
+    schema = server.seen["response_format"]["json_schema"]
+    assert (schema["schema"], schema["strict"]) == (SCHEMA, True)
 
 
 @pytest.mark.anyio
@@ -168,9 +147,9 @@ async def test_tgi_gets_the_schema_as_value_and_no_top_p_of_one() -> None:
 
 
 @pytest.mark.parametrize("kind", [WebUi, Transformers], ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("spec", [AS_OBJECT, AS_SCHEMA], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("spec", [AS_OBJECT, AS_SCHEMA], ids=lambda spec: type(spec).__name__)
 @pytest.mark.anyio
-async def test_json_that_would_be_ignored_is_refused(kind: type[PeerServer], spec: GrammarSpec) -> None:
+async def test_json_that_would_be_ignored_is_refused(kind: type[FakeServer], spec: GrammarSpec) -> None:
     server = kind()
     error = await refusal(server, ask(grammar=spec))
     assert isinstance(error, SchemaError)
@@ -180,7 +159,7 @@ async def test_json_that_would_be_ignored_is_refused(kind: type[PeerServer], spe
 
 @pytest.mark.anyio
 async def test_regex_and_choice_where_they_can_be() -> None:
-    choice, regex = GrammarSpec("choice", '["a.b", "c"]'), GrammarSpec("regex", "[0-9]+")
+    choice, regex = StringChoice(("a.b", "c")), Regex("[0-9]+")
     vllm, sglang, llama = Vllm(), Sglang(), LlamaCpp()
     await answer(vllm, ask(grammar=choice))
     assert vllm.seen["structured_outputs"] == {"choice": ["a.b", "c"]}
@@ -195,7 +174,7 @@ async def test_regex_and_choice_where_they_can_be() -> None:
 
 @pytest.mark.parametrize("kind", [Vllm, Sglang, Tgi], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_a_named_tool_is_named(kind: type[PeerServer]) -> None:
+async def test_a_named_tool_is_named(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(tools=(CLOCK, WEATHER), tool_choice=ToolChoice("named", "clock")))
     assert server.seen["tool_choice"] == {"type": "function", "function": {"name": "clock"}}
@@ -204,7 +183,7 @@ async def test_a_named_tool_is_named(kind: type[PeerServer]) -> None:
 
 @pytest.mark.parametrize("kind", [LlamaCpp, LmStudio], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_a_named_tool_is_the_only_one_where_names_are_unknown(kind: type[PeerServer]) -> None:
+async def test_a_named_tool_is_the_only_one_where_names_are_unknown(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(tools=(CLOCK, WEATHER), tool_choice=ToolChoice("named", "clock")))
     assert server.seen["tool_choice"] == "required"
@@ -213,7 +192,7 @@ async def test_a_named_tool_is_the_only_one_where_names_are_unknown(kind: type[P
 
 @pytest.mark.parametrize("kind", [Ollama, WebUi, Transformers], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_tools_without_tool_choice(kind: type[PeerServer]) -> None:
+async def test_tools_without_tool_choice(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(tools=(CLOCK,)))
     assert "tool_choice" not in server.seen
@@ -224,7 +203,7 @@ async def test_tools_without_tool_choice(kind: type[PeerServer]) -> None:
 
 @pytest.mark.parametrize("kind", [Ollama, LmStudio, Tgi], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_both_names_of_the_token_limit(kind: type[PeerServer]) -> None:
+async def test_both_names_of_the_token_limit(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(max_tokens=9))
     assert server.seen["max_tokens"] == server.seen["max_completion_tokens"] == 9
@@ -232,7 +211,7 @@ async def test_both_names_of_the_token_limit(kind: type[PeerServer]) -> None:
 
 @pytest.mark.parametrize("kind", [WebUi, Transformers], ids=lambda kind: kind.__name__)
 @pytest.mark.anyio
-async def test_a_small_default_limit_is_overridden(kind: type[PeerServer]) -> None:
+async def test_a_small_default_limit_is_overridden(kind: type[FakeServer]) -> None:
     server = kind()
     await answer(server, ask(max_tokens=None))
     assert server.seen["max_tokens"] >= 1024

@@ -1,4 +1,4 @@
-"""Tools where the server has no field for them, refuses them, or leaves the calls in the text; broken promises."""
+"""Tools where the server has no field for them, refuses them, or leaves the calls in the text; answers not as asked."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from qwen_app.messages import (
     Failed,
     Finished,
     GenerationRequest,
-    GrammarSpec,
+    JsonObject,
+    JsonSchema,
     Message,
+    StringChoice,
     Tool,
     ToolCall,
     ToolCallDelta,
     ToolChoice,
 )
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.remote.servers import Ollama, Vllm
-from tests.engine.remote.test_faults import engine_on, says
-from tests.engine.remote.test_server_info import answer, refusal
+from tests.engine.remote.engines import answer, engine_with_chat, refusal, says
+from tests.engine.remote.fake_servers import Ollama, Vllm
 from tests.engine.remote.upstream import Handler, Reply, Request
-from tests.engine.remote.upstreams import piece
+from tests.engine.remote.vllm_like import piece
 
 PARAMETERS = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}
 CLOCK, OTHER = Tool("clock", "Tells the time.", PARAMETERS), Tool("other")
@@ -49,7 +50,7 @@ def in_pieces(text: str, size: int = 3) -> list[dict[str, Any]]:
 
 
 async def answered(chat: Handler, request: GenerationRequest) -> list[Event]:
-    async with engine_on(chat) as (engine, _):
+    async with engine_with_chat(chat) as (engine, _):
         return await collect(engine, request)
 
 
@@ -91,11 +92,11 @@ async def test_refused_tools_are_written_into_the_prompt(sentence: str) -> None:
         else:
             await says(*in_pieces(f"<tool_call>\n{CALL}\n</tool_call>"), piece("", finish="stop"))(request, reply)
 
-    async with engine_on(chat) as (engine, upstream):
+    async with engine_with_chat(chat) as (engine, upstream):
         both = await asyncio.gather(*(collect(engine, ask(tools=(CLOCK,))) for _ in range(2)))
         assert [calls_of(events) for events in both] == [[("clock", '{"zone": "UTC"}')]] * 2
         await collect(engine, ask(tools=(CLOCK,)))
-        bodies = [request.body for request in upstream.asked("/v1/chat/completions")]
+        bodies = [request.body for request in upstream.requests_to("/v1/chat/completions")]
     assert "tools" in bodies[0]
     assert ["tools" in body for body in bodies[-2:]] == [False, False]
     assert "<tools>" in bodies[-1]["messages"][0]["content"]
@@ -149,7 +150,7 @@ async def test_results_go_back_in_the_order_of_the_calls() -> None:
     [
         ask(tools=(CLOCK,), tool_choice=ToolChoice("named", "nobody")),
         ask(tool_choice=ToolChoice("required")),
-        ask(tools=(CLOCK,), tool_choice=NAMED, grammar=GrammarSpec("json_object")),
+        ask(tools=(CLOCK,), tool_choice=NAMED, grammar=JsonObject()),
     ],
     ids=["unknown", "no-tools", "with-format"],
 )
@@ -160,22 +161,22 @@ async def test_choices_that_nobody_can_honour(request_: GenerationRequest) -> No
     assert server.seen == {}
 
 
-SCHEMA = GrammarSpec("json_schema", json.dumps({"type": "object", "required": ["city"]}))
+SCHEMA = JsonSchema({"type": "object", "required": ["city"]})
 
 
 @pytest.mark.parametrize(
     ("request_", "text"),
     [
-        (ask(grammar=GrammarSpec("json_object")), "Here you are: {}"),
+        (ask(grammar=JsonObject()), "Here you are: {}"),
         (ask(grammar=SCHEMA), '{"town": "Paris"}'),
-        (ask(grammar=GrammarSpec("choice", '["yes", "no"]')), "maybe"),
+        (ask(grammar=StringChoice(("yes", "no"))), "maybe"),
         (ask(tools=(CLOCK,), tool_choice=NAMED), "It is noon."),
         (ask(tools=(CLOCK, OTHER), tool_choice=NAMED), '{"name": "other", "arguments": {}}'),
     ],
     ids=["no-json", "wrong-json", "no-choice", "no-call", "other-call"],
 )
 @pytest.mark.anyio
-async def test_a_broken_promise_is_a_failure_not_an_answer(request_: GenerationRequest, text: str) -> None:
+async def test_an_answer_of_another_form_is_a_failure(request_: GenerationRequest, text: str) -> None:
     last = check_shape(await answered(says(*in_pieces(text), piece("", finish="stop")), request_))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)

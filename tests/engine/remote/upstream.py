@@ -87,7 +87,7 @@ class Upstream:
     def base_url(self) -> str:
         return self.address + "/v1"
 
-    def asked(self, path: str) -> list[Request]:
+    def requests_to(self, path: str) -> list[Request]:
         return [request for request in self.requests if request.path == path]
 
     @asynccontextmanager

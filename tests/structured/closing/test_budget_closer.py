@@ -10,13 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec
-from qwen_app.structured.closing.budget_closer import Closer
-from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler, GrammarState
+from qwen_app.messages import JsonObject
+from qwen_app.structured.closing.budget_closer import BudgetCloser
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar, GrammarState
 from qwen_app.structured.json_text import duplicate_keys
 from qwen_app.structured.validation import validate_text
 from tests.structured.random_model import Answer, RandomModel
 from tests.structured.schemas import schemas
+from tests.structured.writing import schema_grammar
 
 SEEDS = st.integers(0, 2**32 - 1)
 EXTRA = st.integers(0, 60)  # tokens above the least the schema admits
@@ -29,16 +31,13 @@ SAME_EVERY_TIME = settings(
 )
 
 
-def grammar_of(compiler: GrammarCompiler, schema: Any) -> Grammar:
-    return compiler.compile(GrammarSpec("json_schema", json.dumps(schema)))
-
-
 def problem(answer: Answer, schema: Any) -> str | None:
     """What is wrong with the answer, duplicate keys aside: those no grammar can rule out."""
     text = answer.text.decode()
     return None if duplicate_keys(text) else validate_text(text, schema)
 
 
+@pytest.mark.slow
 @settings(SAME_EVERY_TIME, max_examples=500)
 @given(schema=schemas, seed=SEEDS, extra=EXTRA, liking=LIKINGS)
 def test_any_answer_to_any_strict_schema_validates(
@@ -46,7 +45,7 @@ def test_any_answer_to_any_strict_schema_validates(
 ) -> None:
     """500 random schemas, random logits for a model, limits from the least the schema admits."""
     try:
-        grammar = grammar_of(qwen, schema)
+        grammar = schema_grammar(qwen, schema)
     except SchemaError:
         return
     limit = grammar.minimum_tokens + extra
@@ -60,16 +59,16 @@ def test_any_answer_to_any_strict_schema_validates(
 def test_any_object_validates_with_the_built_in_vocabulary(
     builtin: GrammarCompiler, seed: int, extra: int, liking: float
 ) -> None:
-    grammar = builtin.compile(GrammarSpec("json_object"))
+    grammar = builtin.compile(JsonObject())
     answer = RandomModel(builtin.vocabulary, seed, liking).write(grammar, grammar.minimum_tokens + extra)
     assert isinstance(json.loads(answer.text.decode(), strict=True), dict)
 
 
 @settings(SAME_EVERY_TIME, max_examples=60)
 @given(schema=schemas, seed=SEEDS, steps=st.integers(0, 30))
-def test_the_ending_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
+def test_the_completion_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
     try:
-        state = grammar_of(qwen, schema).new_state()
+        state = schema_grammar(qwen, schema).new_state()
     except SchemaError:
         return
     model = RandomModel(qwen.vocabulary, seed, 9.0)
@@ -79,8 +78,7 @@ def test_the_ending_from_any_state_validates(qwen: GrammarCompiler, schema: Any,
             break
         state.accept(token_id)
     before = state.text()
-    ending = state.closing_tokens()
-    for token_id in ending:
+    for token_id in state.completion_tokens():
         state.accept(token_id)
     assert state.may_end()
     assert state.text().startswith(before)
@@ -93,14 +91,14 @@ def test_a_deadline_closes_at_once(qwen: GrammarCompiler) -> None:
         "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
         "required": ["a", "b"],
     }
-    answer = RandomModel(qwen.vocabulary, 1).write(grammar_of(qwen, schema), 1000, close_at=8)
+    answer = RandomModel(qwen.vocabulary, 1).write(schema_grammar(qwen, schema), 1000, close_at=8)
     assert answer.closed
     assert answer.tokens < 30
     assert problem(answer, schema) is None
 
 
 def test_the_least_number_of_tokens_is_reachable(qwen: GrammarCompiler) -> None:
-    grammar = grammar_of(qwen, {"enum": ["a long text that nobody needs to write", "b"]})
+    grammar = schema_grammar(qwen, {"enum": ["a long text that nobody needs to write", "b"]})
     assert grammar.minimum_tokens == 3
     assert RandomModel(qwen.vocabulary, 3).write(grammar, 3).text == b'"b"'
 
@@ -123,7 +121,7 @@ SKELETON = {
 @pytest.mark.parametrize("limit", [5, 300, 800])
 def test_one_bracket_never_commits_to_more_than_fits(qwen: GrammarCompiler, limit: int) -> None:
     """Opening one more object commits this answer to some 350 tokens at once."""
-    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(grammar_of(qwen, SKELETON), limit)
+    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(schema_grammar(qwen, SKELETON), limit)
     assert problem(answer, SKELETON) is None
     assert answer.tokens <= limit
 
@@ -140,20 +138,20 @@ LONG_VALUES = {
 
 @pytest.mark.parametrize("limit", range(2, 400, 37))
 def test_the_shortest_of_several_values_is_taken_at_the_end(qwen: GrammarCompiler, limit: int) -> None:
-    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(grammar_of(qwen, LONG_VALUES), limit)
+    answer = RandomModel(qwen.vocabulary, limit, 9.0).write(schema_grammar(qwen, LONG_VALUES), limit)
     assert problem(answer, LONG_VALUES) is None
     assert answer.tokens <= limit
 
 
 def test_a_number_at_the_top_ends_where_it_was_closed(qwen: GrammarCompiler) -> None:
-    answer = RandomModel(qwen.vocabulary, 5, 20.0).write(grammar_of(qwen, {"type": "integer"}), 500, close_at=3)
+    answer = RandomModel(qwen.vocabulary, 5, 20.0).write(schema_grammar(qwen, {"type": "integer"}), 500, close_at=3)
     assert answer.closed
     assert answer.tokens <= 4
 
 
 def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, times: int) -> GrammarState:
     """A model that wants to write ``loop`` for ever after ``start``, under a closer with plenty of room."""
-    state, closer = grammar.new_state(), Closer()
+    state, closer = grammar.new_state(), BudgetCloser()
     for token_id in compiler.vocabulary.encode(start.encode()):
         state.accept(token_id)
     wanted = compiler.vocabulary.encode(loop.encode()) * times
@@ -167,7 +165,7 @@ def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, t
 
 @pytest.mark.parametrize("loop", [" the same words again", "-", "好", "\\n"])
 def test_a_loop_inside_a_string_is_ended(qwen: GrammarCompiler, loop: str) -> None:
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "', loop, 200)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": "', loop, 200)
     text = state.text().decode()
     assert text.endswith('"')
     assert text.count(loop) < 150
@@ -175,26 +173,26 @@ def test_a_loop_inside_a_string_is_ended(qwen: GrammarCompiler, loop: str) -> No
 
 
 def test_a_number_without_end_is_ended(qwen: GrammarCompiler) -> None:
-    text = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": 0.', "3", 500).text().decode()
+    text = repeat(qwen, qwen.compile(JsonObject()), '{"a": 0.', "3", 500).text().decode()
     assert text.endswith("}")
     assert len(text) < 200
 
 
 def test_repeated_items_are_no_loop(qwen: GrammarCompiler) -> None:
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": [0', ", 0", 100)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": [0', ", 0", 100)
     assert state.text().decode().count("0") == 101
 
 
 def test_far_from_the_limit_nothing_is_looked_at(qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
-    original = GrammarState.closing_tokens
+    original = GrammarState.completion_tokens
 
     def counting(state: GrammarState, guess: bytes | None = None) -> list[int]:
         nonlocal looked
         looked += 1
         return original(state, guess)
 
-    monkeypatch.setattr(GrammarState, "closing_tokens", counting)
-    state = repeat(qwen, qwen.compile(GrammarSpec("json_object")), '{"a": "', "x y z, ", 5)
+    monkeypatch.setattr(GrammarState, "completion_tokens", counting)
+    state = repeat(qwen, qwen.compile(JsonObject()), '{"a": "', "x y z, ", 5)
     assert len(state.token_ids) > 15
     assert looked == 1

@@ -1,4 +1,4 @@
-"""Endings that greed alone does not find."""
+"""Completions that greed alone does not find."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from qwen_app.messages import GrammarSpec
-from qwen_app.structured.grammars.grammar import GrammarCompiler
-from tests.structured.grammars.test_grammar import schema_grammar, written
+from qwen_app.messages import JsonObject, Regex, StringChoice
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from tests.structured.writing import schema_grammar, written
 
 
-def ended(compiler: GrammarCompiler, schema: Any, start: str) -> str:
+def completed(compiler: GrammarCompiler, schema: Any, start: str) -> str:
     state = written(compiler, schema_grammar(compiler, schema), start)
-    for token_id in state.closing_tokens():
+    for token_id in state.completion_tokens():
         state.accept(token_id)
     assert state.may_end()
     return state.text().decode()
@@ -37,8 +37,8 @@ def ended(compiler: GrammarCompiler, schema: Any, start: str) -> str:
         ('{"a": "\\u00', '{"a": "\\u0000"}'),
     ],
 )
-def test_endings_of_any_object(qwen: GrammarCompiler, start: str, whole: str) -> None:
-    found = ended(qwen, {"type": "object"}, start)
+def test_completions_of_any_object(qwen: GrammarCompiler, start: str, whole: str) -> None:
+    found = completed(qwen, {"type": "object"}, start)
     assert len(found) <= len(whole)
     json.loads(found)
 
@@ -59,7 +59,7 @@ PATTERNS = {
 @pytest.mark.parametrize("part", PATTERNS.values(), ids=PATTERNS)
 def test_strings_and_numbers_that_something_holds_open(qwen: GrammarCompiler, part: Any) -> None:
     schema = {"type": "array", "items": part, "minItems": 3}
-    document = json.loads(ended(qwen, schema, "["))
+    document = json.loads(completed(qwen, schema, "["))
     assert len(document) == 3
     if "pattern" in part:
         assert all(re.search(part["pattern"], item) for item in document)
@@ -67,35 +67,35 @@ def test_strings_and_numbers_that_something_holds_open(qwen: GrammarCompiler, pa
 
 def test_a_recursive_schema_ends(qwen: GrammarCompiler) -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#"}}, "required": ["next"]}
-    assert json.loads(ended(qwen, {"anyOf": [node, {"type": "array", "items": {"type": "null"}}]}, "")) == []
+    assert json.loads(completed(qwen, {"anyOf": [node, {"type": "array", "items": {"type": "null"}}]}, "")) == []
 
 
 def test_half_a_character_is_completed(qwen: GrammarCompiler) -> None:
-    state = qwen.compile(GrammarSpec("json_object")).new_state()
+    state = qwen.compile(JsonObject()).new_state()
     for byte in '{"a": "中'.encode()[:-1]:
         state.accept(qwen.vocabulary.byte_ids[byte])
-    for token_id in state.closing_tokens():
+    for token_id in state.completion_tokens():
         state.accept(token_id)
     assert set(json.loads(state.text().decode())) == {"a"}
 
 
 def test_regex_and_choice_end(qwen: GrammarCompiler) -> None:
     for spec, start, whole in (
-        (GrammarSpec("regex", "(abc){4}x*"), "ab", "abcabcabcabc"),
-        (GrammarSpec("regex", r"[0-9]{4}-[0-9]{2}"), "20", "2000-00"),
-        (GrammarSpec("choice", '["yes", "no", "yesterday"]'), "yest", "yesterday"),
+        (Regex("(abc){4}x*"), "ab", "abcabcabcabc"),
+        (Regex(r"[0-9]{4}-[0-9]{2}"), "20", "2000-00"),
+        (StringChoice(("yes", "no", "yesterday")), "yest", "yesterday"),
     ):
         state = written(qwen, qwen.compile(spec), start)
-        for token_id in state.closing_tokens():
+        for token_id in state.completion_tokens():
             state.accept(token_id)
         assert state.may_end()
         assert len(state.text()) == len(whole)
-    assert qwen.compile(GrammarSpec("choice", '["something long", "no"]')).minimum_tokens == 1
+    assert qwen.compile(StringChoice(("something long", "no"))).minimum_tokens == 1
 
 
 def test_strings_once_found_are_remembered(qwen: GrammarCompiler) -> None:
     grammar = schema_grammar(qwen, {"type": "array", "items": {"type": "string", "format": "email"}, "minItems": 2})
-    endings = list(grammar.search._endings)
-    assert endings
-    written(qwen, grammar, '["me@example.org",').closing_tokens()
-    assert grammar.search._endings == endings
+    found = list(grammar.search.string_completions)
+    assert found
+    written(qwen, grammar, '["me@example.org",').completion_tokens()
+    assert grammar.search.string_completions == found

@@ -1,19 +1,18 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec, Tool, ToolChoice
+from qwen_app.messages import JsonSchema, Tool, ToolChoice
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
-from qwen_app.structured.grammars.grammar import GrammarCompiler
-from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.schema_check import json_schema
+from qwen_app.ui.json_lab.schema_library import EXAMPLES, SchemaExample
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
-def test_the_library_can_be_enforced(example: Example) -> None:
-    assert byte_compiler().compile(GrammarSpec("json_schema", json.dumps(example.schema))).exact
+def test_the_library_can_be_enforced(example: SchemaExample) -> None:
+    assert byte_compiler().compile(JsonSchema(example.schema)).source.exact
 
 
 @pytest.mark.parametrize(
@@ -29,7 +28,7 @@ def test_the_library_can_be_enforced(example: Example) -> None:
 def test_it_says_what_a_model_s_compiler_says(schema: object, qwen: GrammarCompiler) -> None:
     def said(compiler: GrammarCompiler) -> tuple[str, str]:
         try:
-            compiler.compile(GrammarSpec("json_schema", json.dumps(schema)))
+            compiler.compile(json_schema(schema))
         except SchemaError as error:
             return error.message, error.pointer
         return "", ""

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec, Tool, ToolCallDelta, ToolChoice
-from qwen_app.structured.grammars.grammar import Grammar, GrammarCompiler
+from qwen_app.messages import JsonObject, Tool, ToolCallDelta, ToolChoice
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar
 from qwen_app.structured.validation import validate_text
 from qwen_app.tools.parser import ToolCallParser
 from tests.qwen_vocabulary import END_OF_TURN, TOOL_CALL
-from tests.structured.grammars.test_grammar import allowed, takes, written
 from tests.structured.random_model import RandomModel
+from tests.structured.writing import allowed, takes, written
 
 WEATHER = Tool(
     "get_weather",
@@ -128,7 +129,7 @@ def test_there_must_be_a_tool_to_call(qwen: GrammarCompiler) -> None:
 
 def test_json_or_a_call(compiler: GrammarCompiler) -> None:
     """A response format beside tools: the answer is JSON, or calls."""
-    grammar = compiler.compile_tools(TOOLS, ToolChoice("auto"), GrammarSpec("json_object"))
+    grammar = compiler.compile_tools(TOOLS, ToolChoice("auto"), JsonObject())
     assert takes(compiler, grammar, '{"a": 1}')
     assert takes(compiler, grammar, call("now", "{}"))
     assert not takes(compiler, grammar, "Hello.")
@@ -172,5 +173,5 @@ def test_whatever_is_written_parses_as_calls_in_any_room(
 def test_a_call_is_not_begun_when_it_could_not_be_ended(qwen: GrammarCompiler) -> None:
     grammar = qwen.compile_tools((TREE,), ToolChoice("auto"))
     state = written(qwen, grammar, "x")
-    assert state.closing_tokens() == []
-    assert len(written(qwen, grammar, "x<tool_call>").closing_tokens()) > 10
+    assert state.completion_tokens() == []
+    assert len(written(qwen, grammar, "x<tool_call>").completion_tokens()) > 10

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from qwen_app.errors import EngineError
-from qwen_app.messages import GenerationRequest
+from qwen_app.messages import GenerationRequest, JsonSchema
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Chooser, Script, ScriptedEngine
 from qwen_app.ui.json_lab.actions import RUNS, JsonLabActions
@@ -45,7 +45,7 @@ async def test_a_run_ends_in_a_result_tree_and_raw_text() -> None:
     assert (shown[0].running, shown[-1].running) == (True, False)
     request = engine.requests[0]
     assert request.user == "ada"
-    assert request.grammar is not None
+    assert isinstance(request.grammar, JsonSchema)
     assert request.grammar.text == json.dumps(json.loads(SCHEMA))
     assert request.messages[-1].content == "Who is it?"
     assert request.grammar.text in request.messages[0].content

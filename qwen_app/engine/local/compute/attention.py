@@ -1,4 +1,4 @@
-"""The attention function our engine gives to transformers, one class per kind of device.
+"""Attention over slots: the function our engine gives to transformers, and how it runs on a CPU.
 
 All tokens of a step travel as one packed row. A :class:`Batch` says which slot and position each belongs to; the
 attention function stores their keys and values in the cache and lets each see its own slot up to itself.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 
 from qwen_app.engine.local.compute.kv_cache import KVCache
 
@@ -21,8 +21,8 @@ NAME = "qwen_slots"  # unknown to transformers' mask registry, so models build n
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """Consecutive new tokens of one slot: positions ``start`` to ``start + length``."""
+class QuerySpan:
+    """Consecutive new tokens of one slot, whose queries are computed: positions ``start`` to ``start + length``."""
 
     slot: int
     start: int
@@ -35,19 +35,22 @@ class Segment:
 
 @dataclass(slots=True)
 class Batch:
-    """One packed forward pass: ``cells`` int64 ``[tokens]`` is each token's place in the cache."""
+    """One packed forward pass: ``slot_mapping`` int64 ``[tokens]`` is each token's cell in the cache.
 
-    segments: Sequence[Segment]
-    cells: torch.Tensor
-    plan: Any = None
+    ``plan`` is what ``Attention.plan`` made of it, and means something to that attention alone.
+    """
+
+    spans: Sequence[QuerySpan]
+    slot_mapping: torch.Tensor
+    plan: object = None
     _copies: dict[torch.device, Batch] = field(default_factory=dict)
 
     def on(self, device: torch.device, attention: Attention) -> Batch:
         """The same batch for a layer on another device; layers of one model may lie on several."""
-        if self.cells.device == device:
+        if self.slot_mapping.device == device:
             return self
         if device not in self._copies:
-            copy = Batch(self.segments, self.cells.to(device))
+            copy = Batch(self.spans, self.slot_mapping.to(device))
             copy.plan = attention.plan(copy)
             self._copies[device] = copy
         return self._copies[device]
@@ -57,7 +60,7 @@ class Attention(Protocol):
     """``plan`` runs once a step, ``attend`` once a layer. Query is ``[heads, tokens, head_dim]``; so is the result,
     with tokens first."""
 
-    def plan(self, batch: Batch) -> Any: ...
+    def plan(self, batch: Batch) -> object: ...
 
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor: ...
 
@@ -72,33 +75,33 @@ class SdpaAttention:
         self._cache = cache
         self._share = query_heads // cache.shape.heads
 
-    def plan(self, batch: Batch) -> list[_Group]:
-        decoding = list(takewhile(lambda segment: segment.length == 1, batch.segments))
+    def plan(self, batch: Batch) -> SdpaPlan:
+        decoding = list(takewhile(lambda span: span.length == 1, batch.spans))
         groups = [self._together_group(decoding, batch)] if _together(decoding) else []
         first = sum(group.tokens for group in groups)
-        for segment in batch.segments[first:]:
-            mask = self._causal(segment, batch) if segment.length > 1 else None
-            groups.append(_Group(first, segment.length, segment.slot, 1, segment.end, mask))
-            first += segment.length
-        return groups
+        for span in batch.spans[first:]:
+            mask = self._causal(span, batch) if span.length > 1 else None
+            groups.append(_Group(first, span.length, span.slot, 1, span.end, mask))
+            first += span.length
+        return SdpaPlan(tuple(groups))
 
-    def _together_group(self, decoding: Sequence[Segment], batch: Batch) -> _Group:
-        slot = min(segment.slot for segment in decoding)
-        slots = max(segment.slot for segment in decoding) - slot + 1
-        end = max(segment.end for segment in decoding)
+    def _together_group(self, decoding: Sequence[QuerySpan], batch: Batch) -> _Group:
+        slot = min(span.slot for span in decoding)
+        slots = max(span.slot for span in decoding) - slot + 1
+        end = max(span.end for span in decoding)
         visible = torch.ones(slots, dtype=torch.int64)  # an idle slot in between sees one cell: no row is empty
-        for segment in decoding:
-            visible[segment.slot - slot] = segment.end
-        mask = self._added((torch.arange(end) < visible[:, None])[:, None, None].to(batch.cells.device))
-        places = [segment.slot - slot for segment in decoding]
-        rows = None if places == list(range(slots)) else torch.tensor(places, device=batch.cells.device)
+        for span in decoding:
+            visible[span.slot - slot] = span.end
+        mask = self._added((torch.arange(end) < visible[:, None])[:, None, None].to(batch.slot_mapping.device))
+        places = [span.slot - slot for span in decoding]
+        rows = None if places == list(range(slots)) else torch.tensor(places, device=batch.slot_mapping.device)
         return _Group(0, len(decoding), slot, slots, end, mask, rows)
 
-    def _causal(self, segment: Segment, batch: Batch) -> torch.Tensor:
+    def _causal(self, span: QuerySpan, batch: Batch) -> torch.Tensor:
         """``[share * length, end]``: each new token sees its slot up to itself."""
-        device = batch.cells.device
-        rows = torch.arange(segment.start, segment.end, device=device)
-        return self._added(torch.arange(segment.end, device=device) <= rows[:, None]).repeat(self._share, 1)
+        device = batch.slot_mapping.device
+        rows = torch.arange(span.start, span.end, device=device)
+        return self._added(torch.arange(span.end, device=device) <= rows[:, None]).repeat(self._share, 1)
 
     def _added(self, visible: torch.Tensor) -> torch.Tensor:
         """0 where ``visible``, else minus infinity."""
@@ -106,8 +109,9 @@ class SdpaAttention:
         return mask.masked_fill_(~visible, -torch.inf)
 
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
+        assert isinstance(batch.plan, SdpaPlan)
         outputs = []
-        for group in batch.plan:
+        for group in batch.plan.groups:
             own = query[:, group.first : group.first + group.tokens]
             attended = self._in_one_slot if group.slots == 1 else self._in_many_slots
             outputs.append(attended(own, layer, group, scaling))
@@ -152,21 +156,34 @@ class _Group:
     rows: torch.Tensor | None = None
 
 
-def _together(decoding: Sequence[Segment]) -> bool:
+@dataclass(frozen=True, slots=True)
+class SdpaPlan:
+    """The calls that make up a step, in the order of their tokens."""
+
+    groups: tuple[_Group, ...]
+
+
+def _together(decoding: Sequence[QuerySpan]) -> bool:
     """Whether one call over all slots in between, padded to the longest, is less work than a call a row."""
     if len(decoding) < 2:
         return False
-    slots = [segment.slot for segment in decoding]
-    padded = (max(slots) - min(slots) + 1) * max(segment.end for segment in decoding)
+    slots = [span.slot for span in decoding]
+    padded = (max(slots) - min(slots) + 1) * max(span.end for span in decoding)
     call_cost_tokens = 256  # a call costs about as much as reading the keys of so many tokens
-    return padded <= sum(segment.end + call_cost_tokens for segment in decoding)
+    return padded <= sum(span.end + call_cost_tokens for span in decoding)
 
 
-def use(model: Any, cache: KVCache, attention: Attention) -> None:
+class _AttentionLayer(Protocol):
+    """transformers' attention module; every model numbers its layers."""
+
+    layer_idx: int
+
+
+def use(model: PreTrainedModel, cache: KVCache, attention: Attention) -> None:
     """Make ``model`` attend through ``attention``. Its forward then takes the keyword argument ``batch``."""
 
     def attend(
-        module: Any,
+        module: _AttentionLayer,
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
@@ -174,14 +191,15 @@ def use(model: Any, cache: KVCache, attention: Attention) -> None:
         *,
         scaling: float,
         batch: Batch,
-        **_: Any,
+        **_: object,
     ) -> tuple[torch.Tensor, None]:
+        """Called by transformers in every layer; query, key and value are ``[1, heads, tokens, head_dim]``."""
         layer = module.layer_idx
         batch = batch.on(key.device, attention)
-        cache.keys[layer].index_copy_(0, batch.cells, key[0].transpose(0, 1))
-        cache.values[layer].index_copy_(0, batch.cells, value[0].transpose(0, 1))
+        cache.keys[layer].index_copy_(0, batch.slot_mapping, key[0].transpose(0, 1))
+        cache.values[layer].index_copy_(0, batch.slot_mapping, value[0].transpose(0, 1))
         return attention.attend(query[0], layer, batch, scaling)[None], None
 
     name = f"{NAME}_{id(cache)}"  # several engines may live in one process
     AttentionInterface.register(name, attend)
-    model.config._attn_implementation = name
+    model.set_attn_implementation(name)

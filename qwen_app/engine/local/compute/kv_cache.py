@@ -1,4 +1,4 @@
-"""The keys and values of every conversation on the device, allocated once."""
+"""KV cache: the keys and values of every conversation on the device, allocated once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and values of conversations that had to leave their slot, kept in host memory for when they go on."""
+"""KV offload: keys and values of conversations that had to leave their slot, in host memory for when they go on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SMALLEST_TOKENS = 256  # less is as soon computed
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """``ids`` int32 and, for each, all layers' keys and values in ``parts``."""
+class OffloadedPrefix:
+    """``token_ids`` int32 and, for each, all layers' keys and values in ``parts``."""
 
-    ids: np.ndarray
+    token_ids: np.ndarray
     parts: list[torch.Tensor]
 
     @property
@@ -31,70 +31,70 @@ class Parked:
         return sum(part.nbytes for part in self.parts)
 
 
-class Parking:
-    """At most ``limit_bytes``; the longest unused leave first. ``limit_bytes`` 0 parks nothing."""
+class HostKVCache:
+    """At most ``limit_bytes``; the least recently used leave first. ``limit_bytes`` 0 keeps nothing."""
 
     def __init__(self, cache: KVCache, *, limit_bytes: int) -> None:
         self._cache = cache
         self._limit_bytes = limit_bytes
-        self._parked: list[Parked] = []  # longest unused first
+        self._entries: list[OffloadedPrefix] = []  # least recently used first
         self._copy_s_per_token = 0.0
 
     @property
     def size_bytes(self) -> int:
-        return sum(parked.size_bytes for parked in self._parked)
+        return sum(entry.size_bytes for entry in self._entries)
 
-    @property
-    def conversations(self) -> int:
-        return len(self._parked)
-
-    def park(self, slot: int, ids: np.ndarray) -> None:
-        """Keep what ``slot`` holds of ``ids``, if it is worth it and fits."""
-        needed_bytes = len(ids) * self._cache.shape.token_bytes
-        if len(ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._held(ids):
+    def offload(self, slot: int, token_ids: np.ndarray) -> None:
+        """Keep what ``slot`` holds of ``token_ids``, if it is worth it and fits."""
+        needed_bytes = len(token_ids) * self._cache.shape.token_bytes
+        if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids):
             return
-        self._parked = [parked for parked in self._parked if common_prefix(parked.ids, ids) < len(parked.ids)]
-        while self._parked and self.size_bytes + needed_bytes > self._limit_bytes:
-            self._parked.pop(0)
+        self._entries = [
+            entry for entry in self._entries if common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
+        ]
+        while self._entries and self.size_bytes + needed_bytes > self._limit_bytes:
+            self._entries.pop(0)
         started_s = time.perf_counter()
         try:
-            parts = self._cache.read(slot, len(ids))
+            parts = self._cache.read(slot, len(token_ids))
         except (RuntimeError, MemoryError) as refused:  # the host has no room, or none it can pin
             if failure_of(refused) is not Failure.OUT_OF_MEMORY:
                 raise
-            log.warning("a conversation could not be parked: %s", refused)
+            log.warning("a conversation could not be offloaded: %s", refused)
             return
-        self._parked.append(Parked(ids, parts))
-        self._copy_s_per_token = (time.perf_counter() - started_s) / len(ids)
+        self._entries.append(OffloadedPrefix(token_ids, parts))
+        self._copy_s_per_token = (time.perf_counter() - started_s) / len(token_ids)
 
-    def restore(self, slot: int, prompt_ids: Sequence[int], *, held: int, token_s: float) -> int:
-        """Fill ``slot`` from the best match, where that beats computing what is beyond the ``held`` tokens.
+    def restore(
+        self, slot: int, prompt_ids: Sequence[int], *, num_cached_tokens: int, compute_s_per_token: float
+    ) -> int:
+        """Fill ``slot`` from the best match, where that beats computing what is beyond its ``num_cached_tokens``.
 
-        ``token_s`` is what computing a token takes. Returns how many tokens the slot holds now.
+        Returns how many tokens the slot holds now.
         """
         best, match = self._best(prompt_ids)
-        gained = match - held
-        if gained < SMALLEST_TOKENS or gained * token_s < match * self._copy_s_per_token:
-            return held
+        gained = match - num_cached_tokens
+        if gained < SMALLEST_TOKENS or gained * compute_s_per_token < match * self._copy_s_per_token:
+            return num_cached_tokens
         self._touch(best)
-        self._cache.write(slot, match, self._parked[-1].parts)
+        self._cache.write(slot, match, self._entries[-1].parts)
         return match
 
-    def expect(self, prompt_ids: Sequence[int]) -> None:
-        """``restore`` will be asked for this prompt: what it needs shall not leave before."""
+    def reserve(self, prompt_ids: Sequence[int]) -> None:
+        """``restore`` will come for this prompt: what it needs shall not leave before."""
         best, match = self._best(prompt_ids)
         if match >= SMALLEST_TOKENS:
             self._touch(best)
 
     def _best(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
-        """Which parked conversation shares most with the prompt, and how many tokens, one being left to compute."""
+        """Which entry shares most with the prompt, and how many tokens, one being left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
-        matches = [min(common_prefix(parked.ids, prompt), len(prompt) - 1) for parked in self._parked]
+        matches = [min(common_prefix(entry.token_ids, prompt), len(prompt) - 1) for entry in self._entries]
         best = max(range(len(matches)), key=matches.__getitem__, default=0)
         return best, matches[best] if matches else 0
 
     def _touch(self, index: int) -> None:
-        self._parked.append(self._parked.pop(index))
+        self._entries.append(self._entries.pop(index))
 
-    def _held(self, ids: np.ndarray) -> bool:
-        return any(common_prefix(parked.ids, ids) == len(ids) for parked in self._parked)
+    def _holds(self, token_ids: np.ndarray) -> bool:
+        return any(common_prefix(entry.token_ids, token_ids) == len(token_ids) for entry in self._entries)

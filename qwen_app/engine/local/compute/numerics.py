@@ -1,4 +1,4 @@
-"""How torch computes, set once before anything runs."""
+"""Numerics: how torch computes, set once before anything runs."""
 
 from __future__ import annotations
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.engine.local.compute.attention import Batch, SdpaAttention, Segment
+from qwen_app.engine.local.compute.attention import Attention, Batch, QuerySpan, SdpaAttention
+from qwen_app.engine.local.compute.flash_attention import FlashAttention
 from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
 
 CPU = torch.device("cpu")
@@ -25,21 +28,52 @@ def filled_cache() -> KVCache:
     return cache
 
 
-def batch_of(cache: KVCache, segments: Sequence[Segment]) -> Batch:
-    cells = [cache.cell(segment.slot, at) for segment in segments for at in range(segment.start, segment.end)]
-    return Batch(segments, torch.tensor(cells))
+def batch_of(cache: KVCache, spans: Sequence[QuerySpan]) -> Batch:
+    slot_mapping = [cache.cell(span.slot, at) for span in spans for at in range(span.start, span.end)]
+    return Batch(spans, torch.tensor(slot_mapping))
 
 
-def attended(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) -> torch.Tensor:
-    attention, batch = SdpaAttention(cache, HEADS), batch_of(cache, segments)
+def attended(
+    cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor, attention: Attention | None = None
+) -> torch.Tensor:
+    attention, batch = attention or SdpaAttention(cache, HEADS), batch_of(cache, spans)
     batch.plan = attention.plan(batch)
     return attention.attend(query, 0, batch, 1 / math.sqrt(WIDTH))
 
 
-def plainly(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) -> torch.Tensor:
+def in_the_kernels_words(
+    query: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    cu_seqlens_q: torch.Tensor,
+    cu_seqlens_k: torch.Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    *,
+    seqused_k: torch.Tensor,
+    scale: float,
+    **_: object,
+) -> torch.Tensor:
+    """What torch's kernel makes of its arguments, row by row; query and result are ``[tokens, heads, width]``."""
+    assert {tensor.dtype for tensor in (cu_seqlens_q, cu_seqlens_k, seqused_k)} == {torch.int32}
+    out = torch.empty_like(query)
+    for span, (first, end) in enumerate(pairwise(cu_seqlens_q.tolist())):
+        used = int(seqused_k[span])
+        assert end - first <= max_seqlen_q
+        assert used <= max_seqlen_k
+        for row in range(first, end):
+            seen = slice(int(cu_seqlens_k[span]), int(cu_seqlens_k[span]) + used - (end - 1 - row))
+            for head in range(HEADS):
+                shared = head // (HEADS // KV_HEADS)
+                weights = torch.softmax(keys[seen, shared] @ query[row, head] * scale, 0)
+                out[row, head] = weights @ values[seen, shared]
+    return out
+
+
+def plainly(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
     """One token and head after the other."""
     rows = []
-    places = [(segment.slot, at) for segment in segments for at in range(segment.start, segment.end)]
+    places = [(span.slot, at) for span in spans for at in range(span.start, span.end)]
     for token, (slot, at) in enumerate(places):
         seen = slice(cache.cell(slot, 0), cache.cell(slot, at) + 1)
         heads = []
@@ -53,38 +87,50 @@ def plainly(cache: KVCache, segments: Sequence[Segment], query: torch.Tensor) ->
 
 
 @st.composite
-def steps(draw: st.DrawFn) -> list[Segment]:
+def steps(draw: st.DrawFn) -> list[QuerySpan]:
     """Decoding rows first, then pieces of prompts, each slot at most once."""
     slots = draw(st.permutations(range(SLOTS)))[: draw(st.integers(1, SLOTS))]
     decoding = draw(st.integers(0, len(slots)))
-    segments = [Segment(slot, draw(st.integers(0, LENGTH - 1)), 1) for slot in slots[:decoding]]
+    spans = [QuerySpan(slot, draw(st.integers(0, LENGTH - 1)), 1) for slot in slots[:decoding]]
     for slot in slots[decoding:]:
         length = draw(st.integers(1, 12))
-        segments.append(Segment(slot, draw(st.integers(0, LENGTH - length)), length))
-    return segments
+        spans.append(QuerySpan(slot, draw(st.integers(0, LENGTH - length)), length))
+    return spans
 
 
 @settings(max_examples=120, deadline=None)
-@given(segments=steps(), seed=st.integers(0, 100))
-def test_any_step_is_plain_attention(segments: list[Segment], seed: int) -> None:
+@given(spans=steps(), seed=st.integers(0, 100))
+def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
-    tokens = sum(segment.length for segment in segments)
+    tokens = sum(span.length for span in spans)
     query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(attended(cache, segments, query), plainly(cache, segments, query), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(spans=steps(), seed=st.integers(0, 100))
+def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list[QuerySpan], seed: int) -> None:
+    cache = filled_cache()
+    tokens = sum(span.length for span in spans)
+    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    with patch("torch.nn.attention.varlen.varlen_attn", in_the_kernels_words):
+        flash = FlashAttention(cache)
+    result = attended(cache, spans, query, flash)
+    torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_rows_of_far_apart_lengths_are_not_mixed_up(count: int) -> None:
     cache = filled_cache()
-    segments = [Segment(slot, (slot * 17) % LENGTH, 1) for slot in reversed(range(count))]
+    spans = [QuerySpan(slot, (slot * 17) % LENGTH, 1) for slot in reversed(range(count))]
     query = torch.randn(HEADS, count, WIDTH, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(attended(cache, segments, query), plainly(cache, segments, query), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
 def test_layers_on_other_devices_get_the_batch_there() -> None:
     cache = filled_cache()
-    batch = batch_of(cache, [Segment(1, 3, 1)])
+    batch = batch_of(cache, [QuerySpan(1, 3, 1)])
     assert batch.on(CPU, SdpaAttention(cache, HEADS)) is batch
     elsewhere = batch.on(torch.device("meta"), SdpaAttention(cache, HEADS))
-    assert elsewhere.cells.device.type == "meta"
+    assert elsewhere.slot_mapping.device.type == "meta"
     assert batch.on(torch.device("meta"), SdpaAttention(cache, HEADS)) is elsewhere

@@ -17,8 +17,8 @@ def test_any_number_of_rows_is_the_plain_product(rows: int, bias: bool) -> None:
     use_few_rows(model)
     layer = model[0]
     assert isinstance(layer, FewRowsLinear)
-    given = torch.randn(1, rows, 24)
-    torch.testing.assert_close(layer(given), linear(given, layer.weight, layer.bias))
+    input = torch.randn(1, rows, 24)
+    torch.testing.assert_close(layer(input), linear(input, layer.weight, layer.bias))
 
 
 def test_leading_dimensions_stay() -> None:

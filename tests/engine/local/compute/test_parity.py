@@ -12,10 +12,12 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from qwen_app.engine.local.compute.kv_offload import Parking
-from qwen_app.engine.local.compute.model_runner import Work
-from qwen_app.engine.local.prefill_budget import ChunkSize
-from qwen_app.engine.local.sequence import Sequence as RunningSequence
+from qwen_app.chat.template import PromptEncoder
+from qwen_app.engine.local.compute.kv_offload import HostKVCache
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
+from qwen_app.engine.local.detokenize import ids_of_text
+from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.messages import Finished, Message
 from qwen_app.models.loader import LoadedModel, load
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
@@ -69,7 +71,7 @@ class Pair:
         return ids_of(events)
 
 
-@pytest.fixture(scope="module", params=["builtin", "tiny"])
+@pytest.fixture(scope="module", params=[pytest.param("builtin", marks=pytest.mark.slow), "tiny"])
 def pair(request: pytest.FixtureRequest, builtin_dir: Path, tiny_qwen_dir: Path) -> Iterator[Pair]:
     def fresh() -> LoadedModel:
         return load(builtin_dir, precision="fp32") if request.param == "builtin" else load_talkative(tiny_qwen_dir)
@@ -112,10 +114,13 @@ async def test_a_chat_of_two_turns_with_what_was_kept(pair: Pair) -> None:
     engine = pair.opened.engine
     first = (Message("user", "Name three colours."),)
     events = await collect(engine, ask(messages=first, max_tokens=ANSWER_TOKENS))
+    encoder = PromptEncoder(pair.reference.tokenizer)  # knows the answer by its ids, as the engine's own does
+    tokenizer = pair.reference.tokenizer.backend_tokenizer
+    encoder.remember(text_of(events), ids_of_text(tokenizer, ids_of(events), text_of(events)))
     second = (*first, Message("assistant", text_of(events)), Message("user", "And three more."))
     events = await collect(engine, ask(messages=second, max_tokens=ANSWER_TOKENS))
     assert reused(events) > 20
-    pair.check(engine._encoder.encode(second), ids_of(events))
+    pair.check(encoder.encode(second), ids_of(events))
 
 
 @pytest.mark.anyio
@@ -148,7 +153,7 @@ async def test_a_neighbour_that_is_cancelled_changes_nothing(tiny: Pair) -> None
 
 @pytest.mark.anyio
 async def test_tiny_chunks_beside_a_running_answer(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiny.opened.stepper, "_chunk", ChunkSize(smallest=3, largest=3))
+    monkeypatch.setattr(tiny.opened.parts, "prefill_budget", PrefillBudget(min_tokens=3, max_tokens=3))
     prompts = [PROMPTS[1] * 3, PROMPTS[0] * 5]
     answers = await asyncio.gather(*(tiny.answer(prompt, user=prompt) for prompt in prompts))
     assert max(tiny.opened.runner.computed) <= 4  # three of a prompt, one of an answer
@@ -158,16 +163,16 @@ async def test_tiny_chunks_beside_a_running_answer(tiny: Pair, monkeypatch: pyte
 
 @pytest.mark.anyio
 async def test_after_preemption(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    requeue, preempted = tiny.opened.worker._requeue, []
+    requeue, preempted = Scheduler.requeue, []
 
-    def noted(sequence: RunningSequence) -> None:
-        preempted.append(sequence.id)
-        requeue(sequence)
+    def noted(scheduler: Scheduler, ticket_id: str) -> None:
+        preempted.append(ticket_id)
+        requeue(scheduler, ticket_id)
 
-    monkeypatch.setattr(tiny.opened.worker, "_requeue", noted)
+    monkeypatch.setattr(Scheduler, "requeue", noted)
 
-    def no_memory_for_two(works: Sequence[Work]) -> None:
-        if len(works) > 1 and sum(tiny.opened.runner.computed) > 60:
+    def no_memory_for_two(chunks: Sequence[ScheduledChunk]) -> None:
+        if len(chunks) > 1 and sum(tiny.opened.runner.computed) > 60:
             raise torch.OutOfMemoryError("injected: out of memory")
 
     tiny.opened.runner.before = no_memory_for_two
@@ -178,14 +183,14 @@ async def test_after_preemption(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.anyio
-async def test_after_parking_and_restoring(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_offloading_and_restoring(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = [f"{n}. " + PROMPTS[1] * 6 for n in range(4)]
-    stepper = tiny.opened.stepper
-    monkeypatch.setattr(stepper, "_parking", Parking(stepper._cache, limit_bytes=1 << 24))
-    monkeypatch.setattr(type(stepper._chunk), "token_s", 1.0)  # computing is slow: restoring is always worth it
+    parts = tiny.opened.parts
+    monkeypatch.setattr(parts, "host_cache", HostKVCache(parts.kv_cache, limit_bytes=1 << 24))
+    monkeypatch.setattr(PrefillBudget, "prefill_s_per_token", 1.0)  # computing is slow: restoring is always worth it
     for prompt in prompts:
         tiny.check(prompt, await tiny.answer(prompt))
-    assert stepper._parking.conversations >= 2
+    assert parts.host_cache.size_bytes >= 2 * len(prompts[0]) * parts.kv_cache.shape.token_bytes  # a byte is a token
     tiny.opened.runner.computed.clear()
     tiny.check(prompts[0], await tiny.answer(prompts[0]))
     assert sum(tiny.opened.runner.computed) <= ANSWER_TOKENS + 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.engine.local.compute.prefix_cache import WORTH_A_COPY_TOKENS, SlotPool, common_prefix
+from qwen_app.engine.local.compute.prefix_cache import WORTH_A_COPY_TOKENS, PrefixCache, common_prefix
 
 SYSTEM = list(range(1000, 1100))
 
@@ -17,10 +17,10 @@ def chat(name: int, length: int = 300) -> list[int]:
     return [*SYSTEM, *(name * 10_000 + n for n in range(length))]
 
 
-def run(pool: SlotPool, ids: list[int]) -> int:
+def run(cache: PrefixCache, ids: list[int]) -> int:
     """A request from start to end; tells the slot it had."""
-    slot = pool.place(ids).slot
-    pool.release(slot, ids)
+    slot = cache.place(ids).slot
+    cache.release(slot, ids)
     return slot
 
 
@@ -32,89 +32,89 @@ def test_common_prefix(a: list[int], b: list[int]) -> None:
 
 
 def test_turn_two_takes_the_slot_of_turn_one() -> None:
-    pool = SlotPool(3)
-    slot = run(pool, chat(1))
-    run(pool, chat(2))
-    placement = pool.place([*chat(1), 7, 8, 9])
-    assert (placement.slot, placement.reused, placement.source) == (slot, len(chat(1)), None)
+    cache = PrefixCache(3)
+    slot = run(cache, chat(1))
+    run(cache, chat(2))
+    placement = cache.place([*chat(1), 7, 8, 9])
+    assert (placement.slot, placement.num_cached_tokens, placement.source) == (slot, len(chat(1)), None)
     assert not len(placement.evicted)
 
 
 @pytest.mark.parametrize("kept", [250, 399], ids=["edit", "regenerate"])
 @pytest.mark.parametrize("others", [0, 1], ids=["room", "full"])
 def test_edit_and_regenerate_keep_what_is_shared(kept: int, others: int) -> None:
-    pool = SlotPool(2)
+    cache = PrefixCache(2)
     for n in range(others):
-        run(pool, chat(n + 2))
-    slot = run(pool, chat(1))
-    placement = pool.place([*chat(1)[:kept], 7, 8, 9])
-    assert placement.reused == kept
+        run(cache, chat(n + 2))
+    slot = run(cache, chat(1))
+    placement = cache.place([*chat(1)[:kept], 7, 8, 9])
+    assert placement.num_cached_tokens == kept
     if others:  # nobody else's conversation goes for it
         assert placement.slot == slot
 
 
 def test_undo_leaves_the_last_token_to_compute() -> None:
-    pool = SlotPool(2)
-    run(pool, chat(1))
-    assert pool.place(chat(1)[:350]).reused == 349
+    cache = PrefixCache(2)
+    run(cache, chat(1))
+    assert cache.place(chat(1)[:350]).num_cached_tokens == 349
 
 
 def test_little_lost_is_not_told() -> None:
-    pool = SlotPool(1)
-    run(pool, chat(1))
-    assert not len(pool.place(chat(1)[:350]).evicted)
+    cache = PrefixCache(1)
+    run(cache, chat(1))
+    assert not len(cache.place(chat(1)[:350]).evicted)
 
 
 def test_a_system_prompt_is_copied_from_a_busy_slot() -> None:
-    pool = SlotPool(2)
-    busy = pool.place(chat(1)).slot
-    pool.hold(busy, chat(1)[:150])
-    placement = pool.place(chat(2))
+    cache = PrefixCache(2)
+    busy = cache.place(chat(1)).slot
+    cache.mark_cached(busy, chat(1)[:150])
+    placement = cache.place(chat(2))
     assert placement.slot != busy
-    assert (placement.source, placement.reused) == (busy, len(SYSTEM))
+    assert (placement.source, placement.num_cached_tokens) == (busy, len(SYSTEM))
 
 
 @pytest.mark.parametrize("length", [30, 300])
 def test_another_conversation_is_not_destroyed_for_its_system_prompt(length: int) -> None:
-    pool = SlotPool(3)
-    first = run(pool, chat(1, length))
-    placement = pool.place(chat(2))
+    cache = PrefixCache(3)
+    first = run(cache, chat(1, length))
+    placement = cache.place(chat(2))
     assert placement.slot != first
-    assert (placement.source, placement.reused) == (first, len(SYSTEM))
-    assert pool.place([*chat(1, length), 7]).slot == first
+    assert (placement.source, placement.num_cached_tokens) == (first, len(SYSTEM))
+    assert cache.place([*chat(1, length), 7]).slot == first
 
 
 def test_too_little_in_common_is_not_copied() -> None:
-    pool = SlotPool(2)
-    run(pool, chat(1))
-    placement = pool.place([*chat(1)[: WORTH_A_COPY_TOKENS - 1], *range(5000, 5100)])
-    assert (placement.source, placement.reused) == (None, 0)
+    cache = PrefixCache(2)
+    run(cache, chat(1))
+    placement = cache.place([*chat(1)[: WORTH_A_COPY_TOKENS - 1], *range(5000, 5100)])
+    assert (placement.source, placement.num_cached_tokens) == (None, 0)
 
 
 def test_the_longest_unused_is_evicted_and_told_whole() -> None:
-    pool = SlotPool(2)
-    oldest = run(pool, chat(1))
-    run(pool, chat(2))
-    placement = pool.place(chat(3))
+    cache = PrefixCache(2)
+    oldest = run(cache, chat(1))
+    run(cache, chat(2))
+    placement = cache.place(chat(3))
     assert placement.slot == oldest
     assert placement.evicted.tolist() == chat(1)
 
 
 def test_a_copied_beginning_is_right_even_onto_the_slot_it_evicts() -> None:
-    pool = SlotPool(2)
-    other = run(pool, chat(1))
-    run(pool, list(range(9000, 9400)))
-    pool.place(chat(1))  # keeps `other` busy
-    placement = pool.place(chat(2))
+    cache = PrefixCache(2)
+    other = run(cache, chat(1))
+    run(cache, list(range(9000, 9400)))
+    cache.place(chat(1))  # keeps `other` busy
+    placement = cache.place(chat(2))
     assert placement.slot != other
-    assert (placement.source, placement.reused) == (other, len(SYSTEM))
+    assert (placement.source, placement.num_cached_tokens) == (other, len(SYSTEM))
 
 
 def test_nothing_is_trusted_after_a_failure() -> None:
-    pool = SlotPool(2)
-    run(pool, chat(1))
-    pool.forget()
-    assert pool.place(chat(1)).reused == 0
+    cache = PrefixCache(2)
+    run(cache, chat(1))
+    cache.invalidate()
+    assert cache.place(chat(1)).num_cached_tokens == 0
 
 
 @given(
@@ -123,24 +123,24 @@ def test_nothing_is_trusted_after_a_failure() -> None:
 )
 def test_what_is_reused_is_always_what_the_slot_holds(steps: list[tuple[list[int], bool]], slots: int) -> None:
     """Against a ledger of real contents: a slot's first ``reused`` tokens are the prompt's, copies included."""
-    pool = SlotPool(slots)
+    cache = PrefixCache(slots)
     contents: dict[int, list[int]] = {index: [] for index in range(slots)}
     busy: list[int] = []
     for prompt, leave in steps:
         if len(busy) == slots:
             slot = busy.pop(0)
-            pool.release(slot, contents[slot])
-        placement = pool.place(prompt)
+            cache.release(slot, contents[slot])
+        placement = cache.place(prompt)
         assert placement.slot not in busy
-        assert placement.reused < len(prompt)
+        assert placement.num_cached_tokens < len(prompt)
         origin = contents[placement.slot if placement.source is None else placement.source]
-        assert origin[: placement.reused] == prompt[: placement.reused]
+        assert origin[: placement.num_cached_tokens] == prompt[: placement.num_cached_tokens]
         evicted = placement.evicted.tolist()
         assert evicted in ([], contents[placement.slot])
         contents[placement.slot] = prompt
         busy.append(placement.slot)
         if leave:
             busy.remove(placement.slot)
-            pool.release(placement.slot, prompt)
+            cache.release(placement.slot, prompt)
         else:
-            pool.hold(placement.slot, prompt)
+            cache.mark_cached(placement.slot, prompt)

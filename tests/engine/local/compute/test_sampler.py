@@ -19,7 +19,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from qwen_app.engine.local.compute.sampler import IMPOSSIBLE, Row, Sampler
+from qwen_app.engine.local.compute.sampler import NO_TOKEN, Sampler, SamplingRow
 from qwen_app.messages import SamplingParams
 
 VOCAB = 700  # wider than the sampler's shortlist
@@ -46,13 +46,13 @@ def random_logits(seed: int, scale: float, vocab: int = VOCAB) -> torch.Tensor:
 
 
 def swept(
-    logits: torch.Tensor, params: SamplingParams, prompt: Sequence[int] = (), said: Sequence[int] = ()
+    logits: torch.Tensor, params: SamplingParams, prompt: Sequence[int] = (), answer: Sequence[int] = ()
 ) -> np.ndarray:
     """How often each token comes when the uniform number is swept evenly: its probability, within one draw."""
     drawing = sampler()
-    drawing.begin(0, prompt, said, params)
-    rows = [Row(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
-    ids = [choice.token_id for choice in drawing.sample(logits.expand(DRAWS, -1), rows)]
+    drawing.begin(0, prompt, answer, params)
+    rows = [SamplingRow(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
+    ids = [sampled.token_id for sampled in drawing.sample(logits.expand(DRAWS, -1), rows)]
     return np.bincount(ids, minlength=logits.shape[1])
 
 
@@ -87,9 +87,9 @@ settings_of_sampling = st.builds(
 def test_the_distribution_is_that_of_transformers(params: SamplingParams, seed: int, scale: float) -> None:
     logits = random_logits(seed, scale)
     numbers = random.Random(seed)
-    prompt, said = numbers.choices(range(VOCAB), k=40), numbers.choices(range(VOCAB), k=20)
-    expected = of_transformers(logits, params, [*prompt, *said]) * DRAWS
-    counted = swept(logits, params, prompt, said)
+    prompt, answer = numbers.choices(range(VOCAB), k=40), numbers.choices(range(VOCAB), k=20)
+    expected = of_transformers(logits, params, [*prompt, *answer]) * DRAWS
+    counted = swept(logits, params, prompt, answer)
     assert np.abs(counted - expected).max() <= 1.01
 
 
@@ -106,23 +106,23 @@ def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
     presence=st.floats(-2, 2),
     frequency=st.floats(-2, 2),
     repetition=st.floats(0.5, 2.0),
-    said=st.lists(st.integers(0, 19), max_size=30),
+    answer=st.lists(st.integers(0, 19), max_size=30),
 )
 @settings(max_examples=40, deadline=None)
 def test_penalties_against_a_plain_reference(
-    presence: float, frequency: float, repetition: float, said: list[int]
+    presence: float, frequency: float, repetition: float, answer: list[int]
 ) -> None:
     logits = random_logits(3, 2.0)
     logits[:, 20:] = -20.0
     prompt = [1, 2, 3, 25]
     params = SamplingParams(repetition_penalty=repetition, presence_penalty=presence, frequency_penalty=frequency)
     expected = logits[0].tolist()
-    for token in {*prompt, *said}:
+    for token in {*prompt, *answer}:
         expected[token] = expected[token] / repetition if expected[token] > 0 else expected[token] * repetition
-    for token in set(said):
-        expected[token] -= presence + frequency * said.count(token)
+    for token in set(answer):
+        expected[token] -= presence + frequency * answer.count(token)
     wanted = torch.tensor(expected).softmax(-1).double().numpy() * DRAWS
-    assert np.abs(swept(logits, params, prompt, said) - wanted).max() <= 1.01
+    assert np.abs(swept(logits, params, prompt, answer) - wanted).max() <= 1.01
 
 
 def test_drawn_tokens_are_counted() -> None:
@@ -131,7 +131,7 @@ def test_drawn_tokens_are_counted() -> None:
     params = SamplingParams(temperature=0.0, frequency_penalty=0.6)
     drawing = sampler()
     drawing.begin(2, [0, 0, 0], [], params)
-    row = Row(2, params, random.Random(0))
+    row = SamplingRow(2, params, random.Random(0))
     assert [drawing.sample(logits, [row])[0].token_id for _ in range(6)] == [0, 1, 0, 2, 1, 0]
 
 
@@ -142,7 +142,7 @@ def test_counts_start_afresh_with_the_next_request() -> None:
     drawing = sampler()
     for _ in range(2):
         drawing.begin(1, [0], [], params)
-        row = Row(1, params, random.Random(0))
+        row = SamplingRow(1, params, random.Random(0))
         assert drawing.sample(logits, [row])[0].token_id == 5
         assert drawing.sample(logits, [row])[0].token_id != 5
 
@@ -154,8 +154,8 @@ def test_repetition_penalty_spares_constrained_rows() -> None:
     drawing = sampler()
     for slot in (0, 1):
         drawing.begin(slot, [5], [], params)
-    rows = [Row(0, params, random.Random(0)), Row(1, params, random.Random(0), constrained=True)]
-    assert [choice.token_id for choice in drawing.sample(logits, rows)] == [6, 5]
+    rows = [SamplingRow(0, params, random.Random(0)), SamplingRow(1, params, random.Random(0), constrained=True)]
+    assert [sampled.token_id for sampled in drawing.sample(logits, rows)] == [6, 5]
 
 
 KINDS = (
@@ -178,12 +178,12 @@ def test_a_seed_gives_the_same_alone_and_beside_seven_others(index: int, scale: 
         rows = []
         for kind in kinds:
             drawing.begin(kind, [1, 2, 3], [], KINDS[kind])
-            rows.append(Row(kind, KINDS[kind], random.Random(kind)))
+            rows.append(SamplingRow(kind, KINDS[kind], random.Random(kind)))
         answers: list[list[int]] = [[] for _ in kinds]
         for step in range(40):
             logits = torch.cat([random_logits(1000 * kind + step, scale) for kind in kinds])
-            for answer, choice in zip(answers, drawing.sample(logits, rows), strict=True):
-                answer.append(choice.token_id)
+            for answer, sampled in zip(answers, drawing.sample(logits, rows), strict=True):
+                answer.append(sampled.token_id)
         return answers
 
     assert run([index])[0] == run(range(len(KINDS)))[index]
@@ -195,7 +195,7 @@ def test_the_best_of_a_single_possible_token_is_drawn(params: SamplingParams) ->
     drawing.begin(0, [0], [], params)
     masks = np.zeros((1, (VOCAB + 31) // 32), np.int32)
     masks[0, 654 // 32] = 1 << 654 % 32
-    row = Row(0, params, random.Random(0), constrained=True)
+    row = SamplingRow(0, params, random.Random(0), constrained=True)
     assert {drawing.sample(random_logits(n, 5.0), [row], masks)[0].token_id for n in range(10)} == {654}
 
 
@@ -209,12 +209,12 @@ def test_masks_are_obeyed_and_rows_without_one_are_free(allowed: set[int], kind:
         masks.view(np.uint32)[0, token // 32] |= np.uint32(1 << token % 32)
     for slot in (0, 1):
         drawing.begin(slot, [0], [], kind)
-    rows = [Row(0, kind, random.Random(seed), constrained=True), Row(1, kind, random.Random(seed))]
+    rows = [SamplingRow(0, kind, random.Random(seed), constrained=True), SamplingRow(1, kind, random.Random(seed))]
     logits = random_logits(seed, 1.0).repeat(2, 1)
-    held, free = (choice.token_id for choice in drawing.sample(logits, rows, masks))
+    held, free = (sampled.token_id for sampled in drawing.sample(logits, rows, masks))
     for slot in (0, 1):
         drawing.begin(slot, [0], [], kind)
-    unheld = drawing.sample(logits[1:], [Row(1, kind, random.Random(seed))])[0].token_id
+    unheld = drawing.sample(logits[1:], [SamplingRow(1, kind, random.Random(seed))])[0].token_id
     assert held in allowed
     assert free == unheld
 
@@ -225,8 +225,8 @@ def test_ids_without_text_are_never_drawn(params: SamplingParams) -> None:
     logits = torch.zeros(DRAWS, VOCAB)
     logits[:, 650:] = 50.0
     drawing.begin(0, [0], [], params)
-    rows = [Row(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
-    assert max(choice.token_id for choice in drawing.sample(logits, rows)) < 650
+    rows = [SamplingRow(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
+    assert max(sampled.token_id for sampled in drawing.sample(logits, rows)) < 650
 
 
 @pytest.mark.parametrize("params", KINDS)
@@ -248,9 +248,9 @@ def test_a_row_without_any_possible_token_is_impossible_and_the_others_are_not(
     drawing = sampler()
     for slot in range(3):
         drawing.begin(slot, [0], [], params)
-    rows = [Row(slot, params, random.Random(slot)) for slot in range(3)]
-    first, broken, last = (choice.token_id for choice in drawing.sample(logits, rows, masks))
-    assert broken == IMPOSSIBLE
+    rows = [SamplingRow(slot, params, random.Random(slot)) for slot in range(3)]
+    first, broken, last = (sampled.token_id for sampled in drawing.sample(logits, rows, masks))
+    assert broken == NO_TOKEN
     assert min(first, last) >= 0
 
 
@@ -260,27 +260,28 @@ def test_logprobs_are_of_the_unchanged_distribution() -> None:
     logits = random_logits(5, 2.0)
     best = int(logits[0, :650].argmax())
     drawing.begin(0, [best], [], params)
-    asked, other = drawing.sample(
-        logits.repeat(2, 1), [Row(0, params, random.Random(0)), Row(1, SamplingParams(), random.Random(0))]
+    measured, other = drawing.sample(
+        logits.repeat(2, 1),
+        [SamplingRow(0, params, random.Random(0)), SamplingRow(1, SamplingParams(), random.Random(0))],
     )
     expected = torch.log_softmax(logits[0, :650], -1)
-    assert asked.logprob == pytest.approx(float(expected[asked.token_id]), abs=1e-5)
-    assert [token for token, _ in asked.top] == torch.topk(expected, 4).indices.tolist()
-    assert [value for _, value in asked.top] == pytest.approx(torch.topk(expected, 4).values.tolist(), abs=1e-5)
+    assert measured.logprob == pytest.approx(float(expected[measured.token_id]), abs=1e-5)
+    assert [token for token, _ in measured.top] == torch.topk(expected, 4).indices.tolist()
+    assert [value for _, value in measured.top] == pytest.approx(torch.topk(expected, 4).values.tolist(), abs=1e-5)
     assert (other.logprob, other.top) == (None, ())
 
 
 def test_logprobs_without_alternatives() -> None:
     params = SamplingParams(temperature=0.0, logprobs=True)
-    (choice,) = sampler().sample(random_logits(1, 1.0), [Row(0, params, random.Random(0))])
-    assert choice.logprob is not None
-    assert choice.top == ()
+    (sampled,) = sampler().sample(random_logits(1, 1.0), [SamplingRow(0, params, random.Random(0))])
+    assert sampled.logprob is not None
+    assert sampled.top == ()
 
 
 def test_half_precision_logits_are_sampled_in_full() -> None:
     logits = random_logits(7, 1.0)
     greedy = SamplingParams(temperature=0.0, logprobs=True)
     for dtype in (torch.float16, torch.bfloat16):
-        (choice,) = sampler().sample(logits.to(dtype), [Row(0, greedy, random.Random(0))])
+        (sampled,) = sampler().sample(logits.to(dtype), [SamplingRow(0, greedy, random.Random(0))])
         expected = torch.log_softmax(logits.to(dtype).float(), -1).max()
-        assert choice.logprob == pytest.approx(float(expected), abs=1e-5)
+        assert sampled.logprob == pytest.approx(float(expected), abs=1e-5)

@@ -1,0 +1,126 @@
+"""From a loaded model to a running LocalEngine: every part is made here and handed to those who use it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from qwen_app.chat.template import PromptEncoder
+from qwen_app.engine.base import EngineInfo
+from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
+from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.engine.local.request_processor import RequestProcessor
+from qwen_app.engine.local.scheduler import Scheduler
+from qwen_app.engine.local.step_executor import StepExecutor
+from qwen_app.engine.local.worker import Worker
+from qwen_app.messages import SamplingParams
+from qwen_app.models.loader import LoadedModel
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+
+WATCHDOG_S = 30.0
+OFFLOAD_BYTES = 4 * 1024**3
+
+
+def build_local_engine(
+    loaded: LoadedModel,
+    *,
+    slots: int,
+    context_tokens: int,
+    queue_limit: int = 64,
+    offload_bytes: int = OFFLOAD_BYTES,
+    watchdog_s: float = WATCHDOG_S,
+    on_fatal: Callable[[str], None] = lambda reason: None,
+    notice: str = "",
+    parts: ComputeParts | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> LocalEngine:
+    """An engine, running, that holds ``slots`` conversations of up to ``context_tokens`` each at once.
+
+    ``queue_limit`` requests may wait; ``offload_bytes`` of host memory hold conversations without a slot. ``on_fatal``
+    is called with a reason when only a new process can help. ``parts`` of one's own (see ``local_compute_parts``) must
+    be for the same model, slots and context; ``offload_bytes`` is theirs then.
+    """
+    tokenizer = loaded.tokenizer.backend_tokenizer
+    encoder = PromptEncoder(loaded.tokenizer)
+    eos_ids = _eos_ids(loaded)
+    vocab_size = _vocab_size(loaded)
+    parts = parts or local_compute_parts(
+        loaded, slots=slots, context_tokens=context_tokens, offload_bytes=offload_bytes
+    )
+    worker = Worker(
+        StepExecutor(parts, tokenizer, vocab_size=vocab_size),
+        Scheduler(slots=slots, queue_limit=queue_limit),
+        on_fatal=on_fatal,
+        clock=clock,
+    )
+    processor = RequestProcessor(
+        encoder,
+        GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids)),
+        tokenizer,
+        eos_ids=eos_ids,
+        context_tokens=context_tokens,
+        clock=clock,
+    )
+    info = _info(
+        loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
+    )
+    return LocalEngine(worker, processor, encoder, tokenizer, info, watchdog_s=watchdog_s)
+
+
+def local_compute_parts(
+    loaded: LoadedModel, *, slots: int, context_tokens: int, offload_bytes: int = OFFLOAD_BYTES
+) -> ComputeParts:
+    """The parts ``build_local_engine`` would make by itself, to exchange some of them and hand them in."""
+    text_vocab_size = loaded.tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=True)
+    return build_compute_parts(
+        loaded.model,
+        loaded.device,
+        slots=slots,
+        context_tokens=context_tokens,
+        text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
+        offload_bytes=offload_bytes,
+    )
+
+
+def _info(loaded: LoadedModel, *, slots: int, context_tokens: int, cache_bytes: int, notice: str) -> EngineInfo:
+    return EngineInfo(
+        model=loaded.name,
+        revision=loaded.revision,
+        precision=loaded.precision,
+        device=_device_name(loaded.device),
+        context_tokens=context_tokens,
+        slots=slots,
+        sampling=_sampling_defaults(loaded),
+        weights_bytes=loaded.weights_bytes,
+        cache_bytes=cache_bytes,
+        notice=notice,
+    )
+
+
+def _vocab_size(loaded: LoadedModel) -> int:
+    """How wide the logits are; the text vocabulary may be smaller."""
+    return int(loaded.model.get_output_embeddings().out_features)
+
+
+def _eos_ids(loaded: LoadedModel) -> frozenset[int]:
+    configured = loaded.generation_config.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token_id) for token_id in (*ids, loaded.tokenizer.eos_token_id) if token_id is not None)
+
+
+def _sampling_defaults(loaded: LoadedModel) -> SamplingParams:
+    config = loaded.generation_config
+    return SamplingParams(
+        temperature=float(config.temperature or 1.0),
+        top_p=float(config.top_p or 1.0),
+        top_k=int(config.top_k or 0),
+        repetition_penalty=float(config.repetition_penalty or 1.0),
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"

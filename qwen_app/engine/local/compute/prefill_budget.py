@@ -1,0 +1,62 @@
+"""Chunked prefill: how many prompt tokens to read in one step, so that a running answer never pauses long."""
+
+from __future__ import annotations
+
+LONGEST_STEP_FACTOR = 2.2  # a step that also reads a prompt may take so many times an undisturbed one
+SMOOTHING = 0.2
+CHUNKS_BEFORE_REGAIN = 64  # chunks read without trouble before more is tried again after a lack of memory
+
+
+class PrefillBudget:
+    """``max_tokens`` while nobody decodes, else what measured speed allows, from ``min_tokens`` up."""
+
+    def __init__(self, *, min_tokens: int = 8, max_tokens: int = 256) -> None:
+        self._min_tokens = min_tokens
+        self._max_tokens = max_tokens  # lowered for lack of memory, and raised again later
+        self._configured_max_tokens = max_tokens
+        self._chunks_since_halved = 0
+        self._tokens_beside_decode = float(min(16, max_tokens))
+        self._decode_step_s: dict[int, float] = {}  # by rows
+        self._prefill_s_per_token = 0.0
+
+    def tokens(self, decoding_rows: int) -> int:
+        """Prompt tokens the next step may read beside so many answers."""
+        return max(self._min_tokens, int(self._tokens_beside_decode)) if decoding_rows else self._max_tokens
+
+    @property
+    def prefill_s_per_token(self) -> float:
+        """Seconds to read one prompt token, measured; 0.0 before anything was read."""
+        return self._prefill_s_per_token
+
+    def measured(self, duration_s: float, *, decoding_rows: int, chunk_tokens: int) -> None:
+        """Learn from a step that decoded so many rows and read so many prompt tokens."""
+        if chunk_tokens:
+            self._regain()
+        if not chunk_tokens:
+            self._decode_step_s[decoding_rows] = _smoothed(self._decode_step_s.get(decoding_rows), duration_s)
+        elif not decoding_rows:
+            self._prefill_s_per_token = _smoothed(self._prefill_s_per_token or None, duration_s / chunk_tokens)
+        elif chunk_tokens >= self.tokens(decoding_rows) and self._decode_step_s:
+            undisturbed_s = self._decode_step_s.get(decoding_rows) or max(self._decode_step_s.values())
+            factor = LONGEST_STEP_FACTOR * undisturbed_s / duration_s
+            wanted = self._tokens_beside_decode * min(1.25, max(0.5, factor))
+            self._tokens_beside_decode = min(max(wanted, self._min_tokens), self._max_tokens)
+
+    def halve(self) -> bool:
+        """Read less at once for a good while, for lack of memory. False when it is the least already."""
+        self._chunks_since_halved = 0
+        if self._max_tokens <= self._min_tokens:
+            return False
+        self._max_tokens = max(self._min_tokens, self._max_tokens // 2)
+        self._tokens_beside_decode = min(self._tokens_beside_decode, float(self._max_tokens))
+        return True
+
+    def _regain(self) -> None:
+        self._chunks_since_halved += 1
+        if self._chunks_since_halved >= CHUNKS_BEFORE_REGAIN and self._max_tokens < self._configured_max_tokens:
+            self._max_tokens = min(self._configured_max_tokens, self._max_tokens * 2)
+            self._chunks_since_halved = 0
+
+
+def _smoothed(old: float | None, new: float) -> float:
+    return new if old is None else old + SMOOTHING * (new - old)

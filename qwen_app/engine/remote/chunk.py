@@ -1,0 +1,114 @@
+"""One chunk of a server's stream, as far as we read it. Servers leave out, null, double and misname its parts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_error_body
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def _object_or_nothing(value: object) -> object:
+    return value if isinstance(value, Mapping) else None
+
+
+# A part that an answer can do without: whatever is no JSON object counts as left out.
+Dispensable = Annotated[T | None, BeforeValidator(_object_or_nothing)]
+
+
+class ChunkFunction(BaseModel):
+    name: str | None = None
+    arguments: object = None
+
+
+class ChunkToolCall(BaseModel):
+    """Some servers send no ``index``, a string as index, no ``id``, or arguments as an object."""
+
+    index: int | None = None
+    id: str | None = None
+    function: ChunkFunction | None = None
+
+
+class ChunkDelta(BaseModel):
+    content: str | None = None
+    tool_calls: list[ChunkToolCall] | None = None
+
+
+class ChunkToken(BaseModel):
+    """One token of a chat's log-probabilities."""
+
+    token: str | None = None
+    logprob: float | None = None
+    bytes: list[int] | None = None
+    top_logprobs: list[ChunkToken] | None = None
+
+
+class ChunkLogprobs(BaseModel):
+    """Of a chat (``content``), or of a plain completion (parallel lists)."""
+
+    content: list[ChunkToken] | None = None
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float | None] | None] | None = None
+
+
+class ChunkChoice(BaseModel):
+    """A chat sends ``delta``, a plain completion ``text``."""
+
+    delta: Dispensable[ChunkDelta] = None
+    text: str | None = None
+    logprobs: Dispensable[ChunkLogprobs] = None
+    finish_reason: str | None = None
+
+
+class ChunkTokenDetails(BaseModel):
+    cached_tokens: int | None = None
+
+
+class ChunkUsage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Dispensable[ChunkTokenDetails] = None
+
+
+class ChunkTimings(BaseModel):
+    """llama.cpp counts here what it reused."""
+
+    cache_n: int | None = None
+
+
+class ChunkProgress(BaseModel):
+    """Prompt tokens read so far, as llama.cpp tells it."""
+
+    processed: int = 0
+    total: int = 0
+    cache: int = 0
+
+
+class Chunk(BaseModel):
+    choices: list[ChunkChoice] | None = None
+    usage: Dispensable[ChunkUsage] = None
+    timings: Dispensable[ChunkTimings] = None
+    prompt_progress: Dispensable[ChunkProgress] = None
+
+
+def read_chunk(value: object) -> Chunk:
+    """The chunk that ``value``, JSON of the stream, stands for. Raises StreamBroken for an error sent in its place."""
+    if not isinstance(value, Mapping):
+        raise StreamBroken(UpstreamFailure(0, "It sent a chunk that is no JSON object.", "malformed"))
+    if value.get("object") == "error" or value.get("error"):
+        raise StreamBroken(read_error_body(0, value))
+    try:
+        return Chunk.model_validate(value)
+    except ValidationError as error:
+        log.warning("a chunk of the remote server is of no known shape: %s", error)
+        raise StreamBroken(
+            UpstreamFailure(0, "It sent a chunk of a shape that is not OpenAI's.", "malformed")
+        ) from None

@@ -1,0 +1,149 @@
+"""A server's chunks as events, and all that one answer has brought so far."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from qwen_app.engine.remote.chunk import Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure
+from qwen_app.messages import (
+    Delta,
+    Event,
+    FinishReason,
+    GenerationRequest,
+    Prefill,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from qwen_app.tools.parser import ToolCallParser
+
+UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
+
+_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "content_filter": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+def parser_for(request: GenerationRequest) -> ToolCallParser | None:
+    """Finds calls that a server left in the text. Log-probabilities belong to text as it came, so they go without."""
+    if not request.tools or request.tool_choice.mode == "none" or request.sampling.logprobs:
+        return None
+    return ToolCallParser(tool.name for tool in request.tools)
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What one answer has brought so far. Feed it chunks, read events; ``reason`` is set once the server ended it.
+
+    ``parser`` finds tool calls that the server left in the text. ``calls`` are all calls, with the arguments so far.
+    """
+
+    parser: ToolCallParser | None = None
+    text: list[str] = field(default_factory=list)
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+    chunks: int = 0
+    reason: FinishReason | None = None
+    usage: Usage | None = None
+
+    @property
+    def started(self) -> bool:
+        return bool(self.text or self.calls)
+
+    @property
+    def partial_text(self) -> str:
+        return "".join(self.text)
+
+    def feed(self, chunk: Chunk) -> Iterator[Event]:
+        """Events of one chunk. Raises StreamBroken for what cannot be part of an answer."""
+        progress = chunk.prompt_progress
+        if progress is not None and not self.started:
+            yield Prefill(progress.processed, progress.total, progress.cache)
+        self.usage = _usage(chunk) or self.usage
+        for choice in chunk.choices or ():
+            yield from self._feed_choice(choice)
+
+    def _feed_choice(self, choice: ChunkChoice) -> Iterator[Event]:
+        text = (choice.delta.content if choice.delta else None) or choice.text or ""
+        logprobs = tuple(_logprobs(choice.logprobs)) if choice.logprobs else ()
+        if text or logprobs:
+            self.chunks += 1
+            self.text.append(text)
+            if self.parser is None:
+                yield Delta(text, (), logprobs)
+            else:
+                yield from self._pieces(self.parser.feed(text))
+        calls = choice.delta.tool_calls if choice.delta else None
+        for place, call in enumerate(calls or ()):
+            self.chunks += 1
+            yield from self._feed_call(place, call)
+        if choice.finish_reason:
+            yield from self.flush()
+            self.reason = self._reason(choice.finish_reason)
+
+    def flush(self) -> Iterator[Event]:
+        """What the parser still holds back. Safe to call twice."""
+        if self.parser is not None:
+            yield from self._pieces(self.parser.finish())
+            self.parser = None
+
+    def _pieces(self, pieces: Iterable[str | ToolCallDelta]) -> Iterator[Event]:
+        for piece in pieces:
+            yield Delta(piece) if isinstance(piece, str) else self._recorded(piece)
+
+    def _recorded(self, delta: ToolCallDelta) -> ToolCallDelta:
+        call = self.calls.get(delta.index, ToolCall(delta.id or "", delta.name or "", ""))
+        self.calls[delta.index] = replace(call, arguments=call.arguments + delta.arguments)
+        return delta
+
+    def _feed_call(self, place: int, call: ChunkToolCall) -> Iterator[ToolCallDelta]:
+        index = place if call.index is None else call.index
+        arguments = (call.function.arguments if call.function else None) or ""
+        name = (call.function.name if call.function else None) or ""
+        if not isinstance(arguments, str):
+            raise StreamBroken(UpstreamFailure(0, "It sent tool arguments that are not text.", "malformed"))
+        if index not in self.calls:
+            yield self._recorded(ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", name, arguments))
+        elif arguments:
+            yield self._recorded(ToolCallDelta(index, arguments=arguments))
+
+    def _reason(self, reason: str) -> FinishReason:
+        if reason not in _REASONS:
+            raise StreamBroken(UpstreamFailure(0, f"It ended the answer with {reason!r}.", "aborted"))
+        known = _REASONS[reason]
+        return "tool_calls" if self.calls and known == "stop" else known
+
+
+def _usage(chunk: Chunk) -> Usage | None:
+    usage = chunk.usage
+    if usage is None or usage.prompt_tokens is None:
+        return None
+    reused_tokens = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    reused_tokens = reused_tokens or (chunk.timings.cache_n if chunk.timings else None)
+    return Usage(usage.prompt_tokens, usage.completion_tokens or 0, reused_tokens or 0)
+
+
+def _logprobs(logprobs: ChunkLogprobs) -> Iterator[TokenLogprob]:
+    for entry in logprobs.content or ():
+        yield _token(entry, tuple(_token(other) for other in entry.top_logprobs or ()))
+    tokens = logprobs.tokens or []
+    values = logprobs.token_logprobs or [None] * len(tokens)
+    tops = logprobs.top_logprobs or [None] * len(tokens)
+    for text, value, top in zip(tokens, values, tops, strict=False):
+        others = tuple(_token(ChunkToken(token=other, logprob=logprob)) for other, logprob in (top or {}).items())
+        yield _token(ChunkToken(token=text, logprob=value), others)
+
+
+def _token(entry: ChunkToken, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+    text = entry.token or ""
+    raw = bytes(entry.bytes) if entry.bytes else text.encode()
+    return TokenLogprob(UNKNOWN_ID, text, raw, entry.logprob or 0.0, top)

@@ -1,0 +1,150 @@
+"""One request's way through the server: waiting, sending, retrying what is safe, reading to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import httpx2
+import openai
+
+from qwen_app.engine.fair_queue import FairQueue
+from qwen_app.engine.remote.chunk import Chunk
+from qwen_app.engine.remote.context_budget import ContextBudget
+from qwen_app.engine.remote.deadline import Deadline
+from qwen_app.engine.remote.request_body import build_body
+from qwen_app.engine.remote.response_checks import check_response
+from qwen_app.engine.remote.server_info import ServerInfo
+from qwen_app.engine.remote.transcript import Transcript, parser_for
+from qwen_app.engine.remote.upstream_client import UpstreamClient
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
+from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
+from qwen_app.openai_format import RequestBody
+
+TRIES = 3
+BACKOFF_S = 0.25  # doubled at each try, with jitter
+RETRY_AFTER_LIMIT_S = 5.0  # a server that asks for more gets no second try; the caller is told instead
+HEADERS_PATIENCE_S = 10.0  # refusals come sooner; a slow prompt must not hold back that the request was taken
+AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
+
+CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
+
+
+@dataclass(eq=False, slots=True)
+class UpstreamAnswer:
+    """What one request needs and has brought. ``events`` runs it."""
+
+    request: GenerationRequest
+    upstream: UpstreamClient
+    queue: FairQueue
+    budget: ContextBudget
+    deadline: Deadline
+    announced: bool = False
+    transcript: Transcript = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.transcript = Transcript(parser_for(self.request))
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Queued, deltas, Finished. Raises AppError; TimeoutError never leaves."""
+        try:
+            async with aclosing(self._run()) as events:
+                async for event in events:
+                    yield event
+        except TimeoutError:
+            if not self.announced:
+                yield Queued(0)
+            for held in self.transcript.flush():
+                yield held
+            usage = self.budget.estimated_usage(self.request, self.transcript.chunks)  # a chunk is about a token
+            yield Finished(self.deadline.reason, usage, self.deadline.timings(), self._seed)
+
+    async def _run(self) -> AsyncGenerator[Event, None]:
+        server = await self.deadline.within(self.upstream.ready_server())
+        self._body(server, None)  # what cannot be is refused before the wait
+        room_tokens = await self.deadline.within(self.budget.room_tokens(self.request, server))
+        ticket = self.queue.join(self.request.user)
+        try:
+            position = self.queue.position(ticket)
+            while position:
+                self.announced = True
+                yield Queued(position)
+                position = await self.deadline.within(self.queue.next_position(ticket, position))
+            self.deadline.note_start()
+            async with aclosing(self._tries(server, room_tokens)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.queue.leave(ticket)
+        check_response(self.request, self.transcript, self.upstream.title)
+        usage = await self._usage()
+        yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
+
+    def _body(self, server: ServerInfo, room_tokens: int | None) -> RequestBody:
+        return build_body(self.request, server, room_tokens=room_tokens, tools_refused=self.upstream.refuses_tools)
+
+    async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
+        """Sends until something was said; from then on a failure is final."""
+        for attempt in range(1, TRIES + 1):
+            body = self._body(server, room_tokens)
+            try:
+                async with aclosing(self._stream(body)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except CLIENT_ERRORS as error:
+                failure = read_exception(error)
+            if failure.tools_refused and "tools" in body:
+                self.upstream.refuses_tools = True  # the next body has them in its prompt
+                continue
+            wait_s = self._retry_wait_s(failure, attempt)
+            if wait_s is None:
+                raise await self.budget.explain(failure, self.request)
+            await self.deadline.within(asyncio.sleep(wait_s))
+
+    async def _stream(self, body: RequestBody) -> AsyncGenerator[Event, None]:
+        call = self.upstream.send(body, self.request)
+        async with aclosing(call), aclosing(call.chunks()) as chunks:
+            await self.deadline.within(call.wait_for_headers(HEADERS_PATIENCE_S))
+            if not self.announced:
+                self.announced = True
+                yield Queued(0)
+            while (chunk := await self._next(chunks)) is not None:
+                for event in self.transcript.feed(chunk):
+                    if not isinstance(event, Prefill):
+                        self.deadline.note_token()
+                    yield event
+
+    async def _next(self, chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
+        """The next chunk, or None at the end. How the connection ends is no matter once the server said why it ends."""
+        ending = self.transcript.reason is not None
+        try:
+            return await self.deadline.within(anext(chunks), AFTER_FINISH_S if ending else None)
+        except (StopAsyncIteration, TimeoutError, *CLIENT_ERRORS) as error:
+            if ending:
+                return None
+            if isinstance(error, StopAsyncIteration):
+                raise StreamBroken(UpstreamFailure(0, "It ended the stream in mid-answer.", "lost")) from None
+            raise
+
+    def _retry_wait_s(self, failure: UpstreamFailure, attempt: int) -> float | None:
+        """Seconds until another try, or None where none is safe or sensible."""
+        if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
+            return None
+        if failure.retry_after_s is not None:
+            return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_LIMIT_S else None
+        return random.uniform(0.5, 1.5) * BACKOFF_S * float(2 ** (attempt - 1))
+
+    async def _usage(self) -> Usage:
+        """The server's figures, or ours where it gave none."""
+        if self.transcript.usage is not None:
+            return self.transcript.usage
+        prompt_tokens = await self.budget.prompt_tokens(self.request)
+        return Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
+
+    @property
+    def _seed(self) -> int | None:
+        return self.request.sampling.seed

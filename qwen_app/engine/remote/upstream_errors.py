@@ -1,0 +1,197 @@
+"""A remote server's failure, whatever its shape, as one of our errors with a sentence that helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import httpx2
+import openai
+
+from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaError, TooManyRequests, UpstreamError
+
+MESSAGE_LIMIT = 600
+
+_RETRY = frozenset({429, 502, 503, 504})
+
+OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorText:
+    """A wording by which servers tell what a status code does not. ``statuses`` are those it is looked for in.
+
+    The groups of a wording that holds a number are alternatives: the first that matched is the number.
+    """
+
+    pattern: re.Pattern[str]
+    statuses: frozenset[int] = frozenset()
+
+    def found_in(self, status: int, text: str) -> bool:
+        return status in self.statuses and self.pattern.search(text) is not None
+
+    def number_in(self, text: str) -> int:
+        """The number that ``text`` tells, 0 where it tells none."""
+        match = self.pattern.search(text)
+        return int(next(group for group in match.groups() if group)) if match else 0
+
+
+def _any_of(*alternatives: str, statuses: Iterable[int] = ()) -> ErrorText:
+    return ErrorText(re.compile("|".join(alternatives), re.IGNORECASE), frozenset(statuses))
+
+
+# Every wording that is looked for. A server that words an error in a way of its own is one more line here.
+ERROR_TEXTS: Mapping[Literal["overflow", "tools_refused", "bad_format", "limit_tokens", "prompt_tokens"], ErrorText] = {
+    "overflow": _any_of(  # the prompt and its answer do not fit
+        r"maximum context|model's context",  # vLLM, SGLang
+        r"context (length|size|window)",  # llama.cpp, LM Studio, OpenAI
+        r"max_total_tokens|`inputs` tokens|`inputs` must have",  # Text Generation Inference
+        r"prompt is too long",
+        statuses=(400, 413, 422, 500),
+    ),
+    "tools_refused": _any_of(  # no tools the way it was started, or for this model
+        r"enable-auto-tool-choice",  # vLLM
+        r"tools param requires",  # llama.cpp
+        r"does not support tools",  # Ollama
+        statuses=(400, 422, 500, 501),
+    ),
+    "bad_format": _any_of(r"response_format|json.?schema|grammar|structured|guided", statuses=(400, 413, 422, 501)),
+    "limit_tokens": _any_of(
+        r"context(?: length| size| window)?(?: is| of)?(?: only)? \(?(\d+)",  # vLLM, SGLang, llama.cpp
+        r"must be <= (\d+)",  # Text Generation Inference
+        r"less than (\d+) tokens",
+    ),
+    "prompt_tokens": _any_of(
+        r"(\d+) (?:tokens )?(?:in|from) the (?:input )?(?:messages|prompt)",  # vLLM, SGLang
+        r"(?:has|contains|contains at least) (\d+) input tokens",  # vLLM
+        r"given: (\d+)",  # Text Generation Inference
+        r"(?:request|input|prompt) \((\d+) tokens\)",  # llama.cpp
+        r"(\d+) prompt tokens",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamFailure:
+    """What a server said, or that it said nothing (``status`` 0).
+
+    ``prompt_tokens`` and ``limit_tokens`` are what it tells of an over-long prompt, 0 where it does not.
+    """
+
+    status: int
+    message: str
+    code: str = ""
+    param: str | None = None
+    prompt_tokens: int = 0
+    limit_tokens: int = 0
+    retry_after_s: float | None = None
+
+    @property
+    def overflow(self) -> bool:
+        """The prompt and its answer do not fit the server's context."""
+        return self.code in OVERFLOW_CODES or ERROR_TEXTS["overflow"].found_in(self.status, self.message)
+
+    @property
+    def tools_refused(self) -> bool:
+        """The server takes no tools the way it was started, or for this model."""
+        return ERROR_TEXTS["tools_refused"].found_in(self.status, self.message)
+
+    @property
+    def transient(self) -> bool:
+        """The server did not take the request, and may take it in a moment."""
+        return self.status in _RETRY or self.code == "unreachable"
+
+    def as_error(self, server: str) -> AppError:
+        """Our error. ``server`` names the remote server for the reader."""
+        sentence = f"{server} says: {self.message}"
+        if self.status == 429:
+            return TooManyRequests(f"{sentence} Try again in a few seconds.", retry_after_s=self.retry_after_s or 5.0)
+        if self.status in (401, 403):
+            return UpstreamError(f"{server} refused this app's key. Set the right one with --api-key. ({self.message})")
+        if self.status == 404:
+            return UpstreamError(f"{sentence} Check --base-url (it usually ends in /v1) and --remote-model.")
+        if self.status == 503:
+            return EngineUnavailable(sentence)
+        if self.status in (400, 413, 422, 501):
+            if ERROR_TEXTS["bad_format"].found_in(self.status, f"{self.param} {self.message}"):
+                return SchemaError(sentence)
+            return RequestError(sentence, param=self.param)
+        if self.code == "unreachable":
+            return EngineUnavailable(f"{server} cannot be reached: {self.message} Check that it runs, and --base-url.")
+        return UpstreamError(sentence)
+
+
+class StreamBroken(Exception):
+    """A stream that cannot be read to its end."""
+
+    def __init__(self, failure: UpstreamFailure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def read_error_body(status: int, body: object) -> UpstreamFailure:
+    """Reads a nested ``error``, an ``error`` string, a flat ``message``, FastAPI's ``detail``, or plain text.
+
+    These are the bodies of vLLM and llama.cpp (nested, a number as code), LM Studio and TGI (a string), SGLang (flat),
+    and transformers serve (``detail``).
+    """
+    fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"message": body}
+    inner = fields.get("error")
+    if isinstance(inner, Mapping):
+        fields = inner
+    elif inner:
+        fields = {"type": fields.get("error_type"), "message": inner}
+    message = _text(fields.get("message") or fields.get("detail") or (body if body else "no reason given"))
+    code, kind, param = fields.get("code"), fields.get("type"), fields.get("param")
+    return UpstreamFailure(
+        status,
+        message,
+        code=code if isinstance(code, str) and not code.isdigit() else str(kind or ""),
+        param=param if isinstance(param, str) else None,
+        prompt_tokens=_number(fields.get("n_prompt_tokens")) or ERROR_TEXTS["prompt_tokens"].number_in(message),
+        limit_tokens=_number(fields.get("n_ctx")) or ERROR_TEXTS["limit_tokens"].number_in(message),
+    )
+
+
+def read_exception(error: Exception) -> UpstreamFailure:
+    """What the client library raised. Anything unforeseen is re-raised for the caller's boundary to log."""
+    if isinstance(error, openai.APIStatusError):
+        failure = read_error_body(error.status_code, error.body)
+        return replace(failure, retry_after_s=_retry_after_s(error.response.headers))
+    if isinstance(error, StreamBroken):
+        return error.failure
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        refused = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
+        return UpstreamFailure(0, f"{cause or error}.", "unreachable" if refused else "lost")
+    if isinstance(error, openai.APIError):  # an error event inside a stream
+        return read_error_body(0, error.body or error.message)
+    if isinstance(error, httpx2.HTTPError):
+        return UpstreamFailure(0, f"The connection broke ({type(error).__name__}).", "lost")
+    if isinstance(error, ValueError):
+        return UpstreamFailure(0, "It sent something that is not JSON.", "malformed")
+    raise error
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds from ``retry-after-ms`` or ``retry-after``; a date, or nonsense, is None."""
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit_s)
+        except (KeyError, ValueError):
+            continue
+    return None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):  # FastAPI's detail: one entry for each bad field
+        entries = [entry for entry in value if isinstance(entry, Mapping)]
+        value = "; ".join(f"{'.'.join(map(str, entry.get('loc', ())))}: {entry.get('msg')}" for entry in entries)
+    text = str(value).strip()
+    return text[:MESSAGE_LIMIT] + ("" if text[:MESSAGE_LIMIT].endswith((".", "!", "?")) else ".")

@@ -1,0 +1,134 @@
+"""The memory plan: weights, conversations and working memory against what the device has, before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen_app.errors import DoesNotFit
+from qwen_app.models.device import Device
+from qwen_app.models.dims import ModelDims
+
+NUMBER_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
+# NF4 with double quantisation: half a byte, an 8-bit scale for each 64 weights, a 32-bit one for each 256 of those.
+_NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
+_INT8_BYTES = 1.0
+PREFILL_CHUNK_TOKENS = 1024
+# cuBLAS workspaces, captured graphs and what the allocator cannot use; on a CPU, the process itself.
+RESERVE_BYTES = {"cuda": 800_000_000, "cpu": 1_000_000_000}
+# Conversations x context that are offered, best first. 4-bit kernels are at their best up to eight rows; a CPU is too
+# slow for more than four.
+CHOICES = {
+    "cuda": ((8, 32_768), (4, 24_576), (4, 16_384), (4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
+    "cpu": ((4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """What loading would take, in bytes, and what it buys: ``slots`` conversations of ``context_tokens`` each."""
+
+    precision: str
+    slots: int
+    context_tokens: int
+    weights_bytes: int
+    cache_bytes: int
+    working_bytes: int
+    reserve_bytes: int
+    free_bytes: int
+
+    @property
+    def need_bytes(self) -> int:
+        return self.weights_bytes + self.cache_bytes + self.working_bytes + self.reserve_bytes
+
+    @property
+    def fits(self) -> bool:
+        return self.need_bytes <= self.free_bytes
+
+
+def plan_memory(
+    dims: ModelDims, precision: str, device: Device, *, users: int = 0, context: int = 0, weights_bytes: int = 0
+) -> MemoryPlan:
+    """The best plan that fits ``device``; ``users`` and ``context`` are kept where they are not 0.
+
+    ``weights_bytes`` is given for a checkpoint that comes quantised. Raises DoesNotFit, saying what would.
+    """
+    if context > dims.context_tokens:
+        raise DoesNotFit(
+            f"--context {context:,} is longer than this model can read. Its most is {dims.context_tokens:,} tokens."
+        )
+    tried = [estimate(dims, precision, device, *size, weights_bytes) for size in _sizes(dims, device, users, context)]
+    fitting = next((candidate for candidate in tried if candidate.fits), None)
+    if fitting is None:
+        raise DoesNotFit(_refusal(dims, tried[-1], device))
+    return fitting
+
+
+def estimate(
+    dims: ModelDims, precision: str, device: Device, slots: int, context_tokens: int, weights_bytes: int = 0
+) -> MemoryPlan:
+    """The plan for exactly these numbers, whether it fits or not."""
+    number_bytes = _number_bytes(precision, device)
+    return MemoryPlan(
+        precision=precision,
+        slots=slots,
+        context_tokens=context_tokens,
+        weights_bytes=weights_bytes or weights_of(dims, precision, device),
+        cache_bytes=slots * context_tokens * dims.kv_bytes_per_token(number_bytes),
+        working_bytes=working_memory(dims, number_bytes, slots),
+        reserve_bytes=RESERVE_BYTES[device.kind] * device.cards,
+        free_bytes=device.free_bytes,
+    )
+
+
+def weights_of(dims: ModelDims, precision: str, device: Device) -> int:
+    """Bytes of the weights. 8-bit and 4-bit shrink the linear layers alone."""
+    number_bytes = _number_bytes(precision, device)
+    linear_bytes = {"4bit": _NF4_BYTES, "8bit": _INT8_BYTES}.get(precision, number_bytes)
+    return int(dims.linear_parameters * linear_bytes + dims.other_parameters * number_bytes)
+
+
+def working_memory(dims: ModelDims, number_bytes: int, slots: int) -> int:
+    """Peak bytes of one step, the larger of reading a prompt chunk and choosing the next tokens.
+
+    Reading: residual, its normed copy in float32, and the MLP's gate, up and product for a chunk; beside it the largest
+    weight, which 4-bit and 8-bit unpack for long inputs. Choosing: logits in the model's format and in float32, their
+    sorted copy with 64-bit places, and the probabilities, for one token of each slot and one prompt's last.
+    """
+    token_bytes = 2 * dims.hidden * number_bytes + 4 * dims.hidden + 3 * dims.intermediate * number_bytes
+    reading = PREFILL_CHUNK_TOKENS * token_bytes + dims.hidden * dims.intermediate * number_bytes
+    choosing = (slots + 1) * dims.vocabulary * (number_bytes + 4 + 4 + 8 + 4)
+    return max(reading, choosing)
+
+
+def _number_bytes(precision: str, device: Device) -> int:
+    """Bytes of a number that is not quantised: what keys, values and activations are held in."""
+    return NUMBER_BYTES.get(precision, 2 if device.kind == "cuda" else 4)
+
+
+def _sizes(dims: ModelDims, device: Device, users: int, context: int) -> list[tuple[int, int]]:
+    limit = context or dims.context_tokens
+    sizes = [(users or slots, context or min(tokens, limit)) for slots, tokens in CHOICES[device.kind]]
+    return list(dict.fromkeys(sizes))
+
+
+def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device) -> str:
+    said = (
+        f"{smallest.slots} x {smallest.context_tokens:,} tokens in {smallest.precision} need "
+        f"{smallest.need_bytes / 1e9:.1f} GB, and {device.name} has {device.free_bytes / 1e9:.1f} GB free "
+        f"({device.total_bytes / 1e9:.1f} GB in all)."
+    )
+    longest = _longest(smallest, dims, device)
+    advice = [f"--context {longest}"] if longest else []
+    if (
+        smallest.precision in (*NUMBER_BYTES, "8bit")
+        and estimate(dims, "4bit", device, smallest.slots, smallest.context_tokens).fits
+    ):
+        advice.append("--precision 4bit")
+    return f"{said} {'It would fit with ' + ' or '.join(advice) if advice else 'Choose a smaller model'}."
+
+
+def _longest(refused: MemoryPlan, dims: ModelDims, device: Device) -> int:
+    """The longest context, in steps of 1,024 tokens, that would fit with all else as in ``refused``; 0 if none does."""
+    room_bytes = device.free_bytes - (refused.need_bytes - refused.cache_bytes)
+    token_bytes = refused.slots * dims.kv_bytes_per_token(_number_bytes(refused.precision, device))
+    return max(0, room_bytes // token_bytes // 1024 * 1024)

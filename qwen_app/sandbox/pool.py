@@ -1,0 +1,216 @@
+"""A small pool of children that run a visitor's text: one job a user at a time, each within its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from pydantic import JsonValue
+
+from qwen_app.errors import EngineUnavailable, OverBudget, TooManyRequests
+from qwen_app.sandbox.child import Job, Outcome, read_frame, write_frame
+
+log = logging.getLogger(__name__)
+
+TASKS = "qwen_app.sandbox.tasks"  # the module whose functions children run
+WORKERS = 2
+WAITING_LIMIT = 64
+WAITING_PER_USER = 4
+START_TIMEOUT_S = 60.0
+GRACE_S = 5.0  # beyond a job's own wall time, before its child is killed from outside
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one job may take. ``wall_s`` counts from its start, not from when it was asked for."""
+
+    cpu_s: float = 1.0
+    wall_s: float = 2.0
+    memory_bytes: int = 256 * 2**20
+    output_bytes: int = 4 * 2**20
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    user: str
+    job: Job
+    future: Future[JsonValue] = field(default_factory=Future)
+
+
+class Sandbox:
+    """Runs jobs in ``workers`` children, which start at the first job and again whenever one was lost.
+
+    A user has one job running at most, so nobody can hold all children. All methods may be called from any thread.
+    """
+
+    def __init__(self, workers: int = WORKERS, tasks: str = TASKS) -> None:
+        self._tasks = tasks
+        self._condition = threading.Condition()
+        self._waiting: list[_Waiting] = []
+        self._busy: Counter[str] = Counter()
+        self._closed = False
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"sandbox-{number}", daemon=True) for number in range(workers)
+        ]
+        self._started = False
+
+    async def run(self, task: str, payload: JsonValue, *, user: str, limits: Limits = Limits()) -> JsonValue:
+        """The result of ``task`` for ``payload``.
+
+        Raises OverBudget when the job hit a limit or crashed, TooManyRequests when too much waits already, and
+        EngineUnavailable when no child can be started.
+        """
+        return await asyncio.wrap_future(self.submit(task, payload, user=user, limits=limits))
+
+    def submit(self, task: str, payload: JsonValue, *, user: str, limits: Limits) -> Future[JsonValue]:
+        """As ``run``, for threads: the result comes by the future."""
+        job: Job = {
+            "task": task,
+            "payload": payload,
+            "cpu_s": limits.cpu_s,
+            "wall_s": limits.wall_s,
+            "memory_bytes": limits.memory_bytes,
+            "output_bytes": limits.output_bytes,
+        }
+        waiting = _Waiting(user, job)
+        with self._condition:
+            own = sum(other.user == user for other in self._waiting)
+            if len(self._waiting) >= WAITING_LIMIT or own >= WAITING_PER_USER:
+                raise TooManyRequests("Too much is being checked already. Try again in a few seconds.")
+            if self._closed:
+                raise EngineUnavailable("The server is shutting down. Try again in a minute.")
+            self._start()
+            self._waiting.append(waiting)
+            self._condition.notify_all()
+        return waiting.future
+
+    def close(self) -> None:
+        """End the children. Jobs that wait are refused."""
+        with self._condition:
+            self._closed = True
+            waiting, self._waiting = self._waiting, []
+            self._condition.notify_all()
+        for one in waiting:
+            one.future.cancel()
+
+    def _start(self) -> None:
+        if not self._started:
+            self._started = True
+            for thread in self._threads:
+                thread.start()
+
+    def _serve(self) -> None:
+        child = _Child(self._tasks)
+        try:
+            while (waiting := self._next()) is not None:
+                try:
+                    if waiting.future.set_running_or_notify_cancel():
+                        _settle(waiting.future, child, waiting.job)
+                finally:
+                    with self._condition:
+                        self._busy[waiting.user] -= 1
+                        self._condition.notify_all()
+        finally:
+            child.end()
+
+    def _next(self) -> _Waiting | None:
+        """The oldest job of a user who has none running; None when the pool is closed."""
+        with self._condition:
+            while not self._closed:
+                for waiting in self._waiting:
+                    if not self._busy[waiting.user]:
+                        self._waiting.remove(waiting)
+                        self._busy = +self._busy  # forget who has nothing here
+                        self._busy[waiting.user] += 1
+                        return waiting
+                self._condition.wait()
+            return None
+
+
+def _settle(future: Future[JsonValue], child: _Child, job: Job) -> None:
+    try:
+        outcome = child.call(job)
+    except OSError as refused:
+        log.error("no sandbox process could be started: %s", refused)
+        future.set_exception(EngineUnavailable("This cannot be checked at the moment. Try again in a minute."))
+        return
+    if "result" in outcome:
+        future.set_result(outcome["result"])
+        return
+    if "error" in outcome:
+        log.error("the sandboxed task %s raised %s", job["task"], outcome["error"])
+    future.set_exception(OverBudget(outcome.get("died", "crash")))
+
+
+class _Child:
+    """One child process, started when it is needed."""
+
+    def __init__(self, tasks: str) -> None:
+        self._tasks = tasks
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def call(self, job: Job) -> Outcome:
+        """What became of ``job``. A child that is lost over it is a crash of the job."""
+        process = self._process or self._start()
+        watchdog = threading.Timer(job["wall_s"] + GRACE_S, process.kill)
+        watchdog.start()
+        try:
+            return self._exchange(process, job)
+        except (EOFError, ValueError, BrokenPipeError):
+            self.end()
+            return {"died": "crash"}
+        finally:
+            watchdog.cancel()
+
+    def _exchange(self, process: subprocess.Popen[bytes], job: Job | None) -> Outcome:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        if job is not None:
+            write_frame(process.stdin, job)
+        return cast(Outcome, read_frame(process.stdout))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Raises OSError where no child can be started. It inherits no variable, for those may hold secrets."""
+        environment = {"PYTHONPATH": str(ROOT), "PATH": os.defpath, "LANG": "C.UTF-8"}
+        command = [sys.executable, "-m", "qwen_app.sandbox.child", self._tasks]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
+        watchdog.start()
+        self._process = process
+        try:
+            self._exchange(process, None)
+        except (EOFError, ValueError) as silent:
+            self.end()
+            raise OSError("the child ended before it was ready") from silent
+        finally:
+            watchdog.cancel()
+        return process
+
+    def end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # over what was not sent any more
+                    pipe.close()
+
+
+@cache
+def sandbox() -> Sandbox:
+    """The process's own pool: what runs beside each other shares its children."""
+    return Sandbox()

@@ -1,0 +1,117 @@
+"""The memory plan: Qwen2.5-7B's published numbers, the defaults for a 24 GB card, and what is refused."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.errors import DoesNotFit
+from qwen_app.models.device import Device, imagined_card
+from qwen_app.models.dims import ModelDims
+from qwen_app.models.memory_plan import estimate, plan_memory, weights_of
+from qwen_app.models.plan_table import plan_table
+from qwen_app.models.registry import DEFAULT, KNOWN_MODELS, known_model
+
+CARD = imagined_card(24)
+CPU = Device("cpu", "CPU", 24_000_000_000, 20_000_000_000)
+
+
+def dims_of(name: str) -> ModelDims:
+    model = known_model(name)
+    assert model is not None
+    return model.dims
+
+
+SEVEN = dims_of(DEFAULT)
+
+
+def test_weights_of_the_default_model() -> None:
+    assert weights_of(SEVEN, "fp16", CARD) == 15_231_233_024
+    assert weights_of(SEVEN, "4bit", CARD) == pytest.approx(5.55e9, rel=0.005)
+    assert weights_of(SEVEN, "8bit", CARD) == pytest.approx(8.71e9, rel=0.005)
+    assert SEVEN.kv_bytes_per_token(2) == 57_344
+
+
+def test_defaults_for_a_24_gb_card() -> None:
+    half, quarter = plan_memory(SEVEN, "fp16", CARD), plan_memory(SEVEN, "4bit", CARD)
+    assert (half.slots, half.context_tokens) == (4, 24_576)
+    assert (quarter.slots, quarter.context_tokens) == (8, 32_768)
+    assert half.cache_bytes == 4 * 24_576 * 57_344
+
+
+def test_the_built_in_model_on_a_cpu() -> None:
+    found = plan_memory(dims_of("builtin"), "fp32", CPU)
+    assert (found.slots, found.context_tokens) == (4, 8192)
+    assert found.cache_bytes == 4 * 8192 * 46_080
+
+
+def test_what_was_asked_for_is_kept() -> None:
+    found = plan_memory(SEVEN, "4bit", CARD, users=3, context=5000)
+    assert (found.slots, found.context_tokens) == (3, 5000)
+    assert plan_memory(SEVEN, "fp16", CARD, users=12).slots == 12
+    assert plan_memory(SEVEN, "fp16", CARD, context=30_000).context_tokens == 30_000
+
+
+def test_what_cannot_fit_is_refused_with_what_would() -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        plan_memory(SEVEN, "fp16", CARD, users=8, context=32_768)
+    said = str(caught.value)
+    assert caught.value.exit_code == 5
+    assert "--precision 4bit" in said
+    advised = re.search(r"--context (\d+)", said)
+    assert advised is not None
+    assert plan_memory(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1))).fits
+    with pytest.raises(DoesNotFit):
+        plan_memory(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1)) + 1024)
+
+
+def test_where_nothing_helps_a_smaller_model_is_advised() -> None:
+    with pytest.raises(DoesNotFit, match="Choose a smaller model"):
+        plan_memory(SEVEN, "4bit", imagined_card(4))
+
+
+def test_a_context_longer_than_the_models_own_is_refused() -> None:
+    with pytest.raises(DoesNotFit, match="32,768"):
+        plan_memory(SEVEN, "4bit", CARD, context=40_000)
+
+
+def test_a_quantised_checkpoint_counts_as_stored() -> None:
+    assert plan_memory(SEVEN, "awq", CARD, weights_bytes=5_570_000_000).weights_bytes == 5_570_000_000
+
+
+@given(
+    st.sampled_from(KNOWN_MODELS),
+    st.sampled_from(["fp16", "bf16", "fp32", "8bit", "4bit"]),
+    st.integers(1, 200),
+    st.integers(0, 16),
+    st.integers(0, 32_768),
+)
+def test_a_plan_fits_or_is_refused(model: object, precision: str, gpu_gb: int, users: int, context: int) -> None:
+    dims = model.dims  # type: ignore[attr-defined]
+    card = imagined_card(gpu_gb)
+    try:
+        found = plan_memory(dims, precision, card, users=users, context=context)
+    except DoesNotFit as refusal:
+        for advised in re.findall(r"--context (\d+)", str(refusal)):
+            assert int(advised) > 0
+        return
+    assert found.need_bytes <= card.free_bytes
+    assert found.context_tokens <= dims.context_tokens
+    assert not users or found.slots == users
+    assert not context or found.context_tokens == context
+    assert found == estimate(dims, precision, card, found.slots, found.context_tokens)
+
+
+def test_the_table_shows_both_precisions() -> None:
+    table = plan_table(DEFAULT, SEVEN, ["fp16", "4bit"], CARD)
+    for part in ("7,615,616,512 parameters", "57,344 bytes", "15.23 GB", "5.55 GB", "4 x 24,576", "8 x 32,768"):
+        assert part in table
+
+
+def test_the_table_says_what_does_not_fit() -> None:
+    table = plan_table(DEFAULT, SEVEN, ["fp16", "4bit"], imagined_card(12))
+    assert "fp16 does not fit" in table
+    assert "5.55 GB" in table

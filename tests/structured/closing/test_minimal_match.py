@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.structured.closing.minimal_match import minimal_match
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^abc$",
+        "a+b*",
+        "[^a]{3}",
+        r"\d{2,}-\w\s",
+        "(x|yy|z)+",
+        r"^\S+\.(pdf|docx)$",
+        "[\\u4e00-\\u9fa5]{2}",
+        "^.*end$",
+        "",
+    ],
+)
+def test_examples_of_patterns_match_them(pattern: str) -> None:
+    text = minimal_match(pattern)
+    assert text is not None
+    assert re.search(pattern, text)
+
+
+@given(st.text(max_size=20))
+def test_any_text_may_be_a_pattern(pattern: str) -> None:
+    text = minimal_match(pattern)
+    assert text is None or len(text) <= 256
+
+
+def test_what_no_example_is_made_for() -> None:
+    for pattern in ("(", r"\p{L}", "(?=a)b", r"(a)\1"):
+        assert minimal_match(pattern) is None
