@@ -12,9 +12,9 @@ def main() -> int:
     try:
         settings = load_settings(sys.argv[1:])
         if settings.plan:
-            from qwen_app.serve.build import memory_plan
+            from qwen_app.serve.plan_report import plan_report
 
-            sys.stdout.write(memory_plan(settings) + "\n")
+            sys.stdout.write(plan_report(settings) + "\n")
             return 0
         from qwen_app.serve import server  # only now: it takes a second to import
 

@@ -1,4 +1,7 @@
-"""Reads what stands between the tool-call tags, ``{"name": ..., "arguments": {...}}``, as it is being written."""
+"""Reads what stands between the tool-call tags, ``{"name": ..., "arguments": {...}}``, as it is being written.
+
+By hand, because arguments stream as the very text the model wrote: parsers of partial JSON give values and no text.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class RandomModel:
         return int(self._random.choice(liked if self._random.random() < share else allowed))
 
     def write(self, grammar: Grammar, max_tokens: int, *, close_at: int | None = None) -> Answer:
-        """An answer of at most ``max_tokens`` under a Closer, as the worker runs it."""
+        """An answer of at most ``max_tokens`` under a BudgetCloser, as the worker runs it."""
         state, closer = grammar.new_state(), BudgetCloser()
         for done in range(max_tokens):
             late = close_at is not None and done >= close_at

@@ -35,6 +35,6 @@ def test_a_schema_that_doubles_at_every_step_stays_small() -> None:
     assert len(minimal_instance({"$ref": "#/$defs/a0", "$defs": {**steps, "a60": {"type": "null"}}}) or "") < 10**6
 
 
-def test_commitment_is_that_of_the_largest_part() -> None:
+def test_forced_text_is_that_of_the_largest_part() -> None:
     big = {"type": "object", "properties": {"key": {"const": "x" * 50}}, "required": ["key"]}
     assert "x" * 50 in max_forced_text({"type": "object", "properties": {"optional": big}})

@@ -1,4 +1,4 @@
-"""From settings to what answers: the plan that is shown, and the engine that is chosen."""
+"""The engine that the settings name: chosen, planned, refused or loaded."""
 
 from __future__ import annotations
 
@@ -14,38 +14,8 @@ from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import folder
 from qwen_app.models.dims import stored_bytes
 from qwen_app.models.folder import open_checkpoint
-from qwen_app.serve.build import build_service, memory_plan
+from qwen_app.serve.build import build_service
 from qwen_app.settings import Settings
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_the_plan_for_a_card_that_is_not_there_needs_neither_torch_nor_a_model() -> None:
-    script = "import sys, app; code = app.main(); sys.exit(99 if 'torch' in sys.modules else code)"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "--plan", "--gpu-gb", "24"], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Qwen/Qwen2.5-7B-Instruct on a card of 24 GB" in done.stdout
-    assert "4 x 24,576" in done.stdout
-    assert "8 x 32,768" in done.stdout
-
-
-def test_one_precision_asked_for_is_one_column() -> None:
-    table = memory_plan(Settings(plan=True, gpu_gb=24, precision="8bit"))
-    assert "8bit" in table
-    assert "fp16" not in table
-
-
-def test_a_folders_plan_comes_from_its_files(tiny_qwen_dir: Path) -> None:
-    table = memory_plan(Settings(plan=True, gpu_gb=24, model=str(tiny_qwen_dir)))
-    assert "115,264 parameters" in table
-    assert "8 x 2,048" in table
-
-
-def test_an_unknown_model_that_is_not_on_disk(tmp_path: Path) -> None:
-    with pytest.raises(ModelFilesError, match=r"owner--tiny"):
-        memory_plan(Settings(plan=True, gpu_gb=24, model="owner/tiny", models_dir=tmp_path))
 
 
 @pytest.mark.anyio
@@ -88,7 +58,7 @@ def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_p
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:
-    code = "from qwen_app.serve.build import end_process; end_process('CUDA error: device-side assert triggered')"
+    code = "from qwen_app.serve.engines import end_process; end_process('CUDA error: device-side assert triggered')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 70
     assert "device-side assert" in ended.stderr

@@ -1,0 +1,91 @@
+"""The engine that the settings name: another server's, or a model that is found, planned and loaded here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from qwen_app.engine.base import Engine
+from qwen_app.models import builtin
+from qwen_app.models.device import Device, find_device
+from qwen_app.models.dims import dims_of, stored_bytes
+from qwen_app.models.download import ensure_model, local_path
+from qwen_app.models.folder import Checkpoint
+from qwen_app.models.memory_plan import MemoryPlan, plan_memory
+from qwen_app.models.registry import choose_model, choose_precision
+from qwen_app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOST_DEVICE_EXIT = 70
+LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
+
+
+def build_engine(settings: Settings) -> Engine:
+    """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError."""
+    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings)
+
+
+def end_process(reason: str) -> None:
+    """End at once: a lost GPU answers nothing more to this process, and only a new one can help."""
+    log.critical("The GPU failed and this process ends (exit %d): %s", LOST_DEVICE_EXIT, reason)
+    time.sleep(LAST_WORDS_S)
+    logging.shutdown()
+    os._exit(LOST_DEVICE_EXIT)
+
+
+def _remote_engine(settings: Settings) -> Engine:
+    from qwen_app.engine.remote import RemoteEngine
+
+    def find_tokenizer(model: str) -> Path | None:
+        folder = settings.models_dir / model.replace("/", "--")
+        return folder if (folder / "tokenizer.json").is_file() else None
+
+    engine = RemoteEngine(
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        model=settings.remote_model,
+        queue_limit=settings.queue_limit,
+        context_tokens=settings.context,
+        find_tokenizer=find_tokenizer,
+    )
+    return engine.connect()
+
+
+def _local_engine(settings: Settings) -> Engine:
+    from qwen_app.engine.local.build import build_local_engine
+    from qwen_app.models.loader import load_checkpoint
+
+    if settings.model != "auto":
+        local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
+    device = find_device()
+    name = choose_model(settings.model, device)
+    checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
+    memory = _plan(settings, checkpoint, device)
+    return build_local_engine(
+        load_checkpoint(checkpoint, precision=memory.precision),
+        slots=memory.slots,
+        context_tokens=memory.context_tokens,
+        queue_limit=settings.queue_limit,
+        notice=builtin.NOTICE if name == builtin.NAME else "",
+        on_fatal=end_process,
+    )
+
+
+def _plan(settings: Settings, checkpoint: Checkpoint, device: Device) -> MemoryPlan:
+    dims = dims_of(checkpoint.path)
+    precision = choose_precision(settings.precision, dims, device)
+    as_stored = stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
+    plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
+    log.info(
+        "Memory plan: %d x %s tokens in %s need %.1f GB of %.1f GB free on %s.",
+        plan.slots,
+        f"{plan.context_tokens:,}",
+        precision,
+        plan.need_bytes / 1e9,
+        plan.free_bytes / 1e9,
+        device.name,
+    )
+    return plan
