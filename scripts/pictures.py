@@ -133,10 +133,10 @@ async def json_lab(page: Page) -> None:
     await page.get_by_role("tab", name="JSON", exact=True).click()
     await page.locator("#library input").click()
     await page.get_by_role("option", name="Meeting minutes").click()
-    await expect(page.locator("#workbench-prompt textarea")).to_have_value(re.compile("Write minutes"))
+    await expect(page.locator("#json-lab-prompt textarea")).to_have_value(re.compile("Write minutes"))
     await expect(page.locator("#schema-check .check")).to_contain_text("can be enforced")
     await page.locator("#run-json").click()
-    await expect(page.locator("#outcome .verdict")).to_be_visible()
+    await expect(page.locator("#outcome .result")).to_be_visible()
     await expect(page.locator("#run-json")).to_be_enabled()
 
 

@@ -1,10 +1,9 @@
-"""The page: a header, and tabs. A new tab is one file with a ``build(page)`` and one line in TABS."""
+"""The page: a header, and tabs. A new tab is a folder whose ``tab.py`` has a ``build(page)``, and one line in TABS."""
 
 from __future__ import annotations
 
 import sys
 from html import escape
-from typing import Any
 
 import gradio as gr
 
@@ -15,6 +14,7 @@ from qwen_app.ui import public
 from qwen_app.ui.chat import tab as chat_tab
 from qwen_app.ui.json_lab import tab as json_lab_tab
 from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts, language_for
 from qwen_app.ui.tools import tab as tools_tab
 
@@ -66,13 +66,13 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
 
 def _wire_language(page: PageContext, about: gr.HTML) -> None:
 
-    def detect(stored: Language | None, request: gr.Request) -> tuple[Language, str]:
+    def detect(stored: Language | None, request: gr.Request) -> Updates:
         accepted = request.headers.get("accept-language", "")
         language = language_for(stored, page.settings.language, accepted)
-        return language, _about(page.service.info(), Texts(language))
+        return {page.language: language, about: _about(page.service.info(), Texts(language))}
 
-    def translate(language: Language) -> list[Any]:
-        return [_about(page.service.info(), Texts(language)), *page.translations(language)]
+    def translate(language: Language) -> Updates:
+        return page.translations(language) | {about: _about(page.service.info(), Texts(language))}
 
     detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **QUICK)
     page.language.input(None, [page.language], js=_STORE, api_visibility="private")

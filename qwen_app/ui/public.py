@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 import gradio as gr
 
 from qwen_app.messages import Failed, GenerationRequest, JsonObject, Message
 from qwen_app.service import Service
-from qwen_app.ui.chat.controls import SEED_MAX
 from qwen_app.ui.shared.context import GENERATION, PageContext, visitor
+from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS, HOTTEST, SEED_MAX
 from qwen_app.ui.shared.stream import follow
 
 ROLES = ("system", "user", "assistant")
@@ -24,27 +23,26 @@ def add_endpoint(page: PageContext) -> None:
 
     async def chat(
         request: gr.Request,
-        messages: list[dict[str, Any]],
+        messages: list[dict[str, object]],
         temperature: float | None = None,
         top_p: float | None = None,
-        max_tokens: int = 512,
+        max_tokens: int = DEFAULT_ANSWER_TOKENS,
         seed: int | None = None,
         json_mode: bool = False,
     ) -> AsyncGenerator[str, None]:
         """Stream the answer to ``messages`` (dicts with role and content), each item the text so far."""
-        _check("temperature", temperature, 0, 2)
+        _check("temperature", temperature, 0, HOTTEST)
         _check("top_p", top_p, 0.01, 1)
         _check("max_tokens", max_tokens, 1, service.info().context_tokens)
         _check("seed", seed, 0, SEED_MAX)
-        grammar = JsonObject() if json_mode else None
-        asked = GenerationRequest(
+        generation = GenerationRequest(
             request_id=service.new_request_id(),
             messages=_messages(messages),
             sampling=service.sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed),
             user=visitor(request),
-            grammar=grammar,
+            grammar=JsonObject() if json_mode else None,
         )
-        async with aclosing(_texts(service, asked)) as texts:
+        async with aclosing(_texts(service, generation)) as texts:
             async for text in texts:
                 yield text
 
@@ -62,14 +60,17 @@ async def _texts(service: Service, request: GenerationRequest) -> AsyncGenerator
             yield progress.text
 
 
-def _messages(given: list[dict[str, Any]]) -> tuple[Message, ...]:
-    if not isinstance(given, list) or not given:
+def _messages(messages: object) -> tuple[Message, ...]:
+    if not isinstance(messages, list) or not messages:
         raise _refusal("messages must be a list with at least one message in it.")
-    for number, message in enumerate(given):
-        known = isinstance(message, dict) and message.get("role") in ROLES and isinstance(message.get("content"), str)
-        if not known:
-            raise _refusal(f"messages[{number}] must be a dict with a role ({', '.join(ROLES)}) and a content text.")
-    return tuple(Message(message["role"], message["content"]) for message in given)
+    return tuple(_message(message, number) for number, message in enumerate(messages))
+
+
+def _message(message: object, number: int) -> Message:
+    role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
+    if role not in ROLES or not isinstance(content, str):
+        raise _refusal(f"messages[{number}] must be a dict with a role ({', '.join(ROLES)}) and a content text.")
+    return Message(role, content)
 
 
 def _check(name: str, value: float | None, low: float, high: float) -> None:

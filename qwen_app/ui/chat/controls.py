@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
-from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.engine.base import EngineInfo
 from qwen_app.messages import JsonObject, Message, SamplingParams
 from qwen_app.service import Service
 from qwen_app.ui.shared.context import PageContext
+from qwen_app.ui.shared.generation_controls import (
+    SEED_MAX,
+    max_tokens_of,
+    max_tokens_slider,
+    temperature_of,
+    temperature_slider,
+)
+from qwen_app.ui.shared.handlers import Values, number, text
 
 LEAST_CONTEXT = 256
-DEFAULT_ANSWER_TOKENS = 512
-SEED_MAX = 2**31 - 1
-HOTTEST = 2.0  # the highest temperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +40,68 @@ class Choices:
     problem: str = ""
 
     def system_messages(self) -> list[Message]:
-        """The system prompt, if any. In JSON mode it asks for JSON too, as the API's does."""
-        written = (Message("system", self.system),) if self.system.strip() else ()
-        return list(asking_for_json(written, self.grammar()))
+        return [Message("system", self.system)] if self.system.strip() else []
 
     def reserve_tokens(self) -> int:
         """Context kept free for the answer; never so much that no question fits."""
         return min(self.max_tokens, self.context_tokens // 4)
 
-    def sampling(self, service: Service, max_tokens: int) -> SamplingParams:
-        return service.sampling(temperature=self.temperature, top_p=self.top_p, max_tokens=max_tokens, seed=self.seed)
+    def sampling(self, service: Service) -> SamplingParams:
+        return service.sampling(
+            temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, seed=self.seed
+        )
 
     def grammar(self) -> JsonObject | None:
         return JsonObject() if self.json_mode else None
 
 
-def read_choices(info: EngineInfo, *values: Any) -> Choices:
-    """Choices from the components' values, in the order of ``build_controls``.
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """The settings' components."""
 
-    Numbers are brought within range, for a browser may send anything; an empty field means its default.
-    """
-    system, temperature, top_p, max_tokens, context_tokens, seed, json_mode = values
-    seed_text = str(seed or "").strip()
-    seed_fits = seed_text.isascii() and seed_text.isdigit() and int(seed_text[:20]) <= SEED_MAX
-    context = _within(context_tokens, LEAST_CONTEXT, info.context_tokens, info.context_tokens)
-    return Choices(
-        system=str(system or ""),
-        temperature=_within(temperature, 0.0, HOTTEST, info.sampling.temperature),
-        top_p=_within(top_p, 0.01, 1.0, info.sampling.top_p),
-        max_tokens=int(_within(max_tokens, 1, context, DEFAULT_ANSWER_TOKENS)),
-        context_tokens=int(context),
-        seed=int(seed_text) if seed_fits else None,
-        json_mode=bool(json_mode),
-        problem="" if seed_fits or not seed_text else "bad_seed",
-    )
+    system: gr.Textbox
+    temperature: gr.Slider
+    top_p: gr.Slider
+    max_tokens: gr.Slider
+    context: gr.Slider
+    seed: gr.Textbox
+    json_mode: gr.Checkbox
+
+    def components(self) -> set[Block]:
+        numbers: set[Block] = {self.temperature, self.top_p, self.max_tokens, self.context}
+        return numbers | {self.system, self.seed, self.json_mode}
+
+    def read(self, values: Values, info: EngineInfo) -> Choices:
+        """What is set. Numbers are brought within range; an empty field means its default."""
+        seed = text(values[self.seed]).strip()
+        seed_fits = seed.isascii() and seed.isdigit() and int(seed[:20]) <= SEED_MAX
+        context_tokens = int(number(values[self.context], LEAST_CONTEXT, info.context_tokens, info.context_tokens))
+        return Choices(
+            system=text(values[self.system]),
+            temperature=temperature_of(values[self.temperature], info.sampling.temperature),
+            top_p=number(values[self.top_p], 0.01, 1.0, info.sampling.top_p),
+            max_tokens=max_tokens_of(values[self.max_tokens], context_tokens),
+            context_tokens=context_tokens,
+            seed=int(seed) if seed_fits else None,
+            json_mode=bool(values[self.json_mode]),
+            problem="" if seed_fits or not seed else "bad_seed",
+        )
 
 
-def _within(value: float | None, low: float, high: float, default: float) -> float:
-    return max(min(low, high), min(high, default if value is None else value))
-
-
-def build_controls(page: PageContext) -> list[gr.components.Component]:
-    """The settings' components, in the order ``read_choices`` takes their values."""
+def build_controls(page: PageContext) -> Controls:
+    """Add the settings' components to the Blocks being built."""
     info = page.service.info()
     system = gr.Textbox(lines=3, max_lines=8, elem_id="system-prompt")
     json_mode = gr.Checkbox(False, elem_id="json-mode")
-    temperature = gr.Slider(0, HOTTEST, info.sampling.temperature, step=0.05, buttons=[], elem_id="temperature")
+    temperature = temperature_slider(page, "temperature", info.sampling.temperature, info="temperature_info")
     top_p = gr.Slider(0.01, 1, info.sampling.top_p, step=0.01, buttons=[], elem_id="top-p")
-    longest = min(DEFAULT_ANSWER_TOKENS, info.context_tokens)
-    max_tokens = gr.Slider(1, info.context_tokens, longest, step=1, buttons=[], elem_id="max-tokens")
+    max_tokens = max_tokens_slider(page, "max-tokens", info="tokens_info")
     least = min(LEAST_CONTEXT, info.context_tokens)
     context = gr.Slider(least, info.context_tokens, info.context_tokens, step=1, buttons=[], elem_id="context-tokens")
     seed = gr.Textbox(max_lines=1, elem_id="seed")
     page.localize(system, label="system_prompt", placeholder="system_hint")
-    page.localize(temperature, label="temperature", info="temperature_info")
     page.localize(top_p, label="top_p", info="top_p_info")
-    page.localize(max_tokens, label="max_tokens", info="tokens_info")
     page.localize(context, label="context", info="tokens_info")
     page.localize(seed, label="seed", placeholder="seed_hint")
     page.localize(json_mode, label="json_mode", info="json_info")
-    return [system, temperature, top_p, max_tokens, context, seed, json_mode]
+    return Controls(system, temperature, top_p, max_tokens, context, seed, json_mode)

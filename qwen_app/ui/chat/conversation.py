@@ -5,47 +5,25 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from dataclasses import dataclass
-from typing import Literal
 
 from qwen_app.messages import Message
-
-EndReason = Literal["stop", "length", "tool_calls", "cancelled", "deadline", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """How an answer came about. Speeds are tokens a second, times seconds; ``error_code`` is set when it failed."""
-
-    reason: EndReason
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    reused_tokens: int = 0
-    first_token_s: float = 0.0
-    total_s: float = 0.0
-    tokens_per_s: float = 0.0
-    seed: int | None = None
-    closed: bool = False
-    error_code: str = ""
-    error_text: str = ""
+from qwen_app.ui.shared.run_line import Run, run_of
+from qwen_app.ui.shared.stream import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and its answer. ``tokens`` is their size in a prompt, None until counted; ``run`` None while open."""
+    """A question and its answer. ``run`` is None while the answer is open."""
 
     question: str
     answer: str = ""
     json_mode: bool = False
     run: Run | None = None
-    tokens: int | None = None
-
-    def messages(self) -> list[Message]:
-        return [Message("user", self.question), Message("assistant", self.answer)]
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """``window_start`` is the first turn still sent; it was chosen for a budget of ``window_tokens``.
+    """``window_start`` is the first turn that the last prompt held.
 
     ``id`` stays the same over all turns; a chat nobody has said anything in has none yet.
     """
@@ -53,11 +31,24 @@ class Conversation:
     id: str = ""
     turns: tuple[Turn, ...] = ()
     window_start: int = 0
-    window_tokens: int = 0
 
     @property
     def last(self) -> Turn:
         return self.turns[-1]
+
+    def messages(self) -> list[Message]:
+        """What a prompt may hold: all turns with an answer, and the last question, which waits for one."""
+        messages = []
+        for number in sendable(self):
+            messages.append(Message("user", self.turns[number].question))
+            messages.append(Message("assistant", self.turns[number].answer))
+        return messages[:-1]
+
+
+def sendable(conversation: Conversation) -> list[int]:
+    """The turns that may be sent: not those whose answer failed before its first word, but always the last."""
+    last = len(conversation.turns) - 1
+    return [number for number, turn in enumerate(conversation.turns) if turn.answer or number == last]
 
 
 def ask(conversation: Conversation, question: str, *, json_mode: bool = False) -> Conversation:
@@ -68,7 +59,7 @@ def ask(conversation: Conversation, question: str, *, json_mode: bool = False) -
 
 def answer(conversation: Conversation, text: str, run: Run | None = None) -> Conversation:
     """Set the last turn's answer so far; ``run`` closes it."""
-    turn = dataclasses.replace(conversation.last, answer=text, run=run, tokens=None)
+    turn = dataclasses.replace(conversation.last, answer=text, run=run)
     return dataclasses.replace(conversation, turns=(*conversation.turns[:-1], turn))
 
 
@@ -91,13 +82,21 @@ def undo(conversation: Conversation) -> tuple[Conversation, str]:
     return truncate(conversation, len(conversation.turns) - 1), conversation.last.question
 
 
-def counted(conversation: Conversation, turn: int, tokens: int) -> Conversation:
-    """Note the size of ``turn``."""
-    turns = list(conversation.turns)
-    turns[turn] = dataclasses.replace(turns[turn], tokens=tokens)
-    return dataclasses.replace(conversation, turns=tuple(turns))
+def left_out(conversation: Conversation, turns: int) -> Conversation:
+    """Remember that so many of the turns that may be sent, oldest first, were not."""
+    start = sendable(conversation)[turns] if turns else 0
+    return dataclasses.replace(conversation, window_start=start)
 
 
-def moved(conversation: Conversation, start: int, budget_tokens: int) -> Conversation:
-    """Remember where the window starts, and for which budget."""
-    return dataclasses.replace(conversation, window_start=start, window_tokens=budget_tokens)
+def written(conversation: Conversation, progress: Progress) -> Conversation:
+    """With what has come of the last answer, and where the prompt for it began."""
+    if progress.planned is not None:
+        conversation = left_out(conversation, progress.planned.dropped_turns)
+    return answer(conversation, progress.text, run_of(progress) if progress.over else None)
+
+
+def closed(conversation: Conversation) -> Conversation:
+    """With its last turn ended, where the answer was broken off."""
+    if not conversation.turns or conversation.last.run is not None:
+        return conversation
+    return answer(conversation, conversation.last.answer, Run("cancelled"))

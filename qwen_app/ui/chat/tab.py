@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.components.chatbot import ExampleMessage
 
 from qwen_app.openai_format import RequestBody
-from qwen_app.ui.chat.actions import ChatActions, ChatSession, View, Views
-from qwen_app.ui.chat.controls import Choices, build_controls, read_choices
+from qwen_app.ui.chat.actions import ChatActions, Views
+from qwen_app.ui.chat.controls import Choices, Controls, build_controls
+from qwen_app.ui.chat.session import ChatSession
+from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, PageContext, visitor
-from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.handlers import Update, Updates, Values, changed, language_of, session_of, streaming, text
+from qwen_app.ui.shared.strings import Texts
 
 LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
@@ -22,7 +25,30 @@ LATEX: list[dict[str, str | bool]] = [
 ]
 EXAMPLES = ("example_capital", "example_code", "example_explain")
 TOGGLE_SETTINGS = "() => { document.getElementById('chat-row').classList.toggle('settings-open'); }"
-SESSION_TTL_S = 24 * 3600
+
+# Runs in the browser before each measuring, and hands its values on once nothing was typed for a quarter of a second:
+# a promise that is never kept ends an event that a newer one has overtaken. Sending empties the composer, which is such
+# a newer event; its sizes are all known by then, so that it costs no count.
+DEBOUNCE = """(...values) => new Promise((send) => {
+  clearTimeout(window.measuring);
+  window.measuring = setTimeout(() => send(values), 250);
+})"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The tab's components but for the settings."""
+
+    new_chat: gr.Button
+    code: gr.Button
+    conversation: gr.Chatbot
+    notice: gr.HTML
+    composer: gr.Textbox
+    meter: gr.HTML
+
+    def shown(self) -> list[Block]:
+        """What a view may change."""
+        return [self.conversation, self.meter, self.notice, self.composer]
 
 
 def build(page: PageContext) -> None:
@@ -32,24 +58,29 @@ def build(page: PageContext) -> None:
         session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S, delete_callback=ChatSession.abandon)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=4, elem_id="chat-column"):
-                new_chat, use_code = _tools(page)
-                chat = _conversation(page)
-                notice = gr.HTML(elem_id="notice")
-                composer = _composer(page)
-                with gr.Row(elem_id="under-composer"):
-                    meter = gr.HTML(elem_id="meter")
-                    keys = gr.HTML(elem_id="keys")
-                    page.localize(keys, value="keys")
-                footer = gr.HTML(elem_id="ai-notice")
-                page.localize(footer, value="ai_notice")
+                parts = _column(page)
             with gr.Column(scale=1, min_width=280, elem_id="settings-panel"):
                 close = gr.Button(size="sm", elem_id="close-settings")
                 page.localize(close, value="close")
                 close.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
                 controls = build_controls(page)
-        code_inputs = [session, composer, *controls]
-        add_code_dialog(page, "chat", use_code, code_inputs, _Handlers(page).body)
-    _wire(page, session, chat, [chat, meter, notice, composer], controls, new_chat)
+        handlers = _Handlers(page, session, parts, controls)
+        add_code_dialog(page, "chat", parts.code, handlers.inputs | {parts.composer}, handlers.body)
+    handlers.wire()
+
+
+def _column(page: PageContext) -> _Parts:
+    new_chat, code = _tools(page)
+    conversation = _conversation(page)
+    notice = gr.HTML(elem_id="notice")
+    composer = _composer(page)
+    with gr.Row(elem_id="under-composer"):
+        meter = gr.HTML(elem_id="meter")
+        keys = gr.HTML(elem_id="keys")
+        page.localize(keys, value="keys")
+    footer = gr.HTML(elem_id="ai-notice")
+    page.localize(footer, value="ai_notice")
+    return _Parts(new_chat, code, conversation, notice, composer, meter)
 
 
 def _tools(page: PageContext) -> tuple[gr.Button, gr.Button]:
@@ -64,7 +95,7 @@ def _tools(page: PageContext) -> tuple[gr.Button, gr.Button]:
 
 
 def _conversation(page: PageContext) -> gr.Chatbot:
-    chat = gr.Chatbot(
+    conversation = gr.Chatbot(
         elem_id="conversation",
         show_label=False,
         container=False,
@@ -75,10 +106,10 @@ def _conversation(page: PageContext) -> gr.Chatbot:
         latex_delimiters=LATEX,
         feedback_options=None,
         placeholder=_welcome(Texts("en")),
-        examples=_examples(Texts("en")),  # type: ignore[arg-type]
+        examples=_examples(Texts("en")),
     )
-    page.localize(chat, label="chat_label")
-    return chat
+    page.localize(conversation, label="chat_label")
+    return conversation
 
 
 def _composer(page: PageContext) -> gr.Textbox:
@@ -95,93 +126,116 @@ def _composer(page: PageContext) -> gr.Textbox:
     return composer
 
 
-def _wire(
-    page: PageContext,
-    session: gr.State,
-    chat: gr.Chatbot,
-    views: list[Any],
-    controls: list[Any],
-    new_chat: gr.Button,
-) -> None:
-    _, meter, _, composer = views
-    handlers = _Handlers(page)
-    composer.submit(handlers.send, [session, composer, *controls], views, **page.generating)
-    chat.retry(handlers.regenerate, [session, *controls], views, **page.generating)
-    chat.edit(handlers.edit, [session, *controls], views, **page.generating)
-    chat.example_select(handlers.example, [session, *controls], views, **page.generating)
-    composer.stop(handlers.stop, [session], None, **QUICK)
-    chat.undo(handlers.undo, [session, *controls], views, **QUICK)
-    new_chat.click(handlers.clear, [session, *controls], views, **QUICK)
-    measuring = partial(gr.on, fn=handlers.measure, inputs=[session, composer, *controls], outputs=[meter])
-    measuring(
-        [page.blocks.load, composer.change, *(control.change for control in controls)],
-        trigger_mode="always_last",
-        **QUICK,
-    )
-    page.language.change(handlers.translate, [session, page.language, composer, *controls], [chat, meter], **QUICK)
-
-
 class _Handlers:
-    """From Gradio's arguments to the actions'."""
+    """From Gradio's arguments to the actions', and from views to Gradio's updates."""
 
-    def __init__(self, page: PageContext) -> None:
-        self._service = page.service
+    def __init__(self, page: PageContext, session: gr.State, parts: _Parts, controls: Controls) -> None:
+        self._page = page
+        self._session = session
+        self._parts = parts
+        self._controls = controls
         self._actions = ChatActions(page.service)
+        self.inputs: set[Block] = {session} | controls.components()
 
-    async def send(self, request: gr.Request, session: ChatSession, text: str, *controls: Any) -> Views:
-        answering = self._actions.send(session, text, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:
-            async for view in views:
-                yield view
+    def wire(self) -> None:
+        """Tie the components' events to the handlers."""
+        page, parts, controls = self._page, self._parts, self._controls
+        inputs, shown = self.inputs, parts.shown()
+        chat, composer, drafted = parts.conversation, parts.composer, inputs | {parts.composer}
+        composer.submit(streaming(self.send, self._updates), drafted, shown, **page.generating)
+        chat.retry(streaming(self.regenerate, self._updates), inputs, shown, **page.generating)
+        chat.edit(streaming(self.edit, self._updates), inputs, shown, **page.generating)
+        chat.example_select(streaming(self.example, self._updates), inputs, shown, **page.generating)
+        composer.stop(self.stop, {self._session}, None, **QUICK)
+        chat.undo(self.undo, inputs, shown, **QUICK)
+        parts.new_chat.click(self.clear, inputs, shown, **QUICK)
+        page.blocks.load(self.measure, drafted, [parts.meter], **QUICK)
+        sliders = (controls.temperature, controls.top_p, controls.max_tokens, controls.context)
+        settings = [controls.system.change, controls.seed.change, controls.json_mode.change]
+        gr.on(
+            [composer.change, *settings, *(slider.change for slider in sliders)],
+            self.measure,
+            drafted,
+            [parts.meter],
+            js=DEBOUNCE,
+            trigger_mode="always_last",
+            **QUICK,
+        )
+        page.language.change(self.translate, drafted | {page.language}, [chat, parts.meter], **QUICK)
 
-    async def example(self, event: gr.SelectData, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
-        answering = self._actions.send(session, event.value["text"], self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:
-            async for view in views:
-                yield view
+    def send(self, values: Values, request: gr.Request) -> Views:
+        draft = text(values[self._parts.composer])
+        return self._actions.send(self._session_of(values), draft, self._choices(values), visitor(request))
 
-    async def regenerate(self, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
-        answering = self._actions.regenerate(session, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:
-            async for view in views:
-                yield view
+    def example(self, values: Values, event: gr.SelectData, request: gr.Request) -> Views:
+        question = event.value["text"]
+        return self._actions.send(self._session_of(values), question, self._choices(values), visitor(request))
 
-    async def edit(self, event: gr.EditData, request: gr.Request, session: ChatSession, *controls: Any) -> Views:
+    def regenerate(self, values: Values, request: gr.Request) -> Views:
+        return self._actions.regenerate(self._session_of(values), self._choices(values), visitor(request))
+
+    def edit(self, values: Values, event: gr.EditData, request: gr.Request) -> Views:
         index = event.index if isinstance(event.index, int) else event.index[0]
-        answering = self._actions.edit(session, index, event.value, self._choices(controls), visitor(request))
-        async with aclosing(answering) as views:
-            async for view in views:
-                yield view
+        session, choices = self._session_of(values), self._choices(values)
+        return self._actions.edit(session, index, event.value, choices, visitor(request))
 
-    def stop(self, session: ChatSession) -> None:
-        session.stop()
+    def stop(self, values: Values) -> None:
+        self._session_of(values).stop()
 
-    async def undo(self, session: ChatSession, *controls: Any) -> View:
-        return await self._actions.undo(session, self._choices(controls))
+    async def undo(self, values: Values) -> Updates:
+        return self._updates(await self._actions.undo(self._session_of(values), self._choices(values)))
 
-    async def clear(self, session: ChatSession, *controls: Any) -> View:
-        return await self._actions.clear(session, self._choices(controls))
+    async def clear(self, values: Values) -> Updates:
+        return self._updates(await self._actions.clear(self._session_of(values), self._choices(values)))
 
-    async def measure(self, session: ChatSession, draft: str, *controls: Any) -> str:
-        return await self._actions.measure(session, draft, self._choices(controls))
+    async def measure(self, values: Values) -> Updates:
+        """The meter for the draft; an answer that comes draws its own."""
+        session = self._session_of(values)
+        if session.slot.busy:
+            return changed({self._parts.meter: None})
+        return {self._parts.meter: await self._meter(values)}
 
-    async def body(self, session: ChatSession, draft: str, *controls: Any) -> RequestBody:
+    async def translate(self, values: Values) -> Updates:
+        session = self._session_of(values)
+        session.language = language_of(values[self._page.language])
+        texts, picture = session.texts, self._actions.picture(session)
+        chat = gr.update(value=picture, placeholder=_welcome(texts), examples=_examples(texts))
+        return {self._parts.conversation: chat, self._parts.meter: await self._meter(values)}
+
+    async def body(self, values: Values) -> RequestBody:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
-        return await self._actions.body(session, draft, self._choices(controls))
+        draft = text(values[self._parts.composer])
+        return await self._actions.body(self._session_of(values), draft, self._choices(values))
 
-    async def translate(self, session: ChatSession, language: Language, draft: str, *controls: Any) -> tuple[Any, str]:
-        session.language = language
-        texts = session.texts
-        chat = gr.update(value=self._actions.picture(session), placeholder=_welcome(texts), examples=_examples(texts))
-        return chat, await self._actions.measure(session, draft, self._choices(controls))
+    async def _meter(self, values: Values) -> str:
+        draft = text(values[self._parts.composer])
+        return await self._actions.measure(self._session_of(values), draft, self._choices(values))
 
-    def _choices(self, controls: tuple[Any, ...]) -> Choices:
-        return read_choices(self._service.info(), *controls)
+    def _session_of(self, values: Values) -> ChatSession:
+        return session_of(values[self._session], ChatSession)
+
+    def _choices(self, values: Values) -> Choices:
+        return self._controls.read(values, self._page.service.info())
+
+    def _updates(self, view: ChatView) -> Updates:
+        parts = self._parts
+        composer: Update | None = None
+        if view.running is not None:
+            composer = gr.update(submit_btn=not view.running, stop_btn=view.running)
+            composer |= {} if view.draft is None else {"value": view.draft}
+        return changed(
+            {
+                parts.conversation: view.messages,
+                parts.meter: view.meter,
+                parts.notice: view.notice,
+                parts.composer: composer,
+            }
+        )
 
 
 def _welcome(texts: Texts) -> str:
     return f"<h2>{texts('welcome')}</h2>"
 
 
-def _examples(texts: Texts) -> list[dict[str, str]]:
+def _examples(texts: Texts) -> list[ExampleMessage]:
     return [{"text": texts(key)} for key in EXAMPLES]

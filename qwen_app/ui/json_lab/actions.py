@@ -1,190 +1,136 @@
-"""What the JSON workbench does: check a schema, run once, run several times with and without the constraint."""
+"""What the JSON lab does: check a schema, run once, run several times with and without the constraint."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
-import gradio as gr
-
-from qwen_app.errors import RequestError, SchemaError
 from qwen_app.messages import Failed, GenerationRequest, JsonSchema, Message, PromptPolicy
+from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
-from qwen_app.structured.grammars.byte_grammar import byte_compiler
-from qwen_app.structured.schema_check import Schema, parse_schema
 from qwen_app.ui.json_lab.progress import JsonProgress
-from qwen_app.ui.json_lab.result import Trial, Verdict, judge, tree_text
-from qwen_app.ui.json_lab.view import check_html, place_html, trials_html, verdict_html
-from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.json_lab.result import LabRun, tree_text, validate_answer
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask, schema_problem
+from qwen_app.ui.json_lab.view import JsonLabView, place_html, runs_html
+from qwen_app.ui.shared.notices import check_html, failure_html
 from qwen_app.ui.shared.stream import Progress, follow
 from qwen_app.ui.shared.strings import Language, Texts
 
 RUNS = 5
-KEEP: Any = gr.skip()
-View = tuple[Any, ...]  # updates for outcome, tree, raw, trials, run, repeat, stop
-Views = AsyncGenerator[View, None]
+Views = AsyncGenerator[JsonLabView, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What the visitor asks for. ``constrained`` False asks in words alone, to compare with."""
+class _Work:
+    """An answer or several, being written for a visitor."""
 
-    prompt: str
-    schema: str
-    strict: bool
-    constrained: bool
-    temperature: float
-    max_tokens: int
-
-    def spec(self) -> JsonSchema:
-        """Raises SchemaError."""
-        return parse_schema(self.schema, strict=self.strict)
-
-    def messages(self) -> tuple[Message, ...]:
-        return (Message("user", self.prompt),)
-
-    def policy(self) -> PromptPolicy:
-        """The schema is asked for in words, the same with and without the constraint."""
-        return PromptPolicy(cap_answer=True, hint=self.spec())
+    session: JsonLabSession
+    stop: asyncio.Event
+    user: str
+    texts: Texts
 
 
-@dataclass(slots=True)
-class WorkbenchSession:
-    """One browser tab's workbench. ``running`` stops what runs; the last answer and trials are kept for a new look."""
-
-    running: asyncio.Event | None = None
-    progress: Progress | None = None
-    verdict: Verdict | None = None
-    trials: list[Trial] = field(default_factory=list)
-
-    def stop(self) -> None:
-        if self.running is not None:
-            self.running.set()
-
-    def outcome(self, texts: Texts) -> str:
-        if self.progress is None or self.verdict is None:
-            return ""
-        return verdict_html(self.verdict, self.progress, texts)
-
-
-class WorkbenchActions:
-    """Handlers of the workbench, without its components."""
+class JsonLabActions:
+    """Handlers of the JSON lab, without its components."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._compiler = byte_compiler()
 
     async def check(self, schema: str, strict: bool, language: Language) -> str:
         """The line under the editor."""
-        return check_html(await self.problem(schema, strict), Texts(language))
+        return check_html(await schema_problem(schema, strict), Texts(language))
 
-    async def problem(self, schema: str, strict: bool) -> SchemaError | None:
-        """Why ``schema`` cannot be used, found without the model."""
-        try:
-            spec = parse_schema(schema, strict=strict)
-            await asyncio.to_thread(self._compiler.compile, spec)
-        except SchemaError as error:
-            return error
-        return None
-
-    async def run(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
+    def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""
-        texts = Texts(language)
-        async for view in self._guarded(session, texts, self._once(session, task, user, texts)):
-            yield view
+        return self._guarded(session, user, Texts(language), lambda work: self._once(work, task))
 
-    async def repeat(self, session: WorkbenchSession, task: Task, user: str, language: Language) -> Views:
+    def repeat(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer several times with the constraint and as often without it."""
-        texts = Texts(language)
-        async for view in self._guarded(session, texts, self._trials(session, task, user, texts)):
-            yield view
+        return self._guarded(session, user, Texts(language), lambda work: self._runs(work, task))
 
-    async def _guarded(self, session: WorkbenchSession, texts: Texts, work: Views) -> Views:
-        """``work`` between the right buttons; what goes wrong is a sentence. Nothing while something else runs."""
-        if session.running is not None:
-            await work.aclose()
-            yield (KEEP,) * 7
+    async def body(self, task: JsonTask, texts: Texts) -> RequestBody:
+        """The API's body for ``task``. Raises AppError for what cannot be asked."""
+        request = self._request(task, task.checked(texts), user="")
+        if not task.constrained:  # with a response_format the API puts the schema into the prompt by itself
+            request = (await self._service.plan(request)).request
+        return openai_body(self._service.info().model, request.messages, request.sampling, grammar=request.grammar)
+
+    async def _guarded(
+        self, session: JsonLabSession, user: str, texts: Texts, start: Callable[[_Work], Views]
+    ) -> Views:
+        """What ``start`` gives, between the right buttons; what goes wrong is a sentence. Nothing while one runs."""
+        answer = session.slot.take()
+        if answer is None:
+            yield JsonLabView()
             return
-        stop = session.running = asyncio.Event()
         try:
-            yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=True))
-            async with aclosing(work) as views:
+            yield JsonLabView(running=True)
+            async with aclosing(start(_Work(session, answer.stop, user, texts))) as views:
                 async for view in views:
                     yield view
-            yield (KEEP, KEEP, KEEP, KEEP, *buttons(running=False))
+            yield JsonLabView(running=False)
         except Exception as error:
-            yield (failure_html(error, texts), KEEP, KEEP, KEEP, *buttons(running=False))
+            yield JsonLabView(outcome=failure_html(error, texts), running=False)
         finally:
-            if session.running is stop:
-                session.running = None
+            answer.release()
 
-    async def _once(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
-        schema = checked_task(task, texts)
-        async for view in self._answer(session, task, schema, user, texts):
-            yield view
-        if session.progress is not None and isinstance(session.progress.end, Failed):
-            raise session.progress.end.error
-
-    async def _trials(self, session: WorkbenchSession, task: Task, user: str, texts: Texts) -> Views:
-        schema = checked_task(task, texts)
-        session.trials.clear()
-        plan = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
-        for number, one in enumerate(plan, 1):
-            now = texts("trials_running", number=number, total=len(plan))
-            yield (KEEP, KEEP, KEEP, trials_html(session.trials, now, texts), KEEP, KEEP, KEEP)
-            async for view in self._answer(session, one, schema, user, texts):
+    async def _once(self, work: _Work, task: JsonTask) -> Views:
+        schema = task.checked(work.texts)
+        async with aclosing(self._answer(work, task, schema)) as views:
+            async for view in views:
                 yield view
-            progress, verdict = session.progress, session.verdict
-            if progress is None or verdict is None or session.running is None or session.running.is_set():
-                break
-            if isinstance(progress.end, Failed):
-                yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
-                raise progress.end.error
-            trial = Trial(one.constrained, progress.text, verdict, progress.completion_tokens, progress.elapsed_s)
-            session.trials.append(trial)
-        yield (KEEP, KEEP, KEEP, trials_html(session.trials, "", texts), KEEP, KEEP, KEEP)
+        _raise_failure(work.session.progress)
 
-    async def _answer(self, session: WorkbenchSession, task: Task, schema: Schema, user: str, texts: Texts) -> Views:
-        request = self.request(task, user)
+    async def _runs(self, work: _Work, task: JsonTask) -> Views:
+        schema = task.checked(work.texts)
+        session = work.session
+        session.runs.clear()
+        tasks = [replace(task, constrained=mode) for mode in (True, False) for _ in range(RUNS)]
+        for number, one in enumerate(tasks, 1):
+            now = work.texts("runs_running", number=number, total=len(tasks))
+            yield JsonLabView(runs=runs_html(session.runs, now, work.texts))
+            async with aclosing(self._answer(work, one, schema)) as views:
+                async for view in views:
+                    yield view
+            progress, result = session.progress, session.result
+            if progress is None or result is None or work.stop.is_set() or isinstance(progress.end, Failed):
+                break
+            session.runs.append(LabRun(one.constrained, progress.text, result))
+        yield JsonLabView(runs=runs_html(session.runs, "", work.texts))
+        _raise_failure(session.progress)
+
+    async def _answer(self, work: _Work, task: JsonTask, schema: JsonSchema) -> Views:
+        request = self._request(task, schema, work.user)
         reader, read = JsonProgress(), 0
-        stop = session.running or asyncio.Event()
         async with (
             aclosing(self._service.generate(request)) as events,
-            aclosing(follow(events, stop)) as snapshots,
+            aclosing(follow(events, work.stop)) as snapshots,
         ):
             async for progress in snapshots:
                 reader.feed(progress.text[read:])
                 read = len(progress.text)
-                outcome = place_html(progress, reader.place, texts)
+                outcome = place_html(progress, reader.place, work.texts)
                 if progress.over:
-                    session.progress = progress
-                    session.verdict = await asyncio.to_thread(judge, progress.text, schema, progress.end)
-                    outcome = session.outcome(texts)
-                yield (outcome, tree_text(reader.document), progress.text, KEEP, KEEP, KEEP, KEEP)
+                    result = await asyncio.to_thread(validate_answer, progress.text, schema.schema, progress.end)
+                    work.session.progress, work.session.result = progress, result
+                    outcome = work.session.outcome(work.texts)
+                yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)
 
-    def request(self, task: Task, user: str) -> GenerationRequest:
-        """What a run of ``task`` asks the service for."""
+    def _request(self, task: JsonTask, schema: JsonSchema, user: str) -> GenerationRequest:
+        """The schema is asked for in words, the same with and without the constraint."""
         return GenerationRequest(
             request_id=self._service.new_request_id(),
-            messages=task.messages(),
+            messages=(Message("user", task.prompt),),
             sampling=self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens),
             user=user,
-            grammar=task.spec() if task.constrained else None,
-            policy=task.policy(),
+            grammar=schema if task.constrained else None,
+            policy=PromptPolicy(cap_answer=True, hint=schema),
         )
 
 
-def checked_task(task: Task, texts: Texts) -> Schema:
-    """The task's schema. Raises RequestError for what cannot be asked."""
-    if not task.prompt.strip():
-        raise RequestError(texts("prompt_missing"))
-    return parse_schema(task.schema).schema
-
-
-def buttons(*, running: bool) -> View:
-    """Updates for run, repeat and stop."""
-    idle = gr.update(interactive=not running)
-    return idle, idle, gr.update(interactive=running)
+def _raise_failure(progress: Progress | None) -> None:
+    if progress is not None and isinstance(progress.end, Failed):
+        raise progress.end.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 Stage = Literal["start", "key", "value", "string", "literal", "next", "done", "invalid"]
 BLANKS = " \t\r\n"
@@ -26,7 +26,7 @@ class Place:
 class _Frame:
     """An open object or array. ``key`` is the key being filled, or how many items came before this one."""
 
-    holder: dict[str, Any] | list[Any]
+    holder: dict[str, object] | list[object]
     key: str | int | None
     stage: Stage
 
@@ -35,7 +35,7 @@ class JsonProgress:
     """Follows JSON text piece by piece; how it is cut makes no difference. What is no JSON stops it: ``invalid``."""
 
     def __init__(self) -> None:
-        self.document: Any = None  # what is complete so far, and the beginning of a string being written
+        self.document: object = None  # what is complete so far, and the beginning of a string being written
         self._frames: list[_Frame] = []
         self._stage: Stage = "value"  # at the top level
         self._token: list[str] = []
@@ -134,7 +134,7 @@ class JsonProgress:
         return isinstance(frame.holder, list) or frame.key in frame.holder
 
     def _open(self, char: str) -> None:
-        holder: dict[str, Any] | list[Any] = {} if char == "{" else []
+        holder: dict[str, object] | list[object] = {} if char == "{" else []
         self._put(holder)
         self._set_stage("next")
         is_object = isinstance(holder, dict)
@@ -146,7 +146,7 @@ class JsonProgress:
         else:
             self._stage = "done"
 
-    def _put(self, value: Any) -> None:
+    def _put(self, value: object) -> None:
         frame = self._frames[-1] if self._frames else None
         if frame is None:
             self.document = value

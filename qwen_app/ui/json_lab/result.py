@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from qwen_app.messages import Failed, Finished
 from qwen_app.structured.schema_check import Schema
@@ -16,7 +16,7 @@ Outcome = Literal["valid", "closed", "wrong", "cut", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Result:
     """``closed``: a limit came near and the document was ended early, valid all the same. ``cut``: a limit ended it
     and it is not valid. ``problem`` says what is wrong and where."""
 
@@ -29,18 +29,16 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class LabRun:
     """One of several runs of the same task."""
 
     constrained: bool
     text: str
-    verdict: Verdict
-    completion_tokens: int
-    total_s: float
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Summary:
     """``agreement`` is the share of runs that gave the most common answer."""
 
     runs: int
@@ -48,27 +46,27 @@ class Tally:
     agreement: float
 
 
-def judge(text: str, schema: Schema, end: Finished | Failed | None) -> Verdict:
-    """The verdict on a finished answer; ``end`` is None when the visitor stopped it."""
+def validate_answer(text: str, schema: Schema, end: Finished | Failed | None) -> Result:
+    """What became of an answer that is over; ``end`` is None when the visitor stopped it."""
     if isinstance(end, Failed):
-        return Verdict("failed", end.error.message)
+        return Result("failed", end.error.message)
     if end is None or end.reason == "cancelled":
-        return Verdict("stopped")
+        return Result("stopped")
     limited = end.closed or end.reason in ("length", "deadline")
     problem = validate_text(text, schema)
     if problem is None:
-        return Verdict("closed" if limited else "valid")
-    return Verdict("cut" if limited else "wrong", problem)
+        return Result("closed" if limited else "valid")
+    return Result("cut" if limited else "wrong", problem)
 
 
-def tally(trials: Sequence[Trial]) -> Tally:
-    answers = Counter(_canonical(trial.text) for trial in trials)
+def summarize(runs: Sequence[LabRun]) -> Summary:
+    answers = Counter(_canonical(run.text) for run in runs)
     agreeing = max(answers.values(), default=0)
-    valid = sum(trial.verdict.valid for trial in trials)
-    return Tally(len(trials), valid, agreeing / len(trials) if trials else 0.0)
+    valid = sum(run.result.valid for run in runs)
+    return Summary(len(runs), valid, agreeing / len(runs) if runs else 0.0)
 
 
-def tree_text(document: Any) -> str | None:
+def tree_text(document: object) -> str | None:
     """``document`` as JSON text for a tree view; None where it holds what JSON has no text for."""
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)

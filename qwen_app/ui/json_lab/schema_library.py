@@ -1,22 +1,34 @@
-"""The library of the JSON workbench: schemas to start from, each with a prompt to try it with."""
+"""The library of the JSON lab: schemas to start from, each with a prompt to try it with."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import Any
+
+from qwen_app.structured.schema_check import Schema
+from qwen_app.ui.shared.strings import LANGUAGES, Language
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A schema with its title and a sample prompt, both as (English, Chinese)."""
+class SchemaExample:
+    """A schema with its title and a sample prompt, both in the order of ``LANGUAGES``."""
 
     key: str
     title: tuple[str, str]
     prompt: tuple[str, str]
-    schema: dict[str, Any]
+    schema: Schema
+
+    def title_in(self, language: Language) -> str:
+        return self.title[LANGUAGES.index(language)]
+
+    def prompt_in(self, language: Language) -> str:
+        return self.prompt[LANGUAGES.index(language)]
+
+    def schema_text(self) -> str:
+        return json.dumps(self.schema, ensure_ascii=False, indent=2)
 
 
-def _object(**properties: Any) -> dict[str, Any]:
+def _object(**properties: Schema) -> Schema:
     """An object with just these properties, all required, in this order."""
     return {
         "type": "object",
@@ -26,15 +38,15 @@ def _object(**properties: Any) -> dict[str, Any]:
     }
 
 
-def _text(description: str, **more: Any) -> dict[str, Any]:
-    return {"type": "string", "description": description, **more}
+def _text(description: str, **keywords: object) -> Schema:
+    return {"type": "string", "description": description, **keywords}
 
 
-def _list(items: dict[str, Any], limit: int) -> dict[str, Any]:
+def _list(items: Schema, limit: int) -> Schema:
     return {"type": "array", "items": items, "maxItems": limit}
 
 
-CONTACT = Example(
+CONTACT = SchemaExample(
     "contact",
     ("Extract a contact", "提取联系人"),
     (
@@ -50,7 +62,7 @@ CONTACT = Example(
     ),
 )
 
-SENTIMENT = Example(
+SENTIMENT = SchemaExample(
     "sentiment",
     ("Classify sentiment", "情感分类"),
     (
@@ -65,7 +77,7 @@ SENTIMENT = Example(
     ),
 )
 
-PRODUCT = Example(
+PRODUCT = SchemaExample(
     "product",
     ("Product data", "商品数据"),
     (
@@ -82,7 +94,7 @@ PRODUCT = Example(
     ),
 )
 
-MINUTES = Example(
+MINUTES = SchemaExample(
     "minutes",
     ("Meeting minutes", "会议纪要"),
     (
@@ -101,7 +113,7 @@ MINUTES = Example(
     ),
 )
 
-SQL = Example(
+SQL = SchemaExample(
     "sql",
     ("SQL query", "SQL 查询"),
     (
@@ -115,7 +127,7 @@ SQL = Example(
     ),
 )
 
-FREE = Example(
+FREE = SchemaExample(
     "free",
     ("Any object", "任意对象"),
     (
@@ -126,3 +138,13 @@ FREE = Example(
 )
 
 EXAMPLES = (CONTACT, SENTIMENT, PRODUCT, MINUTES, SQL, FREE)
+
+
+def example_named(key: str) -> SchemaExample:
+    """The example with this key, or the first."""
+    return next((example for example in EXAMPLES if example.key == key), EXAMPLES[0])
+
+
+def titles(language: Language) -> list[tuple[str, str]]:
+    """All examples as choices of a menu."""
+    return [(example.title_in(language), example.key) for example in EXAMPLES]

@@ -1,87 +1,85 @@
-"""The JSON workbench: a prompt, a schema, and answers that keep to it."""
+"""The JSON lab: a prompt, a schema, and answers that keep to it."""
 
 from __future__ import annotations
 
-import json
-from contextlib import aclosing
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import gradio as gr
+from gradio.blocks import Block
 
-from qwen_app.openai_format import RequestBody, openai_body
-from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
-from qwen_app.ui.chat.tab import SESSION_TTL_S
-from qwen_app.ui.json_lab.actions import Task, Views, WorkbenchActions, WorkbenchSession, checked_task
-from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
-from qwen_app.ui.json_lab.view import check_html, trials_html
+from qwen_app.openai_format import RequestBody
+from qwen_app.ui.json_lab.actions import JsonLabActions, Views
+from qwen_app.ui.json_lab.schema_library import EXAMPLES, example_named, titles
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask
+from qwen_app.ui.json_lab.view import JsonLabView, runs_html
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, PageContext, visitor
-from qwen_app.ui.shared.strings import Language, Texts
-
-LANGUAGES = ("en", "zh")
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
+from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
+from qwen_app.ui.shared.notices import check_html
+from qwen_app.ui.shared.strings import Texts
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The components that handlers read and write."""
+class _Asking:
+    """What is asked, and the buttons that ask it."""
 
     library: gr.Dropdown
     prompt: gr.Textbox
     schema: gr.Code
     check: gr.HTML
-    strict: gr.Checkbox
     constrained: gr.Checkbox
+    strict: gr.Checkbox
     temperature: gr.Slider
     max_tokens: gr.Slider
     run: gr.Button
     repeat: gr.Button
     stop: gr.Button
     code: gr.Button
+
+    def inputs(self) -> set[Block]:
+        """The components a task is read from."""
+        return {self.prompt, self.schema, self.strict, self.constrained, self.temperature, self.max_tokens}
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """What becomes of it."""
+
     outcome: gr.HTML
     tree: gr.JSON
     raw: gr.Code
-    trials: gr.HTML
-
-    def task(self) -> list[Any]:
-        return [getattr(self, field.name) for field in fields(Task)]
-
-    def views(self) -> list[Any]:
-        return [self.outcome, self.tree, self.raw, self.trials, self.run, self.repeat, self.stop]
+    runs: gr.HTML
 
 
 def build(page: PageContext) -> None:
     """Add the tab to the Blocks being built."""
-    with gr.Tab(elem_id="workbench-tab") as tab:
-        page.localize(tab, label="workbench_tab")
-        session = gr.State(WorkbenchSession(), time_to_live=SESSION_TTL_S, delete_callback=WorkbenchSession.stop)
+    with gr.Tab(elem_id="json-lab-tab") as tab:
+        page.localize(tab, label="json_lab_tab")
+        session = gr.State(JsonLabSession(), time_to_live=SESSION_TTL_S, delete_callback=JsonLabSession.stop)
         with gr.Row(elem_classes="bench"):
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
                 asking = _asking(page)
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
                 showing = _showing(page)
-        parts = _Parts(**asking, **showing)
-        handlers = _Handlers(page)
-        add_code_dialog(page, "workbench", parts.code, parts.task(), handlers.body)
-    _wire(page, session, parts, handlers)
+        handlers = _Handlers(page, session, asking, showing)
+        add_code_dialog(page, "json-lab", asking.code, asking.inputs(), handlers.body)
+    handlers.wire()
 
 
-def _asking(page: PageContext) -> dict[str, Any]:
-    info = page.service.info()
-    first = EXAMPLES[0]
-    library = gr.Dropdown(_titles("en"), value=first.key, elem_id="library")
-    prompt = gr.Textbox(first.prompt[0], lines=3, max_lines=10, elem_id="workbench-prompt")
-    schema = gr.Code(_schema_text(first), language="json", lines=8, max_lines=18, elem_id="schema")
-    check = gr.HTML(check_html(None, Texts("en")), elem_id="schema-check")
+def _asking(page: PageContext) -> _Asking:
+    first, english = EXAMPLES[0], Texts("en")
+    library = gr.Dropdown(titles("en"), value=first.key, elem_id="library")
+    prompt = gr.Textbox(first.prompt_in("en"), lines=3, max_lines=10, elem_id="json-lab-prompt")
+    schema = gr.Code(first.schema_text(), language="json", lines=8, max_lines=18, elem_id="schema")
+    check = gr.HTML(check_html(None, english), elem_id="schema-check")
     with gr.Row(elem_classes="toggles"):
         constrained = gr.Checkbox(True, elem_id="constrained")
         strict = gr.Checkbox(True, elem_id="strict")
     with gr.Row(elem_classes="sliders"):
-        temperature = gr.Slider(
-            0, HOTTEST, info.sampling.temperature, step=0.05, buttons=[], elem_id="json-temperature"
-        )
-        longest = min(DEFAULT_ANSWER_TOKENS, info.context_tokens)
-        max_tokens = gr.Slider(1, info.context_tokens, longest, step=1, buttons=[], elem_id="json-max-tokens")
+        temperature = temperature_slider(page, "json-temperature", page.service.info().sampling.temperature)
+        max_tokens = max_tokens_slider(page, "json-max-tokens")
     with gr.Row(elem_classes="actions"):
         run = gr.Button(variant="primary", size="md", elem_id="run-json")
         repeat = gr.Button(size="md", elem_id="repeat-json")
@@ -92,134 +90,125 @@ def _asking(page: PageContext) -> dict[str, Any]:
     page.localize(schema, label="schema")
     page.localize(constrained, label="constrained", info="constrained_info")
     page.localize(strict, label="strict", info="strict_info")
-    page.localize(temperature, label="temperature")
-    page.localize(max_tokens, label="max_tokens")
     page.localize(run, value="run")
     page.localize(repeat, value="run_repeat")
     page.localize(stop, value="stop")
-    return {
-        "library": library,
-        "prompt": prompt,
-        "schema": schema,
-        "check": check,
-        "strict": strict,
-        "constrained": constrained,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "run": run,
-        "repeat": repeat,
-        "stop": stop,
-        "code": code,
-    }
+    return _Asking(
+        library, prompt, schema, check, constrained, strict, temperature, max_tokens, run, repeat, stop, code
+    )
 
 
-def _showing(page: PageContext) -> dict[str, Any]:
+def _showing(page: PageContext) -> _Showing:
     outcome = gr.HTML(elem_id="outcome")
     with gr.Tabs(elem_classes="views"):
         with gr.Tab() as tree_tab:
             tree = gr.JSON(show_label=False, open=True, max_height=None, elem_id="tree")
         with gr.Tab() as raw_tab:
             raw = gr.Code(language="json", show_label=False, lines=6, interactive=False, wrap_lines=True, elem_id="raw")
-    trials = gr.HTML(elem_id="trials")
+    runs = gr.HTML(elem_id="runs")
     page.localize(tree_tab, label="tree")
     page.localize(raw_tab, label="raw")
-    return {"outcome": outcome, "tree": tree, "raw": raw, "trials": trials}
-
-
-def _wire(page: PageContext, session: gr.State, parts: _Parts, handlers: _Handlers) -> None:
-    inputs, views = [session, page.language, *parts.task()], parts.views()
-    parts.run.click(handlers.run, inputs, views, **page.generating)
-    parts.repeat.click(handlers.repeat, inputs, views, **page.generating)
-    parts.stop.click(handlers.stop, [session], None, **QUICK)
-    parts.library.input(handlers.pick, [parts.library, page.language], [parts.prompt, parts.schema], **QUICK)
-    gr.on(
-        [parts.schema.change, parts.strict.change],
-        handlers.check,
-        [parts.schema, parts.strict, page.language],
-        [parts.check],
-        trigger_mode="always_last",
-        **QUICK,
-    )
-    page.language.change(
-        handlers.translate,
-        [session, page.language, parts.library, parts.prompt, parts.schema, parts.strict],
-        [parts.library, parts.prompt, parts.check, parts.outcome, parts.trials],
-        **QUICK,
-    )
+    return _Showing(outcome, tree, raw, runs)
 
 
 class _Handlers:
-    """From Gradio's arguments to the actions'."""
+    """From Gradio's arguments to the actions', and from views to Gradio's updates."""
 
-    def __init__(self, page: PageContext) -> None:
-        self._service = page.service
-        self._actions = WorkbenchActions(page.service)
+    def __init__(self, page: PageContext, session: gr.State, asking: _Asking, showing: _Showing) -> None:
+        self._page = page
+        self._session = session
+        self._asking = asking
+        self._showing = showing
+        self._actions = JsonLabActions(page.service)
 
-    async def run(self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any) -> Views:
-        running = self._actions.run(session, self._task(values), visitor(request), language)
-        async with aclosing(running) as views:
-            async for view in views:
-                yield view
-
-    async def repeat(self, request: gr.Request, session: WorkbenchSession, language: Language, *values: Any) -> Views:
-        running = self._actions.repeat(session, self._task(values), visitor(request), language)
-        async with aclosing(running) as views:
-            async for view in views:
-                yield view
-
-    def stop(self, session: WorkbenchSession) -> None:
-        session.stop()
-
-    def pick(self, key: str, language: Language) -> tuple[str, str]:
-        example = _example(key)
-        return example.prompt[LANGUAGES.index(language)], _schema_text(example)
-
-    async def check(self, schema: str, strict: bool, language: Language) -> str:
-        return await self._actions.check(schema or "", bool(strict), language)
-
-    async def translate(
-        self, session: WorkbenchSession, language: Language, key: str, prompt: str, schema: str, strict: bool
-    ) -> tuple[Any, ...]:
-        """The same in the other language; a prompt of the visitor's own stays."""
-        texts = Texts(language)
-        example = _example(key)
-        said = example.prompt[LANGUAGES.index(language)] if prompt in example.prompt else prompt
-        check = await self._actions.check(schema or "", bool(strict), language)
-        library = gr.update(choices=_titles(language), value=key)
-        return library, said, check, session.outcome(texts), trials_html(session.trials, "", texts)
-
-    async def body(self, *values: Any) -> RequestBody:
-        task = self._task(values)
-        checked_task(task, Texts("en"))
-        sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)
-        # with a response_format the API puts the schema into the prompt by itself
-        messages = task.messages()
-        if not task.constrained:
-            messages = (await self._service.plan(self._actions.request(task, "code"))).request.messages
-        grammar = task.spec() if task.constrained else None
-        return openai_body(self._service.info().model, messages, sampling, grammar=grammar)
-
-    def _task(self, values: tuple[Any, ...]) -> Task:
-        """Numbers are brought within range, for a browser may send anything."""
-        prompt, schema, strict, constrained, temperature, max_tokens = values
-        info = self._service.info()
-        return Task(
-            prompt=str(prompt or ""),
-            schema=str(schema or ""),
-            strict=bool(strict),
-            constrained=bool(constrained),
-            temperature=max(0.0, min(HOTTEST, info.sampling.temperature if temperature is None else temperature)),
-            max_tokens=int(max(1, min(info.context_tokens, max_tokens or DEFAULT_ANSWER_TOKENS))),
+    def wire(self) -> None:
+        """Tie the components' events to the handlers."""
+        page, asking, showing = self._page, self._asking, self._showing
+        context = {self._session, page.language}
+        shown = [showing.outcome, showing.tree, showing.raw, showing.runs, asking.run, asking.repeat, asking.stop]
+        inputs = asking.inputs() | context
+        asking.run.click(streaming(self.run, self._updates), inputs, shown, **page.generating)
+        asking.repeat.click(streaming(self.repeat, self._updates), inputs, shown, **page.generating)
+        asking.stop.click(self.stop, {self._session}, None, **QUICK)
+        asking.library.input(self.pick, {asking.library, page.language}, [asking.prompt, asking.schema], **QUICK)
+        gr.on(
+            [asking.schema.change, asking.strict.change],
+            self.check,
+            {asking.schema, asking.strict, page.language},
+            [asking.check],
+            trigger_mode="always_last",
+            **QUICK,
+        )
+        page.language.change(
+            self.translate,
+            {asking.library, asking.prompt, asking.schema, asking.strict} | context,
+            [asking.library, asking.prompt, asking.check, showing.outcome, showing.runs],
+            **QUICK,
         )
 
+    def run(self, values: Values, request: gr.Request) -> Views:
+        language = language_of(values[self._page.language])
+        return self._actions.run(self._session_of(values), self._task(values), visitor(request), language)
 
-def _example(key: str) -> Example:
-    return next((example for example in EXAMPLES if example.key == key), EXAMPLES[0])
+    def repeat(self, values: Values, request: gr.Request) -> Views:
+        language = language_of(values[self._page.language])
+        return self._actions.repeat(self._session_of(values), self._task(values), visitor(request), language)
 
+    def stop(self, values: Values) -> None:
+        self._session_of(values).stop()
 
-def _titles(language: Language) -> list[tuple[str, str]]:
-    return [(example.title[LANGUAGES.index(language)], example.key) for example in EXAMPLES]
+    def pick(self, values: Values) -> Updates:
+        example = example_named(text(values[self._asking.library]))
+        language = language_of(values[self._page.language])
+        return {self._asking.prompt: example.prompt_in(language), self._asking.schema: example.schema_text()}
 
+    async def check(self, values: Values) -> Updates:
+        asking, language = self._asking, language_of(values[self._page.language])
+        return {
+            asking.check: await self._actions.check(text(values[asking.schema]), bool(values[asking.strict]), language)
+        }
 
-def _schema_text(example: Example) -> str:
-    return json.dumps(example.schema, ensure_ascii=False, indent=2)
+    async def translate(self, values: Values) -> Updates:
+        """The same in the other language; a prompt of the visitor's own stays."""
+        asking, language = self._asking, language_of(values[self._page.language])
+        session, texts = self._session_of(values), Texts(language)
+        key, prompt = text(values[asking.library]), text(values[asking.prompt])
+        example = example_named(key)
+        return await self.check(values) | {
+            asking.library: gr.update(choices=titles(language), value=key),
+            asking.prompt: example.prompt_in(language) if prompt in example.prompt else prompt,
+            self._showing.outcome: session.outcome(texts),
+            self._showing.runs: runs_html(session.runs, "", texts),
+        }
+
+    async def body(self, values: Values) -> RequestBody:
+        return await self._actions.body(self._task(values), Texts("en"))
+
+    def _session_of(self, values: Values) -> JsonLabSession:
+        return session_of(values[self._session], JsonLabSession)
+
+    def _task(self, values: Values) -> JsonTask:
+        asking, info = self._asking, self._page.service.info()
+        return JsonTask(
+            prompt=text(values[asking.prompt]),
+            schema=text(values[asking.schema]),
+            strict=bool(values[asking.strict]),
+            constrained=bool(values[asking.constrained]),
+            temperature=temperature_of(values[asking.temperature], info.sampling.temperature),
+            max_tokens=max_tokens_of(values[asking.max_tokens], info.context_tokens),
+        )
+
+    def _updates(self, view: JsonLabView) -> Updates:
+        asking, showing = self._asking, self._showing
+        idle = None if view.running is None else gr.update(interactive=not view.running)
+        updates: Updates = {} if view.tree is None else {showing.tree: view.tree or None}
+        return updates | changed(
+            {
+                showing.outcome: view.outcome,
+                showing.raw: view.raw,
+                showing.runs: view.runs,
+                asking.run: idle,
+                asking.repeat: idle,
+                asking.stop: None if view.running is None else gr.update(interactive=view.running),
+            }
+        )

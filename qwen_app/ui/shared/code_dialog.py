@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Set
 
 import gradio as gr
+from gradio.blocks import Block
 
 from qwen_app.errors import AppError
 from qwen_app.http.addresses import host_of_url, is_loopback
@@ -13,10 +13,11 @@ from qwen_app.openai_format import RequestBody
 from qwen_app.settings import Settings
 from qwen_app.ui.shared import code_samples
 from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.failure import failure_html
-from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.handlers import Updates, Values, language_of, text
+from qwen_app.ui.shared.notices import failure_html
+from qwen_app.ui.shared.strings import Texts
 
-MakeBody = Callable[..., Awaitable[RequestBody]]
+MakeBody = Callable[[Values], Awaitable[RequestBody]]
 KINDS = {
     "python": ("Python", code_samples.python, "python"),
     "curl": ("curl", code_samples.curl, "shell"),
@@ -24,7 +25,7 @@ KINDS = {
 }
 
 
-def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Sequence[Any], body: MakeBody) -> None:
+def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set[Block], body: MakeBody) -> None:
     """Let ``button`` open the dialog. ``body`` makes the API's body of the values of ``inputs``, or raises AppError."""
     page.localize(button, value="use_from_code")
     with gr.Column(visible=False, elem_classes="code-dialog", elem_id=f"{name}-code") as dialog:
@@ -41,23 +42,24 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Seq
         code = gr.Code(language="python", show_label=False, max_lines=28, wrap_lines=True, interactive=False)
     page.localize(close, value="close")
 
-    async def show(request: gr.Request, language: Language, kind: str, *values: Any) -> tuple[Any, ...]:
-        texts = Texts(language)
+    async def show(values: Values, request: gr.Request) -> Updates:
+        texts = Texts(language_of(values[page.language]))
         base_url = base_url_of(request.headers)
         try:
-            made = await body(*values)
+            request_body = await body(values)
         except AppError as error:
-            return gr.update(visible=True), failure_html(error, texts), gr.update(value="", visible=False)
-        _, write, highlighting = KINDS[kind if kind in KINDS else "python"]
-        text = write(base_url, made, needs_key=needs_key(page.settings))
-        shown = gr.update(value=text, language=highlighting, visible=True)
-        return gr.update(visible=True), _note(base_url, page.settings, texts), shown
+            return {**opened, note: failure_html(error, texts), code: gr.update(value="", visible=False)}
+        _, write, highlighting = KINDS.get(text(values[kind]), KINDS["python"])
+        sample = write(base_url, request_body, needs_key=needs_key(page.settings))
+        shown = gr.update(value=sample, language=highlighting, visible=True)
+        return {**opened, note: _note(base_url, page.settings, texts), code: shown}
 
-    gr.on([button.click, kind.input], show, [page.language, kind, *inputs], [dialog, note, code], **QUICK)
+    opened: Updates = {dialog: gr.update(visible=True)}
+    gr.on([button.click, kind.input], show, {page.language, kind, *inputs}, [dialog, note, code], **QUICK)
     close.click(lambda: gr.update(visible=False), None, [dialog], **QUICK)
 
 
-def base_url_of(headers: Any) -> str:
+def base_url_of(headers: Mapping[str, str]) -> str:
     """Where the visitor's own browser reaches the API."""
     origin = headers.get("origin") or ""
     if not origin.startswith(("http://", "https://")):

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, TypedDict
 
 import gradio as gr
 
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
 
 GENERATION = "generation"  # the one concurrency limit that everything that generates shares
 
+SESSION_TTL_S = 24 * 3600  # how long a browser tab's session is kept once nobody uses it
+
+
+class QuickOptions(TypedDict):
+    queue: bool
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
+class GeneratingOptions(TypedDict):
+    concurrency_id: str
+    concurrency_limit: int
+    show_progress: Literal["hidden"]
+    api_visibility: Literal["private"]
+
+
 # Event options of handlers that answer at once.
-QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+QUICK: QuickOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(slots=True)
@@ -33,7 +50,7 @@ class PageContext:
         return self.service.info().slots + self.settings.queue_limit
 
     @property
-    def generating(self) -> dict[str, Any]:
+    def generating(self) -> GeneratingOptions:
         """Event options of handlers that generate."""
         return {
             "concurrency_id": GENERATION,
@@ -52,11 +69,13 @@ class PageContext:
     def localized_components(self) -> list[gr.blocks.Block]:
         return [component for component, _ in self._localized]
 
-    def translations(self, language: Language) -> list[Any]:
-        """Updates for ``localized_components``, in their order."""
+    def translations(self, language: Language) -> Updates:
+        """Updates of ``localized_components``."""
         texts = Texts(language)
-        translated = ({name: texts(key) for name, key in keys.items()} for _, keys in self._localized)
-        return [dict(gr.update(), **words) for words in translated]
+        return {
+            component: dict(gr.update(), **{name: texts(key) for name, key in keys.items()})
+            for component, keys in self._localized
+        }
 
 
 def visitor(request: gr.Request) -> str:

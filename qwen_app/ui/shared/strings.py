@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")  # the order in which texts stand
 
 TEXTS: dict[str, tuple[str, str]] = {
     # the page
@@ -82,8 +83,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "meter_draft": ("draft {draft}", "草稿 {draft}"),
     "meter_reserve": ("{reserve} kept for the answer", "为回答预留 {reserve}"),
     "meter_label": ("Context used", "上下文用量"),
-    # the JSON workbench
-    "workbench_tab": ("JSON", "JSON"),
+    # the JSON lab
+    "json_lab_tab": ("JSON", "JSON"),
     "library": ("Start from", "从示例开始"),
     "prompt": ("Prompt", "提示词"),
     "prompt_missing": ("Write a prompt first.", "请先填写提示词。"),
@@ -111,22 +112,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "stage_invalid": ("No JSON any more after", "此处之后不再是 JSON"),
     "place_depth": ("depth {depth}", "深度 {depth}"),
     "place_tokens": ("{tokens} tokens", "{tokens} 个词元"),
-    "verdict_valid": ("Valid", "有效"),
-    "verdict_closed": ("Valid, ended early by the limit", "有效（达到上限，已提前收尾）"),
-    "verdict_wrong": ("Not valid", "无效"),
-    "verdict_cut": ("Cut off by the limit", "达到上限被截断"),
-    "verdict_stopped": ("Stopped before its end", "未完成即停止"),
-    "trials_mode": ("Schema", "结构"),
-    "trials_runs": ("Runs", "运行"),
-    "trials_valid": ("Valid", "有效"),
-    "trials_agree": ("Agreement", "一致性"),
-    "trials_constrained": ("enforced", "强制"),
-    "trials_free": ("asked for in words", "仅文字要求"),
-    "trials_note": (
+    "result_valid": ("Valid", "有效"),
+    "result_closed": ("Valid, ended early by the limit", "有效（达到上限，已提前收尾）"),
+    "result_wrong": ("Not valid", "无效"),
+    "result_cut": ("Cut off by the limit", "达到上限被截断"),
+    "result_stopped": ("Stopped before its end", "未完成即停止"),
+    "runs_mode": ("Schema", "结构"),
+    "runs_made": ("Runs", "运行"),
+    "runs_valid": ("Valid", "有效"),
+    "runs_agree": ("Agreement", "一致性"),
+    "runs_constrained": ("enforced", "强制"),
+    "runs_free": ("asked for in words", "仅文字要求"),
+    "runs_note": (
         "Agreement: the share of runs that gave the most common answer.",
         "一致性：与最常见答案相同的运行所占比例。",
     ),
-    "trials_running": ("Run {number} of {total}", "第 {number} / {total} 次运行"),
+    "runs_running": ("Run {number} of {total}", "第 {number} / {total} 次运行"),
     # the tools tab
     "tools_tab": ("Tools", "工具"),
     "tools_example": ("What is 37 * 41 + 5?", "37 * 41 + 5 等于多少？"),
@@ -218,7 +219,7 @@ class Texts:
 
     def __init__(self, language: Language) -> None:
         self.language: Language = language
-        self._column = ("en", "zh").index(language)
+        self._column = LANGUAGES.index(language)
 
     def __call__(self, key: str, **values: object) -> str:
         return TEXTS[key][self._column].format(**values)

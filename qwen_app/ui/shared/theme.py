@@ -10,7 +10,10 @@ FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Pi
         "Noto Sans CJK SC", "sans-serif")  # fmt: skip
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace")
 _UI = Path(__file__).parent.parent
-STYLES = [_UI / "shared/style.css", _UI / "json_lab/json_lab.css", _UI / "tools/tools.css"]
+STYLES = [
+    _UI / name
+    for name in ("shared/page.css", "chat/chat.css", "json_lab/json_lab.css", "tools/tools.css", "shared/gradio.css")
+]
 SCRIPT = Path(__file__).with_name("page.js")
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import json
 import re
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Tool
-from qwen_app.structured.schema_check import check_integers, check_schema
+from qwen_app.messages import Tool, ToolChoice
+from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.structured.schema_check import Schema, check_integers, check_schema
 from qwen_app.structured.validation import check_against_draft
+from qwen_app.tools.builtin import BuiltinTool
+from qwen_app.tools.prompt_format import tool_definition
+
+_compiler = functools.cache(byte_compiler)
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_TOOLS = 64
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+NO_PARAMETERS: Schema = {"type": "object", "properties": {}}
 
 
 def parse_tools(text: str) -> tuple[Tool, ...]:
@@ -27,21 +34,29 @@ def parse_tools(text: str) -> tuple[Tool, ...]:
     if len(text.encode(errors="replace")) > LIMIT_BYTES:
         raise SchemaError(f"The tools are larger than {LIMIT_BYTES // 1024} KB. Leave some out.", param="tools")
     try:
-        given = json.loads(text)
+        definitions = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SchemaError(f"The tools are not valid JSON: {error}.", param="tools") from error
-    if not isinstance(given, list):
+    if not isinstance(definitions, list):
         raise _wrong("", 'The tools must be a JSON list: [{"type": "function", "function": {...}}].')
-    if len(given) > LIMIT_TOOLS:
-        raise _wrong("", f"At most {LIMIT_TOOLS} tools can be offered; there are {len(given)}.")
-    tools = tuple(_tool(one, f"/{index}") for index, one in enumerate(given))
+    if len(definitions) > LIMIT_TOOLS:
+        raise _wrong("", f"At most {LIMIT_TOOLS} tools can be offered; there are {len(definitions)}.")
+    tools = tuple(_tool(definition, f"/{index}") for index, definition in enumerate(definitions))
     _check_names(tools)
     return tools
 
 
-def _tool(given: Any, pointer: str) -> Tool:
-    function = given.get("function") if isinstance(given, dict) else None
-    if not isinstance(function, dict) or given.get("type") != "function":
+async def usable_tools(text: str) -> tuple[Tool, ...]:
+    """The tools in ``text``. Raises SchemaError for what could not be offered, found without the model."""
+    tools = parse_tools(text)
+    if tools:
+        await asyncio.to_thread(_compiler().compile_tools, tools, ToolChoice("required"))
+    return tools
+
+
+def _tool(definition: object, pointer: str) -> Tool:
+    function = definition.get("function") if isinstance(definition, dict) else None
+    if not isinstance(definition, dict) or not isinstance(function, dict) or definition.get("type") != "function":
         raise _wrong(pointer, 'A tool must look like {"type": "function", "function": {"name": ...}}.')
     name, description = function.get("name"), function.get("description") or ""
     if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -52,13 +67,13 @@ def _tool(given: Any, pointer: str) -> Tool:
     return Tool(name, description, parameters, strict=function.get("strict") is not False)
 
 
-def _parameters(given: Any, pointer: str) -> dict[str, Any]:
-    if given is None:
+def _parameters(parameters: object, pointer: str) -> Schema:
+    if parameters is None:
         return NO_PARAMETERS
-    if not isinstance(given, dict) or given.get("type", "object") != "object":
+    if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
         raise _wrong(pointer, 'The parameters must be a JSON Schema of type "object".')
     try:
-        schema = check_schema(given)
+        schema = check_schema(parameters)
         check_integers(schema)
         check_against_draft(schema)
     except SchemaError as error:
@@ -78,3 +93,23 @@ def _check_names(tools: tuple[Tool, ...]) -> None:
 
 def _wrong(pointer: str, sentence: str) -> SchemaError:
     return SchemaError(f"{sentence} (at {pointer or '/'})", pointer=pointer, param="tools")
+
+
+def with_tools(definitions: str, wanted: Mapping[str, BuiltinTool], known: Mapping[str, BuiltinTool]) -> str:
+    """The definitions with exactly the ``wanted`` of the ``known`` tools, in place; the visitor's own stay.
+
+    What cannot be read is left as it is, for nothing may be lost.
+    """
+    try:
+        parse_tools(definitions)
+    except SchemaError:
+        return definitions
+    written = json.loads(definitions) if definitions.strip() else []
+    kept = [one for one in written if one["function"]["name"] not in known or one["function"]["name"] in wanted]
+    names = {one["function"]["name"] for one in kept}
+    added = [tool_definition(one.tool) for name, one in wanted.items() if name not in names]
+    return definitions_text([*kept, *added])
+
+
+def definitions_text(definitions: Sequence[object]) -> str:
+    return json.dumps(definitions, ensure_ascii=False, indent=2)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
+from gradio.blocks import Block
 
-from qwen_app.tools.builtin import builtin_tools
-from qwen_app.tools.prompt_format import tool_definition
-from qwen_app.ui.chat.controls import DEFAULT_ANSWER_TOKENS, HOTTEST
-from qwen_app.ui.chat.tab import SESSION_TTL_S
+from qwen_app.openai_format import RequestBody
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.strings import Texts
-from qwen_app.ui.tools.actions import ToolSession, ToolTask, definitions_text
-from qwen_app.ui.tools.handlers import ToolHandlers, choices, titles
-from qwen_app.ui.tools.view import definitions_html
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
+from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
+from qwen_app.ui.shared.strings import TEXTS, Texts
+from qwen_app.ui.tools.actions import ToolActions, Views
+from qwen_app.ui.tools.definitions import with_tools
+from qwen_app.ui.tools.menus import menus_for, tool_titles
+from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.task import ToolTask
+from qwen_app.ui.tools.view import ToolsView, definitions_html, table_html
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    """The components that handlers read and write."""
+class _Asking:
+    """What is asked with which tools, and the buttons that ask it."""
 
     prompt: gr.Textbox
     ready: gr.CheckboxGroup
@@ -35,15 +38,19 @@ class _Parts:
     run: gr.Button
     stop: gr.Button
     code: gr.Button
+
+    def inputs(self) -> set[Block]:
+        """The components a task is read from."""
+        return {self.prompt, self.definitions, self.choice, self.temperature, self.max_tokens}
+
+
+@dataclass(frozen=True, slots=True)
+class _Showing:
+    """What becomes of it."""
+
     steps: gr.HTML
     answer: gr.Markdown
     state: gr.HTML
-
-    def task(self) -> list[Any]:
-        return [getattr(self, field.name) for field in fields(ToolTask)]
-
-    def views(self) -> list[Any]:
-        return [self.steps, self.answer, self.state, self.run, self.stop]
 
 
 def build(page: PageContext) -> None:
@@ -55,32 +62,31 @@ def build(page: PageContext) -> None:
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
                 asking = _asking(page)
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
-                steps = gr.HTML(ToolSession().picture(Texts("en"))[0], elem_id="steps")
-                answer = gr.Markdown(sanitize_html=True, elem_id="tools-answer")
-                state = gr.HTML(elem_id="tools-state")
-        parts = _Parts(**asking, steps=steps, answer=answer, state=state)
-        handlers = ToolHandlers(page)
-        add_code_dialog(page, "tools", parts.code, parts.task(), handlers.body)
-    _wire(page, session, parts, handlers)
+                showing = _Showing(
+                    steps=gr.HTML(ToolSession().picture(Texts("en")).steps, elem_id="steps"),
+                    answer=gr.Markdown(sanitize_html=True, elem_id="tools-answer"),
+                    state=gr.HTML(elem_id="tools-state"),
+                )
+        handlers = _Handlers(page, session, asking, showing)
+        add_code_dialog(page, "tools", asking.code, asking.inputs(), handlers.body)
+    handlers.wire()
 
 
-def _asking(page: PageContext) -> dict[str, Any]:
-    info, english = page.service.info(), Texts("en")
-    tools = [one.tool for one in builtin_tools()]
-    names = [tool.name for tool in tools]
-    text = definitions_text([tool_definition(tool) for tool in tools])
+def _asking(page: PageContext) -> _Asking:
+    english, known = Texts("en"), ToolSession().builtin()
+    tools = [one.tool for one in known.values()]
+    menus = menus_for(tools, known, "auto", english)
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
-    ready = gr.CheckboxGroup(titles(tools, english), value=names, elem_id="ready-tools")
+    ready = gr.CheckboxGroup(tool_titles(tools, english), value=menus.ticked, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):
         upload = gr.UploadButton(file_types=[".csv"], size="md", elem_id="upload-table")
     table = gr.HTML(elem_id="table-check")
-    definitions = gr.Code(text, language="json", lines=8, max_lines=10, elem_id="definitions")
-    check = gr.HTML(definitions_html(None, tools, names, english), elem_id="definitions-check")
-    choice = gr.Dropdown(choices(tools, english), value="auto", elem_id="tool-choice")
+    definitions = gr.Code(with_tools("", known, known), language="json", lines=8, max_lines=10, elem_id="definitions")
+    check = gr.HTML(definitions_html(None, tools, known, english), elem_id="definitions-check")
+    choice = gr.Dropdown(menus.choices, value=menus.chosen, elem_id="tool-choice")
     with gr.Row(elem_classes="sliders"):
-        temperature = gr.Slider(0, HOTTEST, 0.0, step=0.05, buttons=[], elem_id="tools-temperature")
-        longest = min(DEFAULT_ANSWER_TOKENS, info.context_tokens)
-        max_tokens = gr.Slider(1, info.context_tokens, longest, step=1, buttons=[], elem_id="tools-max-tokens")
+        temperature = temperature_slider(page, "tools-temperature", 0.0)
+        max_tokens = max_tokens_slider(page, "tools-max-tokens")
     with gr.Row(elem_classes="actions"):
         run = gr.Button(variant="primary", size="md", elem_id="run-tools")
         stop = gr.Button(size="md", interactive=False, elem_id="stop-tools")
@@ -90,46 +96,124 @@ def _asking(page: PageContext) -> dict[str, Any]:
     page.localize(upload, label="table_upload")
     page.localize(definitions, label="tools_definitions")
     page.localize(choice, label="tool_choice")
-    page.localize(temperature, label="temperature")
-    page.localize(max_tokens, label="max_tokens")
     page.localize(run, value="run")
     page.localize(stop, value="stop")
-    return {
-        "prompt": prompt,
-        "ready": ready,
-        "upload": upload,
-        "table": table,
-        "definitions": definitions,
-        "check": check,
-        "choice": choice,
-        "temperature": temperature,
-        "max_tokens": max_tokens,
-        "run": run,
-        "stop": stop,
-        "code": code,
-    }
+    return _Asking(prompt, ready, upload, table, definitions, check, choice, temperature, max_tokens, run, stop, code)
 
 
-def _wire(page: PageContext, session: gr.State, parts: _Parts, handlers: ToolHandlers) -> None:
-    parts.run.click(handlers.run, [session, page.language, *parts.task()], parts.views(), **page.generating)
-    parts.stop.click(handlers.stop, [session], None, **QUICK)
-    parts.ready.input(handlers.choose, [session, parts.ready, parts.definitions], [parts.definitions], **QUICK)
-    parts.upload.upload(
-        handlers.upload,
-        [session, page.language, parts.upload, parts.definitions],
-        [parts.table, parts.definitions],
-        **QUICK,
-    )
-    parts.definitions.change(
-        handlers.check,
-        [session, page.language, parts.definitions, parts.choice],
-        [parts.check, parts.ready, parts.choice],
-        trigger_mode="always_last",
-        **QUICK,
-    )
-    page.language.change(
-        handlers.translate,
-        [session, page.language, parts.prompt, parts.definitions, parts.choice],
-        [parts.check, parts.ready, parts.choice, parts.prompt, parts.table, parts.steps, parts.state],
-        **QUICK,
-    )
+class _Handlers:
+    """From Gradio's arguments to the actions', and from views to Gradio's updates."""
+
+    def __init__(self, page: PageContext, session: gr.State, asking: _Asking, showing: _Showing) -> None:
+        self._page = page
+        self._session = session
+        self._asking = asking
+        self._showing = showing
+        self._actions = ToolActions(page.service)
+
+    def wire(self) -> None:
+        """Tie the components' events to the handlers."""
+        page, asking, showing = self._page, self._asking, self._showing
+        context: set[Block] = {self._session, page.language}
+        shown = [showing.steps, showing.answer, showing.state, asking.run, asking.stop]
+        asking.run.click(streaming(self.run, self._updates), asking.inputs() | context, shown, **page.generating)
+        asking.stop.click(self.stop, {self._session}, None, **QUICK)
+        asking.ready.input(
+            self.choose, {self._session, asking.ready, asking.definitions}, [asking.definitions], **QUICK
+        )
+        asking.upload.upload(
+            self.upload, {asking.upload, asking.definitions} | context, [asking.table, asking.definitions], **QUICK
+        )
+        asking.definitions.change(
+            self.check,
+            {asking.definitions, asking.choice} | context,
+            [asking.check, asking.ready, asking.choice],
+            trigger_mode="always_last",
+            **QUICK,
+        )
+        page.language.change(
+            self.translate,
+            {asking.prompt, asking.definitions, asking.choice} | context,
+            [asking.check, asking.ready, asking.choice, asking.prompt, asking.table, *shown],
+            **QUICK,
+        )
+
+    def run(self, values: Values, request: gr.Request) -> Views:
+        language = language_of(values[self._page.language])
+        return self._actions.run(self._session_of(values), self._task(values), visitor(request), language)
+
+    def stop(self, values: Values) -> None:
+        self._session_of(values).stop()
+
+    def choose(self, values: Values) -> Updates:
+        asking, ticked = self._asking, values[self._asking.ready]
+        names = [text(name) for name in ticked] if isinstance(ticked, list) else []
+        session, definitions = self._session_of(values), text(values[asking.definitions])
+        return {asking.definitions: self._actions.choose(session, names, definitions)}
+
+    def upload(self, values: Values) -> Updates:
+        asking, session = self._asking, self._session_of(values)
+        definitions, refusal = text(values[asking.definitions]), ""
+        try:
+            definitions = self._actions.upload(session, Path(text(values[asking.upload])), definitions)
+        except ValueError as error:
+            refusal = str(error)
+        shown = table_html(session.table, session.table_name, refusal, self._texts(values))
+        return {asking.table: shown, asking.definitions: definitions}
+
+    async def check(self, values: Values) -> Updates:
+        """The line under the editor, and the boxes and choices that follow from it."""
+        asking, session = self._asking, self._session_of(values)
+        definitions, chosen = text(values[asking.definitions]), text(values[asking.choice])
+        view = await self._actions.check(session, definitions, chosen, self._texts(values))
+        if view.menus is None:
+            return {asking.check: view.check, asking.ready: gr.update(choices=view.boxes)}
+        return {
+            asking.check: view.check,
+            asking.ready: gr.update(choices=view.boxes, value=view.menus.ticked),
+            asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
+        }
+
+    async def translate(self, values: Values) -> Updates:
+        """The same in the other language; a prompt of the visitor's own stays."""
+        asking, session, texts = self._asking, self._session_of(values), self._texts(values)
+        prompt = text(values[asking.prompt])
+        return (
+            self._updates(session.picture(texts))
+            | await self.check(values)
+            | {
+                asking.prompt: texts("tools_example") if prompt in TEXTS["tools_example"] else prompt,
+                asking.table: table_html(session.table, session.table_name, "", texts),
+            }
+        )
+
+    async def body(self, values: Values) -> RequestBody:
+        return await self._actions.body(self._task(values), Texts("en"))
+
+    def _texts(self, values: Values) -> Texts:
+        return Texts(language_of(values[self._page.language]))
+
+    def _session_of(self, values: Values) -> ToolSession:
+        return session_of(values[self._session], ToolSession)
+
+    def _task(self, values: Values) -> ToolTask:
+        asking = self._asking
+        return ToolTask(
+            prompt=text(values[asking.prompt]),
+            definitions=text(values[asking.definitions]),
+            choice=text(values[asking.choice]) or "auto",
+            temperature=temperature_of(values[asking.temperature], 0.0),
+            max_tokens=max_tokens_of(values[asking.max_tokens], self._page.service.info().context_tokens),
+        )
+
+    def _updates(self, view: ToolsView) -> Updates:
+        asking, showing = self._asking, self._showing
+        return changed(
+            {
+                showing.steps: view.steps,
+                showing.answer: view.answer,
+                showing.state: view.state,
+                asking.run: None if view.running is None else gr.update(interactive=not view.running),
+                asking.stop: None if view.running is None else gr.update(interactive=view.running),
+            }
+        )

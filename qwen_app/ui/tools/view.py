@@ -4,20 +4,44 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import SchemaError
 from qwen_app.messages import Tool
 from qwen_app.tools.csv_table import CsvTable
-from qwen_app.ui.chat.view import waiting_line
-from qwen_app.ui.json_lab.view import check_html
-from qwen_app.ui.shared.failure import failure_html
+from qwen_app.ui.shared.notices import check_html, failure_html
+from qwen_app.ui.shared.render import safe_markdown
+from qwen_app.ui.shared.run_line import waiting_line
 from qwen_app.ui.shared.stream import Progress, after
 from qwen_app.ui.shared.strings import Texts
+from qwen_app.ui.tools.menus import Menus, menus_for, tool_titles
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
 LIMIT_SHOWN = 20_000  # characters of a result; the model gets all of them
+
+
+@dataclass(frozen=True, slots=True)
+class ToolsView:
+    """What changes on the page; None leaves a part as it is.
+
+    ``running`` says whether the loop runs: then the buttons stop it, else they start it.
+    """
+
+    steps: str | None = None
+    answer: str | None = None
+    state: str | None = None
+    running: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DefinitionsView:
+    """The line under the editor, the titles of the boxes, and the menus where the definitions can be offered."""
+
+    check: str
+    boxes: list[tuple[str, str]]
+    menus: Menus | None = None
 
 
 def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Texts) -> str:
@@ -28,7 +52,7 @@ def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Te
 
 
 def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> str:
-    said = f'<p class="step-said">{escape(step.text.strip())}</p>' if step.text.strip() else ""
+    text = f'<p class="step-text">{escape(step.text.strip())}</p>' if step.text.strip() else ""
     failed = _is_error(step.result)
     tone = "waits" if step.result is None else "bad" if failed else "good"
     brief = "" if step.result is None else f'<span class="step-brief">{escape(_brief(step.result))}</span>'
@@ -40,7 +64,7 @@ def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> st
     else:
         shown = escape(_pretty(step.result)[:LIMIT_SHOWN])
         outcome = f"<dt>{texts('step_error' if failed else 'step_result')}</dt><dd><pre>{shown}</pre></dd>"
-    return f"<li>{said}<details open>{head}<dl>{arguments}{outcome}</dl></details></li>"
+    return f"<li>{text}<details open>{head}<dl>{arguments}{outcome}</dl></details></li>"
 
 
 def _is_error(result: str | None) -> bool:
@@ -59,6 +83,12 @@ def _pretty(text: str) -> str:
         return text
     line = json.dumps(value, ensure_ascii=False)
     return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def answer_text(run: ToolRun) -> str:
+    """The answer as markdown; text before a call is shown with its step."""
+    called = any(step.round == run.round for step in run.steps)
+    return "" if called else safe_markdown(run.text)
 
 
 def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts) -> str:
@@ -91,6 +121,15 @@ def _reason(run: ToolRun, texts: Texts) -> str:
     return texts(f"run_{run.reason}" if run.reason else "run_stop")
 
 
+def definitions_view(
+    problem: SchemaError | None, tools: Sequence[Tool], builtin: Sequence[Tool], chosen: str, texts: Texts
+) -> DefinitionsView:
+    """What follows from definitions that hold ``tools``, or have a ``problem``; ``chosen`` are the calls asked for."""
+    known = [tool.name for tool in builtin]
+    menus = menus_for(tools, known, chosen, texts) if problem is None else None
+    return DefinitionsView(definitions_html(problem, tools, known, texts), tool_titles(builtin, texts), menus)
+
+
 def definitions_html(
     problem: SchemaError | None, tools: Sequence[Tool], runnable: Collection[str], texts: Texts
 ) -> str:
@@ -111,5 +150,5 @@ def table_html(table: CsvTable | None, name: str, refusal: str, texts: Texts) ->
     if table is None:
         return ""
     columns = ", ".join(table.columns)
-    said = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
-    return f'<div class="check good">✓ {escape(said)}</div>'
+    sentence = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
+    return f'<div class="check good">✓ {escape(sentence)}</div>'

@@ -7,11 +7,11 @@ from qwen_app.messages import JsonSchema, Tool, ToolChoice
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.schema_check import json_schema
-from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
+from qwen_app.ui.json_lab.schema_library import EXAMPLES, SchemaExample
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
-def test_the_library_can_be_enforced(example: Example) -> None:
+def test_the_library_can_be_enforced(example: SchemaExample) -> None:
     assert byte_compiler().compile(JsonSchema(example.schema)).source.exact
 
 

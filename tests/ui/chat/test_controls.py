@@ -1,46 +1,40 @@
 from __future__ import annotations
 
-from typing import Any
-
+import gradio as gr
 import pytest
 
-from qwen_app.chat.json_hint import JSON_HINT
-from qwen_app.messages import Message
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from qwen_app.ui.chat.controls import Choices, read_choices
+from qwen_app.ui.chat.controls import Choices, Controls
 
 INFO = ScriptedEngine(context_tokens=1000).info()
+CONTROLS = Controls(
+    system=gr.Textbox(),
+    temperature=gr.Slider(),
+    top_p=gr.Slider(),
+    max_tokens=gr.Slider(),
+    context=gr.Slider(),
+    seed=gr.Textbox(),
+    json_mode=gr.Checkbox(),
+)
+USUAL: dict[str, object] = {
+    "system": "",
+    "temperature": 0.7,
+    "top_p": 0.8,
+    "max_tokens": 100,
+    "context": 1000,
+    "seed": "",
+    "json_mode": False,
+}
 
 
-def read(**given: Any) -> Choices:
-    usual = {
-        "system": "",
-        "temperature": 0.7,
-        "top_p": 0.8,
-        "max_tokens": 100,
-        "context": 1000,
-        "seed": "",
-        "json": False,
-    }
-    return read_choices(INFO, *(usual | given).values())
+def read(**values: object) -> Choices:
+    return CONTROLS.read({getattr(CONTROLS, name): value for name, value in (USUAL | values).items()}, INFO)
 
 
 def test_what_was_set() -> None:
-    choices = read(system="be brief", temperature=0, top_p=0.5, max_tokens=50, context=500, seed=" 42 ", json=True)
+    choices = read(system="be brief", temperature=0, top_p=0.5, max_tokens=50, context=500, seed=" 42 ", json_mode=True)
     assert choices == Choices("be brief", 0, 0.5, 50, 500, 42, True)
-
-
-@pytest.mark.parametrize("system", ["", "be brief"])
-def test_json_mode_asks_for_json_too(system: str) -> None:
-    (message,) = read(system=system, json=True).system_messages()
-    assert message.role == "system"
-    assert message.content.startswith(system)
-    assert JSON_HINT in message.content
-
-
-def test_a_system_prompt_that_speaks_of_json_is_left_alone() -> None:
-    assert read(system="reply in JSON", json=True).system_messages() == [Message("system", "reply in JSON")]
 
 
 def test_empty_fields_mean_the_models_defaults() -> None:
@@ -69,7 +63,7 @@ def test_some_context_is_always_left_for_the_question() -> None:
 
 
 def test_the_models_own_sampling_stays() -> None:
-    sampling = read(temperature=0.1).sampling(Service(ScriptedEngine()), 12)
+    sampling = read(temperature=0.1, max_tokens=12).sampling(Service(ScriptedEngine()))
     assert (sampling.temperature, sampling.max_tokens, sampling.top_k, sampling.repetition_penalty) == (
         0.1,
         12,

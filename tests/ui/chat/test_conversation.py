@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.ui.chat.conversation import Conversation, Run, answer, ask, edit, moved, truncate, undo
+from qwen_app.ui.chat.conversation import Conversation, answer, ask, edit, left_out, sendable, truncate, undo
+from qwen_app.ui.shared.run_line import Run
 
 
 def chat(*questions: str) -> Conversation:
@@ -41,12 +42,21 @@ def test_undo_hands_the_question_back() -> None:
     assert undo(Conversation()) == (Conversation(), "")
 
 
-@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+@given(st.integers(1, 12), st.integers(0, 11), st.integers(0, 12))
 def test_the_window_never_starts_past_the_end(turns: int, start: int, cut: int) -> None:
-    shorter = truncate(moved(chat(*map(str, range(turns))), start, 100), cut)
+    conversation = left_out(chat(*map(str, range(turns))), min(start, turns - 1))
+    shorter = truncate(conversation, cut)
     assert len(shorter.turns) == min(cut, turns)
     assert 0 <= shorter.window_start <= max(0, len(shorter.turns) - 1)
 
 
-def test_a_new_answer_is_counted_anew() -> None:
-    assert answer(chat("a"), "other").last.tokens is None
+def test_failed_answers_are_not_sent() -> None:
+    conversation = answer(ask(chat("a"), "b"), "", Run("failed"))
+    conversation = ask(conversation, "c")
+    assert sendable(conversation) == [0, 2]
+    assert [message.content for message in conversation.messages()] == ["a", "re: a", "c"]
+    assert left_out(conversation, 1).window_start == 2
+
+
+def test_a_chat_nobody_has_said_anything_in() -> None:
+    assert Conversation().messages() == []

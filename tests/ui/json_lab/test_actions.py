@@ -3,49 +3,46 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import pytest
 
 from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest, JsonSchema
 from qwen_app.service import Service
-from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from qwen_app.ui.json_lab.actions import RUNS, Task, View, WorkbenchActions, WorkbenchSession
+from qwen_app.testing.scripted_engine import Chooser, Script, ScriptedEngine
+from qwen_app.ui.json_lab.actions import RUNS, JsonLabActions
+from qwen_app.ui.json_lab.session import JsonLabSession
+from qwen_app.ui.json_lab.task import JsonTask
+from qwen_app.ui.json_lab.view import JsonLabView
 from qwen_app.ui.shared.strings import Texts
 
 pytestmark = pytest.mark.anyio
 
 SCHEMA = '{"type": "object",\n "properties": {"name": {"type": "string"}},\n "required": ["name"]}'
-TASK = Task("Who is it?", SCHEMA, strict=True, constrained=True, temperature=0.0, max_tokens=64)
+TASK = JsonTask("Who is it?", SCHEMA, strict=True, constrained=True, temperature=0.0, max_tokens=64)
 
 
 def answer(request: GenerationRequest) -> Script:
     return Script(('{"name"', ': "Ada"', "}") if request.grammar else ("It is ", "Ada."))
 
 
-def workbench(script: Any = answer) -> tuple[WorkbenchActions, ScriptedEngine, WorkbenchSession]:
+def json_lab(script: Script | Chooser = answer) -> tuple[JsonLabActions, ScriptedEngine, JsonLabSession]:
     engine = ScriptedEngine(script)
-    return WorkbenchActions(Service(engine)), engine, WorkbenchSession()
+    return JsonLabActions(Service(engine)), engine, JsonLabSession()
 
 
-async def views(running: AsyncGenerator[View, None]) -> list[View]:
+async def views(running: AsyncGenerator[JsonLabView, None]) -> list[JsonLabView]:
     return [view async for view in running]
 
 
-def interactive(view: View) -> list[bool]:
-    return [button["interactive"] for button in view[4:]]
-
-
-async def test_a_run_ends_in_a_verdict_tree_and_raw_text() -> None:
-    actions, engine, session = workbench()
+async def test_a_run_ends_in_a_result_tree_and_raw_text() -> None:
+    actions, engine, session = json_lab()
     shown = await views(actions.run(session, TASK, "ada", "en"))
     last = shown[-2]
-    assert "Valid" in last[0]
-    assert json.loads(last[1]) == {"name": "Ada"}
-    assert last[2] == '{"name": "Ada"}'
-    assert interactive(shown[0]) == [False, False, True]
-    assert interactive(shown[-1]) == [True, True, False]
+    assert "Valid" in str(last.outcome)
+    assert json.loads(str(last.tree)) == {"name": "Ada"}
+    assert last.raw == '{"name": "Ada"}'
+    assert (shown[0].running, shown[-1].running) == (True, False)
     request = engine.requests[0]
     assert request.user == "ada"
     assert isinstance(request.grammar, JsonSchema)
@@ -55,7 +52,7 @@ async def test_a_run_ends_in_a_verdict_tree_and_raw_text() -> None:
 
 
 async def test_without_the_constraint_the_prompt_is_the_same() -> None:
-    actions, engine, session = workbench()
+    actions, engine, session = json_lab()
     await views(actions.run(session, TASK, "ada", "en"))
     await views(actions.run(session, dataclasses.replace(TASK, constrained=False), "ada", "en"))
     free, bound = engine.requests[1], engine.requests[0]
@@ -64,31 +61,31 @@ async def test_without_the_constraint_the_prompt_is_the_same() -> None:
     assert "Not valid" in session.outcome(Texts("en"))
 
 
-async def test_trials_with_and_without_the_constraint() -> None:
-    actions, _, session = workbench()
+async def test_runs_with_and_without_the_constraint() -> None:
+    actions, _, session = json_lab()
     shown = await views(actions.repeat(session, TASK, "ada", "en"))
-    assert len(session.trials) == 2 * RUNS
-    assert [trial.verdict.valid for trial in session.trials] == [True] * RUNS + [False] * RUNS
-    tables = [view[3] for view in shown if isinstance(view[3], str)]
+    assert len(session.runs) == 2 * RUNS
+    assert [run.result.valid for run in session.runs] == [True] * RUNS + [False] * RUNS
+    tables = [view.runs for view in shown if view.runs is not None]
     assert f"Run 1 of {2 * RUNS}" in tables[0]
     assert "5 / 5 · 100%" in tables[-1]
     assert "0 / 5 · 0%" in tables[-1]
 
 
-async def test_stop_ends_a_run_and_the_trials() -> None:
-    actions, engine, session = workbench(Script(("{", *(" " * 5000)), token_s=0.01))
+async def test_stop_ends_a_run_and_those_to_come() -> None:
+    actions, engine, session = json_lab(Script(("{", *(" " * 5000)), token_s=0.01))
     running = actions.repeat(session, dataclasses.replace(TASK, max_tokens=4000), "ada", "en")
     async for view in running:
-        if isinstance(view[2], str) and view[2].startswith("{"):
+        if (view.raw or "").startswith("{"):
             session.stop()
     assert engine.cancelled == 1
-    assert session.trials == []
-    assert session.running is None
+    assert session.runs == []
+    assert not session.slot.busy
     assert "Stopped before its end" in session.outcome(Texts("en"))
 
 
 async def test_a_second_run_waits_for_nobody() -> None:
-    actions, engine, session = workbench(Script(("{", *(" " * 5000)), token_s=0.01))
+    actions, engine, session = json_lab(Script(("{", *(" " * 5000)), token_s=0.01))
     running = actions.run(session, TASK, "ada", "en")
     await anext(running)
     assert len(await views(actions.run(session, TASK, "ada", "en"))) == 1
@@ -106,34 +103,34 @@ async def test_a_second_run_waits_for_nobody() -> None:
         (dataclasses.replace(TASK, prompt="word " * 9000), "context is 8192 tokens"),
     ],
 )
-async def test_what_cannot_be_asked_is_a_sentence(task: Task, sentence: str) -> None:
-    actions, _, session = workbench()
+async def test_what_cannot_be_asked_is_a_sentence(task: JsonTask, sentence: str) -> None:
+    actions, _, session = json_lab()
     shown = await views(actions.run(session, task, "ada", "en"))
-    assert sentence in shown[-1][0]
-    assert interactive(shown[-1]) == [True, True, False]
-    assert session.running is None
+    assert sentence in str(shown[-1].outcome)
+    assert shown[-1].running is False
+    assert not session.slot.busy
 
 
 async def test_a_failure_keeps_what_was_written() -> None:
     script = Script(('{"name"', ': "A', "da"), error=EngineError("The engine broke."), error_at=2)
-    actions, _, session = workbench(script)
+    actions, _, session = json_lab(script)
     shown = await views(actions.run(session, TASK, "ada", "en"))
-    assert "The engine broke." in shown[-1][0]
-    assert [view[2] for view in shown if isinstance(view[2], str)][-1] == '{"name": "A'
+    assert "The engine broke." in str(shown[-1].outcome)
+    assert [view.raw for view in shown if view.raw is not None][-1] == '{"name": "A'
 
 
 async def test_a_fault_nobody_foresaw_is_a_sentence_too(caplog: pytest.LogCaptureFixture) -> None:
     def broken(request: GenerationRequest) -> Script:
         raise RuntimeError("secret detail")
 
-    actions, _, session = workbench(broken)
+    actions, _, session = json_lab(broken)
     shown = await views(actions.run(session, TASK, "ada", "en"))
-    assert "Something went wrong" in shown[-1][0]
-    assert "secret" not in shown[-1][0]
+    assert "Something went wrong" in str(shown[-1].outcome)
+    assert "secret" not in str(shown[-1].outcome)
 
 
 async def test_schemas_are_checked_without_a_model() -> None:
-    actions, engine, _ = workbench()
+    actions, engine, _ = json_lab()
     assert "can be enforced" in await actions.check(SCHEMA, True, "en")
     unknown = '{"type": "array", "items": {"type": "string"}, "contains": {"const": "a"}}'
     refused = await actions.check(unknown, True, "en")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import EngineError
 from qwen_app.messages import Failed, Finished, FinishReason, Timings, Usage
-from qwen_app.ui.json_lab.result import Trial, Verdict, judge, tally, tree_text
+from qwen_app.ui.json_lab.result import LabRun, Result, summarize, tree_text, validate_answer
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
@@ -33,33 +33,33 @@ def end(reason: FinishReason = "stop", *, closed: bool = False) -> Finished:
     ],
 )
 def test_outcomes(text: str, finished: Finished | Failed | None, outcome: str) -> None:
-    assert judge(text, SCHEMA, finished).outcome == outcome
+    assert validate_answer(text, SCHEMA, finished).outcome == outcome
 
 
 def test_what_is_wrong_names_its_place() -> None:
-    verdict = judge('{"a": "x"}', SCHEMA, end())
-    assert "$.a" in verdict.problem
-    assert not verdict.valid
+    result = validate_answer('{"a": "x"}', SCHEMA, end())
+    assert "$.a" in result.problem
+    assert not result.valid
 
 
-def trial(text: str, *, valid: bool = True) -> Trial:
-    return Trial(True, text, Verdict("valid" if valid else "wrong"), 3, 0.1)
+def run(text: str, *, valid: bool = True) -> LabRun:
+    return LabRun(True, text, Result("valid" if valid else "wrong"))
 
 
 def test_answers_that_differ_in_blanks_and_order_agree() -> None:
-    figures = tally([trial('{"a":1,"b":2}'), trial('{ "b": 2, "a": 1 }'), trial("no", valid=False)])
-    assert (figures.runs, figures.valid) == (3, 2)
-    assert math.isclose(figures.agreement, 2 / 3)
+    summary = summarize([run('{"a":1,"b":2}'), run('{ "b": 2, "a": 1 }'), run("no", valid=False)])
+    assert (summary.runs, summary.valid) == (3, 2)
+    assert math.isclose(summary.agreement, 2 / 3)
 
 
-def test_no_runs_no_figures() -> None:
-    assert tally([]).agreement == 0.0
+def test_no_runs_no_summary() -> None:
+    assert summarize([]).agreement == 0.0
 
 
 @given(st.lists(st.sampled_from(["{}", "[]", "x"]), min_size=1, max_size=10))
 def test_agreement_is_a_share(texts: list[str]) -> None:
-    figures = tally([trial(text) for text in texts])
-    assert math.isclose(figures.agreement, max(map(texts.count, texts)) / len(texts))
+    summary = summarize([run(text) for text in texts])
+    assert math.isclose(summary.agreement, max(map(texts.count, texts)) / len(texts))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=8))

@@ -5,7 +5,7 @@ import pytest
 from qwen_app.messages import JsonSchema
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.validation import validate_text
-from qwen_app.ui.json_lab.schema_library import EXAMPLES, Example
+from qwen_app.ui.json_lab.schema_library import EXAMPLES, SchemaExample
 from tests.structured.random_model import RandomModel
 
 
@@ -19,7 +19,7 @@ def test_keys_are_unique_and_both_languages_are_there() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
 def test_every_schema_is_enforced_to_the_letter(
-    qwen: GrammarCompiler, builtin: GrammarCompiler, example: Example
+    qwen: GrammarCompiler, builtin: GrammarCompiler, example: SchemaExample
 ) -> None:
     spec = JsonSchema(example.schema)
     for compiler in (qwen, builtin):

@@ -4,10 +4,9 @@ from typing import get_args
 
 import pytest
 
-from qwen_app.errors import SchemaError
 from qwen_app.ui.json_lab.progress import JsonProgress, Stage
-from qwen_app.ui.json_lab.result import Outcome, Trial, Verdict
-from qwen_app.ui.json_lab.view import STAGES, VERDICTS, check_html, place_html, trials_html
+from qwen_app.ui.json_lab.result import LabRun, Outcome, Result
+from qwen_app.ui.json_lab.view import OUTCOMES, STAGES, place_html, runs_html
 from qwen_app.ui.shared.stream import Progress
 from qwen_app.ui.shared.strings import Texts
 
@@ -15,9 +14,9 @@ EN = Texts("en")
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
-def test_every_stage_and_verdict_has_its_words() -> None:
+def test_every_stage_and_outcome_has_its_words() -> None:
     assert set(STAGES) == set(get_args(Stage))
-    assert set(VERDICTS) == set(get_args(Outcome))
+    assert set(OUTCOMES) == set(get_args(Outcome))
 
 
 @pytest.mark.parametrize(
@@ -39,16 +38,10 @@ def test_keys_of_the_model_are_text() -> None:
 
 
 def test_problems_of_the_model_are_text() -> None:
-    table = trials_html([Trial(True, "x", Verdict("wrong", HOSTILE), 1, 0.1)], "", EN)
+    table = runs_html([LabRun(True, "x", Result("wrong", HOSTILE))], "", EN)
     assert "<img" not in table
     assert 'onerror="' not in table
 
 
-def test_no_table_before_the_first_trial() -> None:
-    assert trials_html([], "", EN) == ""
-
-
-def test_a_check_shows_where() -> None:
-    shown = check_html(SchemaError("Not so.", pointer="/a/<b>"), EN)
-    assert "/a/&lt;b&gt;" in shown
-    assert check_html(SchemaError("Wrong at /a.", pointer="/a"), EN).count("/a") == 1
+def test_no_table_before_the_first_run() -> None:
+    assert runs_html([], "", EN) == ""

@@ -19,7 +19,8 @@ from qwen_app.messages import (
     Usage,
 )
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from qwen_app.ui.shared.stream import PERIOD_S, Progress, after, follow
+from qwen_app.ui.shared.stream import Progress, after, follow
+from qwen_app.ui.shared.throttle import PERIOD_S
 
 pytestmark = pytest.mark.anyio
 REQUEST = GenerationRequest("id", (Message("user", "hello"),))
@@ -80,7 +81,7 @@ async def test_leaving_closes_the_engine() -> None:
 
 
 async def test_a_sign_of_life_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.ui.shared.stream.SIGN_OF_LIFE_S", 0.01)
+    monkeypatch.setattr("qwen_app.ui.shared.throttle.SIGN_OF_LIFE_S", 0.01)
     following = follow(ScriptedEngine(Script(prefill_s=3600)).generate(REQUEST), asyncio.Event())
     for _ in range(4):
         assert not (await anext(following)).over

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -11,12 +10,15 @@ from qwen_app.messages import GenerationRequest, ToolCallDelta
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.tools.builtin import builtin_tools
-from qwen_app.ui.tools.actions import NAMED, ToolActions, ToolSession, ToolTask, View, definitions_text, with_tools
+from qwen_app.ui.tools.actions import ToolActions
+from qwen_app.ui.tools.definitions import with_tools
+from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.task import ToolTask
+from qwen_app.ui.tools.view import ToolsView
 
 pytestmark = pytest.mark.anyio
 
 BUILTIN = {one.tool.name: one for one in builtin_tools()}
-OWN = {"type": "function", "function": {"name": "mine", "parameters": {"type": "object", "properties": {}}}}
 TASK = ToolTask("How much is 6*7?", with_tools("", BUILTIN, BUILTIN), "auto", temperature=0.0, max_tokens=64)
 
 
@@ -31,25 +33,19 @@ def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
     return ToolActions(Service(engine)), engine, ToolSession()
 
 
-async def views(running: AsyncGenerator[View, None]) -> list[View]:
+async def views(running: AsyncGenerator[ToolsView, None]) -> list[ToolsView]:
     return [view async for view in running]
-
-
-def interactive(view: View) -> list[bool]:
-    return [button["interactive"] for button in view[3:]]
 
 
 async def test_a_run_shows_the_call_its_result_and_the_answer() -> None:
     actions, engine, session = tools_tab()
     shown = await views(actions.run(session, TASK, "ada", "en"))
-    steps, state = shown[-1][0], shown[-1][2]
-    assert "calculate" in steps
-    assert "42" in steps
-    assert "run-line" in state
-    assert any("It is 42." in str(view[1]) for view in shown)
-    assert interactive(shown[0]) == [False, True]
-    assert interactive(shown[-1]) == [True, False]
-    assert session.running is None
+    assert "calculate" in str(shown[-1].steps)
+    assert "42" in str(shown[-1].steps)
+    assert '<div class="run-line">Finished' in str(shown[-1].state)
+    assert any("It is 42." in str(view.answer) for view in shown)
+    assert (shown[0].running, shown[-1].running) == (True, False)
+    assert not session.slot.busy
     assert {tool.name for tool in engine.requests[0].tools} == set(BUILTIN)
     assert engine.requests[0].user == "ada"
 
@@ -65,10 +61,10 @@ async def test_a_run_shows_the_call_its_result_and_the_answer() -> None:
 async def test_what_cannot_be_asked_is_said_and_nothing_is_sent(task: ToolTask, said: str) -> None:
     actions, engine, session = tools_tab()
     shown = await views(actions.run(session, task, "ada", "en"))
-    assert said.lower() in shown[-1][2].lower()
-    assert interactive(shown[-1]) == [True, False]
+    assert said.lower() in str(shown[-1].state).lower()
+    assert shown[-1].running is False
     assert engine.requests == []
-    assert session.running is None
+    assert not session.slot.busy
 
 
 async def test_a_second_run_waits_for_the_first() -> None:
@@ -77,29 +73,8 @@ async def test_a_second_run_waits_for_the_first() -> None:
     await anext(first)
     assert len(await views(actions.run(session, TASK, "ada", "en"))) == 1
     session.stop()
-    assert interactive((await views(first))[-1]) == [True, False]
+    assert (await views(first))[-1].running is False
     assert len(engine.requests) <= 1
-
-
-@pytest.mark.parametrize(
-    ("choice", "mode", "name"),
-    [("auto", "auto", None), ("required", "required", None), ("none", "none", None), (f"{NAMED}mine", "named", "mine")],
-)
-def test_choices(choice: str, mode: str, name: str | None) -> None:
-    chosen = dataclasses.replace(TASK, choice=choice).tool_choice()
-    assert (chosen.mode, chosen.name or None) == (mode, name)
-
-
-def test_ticking_boxes_keeps_the_visitors_own_tools() -> None:
-    own = definitions_text([OWN])
-    some = {"calculate": BUILTIN["calculate"]}
-    both = with_tools(own, some, BUILTIN)
-    assert [one["function"]["name"] for one in json.loads(both)] == ["mine", "calculate"]
-    assert json.loads(with_tools(both, {}, BUILTIN)) == [OWN]
-
-
-def test_what_cannot_be_read_is_left_as_it_is() -> None:
-    assert with_tools("[{half", BUILTIN, BUILTIN) == "[{half"
 
 
 def test_an_uploaded_table_becomes_a_tool_and_the_file_is_removed(tmp_path: Path) -> None:

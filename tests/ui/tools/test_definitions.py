@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
-from qwen_app.ui.tools.definitions import parse_tools
+from qwen_app.tools.builtin import builtin_tools
+from qwen_app.ui.tools.definitions import definitions_text, parse_tools, with_tools
+
+BUILTIN = {one.tool.name: one for one in builtin_tools()}
+OWN = {"type": "function", "function": {"name": "mine", "parameters": {"type": "object", "properties": {}}}}
 
 
 def tool(**function: Any) -> dict[str, Any]:
@@ -75,3 +79,15 @@ def test_any_list_is_refused_with_its_place_or_taken_whole(given_: list[Any]) ->
     except SchemaError as error:
         taken = len(given_) if f"(at {error.pointer or '/'})" in error.message else -1
     assert taken == len(given_)
+
+
+def test_ticking_boxes_keeps_the_visitors_own_tools() -> None:
+    own = definitions_text([OWN])
+    some = {"calculate": BUILTIN["calculate"]}
+    both = with_tools(own, some, BUILTIN)
+    assert [one["function"]["name"] for one in json.loads(both)] == ["mine", "calculate"]
+    assert json.loads(with_tools(both, {}, BUILTIN)) == [OWN]
+
+
+def test_what_cannot_be_read_is_left_as_it_is() -> None:
+    assert with_tools("[{half", BUILTIN, BUILTIN) == "[{half"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.ui.shared.newest import newest
+from qwen_app.ui.shared.throttle import latest
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ async def numbers(count: int, *, every_s: float = 0.0) -> AsyncGenerator[int, No
 
 
 async def shown(source: AsyncGenerator[int, None], stop: asyncio.Event | None = None) -> list[int]:
-    async with aclosing(newest(source, stop or asyncio.Event())) as snapshots:
+    async with aclosing(latest(source, stop or asyncio.Event())) as snapshots:
         return [snapshot async for snapshot in snapshots]
 
 
@@ -56,7 +56,7 @@ async def test_what_the_source_raises_is_raised_after_what_came_before() -> None
     seen = []
 
     async def look() -> None:
-        async with aclosing(newest(broken(), asyncio.Event())) as snapshots:
+        async with aclosing(latest(broken(), asyncio.Event())) as snapshots:
             async for snapshot in snapshots:
                 seen.append(snapshot)
 

@@ -1,4 +1,4 @@
-"""The JSON workbench in a real browser: on a scripted engine, and with the built-in model."""
+"""The JSON lab in a real browser: on a scripted engine, and with the built-in model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def address(writing: ScriptedEngine) -> Iterator[str]:
         yield url
 
 
-async def workbench(open_chat: OpenChat, url: str, **options: object) -> Page:
+async def json_lab(open_chat: OpenChat, url: str, **options: object) -> Page:
     page = (await open_chat(url, **options)).page
     await page.get_by_role("tab", name="JSON", exact=True).click()
     await expect(page.locator("#schema-check .check")).to_be_visible()
@@ -53,10 +53,10 @@ async def workbench(open_chat: OpenChat, url: str, **options: object) -> Page:
 
 async def run(page: Page, prompt: str) -> Locator:
     """Run and wait for the end; the outcome."""
-    await page.locator("#workbench-prompt textarea").fill(prompt)
+    await page.locator("#json-lab-prompt textarea").fill(prompt)
     await page.locator("#run-json").click()
     outcome = page.locator("#outcome")
-    await expect(outcome.locator(".verdict, [role=alert]")).to_be_visible(timeout=ANSWER_S * 1000)
+    await expect(outcome.locator(".result, [role=alert]")).to_be_visible(timeout=ANSWER_S * 1000)
     await expect(page.locator("#run-json")).to_be_enabled()
     return outcome
 
@@ -73,7 +73,7 @@ async def raw_text(page: Page) -> str:
 
 
 async def test_a_valid_answer_with_tree_raw_and_download(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address)
+    page = await json_lab(open_chat, address)
     outcome = await run(page, "Who is it?")
     await expect(outcome).to_contain_text("Valid")
     await expect(page.locator("#tree")).to_contain_text("Maria Lopez")
@@ -84,28 +84,28 @@ async def test_a_valid_answer_with_tree_raw_and_download(address: str, open_chat
 
 
 async def test_where_the_answer_stands_and_stop(address: str, open_chat: OpenChat, writing: ScriptedEngine) -> None:
-    page = await workbench(open_chat, address)
+    page = await json_lab(open_chat, address)
     cancelled = writing.cancelled
-    await page.locator("#workbench-prompt textarea").fill("slowly")
+    await page.locator("#json-lab-prompt textarea").fill("slowly")
     await page.locator("#run-json").click()
     place = page.locator("#outcome .json-place")
     await expect(place.locator(".json-path")).to_have_text("$.name")
     await expect(place).to_contain_text("depth 1")
     await expect(page.locator("#tree")).to_contain_text("Maria Maria")
     await page.locator("#stop-json").click()
-    await expect(page.locator("#outcome .verdict")).to_have_text("Stopped before its end")
+    await expect(page.locator("#outcome .result")).to_have_text("Stopped before its end")
     assert writing.cancelled == cancelled + 1
 
 
 async def test_a_wrong_answer_says_where(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address)
+    page = await json_lab(open_chat, address)
     outcome = await run(page, "badly")
-    await expect(outcome.locator(".verdict")).to_have_text("Not valid")
+    await expect(outcome.locator(".result")).to_have_text("Not valid")
     await expect(outcome).to_contain_text("At $")
 
 
 async def test_the_schema_is_checked_while_it_is_typed(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address)
+    page = await json_lab(open_chat, address)
     check = page.locator("#schema-check")
     await type_schema(page, '{"type": "object", "properties": {"a": {"type": "strin"}}}')
     await expect(check.locator(".bad")).to_contain_text("/properties/a")
@@ -118,42 +118,42 @@ async def test_the_schema_is_checked_while_it_is_typed(address: str, open_chat: 
     await expect(await run(page, "hello")).to_contain_text("not valid JSON")
 
 
-async def test_trials_with_and_without_the_constraint(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address)
+async def test_runs_with_and_without_the_constraint(address: str, open_chat: OpenChat) -> None:
+    page = await json_lab(open_chat, address)
     await page.locator("#repeat-json").click()
-    trials = page.locator("#trials tbody tr")
-    await expect(trials.nth(1)).to_contain_text("0 / 5 · 0%")
-    await expect(trials.nth(0)).to_contain_text("5 / 5 · 100%")
-    await expect(trials.nth(0).locator("td").last).to_have_text("100%")
-    await expect(page.locator("#trials .dot")).to_have_count(10)
+    runs = page.locator("#runs tbody tr")
+    await expect(runs.nth(1)).to_contain_text("0 / 5 · 0%")
+    await expect(runs.nth(0)).to_contain_text("5 / 5 · 100%")
+    await expect(runs.nth(0).locator("td").last).to_have_text("100%")
+    await expect(page.locator("#runs .dot")).to_have_count(10)
 
 
 async def test_the_library_and_chinese(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address, locale="zh-CN")
+    page = await json_lab(open_chat, address, locale="zh-CN")
     await expect(page.locator("#run-json")).to_have_text("运行")
     await expect(page.locator("#library input")).to_have_value("提取联系人")
-    await expect(page.locator("#workbench-prompt textarea")).to_have_value(CONTACT.prompt[1])
+    await expect(page.locator("#json-lab-prompt textarea")).to_have_value(CONTACT.prompt[1])
     await page.locator("#library input").click()
     await page.get_by_role("option", name="SQL 查询").click()
     await expect(page.locator("#schema .cm-content")).to_contain_text("explanation")
-    await expect(page.locator("#workbench-prompt textarea")).to_have_value(SQL.prompt[1])
-    await page.locator("#workbench-prompt textarea").fill("我自己的问题")
+    await expect(page.locator("#json-lab-prompt textarea")).to_have_value(SQL.prompt[1])
+    await page.locator("#json-lab-prompt textarea").fill("我自己的问题")
     await page.locator("#language").get_by_text("EN").click()
     await expect(page.locator("#library input")).to_have_value("SQL query")
-    await expect(page.locator("#workbench-prompt textarea")).to_have_value("我自己的问题")
+    await expect(page.locator("#json-lab-prompt textarea")).to_have_value("我自己的问题")
 
 
 async def test_code_with_the_real_parameters(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address)
-    await page.locator("#workbench-prompt textarea").fill("Who's this?")
+    page = await json_lab(open_chat, address)
+    await page.locator("#json-lab-prompt textarea").fill("Who's this?")
     await page.locator("#json-use-code").click()
-    code = page.locator("#workbench-code .cm-content")
+    code = page.locator("#json-lab-code .cm-content")
     await expect(code).to_contain_text(f"{address}/v1")
     await expect(code).to_contain_text('"Who\'s this?"')
     await expect(code).to_contain_text("'strict': True")
-    await page.locator("#workbench-code").get_by_text("curl").click()
+    await page.locator("#json-lab-code").get_by_text("curl").click()
     await expect(code).to_contain_text(f"curl {address}/v1/chat/completions")
-    await page.locator("#workbench-code").get_by_role("button", name="Close").click()
+    await page.locator("#json-lab-code").get_by_role("button", name="Close").click()
     await expect(code).to_have_count(0)
 
 
@@ -168,19 +168,19 @@ async def test_the_chat_as_code(address: str, open_chat: OpenChat) -> None:
 
 
 async def test_narrow_screens_scroll_one_way_only(address: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, address, viewport={"width": 390, "height": 844}, has_touch=True)
+    page = await json_lab(open_chat, address, viewport={"width": 390, "height": 844}, has_touch=True)
     await run(page, "Who is it?")
     await page.locator("#json-use-code").click()
-    await expect(page.locator("#workbench-code .cm-content")).to_be_visible()
+    await expect(page.locator("#json-lab-code .cm-content")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_a_contact_from_the_built_in_model(real: str, open_chat: OpenChat) -> None:
-    page = await workbench(open_chat, real)
+    page = await json_lab(open_chat, real)
     field = page.locator("#json-max-tokens input[type=number]")
     await field.fill("48")
     await field.press("Enter")
     outcome = await run(page, "Extract the contact: Maria Lopez, Acme Tools")
-    await expect(outcome.locator(".verdict")).to_contain_text("Valid")
+    await expect(outcome.locator(".result")).to_contain_text("Valid")
     document = json.loads(await raw_text(page))
     Draft202012Validator(CONTACT.schema).validate(document)

@@ -1,0 +1,54 @@
+"""One answer at a time: who writes into a browser tab's session, and how it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class RunningAnswer:
+    """An answer's hold on the slot: it ends once ``stop`` is set, and writes nothing once it is not ``current``."""
+
+    def __init__(self, slot: AnswerSlot) -> None:
+        self.stop = asyncio.Event()
+        self._slot = slot
+
+    @property
+    def current(self) -> bool:
+        """Whether the session is still this answer's to write into."""
+        return self._slot.holder is self
+
+    def release(self) -> None:
+        """Make room for the next answer. An answer that was abandoned has no room to make."""
+        if self.current:
+            self._slot.holder = None
+
+
+class AnswerSlot:
+    """Room for one answer in a session.
+
+    An answer takes the slot and releases it when it has ended. A visitor can end it early in two ways: ``stop`` lets
+    it write its end, so that what there is is kept; ``abandon`` takes the slot away from it as well, for the session
+    goes on without it (a new chat, say, which the old answer must not write into).
+    """
+
+    def __init__(self) -> None:
+        self.holder: RunningAnswer | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.holder is not None
+
+    def take(self) -> RunningAnswer | None:
+        """A hold on the slot; None while another answer has it."""
+        if self.holder is not None:
+            return None
+        self.holder = RunningAnswer(self)
+        return self.holder
+
+    def stop(self) -> None:
+        if self.holder is not None:
+            self.holder.stop.set()
+
+    def abandon(self) -> None:
+        self.stop()
+        self.holder = None

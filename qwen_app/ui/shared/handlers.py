@@ -1,0 +1,64 @@
+"""What Gradio's handlers take and give: ``{component: value}`` in, ``{component: update}`` out, one by one or at once.
+
+Values come from a browser, which may send anything: they are read as what they should be.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+from gradio.blocks import Block
+
+from qwen_app.ui.shared.strings import Language
+
+Values = Mapping[Block, object]  # what components hold when an event comes
+Update = object  # a component's new value, or ``gr.update(...)`` with its new properties
+Updates = dict[Block, Update]
+
+P = ParamSpec("P")
+S = TypeVar("S")
+V = TypeVar("V")
+
+
+def text(value: object) -> str:
+    return str(value or "")
+
+
+def number(value: object, low: float, high: float, default: float) -> float:
+    """``value`` within range; ``default`` (within range too) where there is none."""
+    given = value if isinstance(value, int | float) else default
+    return max(min(low, high), min(high, given))
+
+
+def language_of(value: object) -> Language:
+    return "zh" if value == "zh" else "en"
+
+
+def session_of(value: object, kind: type[S]) -> S:
+    """The value of a ``gr.State``, which never leaves the server. Raises TypeError where the wiring is wrong."""
+    if not isinstance(value, kind):
+        raise TypeError(f"The session is a {type(value).__name__}, not a {kind.__name__}.")
+    return value
+
+
+def changed(updates: Mapping[Block, Update | None]) -> Updates:
+    """Updates in which None means that the component stays as it is."""
+    return {component: gr.skip() if update is None else update for component, update in updates.items()}
+
+
+def streaming(
+    handler: Callable[P, AsyncGenerator[V, None]], updates: Callable[[V], Updates]
+) -> Callable[P, AsyncGenerator[Updates, None]]:
+    """``handler`` as Gradio wants it: an async generator function of updates, closed with all it started."""
+
+    @functools.wraps(handler)
+    async def stream(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Updates, None]:
+        async with aclosing(handler(*args, **kwargs)) as views:
+            async for view in views:
+                yield updates(view)
+
+    return stream

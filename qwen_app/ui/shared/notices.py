@@ -1,0 +1,32 @@
+"""What went wrong, and whether what was typed can be used, as lines for the visitor."""
+
+from __future__ import annotations
+
+import logging
+from html import escape
+
+from qwen_app.errors import AppError, EngineError, SchemaError
+from qwen_app.ui.shared.strings import Texts
+
+log = logging.getLogger(__name__)
+
+
+def notice_html(sentence: str) -> str:
+    return f'<div class="notice" role="alert">{escape(sentence)}</div>'
+
+
+def failure_html(error: Exception, texts: Texts) -> str:
+    """A notice; what nobody foresaw goes to the log and is not shown."""
+    if not isinstance(error, AppError):
+        log.error("a tab's action failed", exc_info=error)
+        error = EngineError("Something went wrong on the server. Try again.")
+    return notice_html(texts.error(error.code, error.message))
+
+
+def check_html(problem: SchemaError | None, texts: Texts) -> str:
+    """The line under an editor: fine, or what is wrong and where."""
+    if problem is None:
+        return f'<div class="check good">✓ {texts("check_good")}</div>'
+    pointer = "" if problem.pointer in problem.message else f" <code>{escape(problem.pointer)}</code>"
+    sentence = escape(texts.error(problem.code, problem.message))
+    return f'<div class="check bad" role="alert">✗ {sentence}{pointer}</div>'

@@ -1,0 +1,31 @@
+"""What the visitor asks for on the tools tab."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qwen_app.errors import RequestError
+from qwen_app.messages import Tool, ToolChoice
+from qwen_app.ui.shared.strings import Texts
+from qwen_app.ui.tools.definitions import usable_tools
+from qwen_app.ui.tools.menus import tool_choice
+
+
+@dataclass(frozen=True, slots=True)
+class ToolTask:
+    """A prompt and the tools for it. ``choice`` is one of ``menus.call_choices``."""
+
+    prompt: str
+    definitions: str
+    choice: str
+    temperature: float
+    max_tokens: int
+
+    def tool_choice(self) -> ToolChoice:
+        return tool_choice(self.choice)
+
+    async def checked_tools(self, texts: Texts) -> tuple[Tool, ...]:
+        """The tools. Raises RequestError for what cannot be asked, SchemaError for what cannot be offered."""
+        if not self.prompt.strip():
+            raise RequestError(texts("prompt_missing"))
+        return await usable_tools(self.definitions)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import gradio as gr
+import pytest
+
+from qwen_app.ui.shared.answer_slot import AnswerSlot
+from qwen_app.ui.shared.handlers import Updates, changed, language_of, number, session_of, streaming, text
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [(0.5, 0.5), (-3, 0), (9, 2), (None, 1), ("hot", 1), ([], 1), (math.inf, 2), (math.nan, 2)]
+)
+def test_numbers_are_brought_within_range(value: object, read: float) -> None:
+    assert number(value, 0, 2, 1) == read
+
+
+def test_a_default_out_of_range_is_brought_within_it() -> None:
+    assert number(None, 1, 256, 512) == 256
+
+
+def test_an_empty_field_is_empty_text() -> None:
+    assert (text(None), text(""), text("a")) == ("", "", "a")
+
+
+@pytest.mark.parametrize(("value", "language"), [("zh", "zh"), ("en", "en"), (None, "en"), ("fr", "en")])
+def test_languages(value: object, language: str) -> None:
+    assert language_of(value) == language
+
+
+def test_a_session_is_what_it_should_be() -> None:
+    slot = AnswerSlot()
+    assert session_of(slot, AnswerSlot) is slot
+    with pytest.raises(TypeError, match="is a str, not a AnswerSlot"):
+        session_of("slot", AnswerSlot)
+
+
+def test_none_leaves_a_component_as_it_is() -> None:
+    kept, emptied = gr.HTML(), gr.HTML()
+    assert changed({kept: None, emptied: ""}) == {kept: gr.skip(), emptied: ""}
+
+
+@pytest.mark.anyio
+async def test_a_streaming_handler_closes_what_it_started() -> None:
+    part, ended = gr.HTML(), []
+
+    async def views(values: str, request: gr.Request) -> AsyncGenerator[str, None]:
+        try:
+            yield values
+            yield "more"
+        finally:
+            ended.append(values)
+
+    def updates(view: str) -> Updates:
+        return {part: view}
+
+    handler = streaming(views, updates)
+    assert inspect.isasyncgenfunction(handler)
+    assert list(inspect.signature(handler).parameters) == ["values", "request"]
+    async with aclosing(handler("a", gr.Request())) as shown:
+        assert await anext(shown) == {part: "a"}
+    assert ended == ["a"]
