@@ -18,7 +18,6 @@ from qwen_app.engine.local.step_executor import StepExecutor
 from qwen_app.engine.local.worker import Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
-from qwen_app.sandbox.checks import checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 WATCHDOG_S = 30.0
@@ -69,7 +68,7 @@ def build_local_engine(
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
-    grammars = GrammarAdmission(compiler, checks())
+    grammars = GrammarAdmission(compiler)
     return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, watchdog_s=watchdog_s)
 
 

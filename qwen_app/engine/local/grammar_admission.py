@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from qwen_app.errors import OverBudget
 from qwen_app.messages import GenerationRequest
-from qwen_app.sandbox.checks import Checks
+from qwen_app.sandbox.checks import Checks, checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar
 
@@ -22,9 +22,12 @@ DEADLINE_S = 4.0  # a grammar over a model's whole vocabulary takes longer than 
 class GrammarAdmission:
     """Compiles the grammar of a request into ``compiler``'s cache, where the request processor finds it."""
 
-    def __init__(self, compiler: GrammarCompiler, checks: Checks, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, compiler: GrammarCompiler, asked: Checks | None = None, *, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """``asked`` tries grammars first; the process's own sandbox where it is not given."""
         self._compiler = compiler
-        self._checks = checks
+        self._checks = asked or checks()
         self._deadline_s = deadline_s
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
