@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from qwen_app.errors import OverBudget
 from qwen_app.messages import GenerationRequest
-from qwen_app.sandbox.checks import Checks
+from qwen_app.sandbox.checks import Checks, checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar
 
@@ -50,3 +50,8 @@ class GrammarAdmission:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def sandboxed_admission(compiler: GrammarCompiler) -> GrammarAdmission:
+    """Admission to ``compiler`` by this process's own sandbox."""
+    return GrammarAdmission(compiler, checks())
