@@ -11,7 +11,7 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.engine.local.grammar_admission import sandboxed_admission
+from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.step_executor import StepExecutor
@@ -68,7 +68,7 @@ def build_local_engine(
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
-    grammars = sandboxed_admission(compiler)
+    grammars = GrammarAdmission(compiler)
     return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, watchdog_s=watchdog_s)
 
 

@@ -22,9 +22,12 @@ DEADLINE_S = 4.0  # a grammar over a model's whole vocabulary takes longer than 
 class GrammarAdmission:
     """Compiles the grammar of a request into ``compiler``'s cache, where the request processor finds it."""
 
-    def __init__(self, compiler: GrammarCompiler, checks: Checks, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self, compiler: GrammarCompiler, asked: Checks | None = None, *, deadline_s: float = DEADLINE_S
+    ) -> None:
+        """``asked`` tries grammars first; the process's own sandbox where it is not given."""
         self._compiler = compiler
-        self._checks = checks
+        self._checks = asked or checks()
         self._deadline_s = deadline_s
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -50,8 +53,3 @@ class GrammarAdmission:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-
-def sandboxed_admission(compiler: GrammarCompiler) -> GrammarAdmission:
-    """Admission to ``compiler`` by this process's own sandbox."""
-    return GrammarAdmission(compiler, checks())
