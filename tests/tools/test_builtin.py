@@ -140,8 +140,8 @@ def test_lookup() -> None:
 def test_csv(data: bytes, columns: tuple[str, ...], rows: int) -> None:
     table = read_csv(data)
     assert table.columns == columns
-    assert len(table.rows) == rows
-    assert all(len(row) == len(columns) for row in table.rows)
+    assert table.row_count == len(list(table.rows())) == rows
+    assert all(len(row) == len(columns) for row in table.rows())
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"a,a\n", b"a,\n1,2", b"\0\1\2", b"x" * (LIMIT_BYTES + 1)])
