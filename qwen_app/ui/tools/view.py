@@ -57,9 +57,8 @@ def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> st
     tone = "waits" if step.result is None else "bad" if failed else "good"
     brief = "" if step.result is None else f'<span class="step-brief">{escape(_brief(step.result))}</span>'
     head = f'<summary><span class="step-mark {tone}"></span><code>{escape(step.call.name)}</code>{brief}</summary>'
-    arguments = (
-        f"<dt>{texts('step_arguments')}</dt><dd><pre>{escape(_pretty(step.call.arguments)[:LIMIT_SHOWN])}</pre></dd>"
-    )
+    written = escape(_pretty(step.call.arguments)[:LIMIT_SHOWN])
+    arguments = f"<dt>{texts('step_arguments')}</dt><dd><pre>{written}</pre></dd>"
     if step.result is None:
         key = "step_not_run" if step.call.name not in runnable else "step_broken_off" if over else "step_running"
         outcome = f"<dt>{texts('step_result')}</dt><dd>{texts(key)}</dd>"
