@@ -127,6 +127,13 @@ ARROWS: dict[str, set[str]] = {
 ENGINE_TYPES = "qwen_app.engine.base"  # what page and API may know of the engine
 WIDEST_PACKAGE = 14  # files
 MOST_IMPORTS = 12  # modules of ours in one module
+COSTLY = (
+    "structured.grammars",
+    "structured.closing",
+    "structured.validation",
+    "tools.calculator",
+    "tools.csv_table",
+)
 KEPT_OUT_OF_THE_ENGINE = ("gradio", "fastapi", "starlette", "uvicorn", "sqlite3", "sqlalchemy", "peewee")
 
 
@@ -169,6 +176,13 @@ def test_no_module_leans_on_more_than_it_can_explain() -> None:
 def test_page_and_api_never_touch_the_engine(path: Path) -> None:
     engine = {name for name in imports_of(path) if name.startswith("qwen_app.engine.")}
     assert {name for name in engine if not name.startswith(ENGINE_TYPES)} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if name_of(path).split(".")[1] == "ui"], ids=name_of)
+def test_the_page_leaves_what_is_costly_to_the_sandbox(path: Path) -> None:
+    """A schema, pattern, answer or file of a visitor's is compiled, matched, validated and parsed there alone."""
+    names = {name.removeprefix("qwen_app.") for name in imports_of(path)}
+    assert {name for name in names if name.startswith(COSTLY)} == set()
 
 
 @pytest.mark.slow
