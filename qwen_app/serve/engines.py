@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
-from qwen_app.models import builtin
+from qwen_app.models.builtin import NAME as BUILTIN
+from qwen_app.models.builtin import NOTICE
 from qwen_app.models.device import Device, find_device
 from qwen_app.models.dims import dims_of, stored_bytes
 from qwen_app.models.download import ensure_model, local_path
@@ -69,7 +70,7 @@ def _local_engine(settings: Settings) -> Engine:
         slots=memory.slots,
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
-        notice=builtin.NOTICE if name == builtin.NAME else "",
+        notice=NOTICE if name == BUILTIN else "",
         on_fatal=end_process,
     )
 

@@ -11,15 +11,15 @@ from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.table_store import TableStore
-from qwen_app.ui import public
-from qwen_app.ui.chat import tab as chat_tab
-from qwen_app.ui.json_lab import tab as json_lab_tab
+from qwen_app.ui.chat.tab import build as build_chat
+from qwen_app.ui.json_lab.tab import build as build_json_lab
+from qwen_app.ui.public import add_endpoint
 from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts, language_for
-from qwen_app.ui.tools import tab as tools_tab
+from qwen_app.ui.tools.tab import build as build_tools
 
-TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)
+TABS = (build_chat, build_json_lab, build_tools)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 OTHER_HANDLERS_AT_ONCE = 16
 
@@ -49,7 +49,7 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
             for build_tab in TABS:
                 build_tab(page)
         _wire_language(page, about)
-        public.add_endpoint(page)
+        add_endpoint(page)
     _set_queue(blocks, page)
     return blocks
 

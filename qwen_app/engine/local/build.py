@@ -11,14 +11,13 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.engine.local.grammar_admission import GrammarAdmission
+from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.step_executor import StepExecutor
 from qwen_app.engine.local.worker import Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
-from qwen_app.sandbox.checks import checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 WATCHDOG_S = 30.0
@@ -69,7 +68,7 @@ def build_local_engine(
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
-    grammars = GrammarAdmission(compiler, checks())
+    grammars = sandboxed_admission(compiler)
     return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, watchdog_s=watchdog_s)
 
 
