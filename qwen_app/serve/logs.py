@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -24,13 +26,43 @@ class LineFormatter(logging.Formatter):
         return (super().formatMessage(record) + fields).replace("\r", "\\r").replace("\n", "\\n")
 
 
+class LogFile(RotatingFileHandler):
+    """The log's file, rotated. Lines that cannot be written (a full disk) are lost, with one warning on the console."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where the file cannot be opened."""
+        super().__init__(path, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
+        self._warned = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name logging calls
+        trouble = sys.exception()
+        if not isinstance(trouble, OSError):
+            super().handleError(record)
+        elif not self._warned:
+            self._warned = True
+            _tell_console(f"{self.baseFilename} cannot be written ({trouble.strerror}): lines are missing from it.")
+
+
 def set_up_logs(level: str, file: Path | None = LOG_FILE) -> None:
-    """Log to the console, and to ``file`` unless None. Third-party packages are heard from warnings up."""
+    """Log to the console, and to ``file`` unless None. Third-party packages are heard from warnings up.
+
+    A file that cannot be opened is a warning on the console, which then is all there is.
+    """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file is not None:
-        handlers.append(RotatingFileHandler(file, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8"))
+        try:
+            handlers.append(LogFile(file))
+        except OSError as refused:
+            _tell_console(f"{file} cannot be written ({refused.strerror}): the log goes to the console alone.")
     for handler in handlers:
         handler.setFormatter(LineFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("qwen_app").setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+def _tell_console(sentence: str) -> None:
+    """Not by way of the log: it is what fails."""
+    record = logging.makeLogRecord({"msg": sentence, "levelname": "WARNING"})
+    with suppress(OSError, ValueError):  # nobody may be there to read it
+        sys.stderr.write(LineFormatter().format(record) + "\n")
