@@ -70,7 +70,8 @@ ARROWS: dict[str, set[str]] = {
         "settings",
     },
     "api": {"api.access", "api.endpoints", "api.protocol", "http", "metrics", "service", "settings"},
-    "web": {"errors", "http", "settings"},
+    "web.page_calls": {"errors", "http"},
+    "web": {"errors", "http", "settings", "web.page_calls"},
     "ui.shared": {"errors", "http", "messages", "openai_format", "service", "settings", "tools"},
     "ui.chat": {"engine", "errors", "messages", "openai_format", "service", "ui.shared"},
     "ui.json_lab": {

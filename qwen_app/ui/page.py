@@ -20,7 +20,6 @@ from qwen_app.ui.tools import tab as tools_tab
 
 TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
-OTHER_HANDLERS_AT_ONCE = 16
 
 _STORED = "() => [localStorage.getItem('language')]"
 _STORE = "(language) => { localStorage.setItem('language', language); }"
@@ -56,8 +55,8 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
 def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
     blocks.queue(
         api_open=False,
-        max_size=page.generation_limit,
-        default_concurrency_limit=OTHER_HANDLERS_AT_ONCE,
+        max_size=None,
+        default_concurrency_limit=None,
     )
     # Nobody sees Gradio's statistics here, and it would compute them in pandas after every single event.
     blocks._queue.ANALYTICS_MAX_EVENTS = 1

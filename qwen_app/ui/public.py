@@ -46,7 +46,7 @@ def add_endpoint(page: PageContext) -> None:
             async for text in texts:
                 yield text
 
-    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
+    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=None)
 
 
 async def _texts(service: Service, request: GenerationRequest) -> AsyncGenerator[str, None]:
