@@ -1,4 +1,4 @@
-"""The class: what Gradio keeps for all visitors together. Nobody's use of it may reach another's sessions or answers."""
+"""The class: what Gradio keeps for all visitors together. Nobody's use of it reaches another's sessions or answers."""
 
 from __future__ import annotations
 
@@ -148,14 +148,6 @@ def test_a_session_is_used_by_nobody_but_its_owner(ada: PageClient, guest: PageC
     assert all("albatross" not in answer.text and "word" not in answer.text for answer in answers)
     reader.join(60)
     assert "word59" in seen[0]
-
-
-def test_another_browser_with_the_same_login_is_another_owner(url: str, guest: PageClient) -> None:
-    guest.direct(guest.body("new-chat", "click")).raise_for_status()
-    with page_client(url, guest.session, GUEST) as other:
-        other.http.cookies.set("qwen_session", other.http.cookies["qwen_session"])
-        if other.http.cookies["qwen_session"] != guest.http.cookies["qwen_session"]:
-            assert other.direct(other.body("new-chat", "click")).status_code == 403
 
 
 def test_a_hundred_at_once_are_no_way_past_the_bound(url: str, guest: PageClient) -> None:
