@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import os
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from qwen_app.serve.log_errors import OneASecond, type_and_place
 
 LOG_FILE = Path("server.log")
 _FILE_LIMIT_BYTES = 10_000_000
@@ -13,10 +18,19 @@ _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"
 
 
 class LineFormatter(logging.Formatter):
-    """Time, level, message and the record's extra fields as ``name=value``; line breaks are escaped."""
+    """Time, level, message and the record's extra fields as ``name=value``; line breaks are escaped.
+
+    Of an exception there are type and place.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        bare = copy.copy(record)
+        bare.exc_info = bare.exc_text = bare.stack_info = None
+        return super().format(bare) + (f" error={type_and_place(error)}" if error else "")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
         extra = {name: value for name, value in vars(record).items() if name not in _OWN_FIELDS}
@@ -24,13 +38,23 @@ class LineFormatter(logging.Formatter):
         return (super().formatMessage(record) + fields).replace("\r", "\\r").replace("\n", "\\n")
 
 
+class _PrivateFiles(RotatingFileHandler):
+    """Files that their owner alone may read."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)  # one that an older version made
+        return TextIOWrapper(open(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
+
+
 def set_up_logs(level: str, file: Path | None = LOG_FILE) -> None:
     """Log to the console, and to ``file`` unless None. Third-party packages are heard from warnings up."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file is not None:
-        handlers.append(RotatingFileHandler(file, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8"))
+        handlers.append(_PrivateFiles(file, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(LineFormatter())
+        handler.addFilter(OneASecond())
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("qwen_app").setLevel(level.upper())
     logging.captureWarnings(True)

@@ -14,8 +14,8 @@ from qwen_app.ui import public
 from qwen_app.ui.chat import tab as chat_tab
 from qwen_app.ui.json_lab import tab as json_lab_tab
 from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import Updates
-from qwen_app.ui.shared.strings import Language, Texts, language_for
+from qwen_app.ui.shared.handlers import Updates, language_of, text
+from qwen_app.ui.shared.strings import Texts, language_for
 from qwen_app.ui.tools import tab as tools_tab
 
 TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)
@@ -65,12 +65,13 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
 
 def _wire_language(page: PageContext, about: gr.HTML) -> None:
 
-    def detect(stored: Language | None, request: gr.Request) -> Updates:
+    def detect(stored: object, request: gr.Request) -> Updates:
         accepted = request.headers.get("accept-language", "")
-        language = language_for(stored, page.settings.language, accepted)
+        language = language_for(text(stored), page.settings.language, accepted)
         return {page.language: language, about: _about(page.service.info(), Texts(language))}
 
-    def translate(language: Language) -> Updates:
+    def translate(chosen: object) -> Updates:
+        language = language_of(chosen)
         return page.translations(language) | {about: _about(page.service.info(), Texts(language))}
 
     detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **QUICK)

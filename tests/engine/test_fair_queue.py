@@ -110,9 +110,9 @@ def test_bounds_hold_whoever_comes_and_goes(steps: list[str | int], running_limi
         assert min(len(inside), running_limit) <= queue.running <= running_limit + (running_limit > 1)
         assert queue.queued <= queue_limit + queue_limit // 2
         if queue.running >= max(2, running_limit) and queue.queued:
-            running = {place.user for place in inside if place.admitted}
-            waiting = {place.user for place in inside if not place.admitted}
-            assert len(running) > 1 or waiting == running  # nobody waits for one who has every place
+            runners = {place.user for place in inside if place.admitted}
+            waiters = {place.user for place in inside if not place.admitted}
+            assert len(runners) > 1 or waiters == runners  # nobody waits for one who has every place
         assert queue.running + queue.queued == len(inside)
         waiting = sorted(queue.position(place) for place in inside if not place.admitted)
         assert waiting == list(range(1, len(waiting) + 1))

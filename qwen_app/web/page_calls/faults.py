@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_app.errors import AppError
+from qwen_app.http.paths import PathPrefixes
 
 log = logging.getLogger(__name__)
 
@@ -22,13 +23,15 @@ class GradioFaults:
     """ASGI middleware right in front of the page: where Gradio fails over a request, its sender gets 400.
 
     Gradio checks little of what it is sent, and what does not fit breaks somewhere inside: it is the request's fault.
+    ``api_paths`` have errors of their own.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, api_paths: PathPrefixes) -> None:
         self._app = app
+        self._api_paths = api_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._api_paths.holds(scope["path"]):
             await self._app(scope, receive, send)
             return
         answer = _Answer(send)
