@@ -15,13 +15,12 @@ from qwen_app.ui.chat.tab import build as build_chat
 from qwen_app.ui.json_lab.tab import build as build_json_lab
 from qwen_app.ui.public import add_endpoint
 from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import Updates
-from qwen_app.ui.shared.strings import Language, Texts, language_for
+from qwen_app.ui.shared.handlers import Updates, language_of, text
+from qwen_app.ui.shared.strings import Texts, language_for
 from qwen_app.ui.tools.tab import build as build_tools
 
 TABS = (build_chat, build_json_lab, build_tools)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
-OTHER_HANDLERS_AT_ONCE = 16
 
 _STORED = "() => [localStorage.getItem('language')]"
 _STORE = "(language) => { localStorage.setItem('language', language); }"
@@ -57,8 +56,8 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
 def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
     blocks.queue(
         api_open=False,
-        max_size=page.generation_limit,
-        default_concurrency_limit=OTHER_HANDLERS_AT_ONCE,
+        max_size=None,
+        default_concurrency_limit=None,
     )
     # Nobody sees Gradio's statistics here, and it would compute them in pandas after every single event.
     blocks._queue.ANALYTICS_MAX_EVENTS = 1
@@ -67,12 +66,13 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
 
 def _wire_language(page: PageContext, about: gr.HTML) -> None:
 
-    def detect(stored: Language | None, request: gr.Request) -> Updates:
+    def detect(stored: object, request: gr.Request) -> Updates:
         accepted = request.headers.get("accept-language", "")
-        language = language_for(stored, page.settings.language, accepted)
+        language = language_for(text(stored), page.settings.language, accepted)
         return {page.language: language, about: _about(page.service.info(), Texts(language))}
 
-    def translate(language: Language) -> Updates:
+    def translate(chosen: object) -> Updates:
+        language = language_of(chosen)
         return page.translations(language) | {about: _about(page.service.info(), Texts(language))}
 
     detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **QUICK)

@@ -66,7 +66,8 @@ async def test_the_request_id_is_the_apps_own() -> None:
 )
 async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], status: int) -> None:
     async with client(guarded()) as web:
-        assert (await web.post("/gradio_api/queue/join", headers=headers)).status_code == status
+        call = {"session_hash": "s", "data": []}
+        assert (await web.post("/gradio_api/queue/join", json=call, headers=headers)).status_code == status
         assert (await web.get("/", headers=headers)).status_code == 200
 
 

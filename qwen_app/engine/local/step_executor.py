@@ -76,6 +76,11 @@ class StepExecutor:
             self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
             sequence.leave_slot()
 
+    def pause(self, sequence: SequenceState) -> None:
+        """Take the slot back for another user's; the sequence goes on where it was once it is placed again."""
+        self.release(sequence)
+        sequence.pauses += 1
+
     def reset(self) -> None:
         """After a failure nobody foresaw: trust nothing in the cache."""
         self._parts.prefix_cache.invalidate()
@@ -175,7 +180,7 @@ class StepExecutor:
         sequence.num_computed_tokens += chunk.span.length
         if chunk.span.length > 1 or sequence.num_computed_tokens <= sequence.prompt_tokens:
             self._parts.prefix_cache.mark_cached(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
-        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.preemptions:
+        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.begun_before:
             read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens)
             output.events.append((sequence, read))
 
