@@ -10,6 +10,7 @@ import gradio as gr
 from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.table_store import TableStore
 from qwen_app.ui.chat.tab import build as build_chat
 from qwen_app.ui.json_lab.tab import build as build_json_lab
 from qwen_app.ui.public import add_endpoint
@@ -27,7 +28,7 @@ _STORE = "(language) => { localStorage.setItem('language', language); }"
 _DECLARE = "(language) => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; }"
 
 
-def build_page(service: Service, settings: Settings) -> gr.Blocks:
+def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.Blocks:
     """The Gradio page for ``service``. Mount it with ``qwen_app.ui.mount.mount_page``."""
     blocks: gr.Blocks
     with gr.Blocks(
@@ -42,7 +43,7 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
             language = gr.Radio(
                 [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
-        page = PageContext(service, settings, blocks, language)
+        page = PageContext(service, settings, tables, blocks, language)
         page.localize(language, label="language")
         with gr.Tabs(elem_id="tabs"):
             for build_tab in TABS:

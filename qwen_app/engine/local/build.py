@@ -11,7 +11,7 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.engine.local.grammar_admission import GrammarAdmission
+from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.step_executor import StepExecutor
@@ -70,7 +70,7 @@ def build_local_engine(
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
-    grammars = GrammarAdmission(compiler)
+    grammars = sandboxed_admission(compiler)
     grace_s = watchdog_s * GRACE_SHARE
     return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, grace_s=grace_s)
 

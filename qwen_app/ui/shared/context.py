@@ -7,8 +7,10 @@ from typing import Literal, TypedDict
 
 import gradio as gr
 
+from qwen_app.http.visitors import visitor_of
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.table_store import TableStore
 from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
 
@@ -40,6 +42,7 @@ class PageContext:
 
     service: Service
     settings: Settings
+    tables: TableStore
     blocks: gr.Blocks
     language: gr.Radio
     _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
@@ -76,6 +79,11 @@ class PageContext:
             component: dict(gr.update(), **{name: texts(key) for name, key in keys.items()})
             for component, keys in self._localized
         }
+
+
+def owner(request: gr.Request) -> str:
+    """Whose an upload is that this request speaks of."""
+    return visitor_of(request.request) if request.request is not None else ""
 
 
 def visitor(request: gr.Request) -> str:
