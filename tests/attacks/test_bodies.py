@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -63,15 +64,19 @@ def bodies_of(route: str) -> Iterator[tuple[str, bytes]]:
     rest = json.dumps(REST[route.removeprefix("/v1") if route.endswith("tokenize") else route])[1:-1]
     for field in LISTS[route]:
         head = f'{{{rest}, "{field}": ['
-        for unit in ("{}", "[]", '""', "{", "null", "-1", '{"a":{}}', "9" * 400, '"\\ud800"', "true", "0.5"):
+        for unit in ("{}", "[]", '""', "{", "null", "-1", '{"a":{}}', "9" * 40, '"\\ud800"', "true", "0.5"):
             yield f"{field} of {unit[:9]}", filled(head, unit, "]}")
         yield f"{field} of lists of objects", filled(head + "[", "{}", "]]}")
         yield f"{field} of objects, just in bounds", filled(head, "{}", "]}", 30_000)
         yield f"{field} of nulls, just in bounds", filled(head, "null", "]}", 250_000)
         yield f"{field} of lists, just in bounds", filled(head, "[{}]", "]}", 15_000)
-        yield f"{field} of halves, just in bounds", filled(head, '"\\ud800"', "]}", 250_000)
+        yield f"{field} of halves, just in bounds", filled(head, '"\\ud800"', "]}", 130_000)
     yield "nesting of lists", f'{{{rest}, "x": '.encode() + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}"
     yield "nesting of objects", f'{{{rest}, "x": '.encode() + b'{"a":' * 500_000 + b"1" + b"}" * 500_000 + b"}"
+    yield (
+        "many keys, just in bounds",
+        f"{{{rest}, ".encode() + ",".join(f'"k{n}":0' for n in range(130_000)).encode() + b"}",
+    )
     yield "many keys", f"{{{rest}, ".encode() + ",".join(f'"k{n}":0' for n in range(250_000)).encode() + b"}"
     yield "a long key that is a list", f'{{{rest}, "'.encode() + b"k" * 4_000_000 + b'": [}'
     yield "a number of 4,000 digits", f'{{{rest}, "seed": '.encode() + b"9" * 4000 + b"}"
@@ -174,7 +179,7 @@ def test_a_hostile_body_is_refused_and_nobody_waits(api: Api, clock: LoopClock, 
             assert len(response.text) < 2000
             waits[name] = clock.read_s()
     for name in sorted(waits, key=waits.__getitem__, reverse=True)[:5]:
-        print(f"{route}: the loop's longest wait was {waits[name] * 1000:.0f} ms for {name}")
+        sys.stdout.write(f"{route}: the loop's longest wait was {waits[name] * 1000:.0f} ms for {name}\n")
     assert max(waits.values()) < WAIT_S, waits
     assert set(bystander.answers) == {200}
     assert bystander.longest_s < BYSTANDER_S
