@@ -33,16 +33,14 @@ def build_service(settings: Settings) -> Service:
 
 
 def build_asgi(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one ASGI app."""
+    """API and page on one ASGI app, to be served behind ``qwen_app.web.wall`` alone."""
     from fastapi import FastAPI
 
     from qwen_app.api.routes import install_api
-    from qwen_app.http.middleware import install_request_middleware
     from qwen_app.ui.mount import mount_page
     from qwen_app.web.install import install_web
 
     app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None, openapi_url=None)
     api_paths = install_api(app, service, settings)
     install_web(app, settings, api_paths)
-    install_request_middleware(app)
     return mount_page(app, service, settings)
