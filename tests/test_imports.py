@@ -143,7 +143,6 @@ def test_no_package_is_wider_than_one_screen() -> None:
     assert {name: files for name, files in read_graph().files.items() if files > WIDEST_PACKAGE} == {}
 
 
-@pytest.mark.xfail(reason="four modules that build others are still to be taken apart")
 def test_no_module_leans_on_more_than_it_can_explain() -> None:
     assert {name: count for name, count in read_graph().imports.items() if count > MOST_IMPORTS} == {}
 
