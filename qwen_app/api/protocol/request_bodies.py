@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -53,10 +53,11 @@ class AtMost:
     length: int
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        bounds: dict[str, object] = {"max_length": self.length}
         items = handler(source)
         if items["type"] == "list":
-            items["fail_fast"] = True
-        items["max_length"] = self.length  # type: ignore[typeddict-unknown-key] # lists and objects have it
+            bounds["fail_fast"] = True
+        items = cast(CoreSchema, {**items, **bounds})
         return core_schema.no_info_before_validator_function(self._check, items)
 
     def _check(self, value: object) -> object:

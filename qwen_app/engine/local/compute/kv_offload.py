@@ -77,9 +77,10 @@ class HostKVCache:
         num_cached_tokens: int,
         compute_s_per_token: float,
     ) -> int:
-        """Fill ``slot`` from the best match among what is ``owner``'s, where that beats computing what is beyond its ``num_cached_tokens``.
+        """Fill ``slot`` from the best match among what is ``owner``'s.
 
-        Returns how many tokens the slot holds now.
+        Only where that beats computing what is beyond the slot's own ``num_cached_tokens``. Returns how many tokens the
+        slot holds now.
         """
         best, match = self._best(prompt_ids, owner)
         gained = match - num_cached_tokens
