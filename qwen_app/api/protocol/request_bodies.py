@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -54,9 +54,8 @@ class AtMost:
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         items = handler(source)
-        if items["type"] == "list":
-            items["fail_fast"] = True
-        items["max_length"] = self.length  # type: ignore[typeddict-unknown-key] # lists and objects have it
+        bounds = {"max_length": self.length} | ({"fail_fast": True} if items["type"] == "list" else {})
+        items = cast("CoreSchema", {**items, **bounds})
         return core_schema.no_info_before_validator_function(self._check, items)
 
     def _check(self, value: object) -> object:
