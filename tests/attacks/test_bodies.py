@@ -70,7 +70,7 @@ def bodies_of(route: str) -> Iterator[tuple[str, bytes]]:
         yield f"{field} of objects, just in bounds", filled(head, "{}", "]}", 30_000)
         yield f"{field} of nulls, just in bounds", filled(head, "null", "]}", 250_000)
         yield f"{field} of lists, just in bounds", filled(head, "[{}]", "]}", 15_000)
-        yield f"{field} of halves, just in bounds", filled(head, '"\\ud800"', "]}", 130_000)
+        yield f"{field} of halves, just in bounds", filled(head, '"\\ud800"', "]}", 65_000)
     yield "nesting of lists", f'{{{rest}, "x": '.encode() + b"[" * 2_000_000 + b"]" * 2_000_000 + b"}"
     yield "nesting of objects", f'{{{rest}, "x": '.encode() + b'{"a":' * 500_000 + b"1" + b"}" * 500_000 + b"}"
     yield (
@@ -98,9 +98,10 @@ def bodies_of_one_route() -> Iterator[tuple[str, str, bytes]]:
     arguments = json.dumps(json.dumps({"a": [{}] * 700_000}, separators=(",", ":")))
     one = f'{{"id":"a","function":{{"name":"f","arguments":{arguments}}}}}'
     yield "/v1/chat/completions", "arguments", f'{chat}"", "tool_calls": [{one}]}}]}}'.encode()
-    schema = json.dumps({"enum": [{}] * 30_000, "properties": {f"k{n}": 1 for n in range(100_000)}})
-    wanted = f'{{"type":"json_schema","json_schema":{{"schema":{schema}}}}}'
-    yield "/v1/chat/completions", "schema", f'{chat}"x"}}], "response_format": {wanted}}}'.encode()
+    properties = {f"k{n}": 1 for n in range(34_000)}
+    for schema in (json.dumps({"enum": [{}] * 30_000, "properties": properties}), f'{{"x":[{"0," * 250_000}0]}}'):
+        wanted = f'{{"type":"json_schema","json_schema":{{"schema":{schema}}}}}'
+        yield "/v1/chat/completions", f"schema {schema[:6]}", f'{chat}"x"}}], "response_format": {wanted}}}'.encode()
 
 
 class LoopClock:

@@ -17,7 +17,7 @@ from qwen_app.errors import RequestError
 MAX_VALUES = 2**18  # more token ids than any context holds
 MAX_CONTAINERS = 2**15  # objects and lists; the longest conversations hold three a message
 MAX_DEPTH = 200
-MAX_TEXTS = 2**17  # texts and names of fields: a round of calls has twelve
+MAX_TEXTS = 2**16  # texts and names of fields: a plain message has four, a round of calls twelve
 MAX_DIGITS = 40  # of an integer
 THREAD_BYTES = 2**16  # mending this much is done in a thread
 

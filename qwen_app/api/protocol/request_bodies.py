@@ -55,9 +55,8 @@ class AtMost:
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         bounds: dict[str, object] = {"max_length": self.length}
         items = handler(source)
-        if items["type"] == "list":
-            bounds["fail_fast"] = True
-        items = cast(CoreSchema, {**items, **bounds})
+        bounds = {"max_length": self.length} | ({"fail_fast": True} if items["type"] == "list" else {})
+        items = cast("CoreSchema", {**items, **bounds})
         return core_schema.no_info_before_validator_function(self._check, items)
 
     def _check(self, value: object) -> object:

@@ -77,7 +77,7 @@ class HostKVCache:
         num_cached_tokens: int,
         compute_s_per_token: float,
     ) -> int:
-        """Fill ``slot`` from the best match among what is ``owner``'s.
+        """Fill ``slot`` from the best match of ``owner``'s, where that beats computing beyond ``num_cached_tokens``.
 
         Only where that beats computing what is beyond the slot's own ``num_cached_tokens``. Returns how many tokens the
         slot holds now.

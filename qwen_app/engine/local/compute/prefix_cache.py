@@ -59,10 +59,7 @@ class PrefixCache:
         self._clock = 0
 
     def place(self, prompt_ids: Sequence[int], owner: str = "") -> Placement:
-        """Take a free slot for the prompt of ``owner``; its last token at least is left to compute.
-
-        There must be a free slot.
-        """
+        """Take a free slot, which must be there, for ``owner``'s prompt. At least its last token is left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
         matches = [
             min(common_prefix(slot.token_ids, prompt), len(prompt) - 1) if slot.owner == owner else 0
