@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,8 @@ class Walled:
     def answer(self, data: bytes) -> bytes:
         """All that comes until the server closes the connection."""
         with self.connect() as connection:
-            try:
+            with suppress(OSError):
                 connection.sendall(data)
-            except OSError:
-                pass
             return everything(connection)
 
 
@@ -71,20 +69,23 @@ def everything(connection: socket.socket) -> bytes:
 
 
 def is_closed(connection: socket.socket) -> bool:
+    """Whether the server has closed it; throws away what it said before."""
     connection.setblocking(False)
     try:
-        return not connection.recv(1, socket.MSG_PEEK)
+        while connection.recv(65536):
+            pass
     except BlockingIOError:
         return False
     except ConnectionError:
-        return True
+        pass
+    return True
 
 
 @contextmanager
 def walled(
     app: ASGIApp | None = None,
-    limits: ConnectionLimits = ConnectionLimits(),
-    **settings: Any,  # noqa: B008 (frozen)
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
+    **settings: Any,
 ) -> Iterator[Walled]:
     """``app``, or the loading page, behind the wall until the block ends. ``settings`` are fields of Settings."""
     asked = Settings(**settings)
