@@ -194,6 +194,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self.turn_away(400, msg)
 
     def on_message_begin(self) -> None:
+        if self.is_idle():
+            self._expect(self.limits.head_s)
         super().on_message_begin()
         self._begun += 1
         self._in_head = self._message_open = True
@@ -220,6 +222,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._message_open = False
         self._cancel_deadline()
         super().on_message_complete()
+        if self.is_idle():  # answered before it had come to its end; uvicorn has forgotten that it waits
+            self._expect(self.timeout_keep_alive)
 
     def _count(self, size: int, lines: int) -> None:
         self._head_bytes += size

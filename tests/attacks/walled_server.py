@@ -69,19 +69,22 @@ def everything(connection: socket.socket) -> bytes:
 
 
 def is_closed(connection: socket.socket) -> bool:
+    """Whether the server has closed it; throws away what it said before."""
     connection.setblocking(False)
     try:
-        return not connection.recv(1, socket.MSG_PEEK)
+        while connection.recv(65536):
+            pass
     except BlockingIOError:
         return False
     except ConnectionError:
-        return True
+        pass
+    return True
 
 
 @contextmanager
 def walled(
     app: ASGIApp | None = None,
-    limits: ConnectionLimits = ConnectionLimits(),
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
     **settings: Any,
 ) -> Iterator[Walled]:
     """``app``, or the loading page, behind the wall until the block ends. ``settings`` are fields of Settings."""

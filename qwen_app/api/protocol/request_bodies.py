@@ -53,7 +53,6 @@ class AtMost:
     length: int
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        bounds: dict[str, object] = {"max_length": self.length}
         items = handler(source)
         bounds = {"max_length": self.length} | ({"fail_fast": True} if items["type"] == "list" else {})
         items = cast("CoreSchema", {**items, **bounds})
