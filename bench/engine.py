@@ -183,7 +183,8 @@ def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
     report.add("gap p95, 3 users alone", Ours.name, statistics.median(alone) * 1000, "ms")
     report.add("gap p95, 3 users and a prompt", Ours.name, statistics.median(beside) * 1000, "ms")
     report.add("first token of that prompt", Ours.name, statistics.median(first), "s")
-    ratios = [with_prompt / without for with_prompt, without in zip(beside, alone, strict=True)]
+    # A machine too busy to give two tokens before the prompt comes has no undisturbed gap: 0.0, as Report.ratio has it.
+    ratios = [with_prompt / without if without else 0.0 for with_prompt, without in zip(beside, alone, strict=True)]
     report.ratio("disturbed_vs_undisturbed_gap", statistics.median(ratios), 1.0)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -31,7 +31,7 @@ LIMIT_ROUNDS = 6
 NO_OBJECT = '{"error": "The arguments must be a JSON object."}'
 TOOL_BROKE = '{"error": "The tool failed."}'
 
-Implementation = Callable[[ToolCall], str]
+Implementation = Callable[[ToolCall], Awaitable[str]]
 LoopEnd = Literal["answered", "not_implemented", "rounds", "failed"]
 
 
@@ -150,7 +150,9 @@ async def _result(call: ToolCall, implementation: Implementation) -> str:
     if parsed_arguments(call) is None:
         return NO_OBJECT
     try:
-        return await asyncio.to_thread(implementation, call)
+        return await implementation(call)
+    except AppError as refused:
+        return json.dumps({"error": refused.message}, ensure_ascii=False)
     except Exception:
         log.exception("the tool %s broke", call.name)
         return TOOL_BROKE

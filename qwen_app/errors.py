@@ -4,6 +4,7 @@
     ├── StartupError               the app cannot start; carries the process's exit code
     │   ├── SettingsError          exit 2   a setting has a bad value
     │   ├── PortTaken              exit 2   somebody else listens on the port
+    │   ├── FolderTaken            exit 2   another copy runs in this folder
     │   ├── ModelFilesError        exit 3   the model's folder is missing, damaged or of a kind we refuse
     │   ├── DownloadError          exit 4   no network, hub refused, disk full
     │   └── DoesNotFit             exit 5   no suitable device, or too little memory
@@ -53,6 +54,11 @@ class SettingsError(StartupError):
 
 class PortTaken(StartupError):
     code = "port_taken"
+    exit_code = 2
+
+
+class FolderTaken(StartupError):
+    code = "folder_taken"
     exit_code = 2
 
 

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
 import pytest
 
 from qwen_app.agent_loop import LIMIT_ROUNDS, Implementation, ToolRun, run_tools
-from qwen_app.errors import EngineError
-from qwen_app.messages import GenerationRequest, Message, ToolCallDelta, ToolChoice
+from qwen_app.errors import EngineError, OverBudget
+from qwen_app.messages import GenerationRequest, Message, ToolCall, ToolCallDelta, ToolChoice
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Chooser, Script, ScriptedEngine
 from qwen_app.tools.builtin import builtin_tools, run_call
@@ -17,7 +16,13 @@ from qwen_app.tools.builtin import builtin_tools, run_call
 pytestmark = pytest.mark.anyio
 
 BUILTIN = {one.tool.name: one for one in builtin_tools()}
-RUNNING: Mapping[str, Implementation] = {name: partial(run_call, tools=BUILTIN) for name in BUILTIN}
+
+
+async def run_here(call: ToolCall) -> str:
+    return run_call(call, BUILTIN)
+
+
+RUNNING: Mapping[str, Implementation] = dict.fromkeys(BUILTIN, run_here)
 
 
 def calling(*calls: tuple[str, str], text: tuple[str, ...] = ()) -> Script:
@@ -117,12 +122,22 @@ async def test_what_a_tool_refuses_is_told_to_the_model() -> None:
 
 
 async def test_a_tool_that_breaks_does_not_break_the_loop() -> None:
-    def broken(_: object) -> str:
+    async def broken(_: ToolCall) -> str:
         raise OSError("secret path")
 
     engine = ScriptedEngine(rounds(calling(("calculate", '{"expression": "1"}')), Script(("Sorry",))))
     run = await last(engine, running={"calculate": broken})
     assert run.steps[0].result == '{"error": "The tool failed."}'
+    assert run.end == "answered"
+
+
+async def test_a_tool_that_takes_too_much_says_so_to_the_model() -> None:
+    async def dear(_: ToolCall) -> str:
+        raise OverBudget("time")
+
+    engine = ScriptedEngine(rounds(calling(("calculate", '{"expression": "1"}')), Script(("Sorry",))))
+    run = await last(engine, running={"calculate": dear})
+    assert run.steps[0].result == '{"error": "This took too long. Use something simpler."}'
     assert run.end == "answered"
 
 

@@ -82,7 +82,7 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
 
 
 def dims_from_folder(folder: Path) -> ModelDims:
-    """Dimensions of the model in ``folder``, its parameters counted in the weights themselves. Raises ModelFilesError."""
+    """Dimensions of the model in ``folder``, its parameters counted in the weights. Raises ModelFilesError."""
     dims = dims_from_config(read_json(folder / "config.json"))
     linear = other = 0
     for path in weight_files(folder):

@@ -2,8 +2,9 @@
 
 What is not whole yet lies beside its place as ``NAME.part``.
 
-Listing is huggingface_hub's work (hub.py), fetching is ours: its ``hf_hub_download`` writes to a file of random name and
-deletes that when it fails, so 15 GB of weights would start over after each break, and it compares sizes, not sha256.
+Listing is huggingface_hub's work (hub.py), fetching is ours: its ``hf_hub_download`` writes to a file of random name
+and deletes that when it fails, so 15 GB of weights would start over after each break, and it compares sizes, not
+sha256.
 """
 
 from __future__ import annotations

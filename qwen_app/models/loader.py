@@ -94,7 +94,9 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "") -
         weights_bytes=_weights_bytes(model),
         generation_config=model.generation_config,
     )
-    log.info("Loaded %s in %s on %s, %.1f s.", loaded.name, loaded.precision, model.device, time.monotonic() - started_s)
+    log.info(
+        "Loaded %s in %s on %s, %.1f s.", loaded.name, loaded.precision, model.device, time.monotonic() - started_s
+    )
     return loaded
 
 

@@ -33,18 +33,26 @@ class Checks:
         self._compilable: OrderedDict[bytes, None] = OrderedDict()
 
     async def check_grammar(
-        self, grammar: GrammarSpec | None, tools: Sequence[Tool] = (), choice: ToolChoice | None = None, *, user: str
+        self,
+        grammar: GrammarSpec | None,
+        tools: Sequence[Tool] = (),
+        choice: ToolChoice | None = None,
+        *,
+        user: str,
+        thorough: bool = False,
     ) -> None:
         """Raises SchemaError for what cannot be enforced and OverBudget for what cannot be found out cheaply.
 
-        What is plainly small is not asked: it compiles in no time, or is refused by whoever compiles it.
+        What is plainly small is not asked: it compiles in no time, or is refused by whoever compiles it. ``thorough``
+        asks all the same, and holds tools against the draft of JSON Schema too: for those who compile nothing.
         """
         for index, tool in enumerate(tools):
             _check_parameters(tool, index)
-        if _is_small(grammar) and len(tools) <= FEW_TOOLS and all(is_plain(tool.parameters) for tool in tools):
+        small = _is_small(grammar) and len(tools) <= FEW_TOOLS and all(is_plain(tool.parameters) for tool in tools)
+        if small and not thorough:
             return
         choice = choice or ToolChoice("required")
-        key = hashlib.blake2b(repr((grammar, tools, choice)).encode("utf-8", "surrogatepass")).digest()
+        key = hashlib.blake2b(repr((grammar, tools, choice, thorough)).encode("utf-8", "surrogatepass")).digest()
         if key in self._compilable:
             self._compilable.move_to_end(key)
             return
@@ -53,6 +61,7 @@ class Checks:
             "tools": TOOLS.dump_python(tuple(tools)),
             "choice": choice.mode,
             "chosen": choice.name,
+            "thorough": thorough,
         }
         await self._refusable("compile_grammar", payload, user=user, limits=COMPILE)
         self._compilable[key] = None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, cast
 
 from pydantic import JsonValue, TypeAdapter
@@ -15,7 +15,7 @@ from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec, Tool, ToolCall, ToolChoice
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema
-from qwen_app.structured.validation import validate_text
+from qwen_app.structured.validation import check_against_draft, validate_text
 from qwen_app.tools.builtin import builtin_tools, run_call
 from qwen_app.tools.csv_table import read_csv
 
@@ -37,6 +37,7 @@ class CompilePayload(TypedDict):
     tools: JsonValue
     choice: Literal["auto", "none", "required", "named"]
     chosen: str | None
+    thorough: bool
 
 
 class ValidatePayload(TypedDict):
@@ -57,6 +58,8 @@ def compile_grammar(payload: CompilePayload) -> Refusal | None:
     grammar = GRAMMAR.validate_python(payload["grammar"])
     tools = TOOLS.validate_python(payload["tools"])
     try:
+        if payload["thorough"]:
+            _check_against_draft(tools)
         if tools:
             COMPILER.compile_tools(tools, ToolChoice(payload["choice"], payload["chosen"]), grammar)
         elif grammar is not None:
@@ -64,6 +67,15 @@ def compile_grammar(payload: CompilePayload) -> Refusal | None:
     except SchemaError as refused:
         return {"message": refused.message, "pointer": refused.pointer, "param": refused.param}
     return None
+
+
+def _check_against_draft(tools: Sequence[Tool]) -> None:
+    for index, tool in enumerate(tools):
+        try:
+            check_against_draft(tool.parameters)
+        except SchemaError as refused:
+            param = f"tools[{index}].function.parameters"
+            raise SchemaError(refused.message, pointer=refused.pointer, param=param) from refused
 
 
 def validate(payload: ValidatePayload) -> Refusal | str | None:
@@ -87,7 +99,7 @@ def read_table(data: str) -> Refusal | dict[str, object]:
         table = read_csv(base64.b64decode(data))
     except ValueError as refused:
         return {"message": str(refused), "pointer": "", "param": None}
-    return {"columns": list(table.columns), "rows": len(table.rows)}
+    return {"columns": list(table.columns), "rows": table.row_count}
 
 
 Task = Callable[[JsonValue], JsonValue]

@@ -38,11 +38,18 @@ def build_asgi(service: Service, settings: Settings) -> FastAPI:
 
     from qwen_app.api.routes import install_api
     from qwen_app.http.middleware import install_request_middleware
+    from qwen_app.sandbox.checks import checks
+    from qwen_app.table_store import TableStore
     from qwen_app.ui.mount import mount_page
     from qwen_app.web.install import install_web
+    from qwen_app.web.no_files import NoFiles
+    from qwen_app.web.table_upload import build_table_upload
 
     app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None, openapi_url=None)
     api_paths = install_api(app, service, settings)
+    tables = TableStore()
+    app.include_router(build_table_upload(tables, checks()))
+    app.add_middleware(NoFiles)  # behind the login and the guard, which are added after it
     install_web(app, settings, api_paths)
     install_request_middleware(app)
-    return mount_page(app, service, settings)
+    return mount_page(app, service, settings, tables)

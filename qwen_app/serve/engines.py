@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
-from qwen_app.models import builtin
+from qwen_app.models.builtin import NAME as BUILTIN
+from qwen_app.models.builtin import NOTICE
 from qwen_app.models.device import Device, find_device
 from qwen_app.models.dims import dims_of, stored_bytes
 from qwen_app.models.download import ensure_model, local_path
 from qwen_app.models.folder import Checkpoint
 from qwen_app.models.memory_plan import MemoryPlan, plan_memory
 from qwen_app.models.registry import choose_model, choose_precision
+from qwen_app.serve.ending import end_process
 from qwen_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOST_DEVICE_EXIT = 70
-LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
+WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
+CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
 
 def build_engine(settings: Settings) -> Engine:
     """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError."""
     return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings)
-
-
-def end_process(reason: str) -> None:
-    """End at once: a lost GPU answers nothing more to this process, and only a new one can help."""
-    log.critical("The GPU failed and this process ends (exit %d): %s", LOST_DEVICE_EXIT, reason)
-    time.sleep(LAST_WORDS_S)
-    logging.shutdown()
-    os._exit(LOST_DEVICE_EXIT)
 
 
 def _remote_engine(settings: Settings) -> Engine:
@@ -64,12 +56,15 @@ def _local_engine(settings: Settings) -> Engine:
     name = choose_model(settings.model, device)
     checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
     memory = _plan(settings, checkpoint, device)
+    loaded = load_checkpoint(checkpoint, precision=memory.precision)
+    slowest_s = CPU_S_PER_GB * loaded.weights_bytes / 1e9 if device.kind == "cpu" else 0.0
     return build_local_engine(
-        load_checkpoint(checkpoint, precision=memory.precision),
+        loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
-        notice=builtin.NOTICE if name == builtin.NAME else "",
+        notice=NOTICE if name == BUILTIN else "",
+        watchdog_s=max(WATCHDOG_S, slowest_s),
         on_fatal=end_process,
     )
 

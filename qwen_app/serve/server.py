@@ -2,7 +2,7 @@
 
 app.py      load_settings           bad options are told together, before anything slow is imported
 main        1 listen                the port is ours, or the start is refused
-            2 PidFile.write         ./start.sh status and stop find this process
+            2 PidFile.claim, write  this folder is ours; ./start.sh status and stop find this process
 serve_until_signal
             3 LoadingGate           every path answers that the model is being loaded
   load_then_open
@@ -19,7 +19,6 @@ import errno
 import functools
 import logging
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ import uvicorn
 
 from qwen_app.errors import PortTaken, SettingsError, StartupError
 from qwen_app.serve.build import App, load_app
+from qwen_app.serve.ending import leave, set_at_signal
 from qwen_app.serve.loading_page import LoadingGate
 from qwen_app.serve.logs import set_up_logs
 from qwen_app.serve.pidfile import PidFile, ServerProcess
@@ -49,6 +49,7 @@ def main(settings: Settings) -> int:
     set_up_logs(settings.log_level)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file = PidFile()
+    pid_file.claim()
     pid_file.write(process)
     log.info("Loading the model. The page opens at %s", process.url)
 
@@ -58,9 +59,10 @@ def main(settings: Settings) -> int:
         return app
 
     try:
-        return asyncio.run(serve_until_signal(listener, load))
+        code = asyncio.run(serve_until_signal(listener, load))
     finally:
         pid_file.remove_own()
+    return leave(code)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -91,7 +93,7 @@ async def serve_until_signal(listener: socket.socket, load: Callable[[], App]) -
     lets running answers finish, the second ends the process at once.
     """
     stop = asyncio.Event()
-    _set_at_signal(stop)
+    forced = set_at_signal(stop)
     gate = LoadingGate()
     server = _Server(_uvicorn_config(gate))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -100,6 +102,7 @@ async def serve_until_signal(listener: socket.socket, load: Callable[[], App]) -
         opened = await load_then_open(load, gate, lifespan, stop)
         if isinstance(opened, App):
             await stop.wait()
+            forced.begin()
             log.info("Stopping: running answers may finish within %.0f s. A second signal stops at once.", DRAIN_S)
             await opened.service.drain(DRAIN_S)
         server.should_exit = True
@@ -149,21 +152,6 @@ def _uvicorn_config(gate: LoadingGate) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=_CLOSE_S,
     )
-
-
-def _set_at_signal(stop: asyncio.Event) -> None:
-    """Set ``stop`` at the first SIGTERM or SIGINT; from then on the next one ends the process at once."""
-    signalled = False
-
-    def note(number: int) -> None:
-        nonlocal signalled
-        if signalled:
-            os._exit(128 + number)
-        signalled = True
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, note, number)
 
 
 def _in_thread(load: Callable[[], App]) -> asyncio.Future[App]:

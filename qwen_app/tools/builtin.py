@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,8 @@ from qwen_app.tools.calculator import calculate
 from qwen_app.tools.csv_table import CsvTable
 from qwen_app.tools.units import UNITS, convert
 
+LOOKUP = "lookup_table"
+LIMIT_RESULT_CHARS = 200_000
 CANNED_WEATHER = {
     "beijing": (4, "sunny"),
     "shanghai": (11, "light rain"),
@@ -52,9 +55,10 @@ def run_call(call: ToolCall, tools: Mapping[str, BuiltinTool]) -> str:
         result = chosen.run(arguments)
     except KeyError as error:
         result = {"error": f"There is no tool or argument {error}."}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         result = {"error": str(error)}
-    return json.dumps(result, ensure_ascii=False)
+    text = json.dumps(result, ensure_ascii=False)
+    return text if len(text) <= LIMIT_RESULT_CHARS else json.dumps({"error": "The result is too long."})
 
 
 def _tool(name: str, description: str, required: tuple[str, ...] = (), **properties: Property) -> Tool:
@@ -118,6 +122,8 @@ def _converter() -> BuiltinTool:
 
     def run(arguments: Arguments) -> object:
         result = convert(_number(arguments["value"]), str(arguments["from_unit"]), str(arguments["to_unit"]))
+        if not math.isfinite(result):
+            raise ValueError("The result is not a finite number.")
         return {"value": float(f"{result:.12g}"), "unit": arguments["to_unit"]}
 
     return BuiltinTool(tool, run)
@@ -141,17 +147,20 @@ def _weather() -> BuiltinTool:
     return BuiltinTool(tool, run)
 
 
-def _lookup(table: CsvTable) -> BuiltinTool:
-    tool = _tool(
-        "lookup_table",
+def lookup_definition(columns: Sequence[str]) -> Tool:
+    """The lookup in a table of these columns."""
+    return _tool(
+        LOOKUP,
         "Find rows of the uploaded table in which a column contains a text.",
         ("column", "contains"),
-        column={"enum": list(table.columns)},
+        column={"enum": list(columns)},
         contains=_text("the text to look for"),
     )
 
+
+def _lookup(table: CsvTable) -> BuiltinTool:
     def run(arguments: Arguments) -> object:
         rows = table.lookup(str(arguments["column"]), str(arguments["contains"]))
         return {"rows": rows, "count": len(rows)}
 
-    return BuiltinTool(tool, run)
+    return BuiltinTool(lookup_definition(table.columns), run)

@@ -1,30 +1,59 @@
-"""A small table read from an uploaded CSV file, and the lookups a tool may do in it."""
+"""A small table read from the bytes of a CSV file, and the lookups a tool may do in it.
+
+Rows are read one after the other when they are asked for: a table in memory is its text, never a string for each cell.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 LIMIT_BYTES = 2 * 1024 * 1024
 LIMIT_ROWS = 20_000
 LIMIT_COLUMNS = 100
+LIMIT_COLUMN_CHARS = 200  # of a column's name
 LIMIT_FOUND = 20
+LIMIT_FOUND_CHARS = 20_000  # of all rows found but the last one
+LIMIT_CELL_CHARS = 1_000  # of a cell that was found; the rest is left out
 DELIMITERS = ",;\t|"
 
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
+    """``text`` is the whole file, its first row the header."""
+
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    row_count: int
+    text: str
+    delimiter: str
+
+    def rows(self) -> Iterator[list[str]]:
+        """The rows below the header, each as wide as it is."""
+        width = len(self.columns)
+        for line in itertools.islice(_lines(self.text, self.delimiter), 1, None):
+            yield (line + [""] * (width - len(line)))[:width]
 
     def lookup(self, column: str, value: str, *, limit: int = LIMIT_FOUND) -> list[dict[str, str]]:
-        """Rows whose ``column`` contains ``value``, upper and lower case alike. ValueError for an unknown column."""
+        """Rows whose ``column`` contains ``value``, upper and lower case alike. ValueError for an unknown column.
+
+        At most ``limit`` of them, and none more once LIMIT_FOUND_CHARS are reached.
+        """
         if column not in self.columns:
-            raise ValueError(f"There is no column {column!r}. The columns are {', '.join(self.columns)}.")
+            raise ValueError(f"There is no column {column[:LIMIT_COLUMN_CHARS]!r}. See {', '.join(self.columns)}.")
         place, wanted = self.columns.index(column), value.casefold()
-        found = [row for row in self.rows if wanted in row[place].casefold()]
-        return [dict(zip(self.columns, row, strict=True)) for row in found[:limit]]
+        found: list[dict[str, str]] = []
+        chars = 0
+        for row in self.rows():
+            if len(found) >= limit or chars > LIMIT_FOUND_CHARS:
+                break
+            if wanted in row[place].casefold():
+                cells = [cell[:LIMIT_CELL_CHARS] for cell in row]
+                chars += sum(map(len, cells))
+                found.append(dict(zip(self.columns, cells, strict=True)))
+        return found
 
 
 def read_csv(data: bytes) -> CsvTable:
@@ -38,12 +67,20 @@ def read_csv(data: bytes) -> CsvTable:
     header = text.partition("\n")[0]
     delimiter = max(DELIMITERS, key=header.count)
     try:
-        lines = [
-            line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, line))
-        ]
+        lines = _lines(text, delimiter)
+        columns = _columns(next(lines, []))
+        row_count = sum(1 for _ in itertools.islice(lines, LIMIT_ROWS + 1))
     except csv.Error as error:
         raise ValueError(f"The file is not valid CSV: {error}.") from error
-    return _table(lines)
+    if row_count > LIMIT_ROWS:
+        raise ValueError(f"The file has more than {LIMIT_ROWS:,} rows. Split it.")
+    return CsvTable(columns, row_count, text, delimiter)
+
+
+def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
+    """All rows but blank ones. Raises csv.Error."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    return (line for line in reader if any(map(str.strip, line)))
 
 
 def _decoded(data: bytes) -> str:
@@ -57,13 +94,14 @@ def _decoded(data: bytes) -> str:
     raise ValueError("The file is not text in UTF-8 or GB18030.")
 
 
-def _table(lines: list[list[str]]) -> CsvTable:
-    if not lines:
+def _columns(header: list[str]) -> tuple[str, ...]:
+    if not header:
         raise ValueError("The file is empty.")
-    columns = tuple(name.strip() for name in lines[0])
-    if len(columns) > LIMIT_COLUMNS or len(lines) - 1 > LIMIT_ROWS:
-        raise ValueError(f"The file has more than {LIMIT_COLUMNS} columns or {LIMIT_ROWS} rows.")
+    if len(header) > LIMIT_COLUMNS:
+        raise ValueError(f"The file has more than {LIMIT_COLUMNS} columns. Leave some out.")
+    columns = tuple(name.strip() for name in header)
     if not all(columns) or len(set(columns)) < len(columns):
         raise ValueError("Every column needs a name of its own in the first row.")
-    width = len(columns)
-    return CsvTable(columns, tuple(tuple((line + [""] * width)[:width]) for line in lines[1:]))
+    if max(map(len, columns)) > LIMIT_COLUMN_CHARS:
+        raise ValueError(f"The name of a column is longer than {LIMIT_COLUMN_CHARS} characters. Shorten it.")
+    return columns

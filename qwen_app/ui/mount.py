@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.table_store import TableStore
 from qwen_app.ui.page import build_page
 from qwen_app.ui.shared.theme import SCRIPT, STYLES, theme
 
@@ -16,12 +17,13 @@ GRADIO_SESSIONS = 8192
 GRADIO_AT_ONCE = 4096
 
 
-def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
+def mount_page(app: FastAPI, service: Service, settings: Settings, tables: TableStore) -> FastAPI:
     """Mount the page at ``/``, after every other route. Who is logged in is what ``qwen_app.web`` found out."""
-    blocks = build_page(service, settings)
+    blocks = build_page(service, settings, tables)
     blocks.state_session_capacity = GRADIO_SESSIONS
     blocks._queue.pending_messages_per_session.max_size = GRADIO_SESSIONS
     blocks._queue.max_thread_count = GRADIO_AT_ONCE
+    blocks.has_launched = True  # Gradio checks which files it may open once this is set; mounting does not set it
     app.state.blocks = blocks
     gr.mount_gradio_app(
         app,
@@ -37,8 +39,9 @@ def mount_page(app: FastAPI, service: Service, settings: Settings) -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        max_file_size="2mb",
+        max_file_size=1,  # there is no upload of Gradio's
         allowed_paths=[],
+        blocked_paths=["/"],
         theme=theme(),
         css_paths=STYLES,
         js=SCRIPT.read_text(encoding="utf-8"),

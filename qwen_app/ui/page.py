@@ -10,15 +10,16 @@ import gradio as gr
 from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.ui import public
-from qwen_app.ui.chat import tab as chat_tab
-from qwen_app.ui.json_lab import tab as json_lab_tab
+from qwen_app.table_store import TableStore
+from qwen_app.ui.chat.tab import build as build_chat
+from qwen_app.ui.json_lab.tab import build as build_json_lab
+from qwen_app.ui.public import add_endpoint
 from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.handlers import Updates, language_of, text
 from qwen_app.ui.shared.strings import Texts, language_for
-from qwen_app.ui.tools import tab as tools_tab
+from qwen_app.ui.tools.tab import build as build_tools
 
-TABS = (chat_tab.build, json_lab_tab.build, tools_tab.build)
+TABS = (build_chat, build_json_lab, build_tools)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 
 _STORED = "() => [localStorage.getItem('language')]"
@@ -26,7 +27,7 @@ _STORE = "(language) => { localStorage.setItem('language', language); }"
 _DECLARE = "(language) => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; }"
 
 
-def build_page(service: Service, settings: Settings) -> gr.Blocks:
+def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.Blocks:
     """The Gradio page for ``service``. Mount it with ``qwen_app.ui.mount.mount_page``."""
     blocks: gr.Blocks
     with gr.Blocks(
@@ -41,13 +42,13 @@ def build_page(service: Service, settings: Settings) -> gr.Blocks:
             language = gr.Radio(
                 [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
-        page = PageContext(service, settings, blocks, language)
+        page = PageContext(service, settings, tables, blocks, language)
         page.localize(language, label="language")
         with gr.Tabs(elem_id="tabs"):
             for build_tab in TABS:
                 build_tab(page)
         _wire_language(page, about)
-        public.add_endpoint(page)
+        add_endpoint(page)
     _set_queue(blocks, page)
     return blocks
 

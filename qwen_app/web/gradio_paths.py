@@ -18,8 +18,6 @@ _USED = PathPrefixes(
         "info",
         "call/chat",
         "call/v2/chat",
-        "upload",
-        "upload_progress",
         "startup-events",
         "app_id",
     )

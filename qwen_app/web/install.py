@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from qwen_app.http.paths import PathPrefixes
 from qwen_app.settings import Settings
 from qwen_app.web.attempts import Attempts
-from qwen_app.web.login import LoginWall, build_login
+from qwen_app.web.login import LOGIN, LoginWall, build_login
 from qwen_app.web.page_calls.faults import GradioFaults, keep_traces_out
 from qwen_app.web.page_calls.ledger import Ledger
 from qwen_app.web.page_calls.middleware import PageCalls
@@ -28,9 +28,10 @@ def install_web(app: FastAPI, settings: Settings, api_paths: PathPrefixes) -> No
     page is mounted, for the login's routes must come first.
     """
     keep_traces_out()
+    not_gradios = api_paths.also(LOGIN)
     # the innermost first: what is added last comes first
-    app.add_middleware(OwnOrigin, own_host=f"localhost:{settings.port}")
-    app.add_middleware(GradioFaults, api_paths=api_paths)
+    app.add_middleware(OwnOrigin, own_host=f"localhost:{settings.port}", not_gradios=not_gradios)
+    app.add_middleware(GradioFaults, not_gradios=not_gradios)
     app.add_middleware(PageCalls, ledger=Ledger(), cookie=COOKIE)
     if settings.auth:
         sessions = Sessions(settings.logins())

@@ -1,4 +1,4 @@
-"""What a request passes before the page: a local host, our own origin, a known path, one CSV at most; and headers."""
+"""What a request passes before the page: a local host, our own origin, a known path; and headers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from qwen_app.errors import NotFound, PermissionDenied, RequestError
 from qwen_app.http.addresses import host_of_header, is_loopback
 from qwen_app.http.paths import PathPrefixes
 from qwen_app.web.gradio_paths import is_offered
-from qwen_app.web.upload import UPLOAD_PATH, only_one_csv
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -62,8 +61,6 @@ class PageGuard:
         try:
             if not self._api_paths.holds(scope["path"]):
                 self._check(scope)
-                if scope["path"] == UPLOAD_PATH:
-                    receive = await only_one_csv(scope, receive)
             await self._app(scope, receive, send)
         except RequestError as refusal:
             await JSONResponse({"detail": refusal.message}, refusal.http_status)(scope, receive, send)

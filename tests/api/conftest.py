@@ -1,4 +1,4 @@
-"""Two APIs for the tests that need no other: one on a scripted engine, one on the built-in model."""
+"""APIs for the tests that need no other: on a scripted engine, on a scripted clever model, on the built-in one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.models.loader import load
 from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.api.clever import clever
 from tests.api.serving import Api, running_api
 
 
@@ -19,6 +20,13 @@ from tests.api.serving import Api, running_api
 def scripted_api() -> Iterator[Api]:
     """Says "Hello, world." to everything."""
     with running_api(ScriptedEngine()) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def clever_api() -> Iterator[Api]:
+    """Calls tools and fills schemas as a clever model would."""
+    with running_api(ScriptedEngine(clever)) as api:
         yield api
 
 

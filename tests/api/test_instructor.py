@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import instructor
 import pytest
 from openai import OpenAI
 from pydantic import BaseModel
 
-from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.api.clever import GREETING, clever
-from tests.api.serving import running_api
+from tests.api.clever import GREETING
+from tests.api.serving import Api
 
 MODES = [instructor.Mode.TOOLS, instructor.Mode.JSON_SCHEMA]
 
@@ -22,9 +19,8 @@ class Greeting(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with running_api(ScriptedEngine(clever)) as api:
-        yield f"{api.url}/v1"
+def url(clever_api: Api) -> str:
+    return f"{clever_api.url}/v1"
 
 
 @pytest.mark.slow

@@ -19,9 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
-from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.api.clever import clever
-from tests.api.serving import Api, running_api
+from tests.api.serving import Api
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,12 +29,6 @@ pytestmark = [
     # the client's own copy of the SDK's answer holds a parsed object where its type says there is none
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def clever_api() -> Iterator[Api]:
-    with running_api(ScriptedEngine(clever)) as api:
-        yield api
 
 
 class OurModel(ChatModelIntegrationTests):

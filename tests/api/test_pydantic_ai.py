@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from openai import AsyncOpenAI
@@ -13,9 +13,8 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.output import NativeOutput
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.api.clever import GREETING, clever
-from tests.api.serving import Api, running_api
+from tests.api.clever import GREETING
+from tests.api.serving import Api
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -28,12 +27,6 @@ class Greeting(BaseModel):
 def shout(words: str) -> str:
     """Says it loudly."""
     return words.upper()
-
-
-@pytest.fixture(scope="module")
-def clever_api() -> Iterator[Api]:
-    with running_api(ScriptedEngine(clever)) as api:
-        yield api
 
 
 @pytest.fixture(params=[OpenAIChatModel, OpenAIResponsesModel], ids=["chat", "responses"])

@@ -31,9 +31,11 @@ def running_app(log: Path, **settings: object) -> Iterator[str]:
     """``python app.py`` with the built-in model, on a free port; its address once it answers."""
     port = _free_port()
     environ = dict(os.environ, QWEN_PORT=str(port), QWEN_MODEL="builtin", PYTHONUNBUFFERED="1")
+    environ["QWEN_MODELS_DIR"] = str(ROOT / "models")
     environ |= {f"QWEN_{name.upper()}": str(value) for name, value in settings.items()}
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=output)
+    command = [sys.executable, str(ROOT / "app.py")]
+    with log.open("wb") as output:  # in a folder of its own, for a folder has one app
+        process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=output, stderr=output)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, process, log)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from playwright.async_api import Locator, Page, expect
 
 from qwen_app.messages import GenerationRequest

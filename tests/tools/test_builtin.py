@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qwen_app.messages import ToolCall, ToolChoice
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.tools.builtin import CANNED_NOTE, builtin_tools, run_call
-from qwen_app.tools.calculator import calculate
-from qwen_app.tools.csv_table import LIMIT_BYTES, LIMIT_FOUND, read_csv
+from qwen_app.tools.calculator import FUNCTIONS, LIMIT_BITS, LIMIT_DIGITS, OPERATORS, Operation, calculate
+from qwen_app.tools.csv_table import LIMIT_BYTES, LIMIT_CELL_CHARS, LIMIT_FOUND, LIMIT_FOUND_CHARS, read_csv
 from qwen_app.tools.units import UNITS, convert
 
 PEOPLE = read_csv("name,city\nAda,London\nBo,北京\nCy,\n".encode())
@@ -87,6 +89,70 @@ def test_calculator_takes_any_text(expression: str) -> None:
         assert math.isfinite(calculate(expression))
 
 
+NUMBERS = st.sampled_from(["0", "1", "-1", "9", "0.5", "1e300", "1e-300", "9" * 60, "-999999999", "2**4000", "pi"])
+CALLS = st.sampled_from([*FUNCTIONS])
+EXPRESSIONS = st.recursive(
+    NUMBERS,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%", "**"]), inner).map(
+            lambda three: "({}{}{})".format(*three)
+        )
+        | st.tuples(CALLS, st.lists(inner, max_size=3)).map(lambda call: f"{call[0]}({','.join(call[1])})")
+    ),
+    max_leaves=12,
+)
+
+
+def size_of(number: float) -> int:
+    return number.bit_length() if isinstance(number, int) else 64
+
+
+@given(EXPRESSIONS)
+@example("round(1,-999999999)")
+@example("round(2**4000,-(2**4000))")
+@example("round(0.5,9**99)")
+@example("(2**4000)**(2**4000)")
+@example("0**(2**4000)")
+@example("2**-(2**4000)")
+@example("max(" + "1," * 140 + "1)")
+def test_any_expression_ends_within_bounded_work(expression: str) -> None:
+    """Counted in operations and in bits of what goes into them and comes out, which no clock can blur."""
+    carried_out: list[str] = []
+
+    def counting(name: str, operation: Operation) -> Operation:
+        def run(*numbers: float) -> float:
+            carried_out.append(name)
+            assert max(map(size_of, numbers)) <= LIMIT_BITS
+            if name == "round":
+                assert all(abs(digits) <= LIMIT_DIGITS for digits in numbers[1:])
+            if name == "Pow" and all(isinstance(number, int) for number in numbers):
+                assert size_of(numbers[0]) * abs(numbers[1]) <= LIMIT_BITS
+            result = operation.run(*numbers)
+            assert isinstance(result, complex) or size_of(result) <= LIMIT_BITS + 1
+            return result
+
+        return dataclasses.replace(operation, run=run)
+
+    operators = {kind: counting(kind.__name__, operation) for kind, operation in OPERATORS.items()}
+    functions = {name: counting(name, operation) for name, operation in FUNCTIONS.items()}
+    with patch.dict(OPERATORS, operators), patch.dict(FUNCTIONS, functions), contextlib.suppress(ValueError):
+        calculate(expression)
+    assert len(carried_out) <= len(expression)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"value": 10**400, "from_unit": "km", "to_unit": "m"},
+        {"value": 1e308, "from_unit": "km", "to_unit": "mm"},
+        {"value": "9" * 10_000, "from_unit": "km", "to_unit": "mm"},
+        {"value": "nan", "from_unit": "C", "to_unit": "F"},
+    ],
+)
+def test_measures_beyond_all_numbers_are_refused(arguments: dict[str, Any]) -> None:
+    assert "error" in run("convert_units", **arguments)
+
+
 def test_time_in_a_zone() -> None:
     assert run("current_time", timezone="Asia/Shanghai") == {
         "time": "2026-03-01T20:00:00+08:00",
@@ -140,8 +206,8 @@ def test_lookup() -> None:
 def test_csv(data: bytes, columns: tuple[str, ...], rows: int) -> None:
     table = read_csv(data)
     assert table.columns == columns
-    assert len(table.rows) == rows
-    assert all(len(row) == len(columns) for row in table.rows)
+    assert table.row_count == len(list(table.rows())) == rows
+    assert all(len(row) == len(columns) for row in table.rows())
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"a,a\n", b"a,\n1,2", b"\0\1\2", b"x" * (LIMIT_BYTES + 1)])
@@ -156,9 +222,13 @@ def test_csv_takes_any_bytes(data: bytes) -> None:
         assert read_csv(data).columns
 
 
-def test_a_lookup_returns_a_bounded_number_of_rows() -> None:
+def test_a_lookup_returns_a_bounded_number_of_rows_and_characters() -> None:
     table = read_csv(b"a\n" + b"x\n" * 1000)
     assert len(table.lookup("a", "")) == LIMIT_FOUND
+    wide = read_csv(b"a,b\n" + (b"x," + b"y" * 100_000 + b"\n") * 15)
+    found = wide.lookup("a", "x")
+    assert len(found) == LIMIT_FOUND or sum(map(len, map(str, found))) < 2 * LIMIT_FOUND_CHARS
+    assert max(len(cell) for row in found for cell in row.values()) == LIMIT_CELL_CHARS
 
 
 @pytest.mark.parametrize("arguments", ["", "[]", "null", "{", '{"expression": ', "{}", '{"value": "x"}'])

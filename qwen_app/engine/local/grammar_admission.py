@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from qwen_app.errors import OverBudget
 from qwen_app.messages import GenerationRequest
-from qwen_app.sandbox.checks import Checks
+from qwen_app.sandbox.checks import Checks, checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar
 
@@ -35,13 +35,16 @@ class GrammarAdmission:
         if not tools and request.grammar is None:
             return
         turn = self._turns.setdefault(request.user, asyncio.Lock())
-        async with turn:  # one grammar a user at a time, so that nobody holds all threads
+        await turn.acquire()  # one grammar a user at a time, so that nobody holds all threads
+        compiling: asyncio.Future[Grammar | None] | None = None
+        try:
             await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
             compiling = asyncio.get_running_loop().run_in_executor(self._threads, self._compile, request)
-            try:
-                await asyncio.wait_for(compiling, self._deadline_s)
-            except TimeoutError:
-                raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
+            await asyncio.wait_for(asyncio.shield(compiling), self._deadline_s)
+        except TimeoutError:
+            raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
+        finally:
+            _release_when_done(turn, compiling)
 
     def _compile(self, request: GenerationRequest) -> Grammar | None:
         if request.tools and request.tool_choice.mode != "none":
@@ -50,3 +53,22 @@ class GrammarAdmission:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _release_when_done(turn: asyncio.Lock, compiling: asyncio.Future[Grammar | None] | None) -> None:
+    """A thread cannot be stopped: whoever no longer waits for his keeps his turn until it is over."""
+    if compiling is None:
+        turn.release()
+        return
+
+    def release(done: asyncio.Future[Grammar | None]) -> None:
+        turn.release()
+        if not done.cancelled():
+            done.exception()  # told to the caller already, or to nobody any more
+
+    compiling.add_done_callback(release)
+
+
+def sandboxed_admission(compiler: GrammarCompiler) -> GrammarAdmission:
+    """Admission to ``compiler`` by this process's own sandbox."""
+    return GrammarAdmission(compiler, checks())

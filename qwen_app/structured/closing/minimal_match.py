@@ -3,7 +3,7 @@
 It reads patterns with CPython's own parser, which is private (``re._parser``). It stays because the completion search
 cannot do without: on 36 schemas (those of the tests, the page's and common patterns), each searched with ``PATIENT``,
 eight were refused with no instance found (``^[a-z ]*the end$``, ``^\\S+\\.(pdf|docx)$``, ``^(\\w+ ){5}\\w+$``, ...)
-and all took 61 s to compile; with the guess none is, and they take 1 s. What it cannot read it leaves to the search.
+and all took 61 s to compile; with the guess one is, and they take 1 s. What it cannot read it leaves to the search.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class _Handlers:
         chat = gr.update(value=picture, placeholder=_welcome(texts), examples=_examples(texts))
         return {self._parts.conversation: chat, self._parts.meter: await self._meter(values)}
 
-    async def body(self, values: Values) -> RequestBody:
+    async def body(self, values: Values, user: str) -> RequestBody:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
         draft = text(values[self._parts.composer])
         return await self._actions.body(self._session_of(values), draft, self._choices(values))

@@ -39,9 +39,9 @@ class JsonLabActions:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def check(self, schema: str, strict: bool, language: Language) -> str:
+    async def check(self, schema: str, strict: bool, user: str, language: Language) -> str:
         """The line under the editor."""
-        return check_html(await schema_problem(schema, strict), Texts(language))
+        return check_html(await schema_problem(schema, strict, user), Texts(language))
 
     def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""
@@ -114,7 +114,7 @@ class JsonLabActions:
                 read = len(progress.text)
                 outcome = place_html(progress, reader.place, work.texts)
                 if progress.over:
-                    result = await asyncio.to_thread(validate_answer, progress.text, schema.schema, progress.end)
+                    result = await validate_answer(progress.text, schema.schema, progress.end, work.user)
                     work.session.progress, work.session.result = progress, result
                     outcome = work.session.outcome(work.texts)
                 yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)

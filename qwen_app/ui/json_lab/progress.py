@@ -6,8 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["start", "key", "value", "string", "literal", "next", "done", "invalid"]
+Stage = Literal["start", "key", "value", "string", "literal", "next", "done", "invalid", "too_large"]
 BLANKS = " \t\r\n"
+GIVEN_UP: tuple[Stage, ...] = ("invalid", "too_large")
+
+LIMIT_CHARS = 200_000  # of a document
+LIMIT_DEPTH = 64  # of open objects and arrays
+LIMIT_KEY_CHARS = 60  # of one step of a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,8 @@ class _Frame:
 
 
 class JsonProgress:
-    """Follows JSON text piece by piece; how it is cut makes no difference. What is no JSON stops it: ``invalid``."""
+    """Follows JSON text piece by piece; how it is cut makes no difference. What is no JSON stops it
+    (``invalid``), and what is larger than a page can draw (``too_large``), at what there is until then."""
 
     def __init__(self) -> None:
         self.document: object = None  # what is complete so far, and the beginning of a string being written
@@ -42,10 +48,15 @@ class JsonProgress:
         self._in_string = False
         self._escaped = False
         self._started = False
+        self._chars = 0
 
     def feed(self, text: str) -> None:
         for char in text:
-            if self._stage == "invalid":
+            if self._stage in GIVEN_UP:
+                return
+            self._chars += 1
+            if self._chars > LIMIT_CHARS:
+                self._stage = "too_large"
                 return
             self._step(char)
         if self._in_string and self._expected() == "value":
@@ -56,8 +67,8 @@ class JsonProgress:
         return Place(self._path(), len(self._frames), self._now())
 
     def _now(self) -> Stage:
-        if self._stage == "invalid":
-            return "invalid"
+        if self._stage in GIVEN_UP:
+            return self._stage
         if not self._started:
             return "start"
         if self._in_string and self._expected() == "value":
@@ -134,6 +145,9 @@ class JsonProgress:
         return isinstance(frame.holder, list) or frame.key in frame.holder
 
     def _open(self, char: str) -> None:
+        if len(self._frames) >= LIMIT_DEPTH:
+            self._stage = "too_large"
+            return
         holder: dict[str, object] | list[object] = {} if char == "{" else []
         self._put(holder)
         self._set_stage("next")
@@ -163,6 +177,8 @@ def _closes(frame: _Frame, char: str) -> bool:
 def _path_step(step: str | int) -> str:
     if isinstance(step, int):
         return f"[{step}]"
+    if len(step) > LIMIT_KEY_CHARS:
+        step = step[: LIMIT_KEY_CHARS - 1] + "…"
     return f".{step}" if step.isidentifier() else f"[{json.dumps(step, ensure_ascii=False)}]"
 
 

@@ -8,17 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qwen_app.errors import AppError
 from qwen_app.messages import Failed, Finished
+from qwen_app.sandbox.checks import checks
 from qwen_app.structured.schema_check import Schema
-from qwen_app.structured.validation import validate_text
 
-Outcome = Literal["valid", "closed", "wrong", "cut", "stopped", "failed"]
+LIMIT_TREE_CHARS = 200_000
+
+Outcome = Literal["valid", "closed", "wrong", "cut", "stopped", "failed", "unchecked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """``closed``: a limit came near and the document was ended early, valid all the same. ``cut``: a limit ended it
-    and it is not valid. ``problem`` says what is wrong and where."""
+    and it is not valid. ``unchecked``: checking it would take too much. ``problem`` says what is wrong and where."""
 
     outcome: Outcome
     problem: str = ""
@@ -46,14 +49,17 @@ class Summary:
     agreement: float
 
 
-def validate_answer(text: str, schema: Schema, end: Finished | Failed | None) -> Result:
-    """What became of an answer that is over; ``end`` is None when the visitor stopped it."""
+async def validate_answer(text: str, schema: Schema, end: Finished | Failed | None, user: str) -> Result:
+    """What became of an answer for ``user`` that is over; ``end`` is None when he stopped it."""
     if isinstance(end, Failed):
         return Result("failed", end.error.message)
     if end is None or end.reason == "cancelled":
         return Result("stopped")
     limited = end.closed or end.reason in ("length", "deadline")
-    problem = validate_text(text, schema)
+    try:
+        problem = await checks().validate(text, schema, user=user)
+    except AppError as error:
+        return Result("unchecked", error.message)
     if problem is None:
         return Result("closed" if limited else "valid")
     return Result("cut" if limited else "wrong", problem)
@@ -67,13 +73,13 @@ def summarize(runs: Sequence[LabRun]) -> Summary:
 
 
 def tree_text(document: object) -> str | None:
-    """``document`` as JSON text for a tree view; None where it holds what JSON has no text for."""
+    """``document`` as JSON text for a tree view; None where it holds what JSON has no text for, or too much of it."""
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (ValueError, RecursionError):
         return None
-    return text
+    return text if len(text) <= LIMIT_TREE_CHARS else None
 
 
 def _canonical(text: str) -> str:

@@ -162,26 +162,25 @@ class _Handlers:
         language = language_of(values[self._page.language])
         return {self._asking.prompt: example.prompt_in(language), self._asking.schema: example.schema_text()}
 
-    async def check(self, values: Values) -> Updates:
+    async def check(self, values: Values, request: gr.Request) -> Updates:
         asking, language = self._asking, language_of(values[self._page.language])
-        return {
-            asking.check: await self._actions.check(text(values[asking.schema]), bool(values[asking.strict]), language)
-        }
+        schema, strict = text(values[asking.schema]), bool(values[asking.strict])
+        return {asking.check: await self._actions.check(schema, strict, visitor(request), language)}
 
-    async def translate(self, values: Values) -> Updates:
+    async def translate(self, values: Values, request: gr.Request) -> Updates:
         """The same in the other language; a prompt of the visitor's own stays."""
         asking, language = self._asking, language_of(values[self._page.language])
         session, texts = self._session_of(values), Texts(language)
         key, prompt = text(values[asking.library]), text(values[asking.prompt])
         example = example_named(key)
-        return await self.check(values) | {
+        return await self.check(values, request) | {
             asking.library: gr.update(choices=titles(language), value=key),
             asking.prompt: example.prompt_in(language) if prompt in example.prompt else prompt,
             self._showing.outcome: session.outcome(texts),
             self._showing.runs: runs_html(session.runs, "", texts),
         }
 
-    async def body(self, values: Values) -> RequestBody:
+    async def body(self, values: Values, user: str) -> RequestBody:
         return await self._actions.body(self._task(values), Texts("en"))
 
     def _session_of(self, values: Values) -> JsonLabSession:

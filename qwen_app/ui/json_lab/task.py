@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 from dataclasses import dataclass
 
-from qwen_app.errors import RequestError, SchemaError
+from qwen_app.errors import AppError, RequestError
 from qwen_app.messages import JsonSchema
-from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.sandbox.checks import checks
 from qwen_app.structured.schema_check import parse_schema
 from qwen_app.ui.shared.strings import Texts
-
-_compiler = functools.cache(byte_compiler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +29,10 @@ class JsonTask:
         return parse_schema(self.schema, strict=self.strict)
 
 
-async def schema_problem(schema: str, strict: bool) -> SchemaError | None:
+async def schema_problem(schema: str, strict: bool, user: str) -> AppError | None:
     """Why ``schema`` cannot be used, found without the model."""
     try:
-        await asyncio.to_thread(_compiler().compile, parse_schema(schema, strict=strict))
-    except SchemaError as error:
+        await checks().check_grammar(parse_schema(schema, strict=strict), user=user, thorough=True)
+    except AppError as error:
         return error
     return None

@@ -23,6 +23,7 @@ STAGES: dict[Stage, str] = {
     "next": "stage_next",
     "done": "stage_done",
     "invalid": "stage_invalid",
+    "too_large": "stage_too_large",
 }
 OUTCOMES: dict[Outcome, str] = {
     "valid": "result_valid",
@@ -31,6 +32,7 @@ OUTCOMES: dict[Outcome, str] = {
     "cut": "result_cut",
     "stopped": "result_stopped",
     "failed": "run_failed",
+    "unchecked": "result_unchecked",
 }
 
 

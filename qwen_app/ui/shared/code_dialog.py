@@ -12,12 +12,12 @@ from qwen_app.http.addresses import host_of_url, is_loopback
 from qwen_app.openai_format import RequestBody
 from qwen_app.settings import Settings
 from qwen_app.ui.shared import code_samples
-from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.context import QUICK, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, language_of, text
 from qwen_app.ui.shared.notices import failure_html
 from qwen_app.ui.shared.strings import Texts
 
-MakeBody = Callable[[Values], Awaitable[RequestBody]]
+MakeBody = Callable[[Values, str], Awaitable[RequestBody]]  # of values, for a visitor
 KINDS = {
     "python": ("Python", code_samples.python, "python"),
     "curl": ("curl", code_samples.curl, "shell"),
@@ -46,7 +46,7 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set
         texts = Texts(language_of(values[page.language]))
         base_url = base_url_of(request.headers)
         try:
-            request_body = await body(values)
+            request_body = await body(values, visitor(request))
         except AppError as error:
             return {**opened, note: failure_html(error, texts), code: gr.update(value="", visible=False)}
         _, write, highlighting = KINDS.get(text(values[kind]), KINDS["python"])

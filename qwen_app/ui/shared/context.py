@@ -8,8 +8,10 @@ from typing import Literal, TypedDict
 import gradio as gr
 
 from qwen_app.http.addresses import user_at
+from qwen_app.http.visitors import visitor_of
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.table_store import TableStore
 from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
 
@@ -41,6 +43,7 @@ class PageContext:
 
     service: Service
     settings: Settings
+    tables: TableStore
     blocks: gr.Blocks
     language: gr.Radio
     _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
@@ -72,6 +75,11 @@ class PageContext:
             component: dict(gr.update(), **{name: texts(key) for name, key in keys.items()})
             for component, keys in self._localized
         }
+
+
+def owner(request: gr.Request) -> str:
+    """Whose an upload is that this request speaks of."""
+    return visitor_of(request.request) if request.request is not None else ""
 
 
 def visitor(request: gr.Request) -> str:

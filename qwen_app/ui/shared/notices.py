@@ -23,10 +23,11 @@ def failure_html(error: Exception, texts: Texts) -> str:
     return notice_html(texts.error(error.code, error.message))
 
 
-def check_html(problem: SchemaError | None, texts: Texts) -> str:
+def check_html(problem: AppError | None, texts: Texts) -> str:
     """The line under an editor: fine, or what is wrong and where."""
     if problem is None:
         return f'<div class="check good">✓ {texts("check_good")}</div>'
-    pointer = "" if problem.pointer in problem.message else f" <code>{escape(problem.pointer)}</code>"
+    place = problem.pointer if isinstance(problem, SchemaError) else ""
+    pointer = "" if place in problem.message else f" <code>{escape(place)}</code>"
     sentence = escape(texts.error(problem.code, problem.message))
     return f'<div class="check bad" role="alert">✗ {sentence}{pointer}</div>'

@@ -6,13 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from pathlib import Path
+from functools import partial
 
 from qwen_app.agent_loop import ToolRun, run_tools
-from qwen_app.errors import SchemaError
-from qwen_app.messages import GenerationRequest, Message, Tool, ToolChoice
+from qwen_app.errors import AppError
+from qwen_app.messages import GenerationRequest, Message, Tool, ToolCall, ToolChoice
 from qwen_app.openai_format import RequestBody, openai_body
+from qwen_app.sandbox.checks import checks
 from qwen_app.service import Service
+from qwen_app.table_store import TableStore
+from qwen_app.tools.builtin import LOOKUP
 from qwen_app.ui.shared.notices import failure_html
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.throttle import latest
@@ -21,39 +24,47 @@ from qwen_app.ui.tools.session import ToolSession
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import DefinitionsView, ToolsView, answer_text, definitions_view, state_html, steps_html
 
-LOOKUP = "lookup_table"
+NO_TABLE = '{"error": "The table is kept no longer. Ask for it to be uploaded again."}'
 Views = AsyncGenerator[ToolsView, None]
 
 
 class ToolActions:
     """Handlers of the tools tab, without its components."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, tables: TableStore) -> None:
         self._service = service
+        self._tables = tables
 
     def choose(self, session: ToolSession, names: list[str], definitions: str) -> str:
         """The definitions with just these of the built-in tools."""
         known = session.builtin()
         return with_tools(definitions, {name: known[name] for name in names if name in known}, known)
 
-    def upload(self, session: ToolSession, path: Path, definitions: str) -> str:
+    def upload(self, session: ToolSession, table_id: str, user: str, definitions: str) -> str:
         """The definitions with a lookup in the new table; its columns are in the definition, so an older one goes.
 
-        Raises ValueError with a sentence for people when there is no table in the file.
+        Raises ValueError with a sentence for people when ``user`` has no such table.
         """
-        session.load(path)
+        table = self._tables.info(user, table_id)
+        if table is None:
+            raise ValueError("The file was not kept. Upload it again.")
+        if session.table is not None and session.table != table:
+            self._tables.drop(session.table)
+        session.table = table
         lookup = {LOOKUP: session.builtin()[LOOKUP]}
         return with_tools(with_tools(definitions, {}, lookup), lookup, lookup)
 
-    async def check(self, session: ToolSession, definitions: str, chosen: str, texts: Texts) -> DefinitionsView:
+    async def check(
+        self, session: ToolSession, definitions: str, chosen: str, user: str, texts: Texts
+    ) -> DefinitionsView:
         """Whether the definitions can be offered, and what follows from them."""
         tools: tuple[Tool, ...] = ()
         problem = None
         try:
-            tools = await usable_tools(definitions)
-        except SchemaError as error:
+            tools = await usable_tools(definitions, user)
+        except AppError as error:
             problem = error
-        builtin = [one.tool for one in session.builtin().values()]
+        builtin = list(session.builtin().values())
         return definitions_view(problem, tools, builtin, chosen, texts)
 
     async def run(self, session: ToolSession, task: ToolTask, user: str, language: Language) -> Views:
@@ -78,7 +89,8 @@ class ToolActions:
 
     async def _loop(self, session: ToolSession, stop: asyncio.Event, task: ToolTask, user: str, texts: Texts) -> Views:
         request = await self._request(task, user, texts)
-        implementations, started, shown = session.implementations(), time.monotonic(), ""
+        call = partial(self._call, session, user)
+        implementations, started, shown = dict.fromkeys(session.builtin(), call), time.monotonic(), ""
         session.runnable = tuple(implementations)
         async with (
             aclosing(run_tools(self._service, request, implementations)) as runs,
@@ -92,8 +104,17 @@ class ToolActions:
                 yield ToolsView(None if steps == shown else steps, answer_text(run), state)
                 shown = steps
 
+    async def _call(self, session: ToolSession, user: str, call: ToolCall) -> str:
+        """The result of a built-in tool, run where it can be killed."""
+        table: bytes | None = b""
+        if call.name == LOOKUP:
+            table = None if session.table is None else self._tables.data(session.table)
+        if table is None:
+            return NO_TABLE
+        return await checks().call_tool(call, table, user=user)
+
     async def _request(self, task: ToolTask, user: str, texts: Texts) -> GenerationRequest:
-        tools = await task.checked_tools(texts)
+        tools = await task.checked_tools(texts, user)
         return GenerationRequest(
             request_id=self._service.new_request_id(),
             messages=(Message("user", task.prompt),),
@@ -103,9 +124,9 @@ class ToolActions:
             tool_choice=task.tool_choice() if tools else ToolChoice(),
         )
 
-    async def body(self, task: ToolTask, texts: Texts) -> RequestBody:
+    async def body(self, task: ToolTask, user: str, texts: Texts) -> RequestBody:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""
-        tools = await task.checked_tools(texts)
+        tools = await task.checked_tools(texts, user)
         sampling = self._service.sampling(temperature=task.temperature, max_tokens=task.max_tokens)
         model = self._service.info().model
         return openai_body(model, (Message("user", task.prompt),), sampling, tools=tools, choice=task.tool_choice())

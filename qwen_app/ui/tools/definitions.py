@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import json
 import re
 from collections.abc import Mapping, Sequence
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Tool, ToolChoice
-from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.messages import Tool
+from qwen_app.sandbox.checks import checks
 from qwen_app.structured.schema_check import Schema, check_integers, check_schema
-from qwen_app.structured.validation import check_against_draft
-from qwen_app.tools.builtin import BuiltinTool
 from qwen_app.tools.prompt_format import tool_definition
-
-_compiler = functools.cache(byte_compiler)
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_TOOLS = 64
+TOOL_OF_PARAM = re.compile(r"tools\[(\d+)\]")  # in errors about tools
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NO_PARAMETERS: Schema = {"type": "object", "properties": {}}
 
@@ -46,11 +41,19 @@ def parse_tools(text: str) -> tuple[Tool, ...]:
     return tools
 
 
-async def usable_tools(text: str) -> tuple[Tool, ...]:
-    """The tools in ``text``. Raises SchemaError for what could not be offered, found without the model."""
+async def usable_tools(text: str, user: str) -> tuple[Tool, ...]:
+    """The tools in ``text``. Raises SchemaError for what could not be offered, found without the model, and OverBudget
+    for what cannot be found out cheaply."""
     tools = parse_tools(text)
-    if tools:
-        await asyncio.to_thread(_compiler().compile_tools, tools, ToolChoice("required"))
+    if not tools:
+        return tools
+    try:
+        await checks().check_grammar(None, tools, user=user, thorough=True)
+    except SchemaError as error:
+        place = TOOL_OF_PARAM.match(error.param or "")
+        if place is None:
+            raise
+        raise _wrong(f"/{place[1]}/function/parameters{error.pointer}", error.message) from error
     return tools
 
 
@@ -75,7 +78,6 @@ def _parameters(parameters: object, pointer: str) -> Schema:
     try:
         schema = check_schema(parameters)
         check_integers(schema)
-        check_against_draft(schema)
     except SchemaError as error:
         raise _wrong(pointer + error.pointer, error.message) from error
     except RecursionError as error:
@@ -95,7 +97,7 @@ def _wrong(pointer: str, sentence: str) -> SchemaError:
     return SchemaError(f"{sentence} (at {pointer or '/'})", pointer=pointer, param="tools")
 
 
-def with_tools(definitions: str, wanted: Mapping[str, BuiltinTool], known: Mapping[str, BuiltinTool]) -> str:
+def with_tools(definitions: str, wanted: Mapping[str, Tool], known: Mapping[str, Tool]) -> str:
     """The definitions with exactly the ``wanted`` of the ``known`` tools, in place; the visitor's own stay.
 
     What cannot be read is left as it is, for nothing may be lost.
@@ -107,7 +109,7 @@ def with_tools(definitions: str, wanted: Mapping[str, BuiltinTool], known: Mappi
     written = json.loads(definitions) if definitions.strip() else []
     kept = [one for one in written if one["function"]["name"] not in known or one["function"]["name"] in wanted]
     names = {one["function"]["name"] for one in kept}
-    added = [tool_definition(one.tool) for name, one in wanted.items() if name not in names]
+    added = [tool_definition(tool) for name, tool in wanted.items() if name not in names]
     return definitions_text([*kept, *added])
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 from qwen_app.agent_loop import ToolRun
-from qwen_app.messages import ToolCall
-from qwen_app.tools.builtin import BuiltinTool, builtin_tools, run_call
-from qwen_app.tools.csv_table import CsvTable, read_csv
+from qwen_app.messages import Tool
+from qwen_app.table_store import TableInfo
+from qwen_app.tools.builtin import builtin_tools, lookup_definition
 from qwen_app.ui.shared.answer_slot import AnswerSlot
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.view import ToolsView, state_html, steps_html
@@ -21,8 +18,7 @@ class ToolSession:
     """The last run is kept for a new look."""
 
     slot: AnswerSlot = field(default_factory=AnswerSlot)
-    table: CsvTable | None = None
-    table_name: str = ""
+    table: TableInfo | None = None
     run: ToolRun | None = None
     runnable: tuple[str, ...] = ()
     elapsed_s: float = 0.0
@@ -30,21 +26,12 @@ class ToolSession:
     def stop(self) -> None:
         self.slot.stop()
 
-    def builtin(self) -> dict[str, BuiltinTool]:
-        return {one.tool.name: one for one in builtin_tools(self.table)}
-
-    def implementations(self) -> dict[str, Callable[[ToolCall], str]]:
-        """What can be run here, by name."""
-        builtin = self.builtin()
-        return {name: partial(run_call, tools=builtin) for name in builtin}
-
-    def load(self, path: Path) -> None:
-        """Keep the table of an uploaded file. Raises ValueError with a sentence for people."""
-        try:
-            self.table = read_csv(path.read_bytes())
-        finally:
-            path.unlink(missing_ok=True)
-        self.table_name = path.name
+    def builtin(self) -> dict[str, Tool]:
+        """What can be run here, by name; the lookup once there is a table."""
+        tools = [one.tool for one in builtin_tools()]
+        if self.table is not None:
+            tools.append(lookup_definition(self.table.columns))
+        return {tool.name: tool for tool in tools}
 
     def picture(self, texts: Texts) -> ToolsView:
         """The last run, once it is over; while one goes on, it draws itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.openai_format import RequestBody
+from qwen_app.table_store import LIMIT_BYTES, TOO_LARGE, UPLOAD_PATH
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.strings import TEXTS, Texts
@@ -21,6 +23,18 @@ from qwen_app.ui.tools.session import ToolSession
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView, definitions_html, table_html
 
+# Runs in the browser: a file never passes through Gradio, which would make a file of it here.
+PICK_TABLE = (
+    Path(__file__)
+    .with_name("pick_table.js")
+    .read_text(encoding="utf-8")
+    .replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))  # relative, for the page may lie below another path
+    .replace("LIMIT_BYTES", str(LIMIT_BYTES))
+    .replace("TOO_LARGE", TOO_LARGE)
+)
+LIMIT_OUTCOME = 2_000  # characters
+BROKE_OFF = "The upload broke off. Try again."
+
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
@@ -28,7 +42,8 @@ class _Asking:
 
     prompt: gr.Textbox
     ready: gr.CheckboxGroup
-    upload: gr.UploadButton
+    upload: gr.Button
+    uploaded: gr.Textbox
     table: gr.HTML
     definitions: gr.Code
     check: gr.HTML
@@ -74,12 +89,13 @@ def build(page: PageContext) -> None:
 
 def _asking(page: PageContext) -> _Asking:
     english, known = Texts("en"), ToolSession().builtin()
-    tools = [one.tool for one in known.values()]
+    tools = list(known.values())
     menus = menus_for(tools, known, "auto", english)
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
     ready = gr.CheckboxGroup(tool_titles(tools, english), value=menus.ticked, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):
-        upload = gr.UploadButton(file_types=[".csv"], size="md", elem_id="upload-table")
+        upload = gr.Button(size="md", elem_id="upload-table")
+        uploaded = gr.Textbox(visible=False)
     table = gr.HTML(elem_id="table-check")
     definitions = gr.Code(with_tools("", known, known), language="json", lines=8, max_lines=10, elem_id="definitions")
     check = gr.HTML(definitions_html(None, tools, known, english), elem_id="definitions-check")
@@ -93,12 +109,14 @@ def _asking(page: PageContext) -> _Asking:
         code = gr.Button(size="md", elem_id="tools-use-code")
     page.localize(prompt, label="prompt")
     page.localize(ready, label="tools_ready", info="tools_ready_info")
-    page.localize(upload, label="table_upload")
+    page.localize(upload, value="table_upload")
     page.localize(definitions, label="tools_definitions")
     page.localize(choice, label="tool_choice")
     page.localize(run, value="run")
     page.localize(stop, value="stop")
-    return _Asking(prompt, ready, upload, table, definitions, check, choice, temperature, max_tokens, run, stop, code)
+    return _Asking(
+        prompt, ready, upload, uploaded, table, definitions, check, choice, temperature, max_tokens, run, stop, code
+    )
 
 
 class _Handlers:
@@ -109,7 +127,7 @@ class _Handlers:
         self._session = session
         self._asking = asking
         self._showing = showing
-        self._actions = ToolActions(page.service)
+        self._actions = ToolActions(page.service, page.tables)
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
@@ -121,8 +139,13 @@ class _Handlers:
         asking.ready.input(
             self.choose, {self._session, asking.ready, asking.definitions}, [asking.definitions], **QUICK
         )
-        asking.upload.upload(
-            self.upload, {asking.upload, asking.definitions} | context, [asking.table, asking.definitions], **QUICK
+        asking.upload.click(
+            self.upload,
+            [asking.uploaded, asking.definitions, self._session, page.language],
+            [asking.table, asking.definitions],
+            js=PICK_TABLE,
+            trigger_mode="multiple",  # a picker that was closed never answers
+            **QUICK,
         )
         asking.definitions.change(
             self.check,
@@ -151,21 +174,24 @@ class _Handlers:
         session, definitions = self._session_of(values), text(values[asking.definitions])
         return {asking.definitions: self._actions.choose(session, names, definitions)}
 
-    def upload(self, values: Values) -> Updates:
-        asking, session = self._asking, self._session_of(values)
-        definitions, refusal = text(values[asking.definitions]), ""
-        try:
-            definitions = self._actions.upload(session, Path(text(values[asking.upload])), definitions)
-        except ValueError as error:
-            refusal = str(error)
-        shown = table_html(session.table, session.table_name, refusal, self._texts(values))
-        return {asking.table: shown, asking.definitions: definitions}
+    def upload(
+        self, outcome: object, written: object, session: object, language: object, request: gr.Request
+    ) -> tuple[str, str]:
+        """What PICK_TABLE has to tell, as the line under the button and the definitions."""
+        tools, definitions, user = session_of(session, ToolSession), text(written), owner(request)
+        table_id, refusal = _picked(text(outcome))
+        if table_id:
+            try:
+                definitions = self._actions.upload(tools, table_id, user, definitions)
+            except ValueError as error:
+                refusal = str(error)
+        return table_html(tools.table, refusal, Texts(language_of(language))), definitions
 
-    async def check(self, values: Values) -> Updates:
+    async def check(self, values: Values, request: gr.Request) -> Updates:
         """The line under the editor, and the boxes and choices that follow from it."""
         asking, session = self._asking, self._session_of(values)
         definitions, chosen = text(values[asking.definitions]), text(values[asking.choice])
-        view = await self._actions.check(session, definitions, chosen, self._texts(values))
+        view = await self._actions.check(session, definitions, chosen, visitor(request), self._texts(values))
         if view.menus is None:
             return {asking.check: view.check, asking.ready: gr.update(choices=view.boxes)}
         return {
@@ -174,21 +200,21 @@ class _Handlers:
             asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
         }
 
-    async def translate(self, values: Values) -> Updates:
+    async def translate(self, values: Values, request: gr.Request) -> Updates:
         """The same in the other language; a prompt of the visitor's own stays."""
         asking, session, texts = self._asking, self._session_of(values), self._texts(values)
         prompt = text(values[asking.prompt])
         return (
             self._updates(session.picture(texts))
-            | await self.check(values)
+            | await self.check(values, request)
             | {
                 asking.prompt: texts("tools_example") if prompt in TEXTS["tools_example"] else prompt,
-                asking.table: table_html(session.table, session.table_name, "", texts),
+                asking.table: table_html(session.table, "", texts),
             }
         )
 
-    async def body(self, values: Values) -> RequestBody:
-        return await self._actions.body(self._task(values), Texts("en"))
+    async def body(self, values: Values, user: str) -> RequestBody:
+        return await self._actions.body(self._task(values), user, Texts("en"))
 
     def _texts(self, values: Values) -> Texts:
         return Texts(language_of(values[self._page.language]))
@@ -217,3 +243,15 @@ class _Handlers:
                 asking.stop: None if view.running is None else gr.update(interactive=view.running),
             }
         )
+
+
+def _picked(outcome: str) -> tuple[str, str]:
+    """The id of the table, or why there is none, of what PICK_TABLE hands on."""
+    try:
+        told = json.loads(outcome[:LIMIT_OUTCOME])
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        return "", BROKE_OFF
+    table_id = text(told.get("id"))
+    return table_id, "" if table_id else text(told.get("problem")) or BROKE_OFF

@@ -24,8 +24,8 @@ class ToolTask:
     def tool_choice(self) -> ToolChoice:
         return tool_choice(self.choice)
 
-    async def checked_tools(self, texts: Texts) -> tuple[Tool, ...]:
-        """The tools. Raises RequestError for what cannot be asked, SchemaError for what cannot be offered."""
+    async def checked_tools(self, texts: Texts, user: str) -> tuple[Tool, ...]:
+        """The tools, tried out. RequestError for what cannot be asked, SchemaError for what cannot be offered."""
         if not self.prompt.strip():
             raise RequestError(texts("prompt_missing"))
-        return await usable_tools(self.definitions)
+        return await usable_tools(self.definitions, user)

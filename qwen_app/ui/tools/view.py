@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from html import escape
 
 from qwen_app.agent_loop import Step, ToolRun
-from qwen_app.errors import SchemaError
+from qwen_app.errors import AppError
 from qwen_app.messages import Tool
-from qwen_app.tools.csv_table import CsvTable
+from qwen_app.table_store import TableInfo
 from qwen_app.ui.shared.notices import check_html, failure_html
 from qwen_app.ui.shared.render import safe_markdown
 from qwen_app.ui.shared.run_line import waiting_line
@@ -19,7 +19,7 @@ from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.menus import Menus, menus_for, tool_titles
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
-LIMIT_SHOWN = 20_000  # characters of a result; the model gets all of them
+LIMIT_SHOWN = 20_000  # characters of arguments or of a result; the model gets all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def _step(step: Step, runnable: Collection[str], over: bool, texts: Texts) -> st
     tone = "waits" if step.result is None else "bad" if failed else "good"
     brief = "" if step.result is None else f'<span class="step-brief">{escape(_brief(step.result))}</span>'
     head = f'<summary><span class="step-mark {tone}"></span><code>{escape(step.call.name)}</code>{brief}</summary>'
-    arguments = f"<dt>{texts('step_arguments')}</dt><dd><pre>{escape(_pretty(step.call.arguments))}</pre></dd>"
+    written = escape(_pretty(step.call.arguments)[:LIMIT_SHOWN])
+    arguments = f"<dt>{texts('step_arguments')}</dt><dd><pre>{written}</pre></dd>"
     if step.result is None:
         key = "step_not_run" if step.call.name not in runnable else "step_broken_off" if over else "step_running"
         outcome = f"<dt>{texts('step_result')}</dt><dd>{texts(key)}</dd>"
@@ -82,7 +83,8 @@ def _pretty(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     line = json.dumps(value, ensure_ascii=False)
-    return line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+    pretty = line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+    return pretty.encode(errors="replace").decode()  # half a surrogate pair, escaped in JSON, is no text
 
 
 def answer_text(run: ToolRun) -> str:
@@ -122,7 +124,7 @@ def _reason(run: ToolRun, texts: Texts) -> str:
 
 
 def definitions_view(
-    problem: SchemaError | None, tools: Sequence[Tool], builtin: Sequence[Tool], chosen: str, texts: Texts
+    problem: AppError | None, tools: Sequence[Tool], builtin: Sequence[Tool], chosen: str, texts: Texts
 ) -> DefinitionsView:
     """What follows from definitions that hold ``tools``, or have a ``problem``; ``chosen`` are the calls asked for."""
     known = [tool.name for tool in builtin]
@@ -130,9 +132,7 @@ def definitions_view(
     return DefinitionsView(definitions_html(problem, tools, known, texts), tool_titles(builtin, texts), menus)
 
 
-def definitions_html(
-    problem: SchemaError | None, tools: Sequence[Tool], runnable: Collection[str], texts: Texts
-) -> str:
+def definitions_html(problem: AppError | None, tools: Sequence[Tool], runnable: Collection[str], texts: Texts) -> str:
     """The line under the editor."""
     if problem is not None:
         return check_html(problem, texts)
@@ -143,12 +143,12 @@ def definitions_html(
     return f'{good}<div class="check">{escape(texts("tools_shown_only", names=", ".join(others)))}</div>'
 
 
-def table_html(table: CsvTable | None, name: str, refusal: str, texts: Texts) -> str:
+def table_html(table: TableInfo | None, refusal: str, texts: Texts) -> str:
     """What was uploaded, or why it was refused."""
     if refusal:
         return f'<div class="check bad" role="alert">✗ {escape(texts("table_refused", message=refusal))}</div>'
     if table is None:
         return ""
     columns = ", ".join(table.columns)
-    sentence = texts("table_read", name=name, rows=f"{len(table.rows):,}", columns=columns)
+    sentence = texts("table_read", name=table.name, rows=f"{table.rows:,}", columns=columns)
     return f'<div class="check good">✓ {escape(sentence)}</div>'

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from qwen_app.http.paths import PathPrefixes
+
 _TOLD = (b"forwarded", b"x-gradio-server", b"x-original-host", b"x-host")
 _KEPT_FOR_ALL = ("/gradio_api/info", "/gradio_api/call", "/gradio_api/openapi.json")
 
 
 class OwnOrigin:
-    """ASGI middleware right in front of the page. ``own_host`` stands in answers that are kept for all visitors."""
+    """ASGI middleware right in front of the page. ``own_host`` stands in answers that are kept for all visitors.
 
-    def __init__(self, app: ASGIApp, *, own_host: str) -> None:
+    What is ``not_gradios``, API and login, looks at these headers itself: they tell it that a request is not local.
+    """
+
+    def __init__(self, app: ASGIApp, *, own_host: str, not_gradios: PathPrefixes) -> None:
         self._app = app
+        self._not_gradios = not_gradios
         self._own_host = own_host.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not self._not_gradios.holds(scope["path"]):
             kept_for_all = scope["path"].startswith(_KEPT_FOR_ALL)
             headers = [(name, value) for name, value in scope["headers"] if not _tells_of_origin(name.lower())]
             if kept_for_all:

@@ -131,11 +131,11 @@ async def test_a_fault_nobody_foresaw_is_a_sentence_too(caplog: pytest.LogCaptur
 
 async def test_schemas_are_checked_without_a_model() -> None:
     actions, engine, _ = json_lab()
-    assert "can be enforced" in await actions.check(SCHEMA, True, "en")
+    assert "can be enforced" in await actions.check(SCHEMA, True, "ada", "en")
     unknown = '{"type": "array", "items": {"type": "string"}, "contains": {"const": "a"}}'
-    refused = await actions.check(unknown, True, "en")
+    refused = await actions.check(unknown, True, "ada", "en")
     assert "contains" in refused
     assert "/contains" in refused
-    assert "can be enforced" in await actions.check('{"type": "array", "contains": {"const": 1}}', False, "en")
-    assert "无法" in await actions.check("{", True, "zh")
+    assert "can be enforced" in await actions.check('{"type": "array", "contains": {"const": 1}}', False, "ada", "en")
+    assert "无法" in await actions.check("{", True, "ada", "zh")
     assert engine.requests == []

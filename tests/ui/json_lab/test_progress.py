@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.ui.json_lab.progress import JsonProgress, Place
+from qwen_app.ui.json_lab.progress import LIMIT_CHARS, LIMIT_DEPTH, JsonProgress, Place
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
@@ -77,3 +77,14 @@ def test_the_tree_shows_a_string_while_it_is_written() -> None:
     assert progress.document == {"a": [1, "he\n"]}
     progress.feed('\\ude00"]')
     assert progress.document == {"a": [1, "he\n😀"]}
+
+
+def test_what_is_too_large_to_be_drawn_is_not_followed() -> None:
+    deep, long = JsonProgress(), JsonProgress()
+    deep.feed("[" * 100_000)
+    assert (deep.place.stage, deep.place.depth) == ("too_large", LIMIT_DEPTH)
+    long.feed('["' + "x" * LIMIT_CHARS)
+    assert long.place.stage == "too_large"
+    keyed = JsonProgress()
+    keyed.feed('{"' + "k" * 10_000 + '": ')
+    assert len(keyed.place.path) < 100

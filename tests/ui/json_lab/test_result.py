@@ -11,6 +11,8 @@ from qwen_app.errors import EngineError
 from qwen_app.messages import Failed, Finished, FinishReason, Timings, Usage
 from qwen_app.ui.json_lab.result import LabRun, Result, summarize, tree_text, validate_answer
 
+pytestmark = pytest.mark.anyio
+
 SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 
 
@@ -32,12 +34,12 @@ def end(reason: FinishReason = "stop", *, closed: bool = False) -> Finished:
         ('{"a"', Failed(EngineError("It broke."), '{"a"'), "failed"),
     ],
 )
-def test_outcomes(text: str, finished: Finished | Failed | None, outcome: str) -> None:
-    assert validate_answer(text, SCHEMA, finished).outcome == outcome
+async def test_outcomes(text: str, finished: Finished | Failed | None, outcome: str) -> None:
+    assert (await validate_answer(text, SCHEMA, finished, "ada")).outcome == outcome
 
 
-def test_what_is_wrong_names_its_place() -> None:
-    result = validate_answer('{"a": "x"}', SCHEMA, end())
+async def test_what_is_wrong_names_its_place() -> None:
+    result = await validate_answer('{"a": "x"}', SCHEMA, end(), "ada")
     assert "$.a" in result.problem
     assert not result.valid
 

@@ -2,23 +2,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
 from qwen_app.messages import GenerationRequest, ToolCallDelta
 from qwen_app.service import Service
+from qwen_app.table_store import TableStore
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.tools.builtin import builtin_tools
 from qwen_app.ui.tools.actions import ToolActions
-from qwen_app.ui.tools.definitions import with_tools
+from qwen_app.ui.tools.definitions import parse_tools, with_tools
 from qwen_app.ui.tools.session import ToolSession
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView
 
 pytestmark = pytest.mark.anyio
 
-BUILTIN = {one.tool.name: one for one in builtin_tools()}
+BUILTIN = {one.tool.name: one.tool for one in builtin_tools()}
 TASK = ToolTask("How much is 6*7?", with_tools("", BUILTIN, BUILTIN), "auto", temperature=0.0, max_tokens=64)
 
 
@@ -30,7 +30,7 @@ def calculating(request: GenerationRequest) -> Script:
 
 def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
     engine = ScriptedEngine(calculating)
-    return ToolActions(Service(engine)), engine, ToolSession()
+    return ToolActions(Service(engine), TableStore()), engine, ToolSession()
 
 
 async def views(running: AsyncGenerator[ToolsView, None]) -> list[ToolsView]:
@@ -77,22 +77,46 @@ async def test_a_second_run_waits_for_the_first() -> None:
     assert len(engine.requests) <= 1
 
 
-def test_an_uploaded_table_becomes_a_tool_and_the_file_is_removed(tmp_path: Path) -> None:
-    session, file = ToolSession(), tmp_path / "people.csv"
-    file.write_text("name,age\nAda,36\n")
+def test_an_uploaded_table_becomes_a_tool_of_its_own_user_alone() -> None:
+    tables, session = TableStore(), ToolSession()
+    actions = ToolActions(Service(ScriptedEngine()), tables)
+    table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
     before = set(session.builtin())
-    session.load(file)
-    assert not file.exists()
-    assert session.table_name == "people.csv"
+    with pytest.raises(ValueError, match="again"):
+        actions.upload(session, table.id, "mallory", "[]")
+    assert set(session.builtin()) == before
+    (lookup,) = parse_tools(actions.upload(session, table.id, "ada", "[]"))
+    assert lookup == session.builtin()["lookup_table"]
+    assert lookup.parameters["properties"]["column"] == {"enum": ["name", "age"]}
     assert set(session.builtin()) >= before
 
 
-def test_a_table_that_cannot_be_read_leaves_the_last_one(tmp_path: Path) -> None:
-    session, good, bad = ToolSession(), tmp_path / "good.csv", tmp_path / "bad.csv"
-    good.write_text("name\nAda\n")
-    session.load(good)
-    bad.write_bytes(b"\x00\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"\w"):
-        session.load(bad)
-    assert not bad.exists()
-    assert session.table_name == "good.csv"
+def test_a_table_that_takes_the_place_of_another_frees_it() -> None:
+    tables, session = TableStore(), ToolSession()
+    actions = ToolActions(Service(ScriptedEngine()), tables)
+    first, second = (tables.keep("ada", "a.csv", b"a\n1\n", ("a",), 1) for _ in range(2))
+    actions.upload(session, first.id, "ada", "")
+    actions.upload(session, second.id, "ada", "")
+    assert tables.data(first) is None
+    with pytest.raises(ValueError, match="again"):
+        actions.upload(session, first.id, "ada", "")
+    assert session.table == second
+
+
+def looking_up(request: GenerationRequest) -> Script:
+    if request.messages[-1].role == "tool":
+        return Script((request.messages[-1].content,))
+    return Script((), [ToolCallDelta(0, "call_1", "lookup_table", '{"column": "name", "contains": "ada"}')])
+
+
+@pytest.mark.parametrize(("kept", "said"), [(True, '"age": "36"'), (False, "kept no longer")])
+async def test_a_lookup_reads_the_bytes_that_are_kept(kept: bool, said: str) -> None:
+    tables, session = TableStore(), ToolSession()
+    actions = ToolActions(Service(ScriptedEngine(looking_up)), tables)
+    table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
+    task = dataclasses.replace(TASK, definitions=actions.upload(session, table.id, "ada", ""))
+    if not kept:
+        tables.drop(table)
+    await views(actions.run(session, task, "ada", "en"))
+    assert session.run is not None
+    assert said in str(session.run.steps[0].result)

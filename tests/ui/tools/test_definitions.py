@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
 from qwen_app.tools.builtin import builtin_tools
-from qwen_app.ui.tools.definitions import definitions_text, parse_tools, with_tools
+from qwen_app.ui.tools.definitions import definitions_text, parse_tools, usable_tools, with_tools
 
-BUILTIN = {one.tool.name: one for one in builtin_tools()}
+BUILTIN = {one.tool.name: one.tool for one in builtin_tools()}
 OWN = {"type": "function", "function": {"name": "mine", "parameters": {"type": "object", "properties": {}}}}
 
 
@@ -46,7 +46,6 @@ def test_what_may_be_left_out() -> None:
         ([tool(description=3)], "/0/function/description"),
         ([tool(parameters=[])], "/0/function/parameters"),
         ([tool(parameters={"type": "array"})], "/0/function/parameters"),
-        ([tool(parameters={"properties": {"a": {"type": "strin"}}})], "/0/function/parameters/properties/a/type"),
         ([tool(parameters={"properties": {"a": {"$ref": "http://x.invalid"}}})],
          "/0/function/parameters/properties/a/$ref"),
         ([tool(), tool()], "/1/function/name"),
@@ -64,6 +63,17 @@ def test_what_is_wrong_is_named_with_its_pointer(tools: Any, pointer: str) -> No
 def test_what_is_no_json_is_a_sentence(text: str) -> None:
     with pytest.raises(SchemaError, match="The tools are"):
         parse_tools(text)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("strict", [True, False])
+async def test_what_no_schema_may_say_is_found_where_it_may_be_looked_for(strict: bool) -> None:
+    wrong = tool(parameters={"properties": {"a": {"type": "strin"}}}, strict=strict)
+    with pytest.raises(SchemaError) as refused:
+        await usable_tools(json.dumps([{**tool(), "function": {"name": "good"}}, wrong]), "ada")
+    assert refused.value.pointer == "/1/function/parameters/properties/a/type"
+    assert refused.value.param == "tools"
+    assert len(await usable_tools(json.dumps([tool()]), "ada")) == 1
 
 
 JSON = st.recursive(

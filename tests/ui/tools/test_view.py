@@ -7,7 +7,7 @@ import pytest
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import EngineError
 from qwen_app.messages import ToolCall
-from qwen_app.tools.csv_table import read_csv
+from qwen_app.table_store import TableInfo
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.definitions import parse_tools
 from qwen_app.ui.tools.view import definitions_html, state_html, steps_html, table_html
@@ -72,9 +72,8 @@ def test_tools_that_nobody_runs_here_are_named() -> None:
 
 
 def test_a_table_is_described_and_a_refusal_explained() -> None:
-    table = read_csv(b"name,age\nAda,36\n")
-    html = table_html(table, "<people>.csv", "", ENGLISH)
+    html = table_html(TableInfo("ada", "1", "<people>.csv", ("name", "age"), 1), "", ENGLISH)
     assert "name, age" in html
     assert "<people>" not in html
-    assert "too large" in table_html(None, "", "too large", ENGLISH)
-    assert table_html(None, "", "", ENGLISH) == ""
+    assert "too large" in table_html(None, "too large", ENGLISH)
+    assert table_html(None, "", ENGLISH) == ""

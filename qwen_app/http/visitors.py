@@ -1,0 +1,15 @@
+"""Whom a request counts for: what is kept and what runs for somebody is limited by this name."""
+
+from __future__ import annotations
+
+from starlette.requests import HTTPConnection
+
+USER = "user"  # in the state of a request: the login's name, where there is a login
+
+
+def visitor_of(connection: HTTPConnection) -> str:
+    """The login, or the address where there is none: nobody chooses either of them freely."""
+    user: str | None = connection.scope.get("state", {}).get(USER)
+    if user is not None:
+        return f"login {user}"
+    return f"address {connection.client.host if connection.client else ''}"

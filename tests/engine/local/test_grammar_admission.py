@@ -1,0 +1,65 @@
+"""Grammars are compiled aside, one a user, within a deadline; who takes longer waits for himself alone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from qwen_app.engine.local.grammar_admission import GrammarAdmission
+from qwen_app.errors import OverBudget, SchemaError
+from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSchema
+from qwen_app.sandbox.checks import checks
+from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.structured.grammars.grammar import Grammar
+from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
+
+pytestmark = pytest.mark.anyio
+SLOW = JsonSchema({"type": "object", "title": "slow"})
+
+
+class HeldCompiler(GrammarCompiler):
+    """Holds the schema SLOW back until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(qwen_tokenizer(), vocab_size=LOGITS_WIDTH, eos_ids=[END_OF_TURN, END_OF_TEXT])
+        self.let_go = threading.Event()
+        self.compiled: list[GrammarSpec] = []
+
+    def compile(self, spec: GrammarSpec) -> Grammar:
+        if spec == SLOW:
+            self.let_go.wait(30)
+        self.compiled.append(spec)
+        return super().compile(spec)
+
+
+def ask(user: str, grammar: GrammarSpec) -> GenerationRequest:
+    return GenerationRequest("r", user=user, grammar=grammar)
+
+
+async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here() -> None:
+    compiler = HeldCompiler()
+    admission = GrammarAdmission(compiler, checks())
+    with pytest.raises(SchemaError):
+        await admission.admit(ask("ada", JsonSchema({"type": "string", "pattern": "(?=a)b"})))
+    assert compiler.compiled == []
+    admission.close()
+
+
+async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
+    compiler = HeldCompiler()
+    await asyncio.to_thread(compiler.compile, JsonObject())  # the vocabulary takes a moment, the first time
+    admission = GrammarAdmission(compiler, checks(), deadline_s=1.0)
+    try:
+        with pytest.raises(OverBudget):
+            await admission.admit(ask("mallory", SLOW))
+        again = asyncio.create_task(admission.admit(ask("mallory", JsonObject())))
+        await admission.admit(ask("ada", JsonObject()))
+        assert not again.done()  # his thread still works for him
+        compiler.let_go.set()
+        await again
+        assert SLOW in compiler.compiled
+    finally:
+        compiler.let_go.set()
+        admission.close()

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from qwen_app.http.middleware import BODY_LIMIT_BYTES
+from qwen_app.serve.build import build_asgi
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.web.web_app import bare_app
+
+pytestmark = pytest.mark.anyio
+HERE = "http://localhost:7860"
+
+
+def guarded(**settings: Any) -> FastAPI:
+    app = bare_app(Settings(**settings))
+
+    @app.api_route("/{path:path}", methods=["GET", "POST"])
+    async def echo(request: Request) -> dict[str, Any]:
+        return {"bytes": len(await request.body()), "id": request.state.request_id}
+
+    return app
+
+
+def client(app: FastAPI, base: str = HERE, **options: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base, **options)
+
+
+async def test_headers_on_every_answer() -> None:
+    async with client(guarded()) as web:
+        for path in ("/", "/v1/models", "/gradio_api/token", "/nothing"):
+            headers = (await web.get(path)).headers
+            assert "object-src 'none'" in headers["content-security-policy"]
+            assert "img-src 'self' data: blob:" in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "same-origin"
+            assert headers["x-request-id"]
+
+
+async def test_the_request_id_is_the_apps_own() -> None:
+    async with client(guarded()) as web:
+        response = await web.get("/", headers={"x-request-id": "forged"})
+        assert response.headers["x-request-id"] == response.json()["id"] != "forged"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": HERE}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:7861"}, 403),
+        ({"origin": "http://[bad"}, 403),
+        ({"origin": ""}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"origin": "https://pod.example", "x-forwarded-host": "pod.example"}, 200),
+    ],
+)
+async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], status: int) -> None:
+    async with client(guarded()) as web:
+        call = {"session_hash": "s", "data": []}
+        assert (await web.post("/gradio_api/queue/join", json=call, headers=headers)).status_code == status
+        assert (await web.get("/", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "[bad", "", "192.168.1.5"])
+async def test_without_a_login_the_page_has_local_names_only(host: str) -> None:
+    async with client(guarded()) as web:
+        response = await web.get("/", headers={"host": host})
+        assert response.status_code == 403
+        assert "--auth" in response.json()["detail"]
+        assert (await web.get("/health", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:7860", "[::1]:7860"])
+async def test_local_names(host: str) -> None:
+    async with client(guarded()) as web:
+        assert (await web.get("/", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/token",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=http://169.254.169.254/",
+        "/gradio_api/proxy=http://evil.example/",
+        "/gradio_api/component_server",
+        "/gradio_api/run/send",
+        "/gradio_api/call/send",
+        "/gradio_api/deep_link",
+        "/gradio_api/openapi.json",
+        "/gradio_api/process_recording",
+        "/gradio_api/profiling/traces",
+        "/gradio_api/runs",
+        "/gradio_api/user",
+        "/monitoring",
+        "/monitoring/summary",
+    ],
+)
+async def test_what_the_page_does_not_use_is_not_there(path: str) -> None:
+    async with client(guarded()) as web:
+        assert (await web.get(path)).status_code == 404
+        assert (await web.post(path)).status_code == 404
+
+
+async def chunks(total: int) -> AsyncGenerator[bytes, None]:
+    for _ in range(total // 65536):
+        yield b"x" * 65536
+
+
+async def test_bodies_are_bounded_announced_or_not() -> None:
+    async with client(guarded()) as web:
+        fits = await web.post("/x", content=b"x" * BODY_LIMIT_BYTES)
+        assert fits.json()["bytes"] == BODY_LIMIT_BYTES
+        assert (await web.post("/x", content=b"x" * (BODY_LIMIT_BYTES + 1))).status_code == 413
+        assert (await web.post("/x", content=chunks(2 * BODY_LIMIT_BYTES))).status_code == 413
+
+
+@pytest.fixture
+async def app() -> FastAPI:
+    # with the loop running, for Gradio makes loops of its own otherwise and never closes them
+    return build_asgi(Service(ScriptedEngine()), Settings())
+
+
+async def test_the_page_itself(app: FastAPI) -> None:
+    async with client(app) as web:
+        page = await web.get("/")
+        assert page.status_code == 200
+        assert "Chat with Qwen" in page.text
+        config = (await web.get("/config")).json()
+        assert config["footer_links"] == []
+        assert not config.get("run_history")
+        assert not config.get("analytics_enabled")
+        assert "localStorage" not in config.get("js", "")
+
+
+async def test_one_public_endpoint(app: FastAPI) -> None:
+    async with client(app) as web:
+        info = (await web.get("/gradio_api/info")).json()
+        assert set(info["named_endpoints"]) == {"/chat"}
+        assert info["unnamed_endpoints"] == {}
+
+
+async def test_all_generation_shares_one_limit(app: FastAPI) -> None:
+    async with client(app) as web:
+        config = (await web.get("/config")).json()
+    generating = [d for d in config["dependencies"] if d["types"]["generator"]]
+    assert len(generating) >= 5
+    blocks = next(route.app for route in app.routes if hasattr(route, "app") and hasattr(route.app, "get_blocks"))
+    functions = blocks.get_blocks().fns
+    assert {functions[d["id"]].concurrency_id for d in generating} == {"generation"}
