@@ -20,6 +20,10 @@ class PathPrefixes:
         paths = (str(getattr(route, "path", "")) for route in routes)
         return cls({segments[0] for path in paths if (segments := path.strip("/").split("/"))[0]})
 
+    def also(self, *prefixes: str) -> PathPrefixes:
+        """The set with more prefixes."""
+        return PathPrefixes(["/".join(prefix) for prefix in self._prefixes] + list(prefixes))
+
     def holds(self, path: str) -> bool:
         """Whether ``path``, which starts with a slash, lies in the set."""
         if not path.startswith("/"):

@@ -76,7 +76,7 @@ def _message(message: object, number: int) -> Message:
 def _check(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
     kind = int if whole else int | float
     if value is not None and not (isinstance(value, kind) and low <= value <= high):
-        raise _refusal(f"{name} must be a {'whole ' if whole else ''}number from {low} to {high}.")
+        raise _refusal(f"{name} must be a number from {low} to {high}{', without a fraction' if whole else ''}.")
 
 
 def _refusal(sentence: str) -> gr.Error:

@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from qwen_app.errors import RequestError
-from qwen_app.http.addresses import user_at
+from qwen_app.http.visitors import USER, visitor_of
 
 _PREFIX = "/gradio_api/"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -45,14 +45,12 @@ class Call:
     event: str = ""
 
 
-def visitor_of(scope: Scope, cookie: str) -> Visitor:
-    """The login, with the browser that has this ``cookie``; without one the address (this machine's are all one)."""
-    user = scope.get("state", {}).get("user")
-    if user is not None:
-        token = HTTPConnection(scope).cookies.get(cookie, "")
-        return Visitor(f"login {user}", f"{user} {hashlib.sha256(token.encode(errors='replace')).hexdigest()}")
-    name = user_at(scope["client"][0] if scope.get("client") else "")
-    return Visitor(name, name)
+def caller_of(scope: Scope, cookie: str) -> Visitor:
+    """Who sends the request: with a login the browser that has this ``cookie``, without one the address."""
+    connection = HTTPConnection(scope)
+    user, token = visitor_of(connection), connection.cookies.get(cookie, "")
+    owner = hashlib.sha256(token.encode(errors="replace")).hexdigest() if USER in scope.get("state", {}) else ""
+    return Visitor(user, f"{user} {owner}")
 
 
 def kind_of(scope: Scope) -> Kind | None:

@@ -23,15 +23,15 @@ class GradioFaults:
     """ASGI middleware right in front of the page: where Gradio fails over a request, its sender gets 400.
 
     Gradio checks little of what it is sent, and what does not fit breaks somewhere inside: it is the request's fault.
-    ``api_paths`` have errors of their own.
+    What is ``not_gradios``, API and login, has errors of their own.
     """
 
-    def __init__(self, app: ASGIApp, *, api_paths: PathPrefixes) -> None:
+    def __init__(self, app: ASGIApp, *, not_gradios: PathPrefixes) -> None:
         self._app = app
-        self._api_paths = api_paths
+        self._not_gradios = not_gradios
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self._api_paths.holds(scope["path"]):
+        if scope["type"] != "http" or self._not_gradios.holds(scope["path"]):
             await self._app(scope, receive, send)
             return
         answer = _Answer(send)

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_app.errors import RequestError, TooLarge, TooManyRequests
-from qwen_app.web.page_calls.call import Kind, Visitor, call_in, kind_of, stream_of, visitor_of
+from qwen_app.web.page_calls.call import Kind, Visitor, call_in, caller_of, kind_of, stream_of
 from qwen_app.web.page_calls.gradio_tables import GradioTables
 from qwen_app.web.page_calls.ledger import Ledger, Ticket
 
@@ -42,7 +42,7 @@ class PageCalls:
             await refuse(refusal)(scope, receive, send)
 
     async def _pass(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = visitor_of(scope, self._cookie)
+        visitor = caller_of(scope, self._cookie)
         if kind is Kind.STREAM:
             stream = stream_of(scope)
             with self._ledger.reading(visitor, stream.session, stream.event):

@@ -5,27 +5,35 @@ Gradio believes ``X-Forwarded-Host`` and its like, and keeps the first visitor's
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_TOLD = ("forwarded", "x-gradio-server", "x-original-host", "x-host")
+from qwen_app.http.paths import PathPrefixes
+
+_TOLD = (b"forwarded", b"x-gradio-server", b"x-original-host", b"x-host")
 _KEPT_FOR_ALL = ("/gradio_api/info", "/gradio_api/call", "/gradio_api/openapi.json")
 
 
 class OwnOrigin:
-    """ASGI middleware right in front of the page. ``own_host`` stands in answers that are kept for all visitors."""
+    """ASGI middleware right in front of the page. ``own_host`` stands in answers that are kept for all visitors.
 
-    def __init__(self, app: ASGIApp, *, own_host: str) -> None:
+    What is ``not_gradios``, API and login, looks at these headers itself: they tell it that a request is not local.
+    """
+
+    def __init__(self, app: ASGIApp, *, own_host: str, not_gradios: PathPrefixes) -> None:
         self._app = app
-        self._own_host = own_host
+        self._not_gradios = not_gradios
+        self._own_host = own_host.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = {**scope, "headers": list(scope["headers"])}
-            headers = MutableHeaders(scope=scope)
-            for name in set(Headers(scope=scope).keys()):
-                if name.startswith("x-forwarded-") or name in _TOLD:
-                    del headers[name]
-            if scope["path"].startswith(_KEPT_FOR_ALL):
-                headers["host"] = self._own_host
+        if scope["type"] == "http" and not self._not_gradios.holds(scope["path"]):
+            kept_for_all = scope["path"].startswith(_KEPT_FOR_ALL)
+            headers = [(name, value) for name, value in scope["headers"] if not _tells_of_origin(name.lower())]
+            if kept_for_all:
+                headers = [(name, value) for name, value in headers if name.lower() != b"host"]
+                headers.append((b"host", self._own_host))
+            scope = {**scope, "headers": headers}
         await self._app(scope, receive, send)
+
+
+def _tells_of_origin(name: bytes) -> bool:
+    return name.startswith(b"x-forwarded-") or name in _TOLD
