@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwen_app.serve.ending import end_process
 from qwen_app.serve.engines import build_engine
 from qwen_app.service import Service
 from qwen_app.settings import Settings
@@ -29,7 +30,7 @@ def load_app(settings: Settings) -> App:
 
 def build_service(settings: Settings) -> Service:
     """The engine that ``settings`` name, behind the service. Loads the model; raises StartupError."""
-    return Service(build_engine(settings), timeout_s=settings.timeout_s)
+    return Service(build_engine(settings, end_process), timeout_s=settings.timeout_s)
 
 
 def build_asgi(service: Service, settings: Settings) -> FastAPI:

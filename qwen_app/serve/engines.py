@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
@@ -14,7 +15,6 @@ from qwen_app.models.download import ensure_model, local_path
 from qwen_app.models.folder import Checkpoint
 from qwen_app.models.memory_plan import MemoryPlan, plan_memory
 from qwen_app.models.registry import choose_model, choose_precision
-from qwen_app.serve.ending import end_process
 from qwen_app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -23,9 +23,12 @@ WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the m
 CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
 
-def build_engine(settings: Settings) -> Engine:
-    """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError."""
-    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings)
+def build_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
+    """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError.
+
+    ``on_fatal`` is called with a reason when the engine is lost and only a new process can help.
+    """
+    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings, on_fatal)
 
 
 def _remote_engine(settings: Settings) -> Engine:
@@ -46,7 +49,7 @@ def _remote_engine(settings: Settings) -> Engine:
     return engine.connect()
 
 
-def _local_engine(settings: Settings) -> Engine:
+def _local_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
     from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
@@ -65,7 +68,7 @@ def _local_engine(settings: Settings) -> Engine:
         queue_limit=settings.queue_limit,
         notice=NOTICE if name == BUILTIN else "",
         watchdog_s=max(WATCHDOG_S, slowest_s),
-        on_fatal=end_process,
+        on_fatal=on_fatal,
     )
 
 
