@@ -202,14 +202,17 @@ class Worker:
 
     def _admit(self) -> None:
         with self._lock:
+            giving_way = self._scheduler.give_way()
+            if giving_way is not None:  # its user has every slot, and another waits: it goes on when there is room
+                self._executor.pause(self._sequences[giving_way])
             admitted = [self._sequences[ticket.id] for ticket in self._scheduler.admit()]
             moved = self._moved()
         for sequence in admitted:
             cached = self._executor.place(sequence, self._clock())
-            if not sequence.preemptions:
+            if not sequence.begun_before:
                 self._outbox.add(sequence.events, Prefill(cached, sequence.prompt_tokens, cached))
         for sequence, position in moved:
-            if not sequence.preemptions:  # it has begun to answer: its place in the queue comes too late
+            if not sequence.begun_before:  # it has begun to answer: its place in the queue comes too late
                 self._outbox.add(sequence.events, Queued(position))
 
     def _moved(self) -> list[tuple[SequenceState, int]]:

@@ -1,4 +1,4 @@
-"""What the tools tab does: check definitions, keep an uploaded table, run the loop."""
+"""What the tools tab does: check definitions, run the loop."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ from contextlib import aclosing
 from functools import partial
 
 from qwen_app.agent_loop import ToolRun, run_tools
-from qwen_app.errors import AppError
-from qwen_app.messages import GenerationRequest, Message, Tool, ToolCall, ToolChoice
+from qwen_app.messages import GenerationRequest, Message, ToolChoice
 from qwen_app.openai_format import RequestBody, openai_body
-from qwen_app.sandbox.checks import checks
 from qwen_app.service import Service
-from qwen_app.table_store import TableStore
-from qwen_app.tools.builtin import LOOKUP
 from qwen_app.ui.shared.notices import failure_html
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.throttle import latest
-from qwen_app.ui.tools.definitions import usable_tools, with_tools
+from qwen_app.ui.tools.definitions import tools_or_problem, with_tools
 from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.table_tool import TableTool
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import DefinitionsView, ToolsView, answer_text, definitions_view, state_html, steps_html
 
-NO_TABLE = '{"error": "The table is kept no longer. Ask for it to be uploaded again."}'
 Views = AsyncGenerator[ToolsView, None]
 
 
 class ToolActions:
     """Handlers of the tools tab, without its components."""
 
-    def __init__(self, service: Service, tables: TableStore) -> None:
+    def __init__(self, service: Service, tables: TableTool) -> None:
         self._service = service
         self._tables = tables
 
@@ -40,30 +36,11 @@ class ToolActions:
         known = session.builtin()
         return with_tools(definitions, {name: known[name] for name in names if name in known}, known)
 
-    def upload(self, session: ToolSession, table_id: str, user: str, definitions: str) -> str:
-        """The definitions with a lookup in the new table; its columns are in the definition, so an older one goes.
-
-        Raises ValueError with a sentence for people when ``user`` has no such table.
-        """
-        table = self._tables.info(user, table_id)
-        if table is None:
-            raise ValueError("The file was not kept. Upload it again.")
-        if session.table is not None and session.table != table:
-            self._tables.drop(session.table)
-        session.table = table
-        lookup = {LOOKUP: session.builtin()[LOOKUP]}
-        return with_tools(with_tools(definitions, {}, lookup), lookup, lookup)
-
     async def check(
         self, session: ToolSession, definitions: str, chosen: str, user: str, texts: Texts
     ) -> DefinitionsView:
         """Whether the definitions can be offered, and what follows from them."""
-        tools: tuple[Tool, ...] = ()
-        problem = None
-        try:
-            tools = await usable_tools(definitions, user)
-        except AppError as error:
-            problem = error
+        tools, problem = await tools_or_problem(definitions, user)
         builtin = list(session.builtin().values())
         return definitions_view(problem, tools, builtin, chosen, texts)
 
@@ -89,7 +66,7 @@ class ToolActions:
 
     async def _loop(self, session: ToolSession, stop: asyncio.Event, task: ToolTask, user: str, texts: Texts) -> Views:
         request = await self._request(task, user, texts)
-        call = partial(self._call, session, user)
+        call = partial(self._tables.call, session, user)
         implementations, started, shown = dict.fromkeys(session.builtin(), call), time.monotonic(), ""
         session.runnable = tuple(implementations)
         async with (
@@ -103,15 +80,6 @@ class ToolActions:
                 # steps are drawn anew only when they change, so that what was folded stays folded
                 yield ToolsView(None if steps == shown else steps, answer_text(run), state)
                 shown = steps
-
-    async def _call(self, session: ToolSession, user: str, call: ToolCall) -> str:
-        """The result of a built-in tool, run where it can be killed."""
-        table: bytes | None = b""
-        if call.name == LOOKUP:
-            table = None if session.table is None else self._tables.data(session.table)
-        if table is None:
-            return NO_TABLE
-        return await checks().call_tool(call, table, user=user)
 
     async def _request(self, task: ToolTask, user: str, texts: Texts) -> GenerationRequest:
         tools = await task.checked_tools(texts, user)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 
-from qwen_app.errors import SchemaError
+from qwen_app.errors import AppError, SchemaError
 from qwen_app.messages import Tool
 from qwen_app.sandbox.checks import checks
 from qwen_app.structured.schema_check import Schema, check_integers, check_schema
@@ -55,6 +55,14 @@ async def usable_tools(text: str, user: str) -> tuple[Tool, ...]:
             raise
         raise _wrong(f"/{place[1]}/function/parameters{error.pointer}", error.message) from error
     return tools
+
+
+async def tools_or_problem(text: str, user: str) -> tuple[tuple[Tool, ...], AppError | None]:
+    """``usable_tools``, or why there are none."""
+    try:
+        return await usable_tools(text, user), None
+    except AppError as problem:
+        return (), problem
 
 
 def _tool(definition: object, pointer: str) -> Tool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.openai_format import RequestBody
-from qwen_app.table_store import LIMIT_BYTES, TOO_LARGE, UPLOAD_PATH
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
@@ -18,22 +15,10 @@ from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, s
 from qwen_app.ui.shared.strings import TEXTS, Texts
 from qwen_app.ui.tools.actions import ToolActions, Views
 from qwen_app.ui.tools.definitions import with_tools
-from qwen_app.ui.tools.menus import menus_for, tool_titles
 from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.table_tool import PICK_TABLE, TableTool
 from qwen_app.ui.tools.task import ToolTask
-from qwen_app.ui.tools.view import ToolsView, definitions_html, table_html
-
-# Runs in the browser: a file never passes through Gradio, which would make a file of it here.
-PICK_TABLE = (
-    Path(__file__)
-    .with_name("pick_table.js")
-    .read_text(encoding="utf-8")
-    .replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))  # relative, for the page may lie below another path
-    .replace("LIMIT_BYTES", str(LIMIT_BYTES))
-    .replace("TOO_LARGE", TOO_LARGE)
-)
-LIMIT_OUTCOME = 2_000  # characters
-BROKE_OFF = "The upload broke off. Try again."
+from qwen_app.ui.tools.view import ToolsView, definitions_view, table_html
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +75,17 @@ def build(page: PageContext) -> None:
 def _asking(page: PageContext) -> _Asking:
     english, known = Texts("en"), ToolSession().builtin()
     tools = list(known.values())
-    menus = menus_for(tools, known, "auto", english)
+    start = definitions_view(None, tools, tools, "auto", english)
+    assert start.menus is not None
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
-    ready = gr.CheckboxGroup(tool_titles(tools, english), value=menus.ticked, elem_id="ready-tools")
+    ready = gr.CheckboxGroup(start.boxes, value=start.menus.ticked, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):
         upload = gr.Button(size="md", elem_id="upload-table")
         uploaded = gr.Textbox(visible=False)
     table = gr.HTML(elem_id="table-check")
     definitions = gr.Code(with_tools("", known, known), language="json", lines=8, max_lines=10, elem_id="definitions")
-    check = gr.HTML(definitions_html(None, tools, known, english), elem_id="definitions-check")
-    choice = gr.Dropdown(menus.choices, value=menus.chosen, elem_id="tool-choice")
+    check = gr.HTML(start.check, elem_id="definitions-check")
+    choice = gr.Dropdown(start.menus.choices, value=start.menus.chosen, elem_id="tool-choice")
     with gr.Row(elem_classes="sliders"):
         temperature = temperature_slider(page, "tools-temperature", 0.0)
         max_tokens = max_tokens_slider(page, "tools-max-tokens")
@@ -127,7 +113,8 @@ class _Handlers:
         self._session = session
         self._asking = asking
         self._showing = showing
-        self._actions = ToolActions(page.service, page.tables)
+        self._tables = TableTool(page.tables)
+        self._actions = ToolActions(page.service, self._tables)
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
@@ -179,12 +166,11 @@ class _Handlers:
     ) -> tuple[str, str]:
         """What PICK_TABLE has to tell, as the line under the button and the definitions."""
         tools, definitions, user = session_of(session, ToolSession), text(written), owner(request)
-        table_id, refusal = _picked(text(outcome))
-        if table_id:
-            try:
-                definitions = self._actions.upload(tools, table_id, user, definitions)
-            except ValueError as error:
-                refusal = str(error)
+        refusal = ""
+        try:
+            definitions = self._tables.take(tools, text(outcome), user, definitions)
+        except ValueError as error:
+            refusal = str(error)
         return table_html(tools.table, refusal, Texts(language_of(language))), definitions
 
     async def check(self, values: Values, request: gr.Request) -> Updates:
@@ -243,15 +229,3 @@ class _Handlers:
                 asking.stop: None if view.running is None else gr.update(interactive=view.running),
             }
         )
-
-
-def _picked(outcome: str) -> tuple[str, str]:
-    """The id of the table, or why there is none, of what PICK_TABLE hands on."""
-    try:
-        told = json.loads(outcome[:LIMIT_OUTCOME])
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        return "", BROKE_OFF
-    table_id = text(told.get("id"))
-    return table_id, "" if table_id else text(told.get("problem")) or BROKE_OFF

@@ -13,6 +13,7 @@ from qwen_app.tools.builtin import builtin_tools
 from qwen_app.ui.tools.actions import ToolActions
 from qwen_app.ui.tools.definitions import parse_tools, with_tools
 from qwen_app.ui.tools.session import ToolSession
+from qwen_app.ui.tools.table_tool import TableTool
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView
 
@@ -30,7 +31,7 @@ def calculating(request: GenerationRequest) -> Script:
 
 def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
     engine = ScriptedEngine(calculating)
-    return ToolActions(Service(engine), TableStore()), engine, ToolSession()
+    return ToolActions(Service(engine), TableTool(TableStore())), engine, ToolSession()
 
 
 async def views(running: AsyncGenerator[ToolsView, None]) -> list[ToolsView]:
@@ -79,13 +80,13 @@ async def test_a_second_run_waits_for_the_first() -> None:
 
 def test_an_uploaded_table_becomes_a_tool_of_its_own_user_alone() -> None:
     tables, session = TableStore(), ToolSession()
-    actions = ToolActions(Service(ScriptedEngine()), tables)
+    table_tool = TableTool(tables)
     table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
     before = set(session.builtin())
     with pytest.raises(ValueError, match="again"):
-        actions.upload(session, table.id, "mallory", "[]")
+        table_tool.upload(session, table.id, "mallory", "[]")
     assert set(session.builtin()) == before
-    (lookup,) = parse_tools(actions.upload(session, table.id, "ada", "[]"))
+    (lookup,) = parse_tools(table_tool.upload(session, table.id, "ada", "[]"))
     assert lookup == session.builtin()["lookup_table"]
     assert lookup.parameters["properties"]["column"] == {"enum": ["name", "age"]}
     assert set(session.builtin()) >= before
@@ -93,13 +94,13 @@ def test_an_uploaded_table_becomes_a_tool_of_its_own_user_alone() -> None:
 
 def test_a_table_that_takes_the_place_of_another_frees_it() -> None:
     tables, session = TableStore(), ToolSession()
-    actions = ToolActions(Service(ScriptedEngine()), tables)
+    table_tool = TableTool(tables)
     first, second = (tables.keep("ada", "a.csv", b"a\n1\n", ("a",), 1) for _ in range(2))
-    actions.upload(session, first.id, "ada", "")
-    actions.upload(session, second.id, "ada", "")
+    table_tool.upload(session, first.id, "ada", "")
+    table_tool.upload(session, second.id, "ada", "")
     assert tables.data(first) is None
     with pytest.raises(ValueError, match="again"):
-        actions.upload(session, first.id, "ada", "")
+        table_tool.upload(session, first.id, "ada", "")
     assert session.table == second
 
 
@@ -112,11 +113,22 @@ def looking_up(request: GenerationRequest) -> Script:
 @pytest.mark.parametrize(("kept", "said"), [(True, '"age": "36"'), (False, "kept no longer")])
 async def test_a_lookup_reads_the_bytes_that_are_kept(kept: bool, said: str) -> None:
     tables, session = TableStore(), ToolSession()
-    actions = ToolActions(Service(ScriptedEngine(looking_up)), tables)
+    table_tool = TableTool(tables)
+    actions = ToolActions(Service(ScriptedEngine(looking_up)), table_tool)
     table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
-    task = dataclasses.replace(TASK, definitions=actions.upload(session, table.id, "ada", ""))
+    task = dataclasses.replace(TASK, definitions=table_tool.upload(session, table.id, "ada", ""))
     if not kept:
         tables.drop(table)
     await views(actions.run(session, task, "ada", "en"))
     assert session.run is not None
     assert said in str(session.run.steps[0].result)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "said"),
+    [("", "broke off"), ("[", "broke off"), ("[]", "broke off"), ('{"problem": "Too large."}', "Too large."),
+     ('{"id": 7}', "again"), ("[" * 100_000, "broke off"), ('{"id": {"a": 1}}', "again")],
+)  # fmt: skip
+def test_whatever_a_browser_says_of_an_upload_is_a_sentence(outcome: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TableTool(TableStore()).take(ToolSession(), outcome, "ada", "[]")
