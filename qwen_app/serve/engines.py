@@ -26,7 +26,7 @@ CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for 
 def build_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
     """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError.
 
-    ``on_fatal`` is called with the reason when only a new process can help.
+    ``on_fatal`` is called with a reason when the engine is lost and only a new process can help.
     """
     return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings, on_fatal)
 
