@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwen_app.errors import RequestError, TooLarge, TooManyRequests
 from qwen_app.web.page_calls.call import Kind, Visitor, call_in, caller_of, kind_of, stream_of
 from qwen_app.web.page_calls.gradio_tables import GradioTables
-from qwen_app.web.page_calls.ledger import Ledger, Ticket
+from qwen_app.web.page_calls.ledger import CallTicket, Ledger
 
 CALL_LIMIT_BYTES = 2 * 2**20
 _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why there is none
@@ -53,7 +53,7 @@ class PageCalls:
             with self._ledger.calling(visitor) as ticket:
                 await self._call(kind, ticket, scope, receive, send)
 
-    async def _call(self, kind: Kind, ticket: Ticket, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, kind: Kind, ticket: CallTicket, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         self._ledger.call(ticket, call_in(kind, scope, body).session, len(body))
         if kind is Kind.JOIN:
@@ -74,7 +74,7 @@ class PageCalls:
 class _Joining:
     """Sends a join's answer on, once the event it names is in the ledger."""
 
-    def __init__(self, ledger: Ledger, ticket: Ticket, send: Send) -> None:
+    def __init__(self, ledger: Ledger, ticket: CallTicket, send: Send) -> None:
         self._ledger = ledger
         self._ticket = ticket
         self._send = send
