@@ -30,3 +30,8 @@ class PathPrefixes:
             return False
         segments = tuple(path[1:].split("/"))
         return any(segments[:length] in self._prefixes for length in self._lengths)
+
+
+# The API's paths by their first segment, known before the API is built; a test holds them equal to its routes.
+API_PATHS = PathPrefixes(["/v1", "/health", "/ready", "/metrics", "/tokenize", "/detokenize"])
+PROBES = frozenset(["/health", "/ready"])  # what load balancers ask, under any name

@@ -33,11 +33,10 @@ def build_service(settings: Settings) -> Service:
 
 
 def build_asgi(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one ASGI app."""
+    """API and page on one ASGI app, to be served behind ``qwen_app.web.wall`` alone."""
     from fastapi import FastAPI
 
     from qwen_app.api.routes import install_api
-    from qwen_app.http.middleware import install_request_middleware
     from qwen_app.sandbox.checks import checks
     from qwen_app.table_store import TableStore
     from qwen_app.ui.mount import mount_page
@@ -51,5 +50,4 @@ def build_asgi(service: Service, settings: Settings) -> FastAPI:
     app.include_router(build_table_upload(tables, checks()))
     app.add_middleware(NoFiles)  # behind the login and the guard, which are added after it
     install_web(app, settings, api_paths)
-    install_request_middleware(app)
     return mount_page(app, service, settings, tables)

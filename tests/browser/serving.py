@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from qwen_app.engine.base import Engine
 from qwen_app.serve.build import build_asgi
+from qwen_app.serve.connections import ConnectionLimits
+from qwen_app.serve.server import Server, server_config
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.web.wall import wall
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 120
@@ -50,12 +53,15 @@ def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
     """The whole app on ``engine``, in a thread. ``settings`` are fields of Settings."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1, "page-under-test") as thread:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(lambda: None, log_level="error", timeout_graceful_shutdown=2))
+        asked = Settings(**settings)
+        server = Server(server_config(_nothing, asked, ConnectionLimits()))
 
         async def serve() -> None:
             # with the loop running, for Gradio makes loops of its own otherwise and never closes them
-            server.config.app = build_asgi(Service(engine), Settings(**settings))
-            await server.serve([listener])
+            app = build_asgi(Service(engine), asked)
+            server.config.app = wall(app, asked)
+            async with app.router.lifespan_context(app):
+                await server.serve([listener])
 
         running = thread.submit(asyncio.run, serve())
         try:
@@ -65,6 +71,10 @@ def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             running.result(timeout=20)
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Until the app is built."""
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

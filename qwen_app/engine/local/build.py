@@ -45,7 +45,7 @@ def build_local_engine(
     be for the same model, slots and context; ``offload_bytes`` is theirs then.
     """
     tokenizer = loaded.tokenizer.backend_tokenizer
-    encoder = PromptEncoder(loaded.tokenizer)
+    encoder = PromptEncoder(loaded.tokenizer, context_tokens=context_tokens)
     eos_ids = _eos_ids(loaded)
     vocab_size = _vocab_size(loaded)
     parts = parts or local_compute_parts(

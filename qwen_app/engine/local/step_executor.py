@@ -51,16 +51,17 @@ class StepExecutor:
     def place(self, sequence: SequenceState, now: float) -> int:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
         parts, token_ids = self._parts, sequence.token_ids
-        placement = parts.prefix_cache.place(token_ids)
+        placement = parts.prefix_cache.place(token_ids, sequence.user)
         sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
-            parts.host_cache.reserve(token_ids)
-            parts.host_cache.offload(placement.slot, placement.evicted)
+            parts.host_cache.reserve(token_ids, sequence.user)
+            parts.host_cache.offload(placement.slot, placement.evicted, placement.evicted_owner)
         if placement.source is not None:
             parts.kv_cache.copy_prefix(placement.source, placement.slot, placement.num_cached_tokens)
         num_cached_tokens = parts.host_cache.restore(
             placement.slot,
             token_ids,
+            sequence.user,
             num_cached_tokens=placement.num_cached_tokens,
             compute_s_per_token=parts.prefill_budget.prefill_s_per_token,
         )
