@@ -19,7 +19,7 @@ from tests.web.web_app import bare_app
 pytestmark = pytest.mark.anyio
 
 CSV = b"name,price\nlamp,3\n"
-HERE = "address 127.0.0.1"
+HERE = "address this machine"
 
 
 def uploading(tables: TableStore, **settings: str) -> httpx.AsyncClient:

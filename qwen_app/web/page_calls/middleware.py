@@ -21,13 +21,12 @@ _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why the
 class PageCalls:
     """Lets a request to Gradio through if it is within its user's bounds and uses nothing of another's.
 
-    A refusal has its sentence as ``detail`` and ``error``, which the page shows as a toast. ``cookie`` is the login's.
+    A refusal has its sentence as ``detail`` and ``error``, which the page shows as a toast.
     """
 
-    def __init__(self, app: ASGIApp, *, ledger: Ledger, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, ledger: Ledger) -> None:
         self._app = app
         self._ledger = ledger
-        self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = kind_of(scope) if scope["type"] == "http" else None
@@ -42,7 +41,7 @@ class PageCalls:
             await refuse(refusal)(scope, receive, send)
 
     async def _pass(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = caller_of(scope, self._cookie)
+        visitor = caller_of(scope)
         if kind is Kind.STREAM:
             stream = stream_of(scope)
             with self._ledger.reading(visitor, stream.session, stream.event):
