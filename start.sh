@@ -7,8 +7,12 @@
 #   ./start.sh status                running? pid, port, model, health
 #   ./start.sh logs                  follow server.log
 #
-# Exit codes: 0 stopped as asked, 2 a bad option or the port is taken, 3 the model's files are missing or damaged,
-# 4 no network or no disk space, 5 the model does not fit the device, 6 no Python 3.11 or newer, 70 the GPU failed.
+# An app that crashed (exit code 70, or a signal such as SEGV or KILL) is started again after 1, 2, 4, ... seconds, five
+# times in ten minutes at most. START_RESTARTS=N changes five to N; with 0 this script becomes the app.
+#
+# Exit codes: 0 stopped as asked, 2 a bad option, or the port or this folder is taken, 3 the model's files are missing or
+# damaged, 4 no network or no disk space, 5 the model does not fit the device, 6 no Python 3.11 or newer, 70 the GPU
+# failed or the engine hung, 130 and 143 ended at once by a signal.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -16,9 +20,13 @@ readonly VENV=.venv
 readonly PYTHON="$VENV/bin/python"
 readonly STAMP="$VENV/requirements.sha256"
 readonly LOG=server.log
+readonly NOTE=run/start.pid   # of the process that restarts the app: its id, and when it began
+readonly RESTARTS="${START_RESTARTS:-5}"
+readonly RESTARTS_WITHIN_S=600
+readonly STOP_WAIT_S=50
 readonly NEED_KB=12000000 # PyTorch with CUDA and the rest, unpacked
 
-say() { printf '%s\n' "$*" | tee -a "$LOG" >&2; }
+say() { printf '%s\n' "$*" | tee -a "$LOG" 1>&2 2>/dev/null || true; } # a log that cannot be written is no reason to end
 
 fail() { # fail CODE SENTENCE
   say "$2"
@@ -80,10 +88,72 @@ without_proxy_for_loopback() { # a proxy that is asked for this machine's own ad
   export NO_PROXY="$no_proxy"
 }
 
+began() { awk '$3 != "Z" { print $22 }' "/proc/$1/stat" 2>/dev/null; } # when process $1 did, in ticks since boot
+
+restarter() { # the id of the process that restarts the app of this folder, if one does
+  local pid when
+  [[ -f "$NOTE" ]] && read -r pid when <"$NOTE" && [[ -n "$when" && "$(began "$pid")" == "$when" ]] && echo "$pid"
+}
+
+crashed() { # crashed CODE: would another try help?
+  (($1 == 70 || ($1 > 128 && $1 != 130 && $1 != 143)))
+}
+
+run_once() { # run_once [options]: the app, in a process group of its own, so that it gets each signal once: from here
+  set -m
+  "$PYTHON" app.py "$@" &
+  app=$!
+  set +m
+  [[ -z "$stopping" ]] || kill -TERM "$app" # asked to stop a moment ago
+  while :; do
+    code=0 signalled=
+    wait "$app" || code=$?
+    [[ -n "$signalled" ]] || break # otherwise it was the signal that ended the wait
+  done
+}
+
+keep_running() { # keep_running [options]: exits with the code of the last try
+  local app= code=0 signalled= stopping= tries=() now pause
+  trap 'signalled=1 stopping=1; [[ -z "$app" ]] || kill -TERM "$app" 2>/dev/null || true' INT TERM HUP
+  restarter >/dev/null || { mkdir -p run && echo "$$ $(began $$)" >"$NOTE"; } 2>/dev/null || true
+  while [[ -z "$stopping" ]]; do
+    run_once "$@"
+    [[ -z "$stopping" ]] && crashed "$code" || break
+    printf -v now '%(%s)T' -1
+    while ((${#tries[@]} && tries[0] <= now - RESTARTS_WITHIN_S)); do tries=("${tries[@]:1}"); done
+    if ((${#tries[@]} >= RESTARTS)); then
+      fail "$code" "The app crashed (exit code $code), $RESTARTS restarts in $((RESTARTS_WITHIN_S / 60)) minutes did not help. $LOG says why."
+    fi
+    pause=$((1 << ${#tries[@]}))
+    tries+=("$now")
+    say "The app crashed (exit code $code). It is started again in $pause s."
+    app=
+    sleep "$pause" &
+    wait $! || true
+    kill $! 2>/dev/null || true
+    [[ -z "$stopping" ]] || code=0
+  done
+  exit "$code"
+}
+
+stop() {
+  local pid
+  pid="$(restarter)" || exec "$PYTHON" -m qwen_app.serve.pidfile stop
+  printf 'Stopping; running answers may finish ...\n'
+  kill -TERM "$pid"
+  for ((waited = 0; waited < 10 * STOP_WAIT_S; waited++)); do
+    restarter >/dev/null || { printf 'Stopped.\n' && exit 0; }
+    sleep 0.1
+  done
+  exec "$PYTHON" -m qwen_app.serve.pidfile stop # which is harsher
+}
+
 run() {
   install
   say "Starting the chat page; it says below where it opens. Stop it with Ctrl+C or ./start.sh stop."
-  exec "$PYTHON" app.py "$@"
+  [[ "$RESTARTS" =~ ^[0-9]+$ ]] || fail 2 "START_RESTARTS=$RESTARTS is not possible: it takes a whole number."
+  ((RESTARTS > 0)) || exec "$PYTHON" app.py "$@"
+  keep_running "$@"
 }
 
 main() {
@@ -97,7 +167,8 @@ main() {
       ;;
     stop | status)
       [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
-      exec "$PYTHON" -m qwen_app.serve.pidfile "$1"
+      [[ "$1" == status ]] || stop
+      exec "$PYTHON" -m qwen_app.serve.pidfile status
       ;;
     logs)
       [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."

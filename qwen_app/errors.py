@@ -4,11 +4,12 @@
     ├── StartupError               the app cannot start; carries the process's exit code
     │   ├── SettingsError          exit 2   a setting has a bad value
     │   ├── PortTaken              exit 2   somebody else listens on the port
+    │   ├── FolderTaken            exit 2   another copy runs in this folder
     │   ├── ModelFilesError        exit 3   the model's folder is missing, damaged or of a kind we refuse
     │   ├── DownloadError          exit 4   no network, hub refused, disk full
     │   └── DoesNotFit             exit 5   no suitable device, or too little memory
     ├── RequestError        400    the caller can mend it
-    │   ├── ContextLengthExceeded  400   prompt and answer do not fit the context
+    │   ├── ContextLengthExceeded  400   prompt and answer do not fit the context; TextTooLong at first sight
     │   ├── SchemaError            400   a grammar or schema that cannot be enforced
     │   ├── AuthenticationError    401   no key, or a wrong one
     │   ├── PermissionDenied       403   not from here, not for this caller
@@ -56,6 +57,11 @@ class PortTaken(StartupError):
     exit_code = 2
 
 
+class FolderTaken(StartupError):
+    code = "folder_taken"
+    exit_code = 2
+
+
 class ModelFilesError(StartupError):
     code = "model_files"
     exit_code = 3
@@ -82,6 +88,9 @@ class RequestError(AppError):
         self.param = param
 
 
+CHARACTERS_A_TOKEN = 24  # on average at most: six times what prose has
+
+
 class ContextLengthExceeded(RequestError):
     code = "context_length_exceeded"
 
@@ -95,6 +104,17 @@ class ContextLengthExceeded(RequestError):
         self.prompt_tokens = prompt_tokens
         self.answer_tokens = answer_tokens
         self.limit_tokens = limit_tokens
+
+
+class TextTooLong(ContextLengthExceeded):
+    """Refused for its characters, before anything was counted in tokens. ``prompt_tokens`` is an estimate, then."""
+
+    def __init__(self, characters: int, limit_characters: int, limit_tokens: int, *, param: str = "messages") -> None:
+        super().__init__(max(limit_tokens, characters // CHARACTERS_A_TOKEN), 1, limit_tokens, param=param)
+        self.args = (
+            f"This model's context is {limit_tokens} tokens. The text has {characters:,} characters, and more than "
+            f"{limit_characters:,} are not read. Shorten it.",
+        )
 
 
 class SchemaError(RequestError):

@@ -20,6 +20,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from qwen_app.errors import SettingsError
 from qwen_app.http.addresses import is_loopback
+from qwen_app.http.forwarded import TrustedProxies
+from qwen_app.http.origins import origin_of
 
 PREFIX = "QWEN_"
 Precision = Literal["auto", "fp16", "bf16", "fp32", "8bit", "4bit"]
@@ -34,6 +36,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own needs --auth")
     port: int = Field(7860, ge=1, le=65535, description="port of page and API")
     share: bool = Field(False, description="open Gradio's public link to the page; needs --auth")
+    trusted_proxy: str = Field("", description="addresses or networks of proxies whose X-Forwarded-* is believed")
 
     model: str = Field("auto", min_length=1, description="auto, builtin, a hub id, a local folder or a .gguf file")
     revision: str = Field("", description="branch, tag or commit of the hub model; empty: the newest")
@@ -53,6 +56,7 @@ class Settings(BaseSettings):
 
     api_keys: str = Field("", repr=False, description="keys that may use the API, separated by commas")
     api_keys_file: str = Field("", description="file with one API key a line")
+    api_origins: str = Field("", description="origins whose pages may use the API from a browser, separated by commas")
     requests_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
     tokens_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
     concurrency_per_key: int = Field(0, ge=0, description="requests at once for each API key; 0: no limit")
@@ -78,6 +82,22 @@ class Settings(BaseSettings):
             raise ValueError("opens the page to other machines, so it also needs --auth user:password (QWEN_AUTH)")
         return value
 
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _proxies_are_addresses(cls, value: str) -> str:
+        try:
+            TrustedProxies.parse(value)
+        except ValueError as error:
+            raise ValueError("takes addresses or networks, such as 10.0.0.7,100.64.0.0/10") from error
+        return value
+
+    @field_validator("api_origins")
+    @classmethod
+    def _origins_are_origins(cls, value: str) -> str:
+        if any("://" not in part or part.count("/") > 2 for part in _parts(value)):
+            raise ValueError("takes origins such as https://app.example:8443, separated by commas, without a path")
+        return value
+
     @field_validator("base_url")
     @classmethod
     def _remote_has_address(cls, value: str, info: ValidationInfo) -> str:
@@ -95,6 +115,18 @@ class Settings(BaseSettings):
         if value and not Path(value).is_file():
             raise ValueError("names a file that does not exist")
         return value
+
+    def is_local(self) -> bool:
+        """Whether this machine alone is let in: it listens nowhere else, has no public link, and asks for no login."""
+        return not self.auth and not self.share and is_loopback(self.host)
+
+    def proxies(self) -> TrustedProxies:
+        """Whose word about who sent a request is taken."""
+        return TrustedProxies.parse(self.trusted_proxy)
+
+    def allowed_origins(self) -> frozenset[str]:
+        """The origins whose pages may use the API."""
+        return frozenset(origin_of(part) for part in _parts(self.api_origins))
 
     def logins(self) -> list[tuple[str, str]]:
         """The (user, password) pairs that may open the page; empty: no login needed."""
@@ -212,6 +244,10 @@ def _shown(default: object) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
     return f"{default:g}" if isinstance(default, float) else str(default) or "none"
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _is_login(part: str) -> bool:

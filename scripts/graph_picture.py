@@ -31,6 +31,7 @@ LOOKS = {
     "prompting": Look("door", "what a prompt holds, what fits"),
     "engine": Look("engine", "one answer as a stream of events"),
     "models": Look("engine", "fetch, check, plan, load"),
+    "table_store": Look("ground", "uploaded tables, in memory"),
     "testing": Look("engine", "an engine that plays a script"),
     "chat": Look("text", "template and window"),
     "structured": Look("text", "answers that keep to a grammar"),

@@ -71,7 +71,8 @@ ARROWS: dict[str, set[str]] = {
         "settings",
     },
     "api": {"api.access", "api.endpoints", "api.protocol", "http", "metrics", "service", "settings"},
-    "web": {"errors", "http", "sandbox", "settings", "table_store"},
+    "web.page_calls": {"errors", "http"},
+    "web": {"errors", "http", "sandbox", "settings", "table_store", "web.page_calls"},
     "ui.shared": {"errors", "http", "messages", "openai_format", "service", "settings", "table_store", "tools"},
     "ui.chat": {"engine", "errors", "messages", "openai_format", "service", "ui.shared"},
     "ui.json_lab": {

@@ -174,6 +174,7 @@ def running(copy: Copy, builtin_dir: Path) -> Iterator[tuple[Copy, subprocess.Po
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = {**os.environ, "QWEN_MODELS_DIR": str(builtin_dir.parent), "QWEN_MODEL": "builtin"}
+    environment["START_RESTARTS"] = "0"  # start.sh becomes the app, so that the process is known
     process = subprocess.Popen(
         ["./start.sh", "--port", str(port)], cwd=copy.folder, env=environment, stderr=subprocess.DEVNULL
     )
@@ -206,3 +207,139 @@ def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -
     assert "Stopped." in stopped.stdout
     assert process.wait(10) == 0
     assert copy.run("status").returncode == 1
+
+
+# An app.py that ends as the lines of "ends" say, one a start: a number is its exit code, a name the signal that kills
+# it, and "serve" runs until it is told to stop. It notes its starts and what it is told.
+SCRIPTED_APP = """
+import os, signal, sys, time
+with open("starts", "a") as starts:
+    starts.write(f"{os.getpid()}\\n")
+ends = open("ends").read().split()
+end = ends[min(len(open("starts").readlines()), len(ends)) - 1]
+def told(number, _):
+    with open("told", "a") as file:
+        file.write(signal.Signals(number).name + "\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, told)
+signal.signal(signal.SIGINT, told)
+if end == "serve":
+    open("serving", "w").close()
+    time.sleep(60)
+sys.exit(int(end)) if end.isdigit() else os.kill(os.getpid(), getattr(signal, end))
+"""
+
+
+class Restarted:
+    """start.sh with an app that crashes as ``ends`` say, and a ``sleep`` that takes no time unless it is asked to."""
+
+    def __init__(self, copy: Copy, *ends: str, patience: bool = False) -> None:
+        copy.use_fake_python()
+        copy.stub_app()
+        copy.run("setup")
+        (copy.folder / "app.py").write_text(SCRIPTED_APP)
+        (copy.folder / "ends").write_text("\n".join(ends))
+        fakes = copy.folder / "fakes"
+        fakes.mkdir()
+        (fakes / "sleep").write_text("#!/usr/bin/env bash\necho $1 >>sleeps\n" + ("exec tail -f /dev/null" * patience))
+        (fakes / "sleep").chmod(0o755)
+        self.copy = copy
+        self.path = f"{fakes}:{os.environ['PATH']}"
+
+    def lines(self, name: str) -> list[str]:
+        file = self.copy.folder / name
+        return file.read_text().split() if file.exists() else []
+
+    def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.copy.run(PATH=self.path, **environment)
+
+    def start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["./start.sh"],
+            cwd=self.copy.folder,
+            env={**os.environ, "PATH": self.path},
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_for(self, name: str) -> None:
+        while not (self.copy.folder / name).exists():
+            time.sleep(0.05)
+
+
+@pytest.fixture(params=["stop", "signal"])
+def end(request: pytest.FixtureRequest) -> str:
+    """How somebody ends start.sh."""
+    return str(request.param)
+
+
+def ask_to_end(how: str, restarted: Restarted, process: subprocess.Popen[str]) -> None:
+    if how == "stop":
+        stopped = restarted.copy.run("stop")
+        assert (stopped.returncode, stopped.stdout.splitlines()[-1]) == (0, "Stopped.")
+    else:
+        os.killpg(process.pid, signal.SIGINT)  # what Ctrl+C in its terminal sends
+
+
+def test_a_crashed_app_is_started_again(copy: Copy) -> None:
+    restarted = Restarted(copy, "70", "SIGSEGV", "SIGKILL", "0")
+    done = restarted.run()
+    assert done.returncode == 0
+    assert len(restarted.lines("starts")) == 4
+    assert restarted.lines("sleeps") == ["1", "2", "4"]
+    assert "exit code 139" in done.stderr
+    assert "exit code 139" in (copy.folder / "server.log").read_text()
+
+
+def test_an_app_that_crashes_again_and_again_is_given_up_with_a_reason(copy: Copy) -> None:
+    restarted = Restarted(copy, "70")
+    done = restarted.run()
+    assert done.returncode == 70
+    assert len(restarted.lines("starts")) == 6
+    assert restarted.lines("sleeps") == ["1", "2", "4", "8", "16"]
+    assert "5 restarts in 10 minutes did not help" in done.stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 130, 143])
+def test_an_app_that_ended_for_a_reason_stays_ended(copy: Copy, code: int) -> None:
+    restarted = Restarted(copy, str(code))
+    assert restarted.run().returncode == code
+    assert len(restarted.lines("starts")) == 1
+
+
+def test_restarts_can_be_turned_off(copy: Copy) -> None:
+    restarted = Restarted(copy, "70")
+    assert restarted.run(START_RESTARTS="0").returncode == 70
+    assert len(restarted.lines("starts")) == 1
+    assert "START_RESTARTS=no is not possible" in restarted.run(START_RESTARTS="no").stderr
+
+
+def test_the_app_is_told_once_and_both_end(copy: Copy, end: str) -> None:
+    restarted = Restarted(copy, "serve")
+    with restarted.start() as process:
+        restarted.wait_for("serving")
+        ask_to_end(end, restarted, process)
+        assert process.wait(20) == 0
+    assert restarted.lines("told") == ["SIGTERM"]
+    assert len(restarted.lines("starts")) == 1
+
+
+def test_it_can_be_ended_while_it_waits_to_start_again(copy: Copy, end: str) -> None:
+    restarted = Restarted(copy, "70", patience=True)
+    with restarted.start() as process:
+        restarted.wait_for("sleeps")
+        ask_to_end(end, restarted, process)
+        assert process.wait(20) == 0
+    assert len(restarted.lines("starts")) == 1
+
+
+def test_a_folder_that_cannot_be_written_does_not_hold_the_start_up(copy: Copy) -> None:
+    restarted = Restarted(copy, "70", "0")
+    (copy.folder / "server.log").unlink(missing_ok=True)
+    (copy.folder / "server.log").mkdir()
+    (copy.folder / "run").write_text("")
+    done = restarted.run()
+    assert done.returncode == 0, done.stderr
+    assert len(restarted.lines("starts")) == 2

@@ -18,13 +18,15 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from qwen_app.errors import ModelFilesError, RequestError
+from qwen_app.errors import CHARACTERS_A_TOKEN, ModelFilesError, RequestError, TextTooLong
 from qwen_app.messages import Message, Tool
 from qwen_app.tools.messages import parsed_arguments, results_in_call_order
 from qwen_app.tools.prompt_format import as_plain_messages, tool_definition
 
 REMEMBERED_ANSWERS = 512
 REMEMBERED_TOKENS = 1 << 20  # of all of them together: 4 MB
+LONG_CHARACTERS = 4096  # encoded at a quarter of a million a second, in the worst case
+SPARE_CHARACTERS = 4096
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
 
@@ -32,12 +34,17 @@ TemplateDict = dict[str, Any]  # as transformers' own types have it
 
 
 class PromptEncoder:
-    """Encodes conversations for one tokenizer. Thread-safe."""
+    """Encodes conversations for one tokenizer. Thread-safe; other threads run on while a long text is encoded.
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    With ``context_tokens``, text that no such context holds is refused by its length, before it is encoded: what has
+    more than CHARACTERS_A_TOKEN characters for each token, and SPARE_CHARACTERS.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, context_tokens: int | None = None) -> None:
         if not tokenizer.chat_template:
             raise ModelFilesError("The model's tokenizer has no chat template. Choose an -Instruct or -Chat model.")
         self._tokenizer = tokenizer
+        self._context_tokens = context_tokens
         self._backend = tokenizer.backend_tokenizer
         self._knows_tools = "tools" in str(tokenizer.chat_template)
         self._control = _any_of(str(token) for token in tokenizer.get_added_vocab())
@@ -47,7 +54,11 @@ class PromptEncoder:
         self._lock = threading.Lock()
 
     def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
-        """Ids of the whole prompt, up to where the answer begins. Raises RequestError where the template does."""
+        """Ids of the whole prompt, up to where the answer begins.
+
+        Raises RequestError where the template does, and TextTooLong.
+        """
+        self._check_length(characters_of(messages))
         messages = results_in_call_order(messages)
         if not self._knows_tools:
             messages, tools = as_plain_messages(messages, tools), ()
@@ -55,13 +66,15 @@ class PromptEncoder:
         answers: list[array[int]] = []
         shown = [self._shown(message, cut, splice, answers) for message in messages]
         rendered = self._render(shown, [self._guarded_dict(tool_definition(tool), cut) for tool in tools])
+        self._check_length(len(rendered) - rendered.count(cut))  # with the tools, as they are shown
         ids: list[int] = []
         for index, part in enumerate(rendered.split(splice)):
             ids += answers[int(part)] if index % 2 else self._encode_parts(part, cut)
         return ids
 
     def encode_text(self, text: str) -> list[int]:
-        """Ids of plain text; what looks like a control token in it is text."""
+        """Ids of plain text; what looks like a control token in it is text. Raises TextTooLong."""
+        self._check_length(len(text), param="prompt")
         (cut,) = _unused_characters(text, 1)
         return self._encode_parts(self._guarded_text(text, cut), cut)
 
@@ -128,8 +141,26 @@ class PromptEncoder:
         return {self._guarded_text(key, cut): self._guarded(item, cut) for key, item in value.items()}
 
     def _encode_parts(self, text: str, cut: str) -> list[int]:
-        parts = (self._backend.encode(part, add_special_tokens=False).ids for part in text.split(cut))
-        return [token_id for ids in parts for token_id in ids]
+        return [token_id for part in text.split(cut) for token_id in self._ids(part)]
+
+    def _ids(self, text: str) -> list[int]:
+        if len(text) < LONG_CHARACTERS:
+            return list(self._backend.encode(text, add_special_tokens=False).ids)
+        (encoding,) = self._backend.encode_batch([text], add_special_tokens=False)  # this one lets other threads run
+        return list(encoding.ids)
+
+    def _check_length(self, characters: int, param: str = "messages") -> None:
+        if self._context_tokens is None:
+            return
+        limit = self._context_tokens * CHARACTERS_A_TOKEN + SPARE_CHARACTERS
+        if characters > limit:
+            raise TextTooLong(characters, limit, self._context_tokens, param=param)
+
+
+def characters_of(messages: Sequence[Message]) -> int:
+    """How long a conversation is, roughly: the texts of its messages and the arguments of its calls."""
+    arguments = sum(len(call.arguments) for message in messages for call in message.tool_calls)
+    return arguments + sum(len(message.content) for message in messages)
 
 
 def _all_text(messages: Sequence[Message], tools: Sequence[Tool]) -> str:

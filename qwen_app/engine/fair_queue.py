@@ -1,4 +1,4 @@
-"""Fair queue: whose turn it is among users, and a bounded queue for engines that have no scheduler of their own."""
+"""Fair queue: whose turn it is among users, how much of a queue one may fill, and a queue for engines without one."""
 
 from __future__ import annotations
 
@@ -60,6 +60,29 @@ class FairOrder:
                 del by_user[user]
 
 
+def may_wait(user: str, waiting: Sequence[HasUser], running: Collection[HasUser], *, free: int, limit: int) -> bool:
+    """Whether one more request of ``user`` may wait, where ``limit`` may beyond those that the ``free`` places take.
+
+    Alone a user may fill the queue. Beside others he has half of it, one place at least. One who has nothing here yet
+    finds a place even in a full queue, up to half as many again, so that nobody's flood keeps another out.
+    """
+    mine = sum(request.user == user for request in waiting)
+    present = mine + sum(request.user == user for request in running)
+    if not present:
+        return len(waiting) < free + limit + limit // 2
+    alone = present == len(waiting) + len(running)
+    return len(waiting) < free + limit and (alone or mine < free + max(1, limit // 2))
+
+
+def holder_of_all(running: Collection[HasUser], waiting: Iterable[HasUser], places: int) -> str | None:
+    """The user who runs on all ``places``, two or more, while another waits: he has to give one of them up."""
+    users = {request.user for request in running}
+    if len(users) != 1 or len(running) < max(2, places):
+        return None
+    (user,) = users
+    return user if any(request.user != user for request in waiting) else None
+
+
 @dataclass(eq=False, slots=True)
 class QueuePlace:
     """One request's place. ``moved`` is set whenever the place may have changed."""
@@ -70,7 +93,11 @@ class QueuePlace:
 
 
 class FairQueue:
-    """Lets ``running_limit`` requests run and ``queue_limit`` wait. For one event loop; not thread-safe."""
+    """Lets ``running_limit`` requests run and ``queue_limit`` wait. For one event loop; not thread-safe.
+
+    Where one user runs on all places and another waits, that one runs beside them: what runs elsewhere cannot be
+    paused. The first user then gets no new place before he has one less than all.
+    """
 
     def __init__(self, running_limit: int, queue_limit: int) -> None:
         self._running_limit = running_limit
@@ -90,7 +117,8 @@ class FairQueue:
     def join(self, user: str) -> QueuePlace:
         """A place for ``user``, at once. Raises TooManyRequests where the queue is full. ``leave`` gives it back."""
         place = QueuePlace(user)
-        if self.running >= self._running_limit and self.queued >= self._queue_limit:
+        free = max(0, self._running_limit - self.running)
+        if not may_wait(user, self._waiting, self._running, free=free, limit=self._queue_limit):
             raise TooManyRequests("Too many requests are waiting. Try again in a few seconds.")
         self._fair.arrive(user)
         self._waiting.append(place)
@@ -117,7 +145,7 @@ class FairQueue:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self.running < self._running_limit:
+        while self._waiting and (self.running < self._running_limit or self._held_by_one()):
             place = next(self._order())
             self._waiting.remove(place)
             self._running.append(place)
@@ -126,6 +154,9 @@ class FairQueue:
             place.moved.set()
         for waiting in self._waiting:
             waiting.moved.set()
+
+    def _held_by_one(self) -> bool:
+        return holder_of_all(self._running, self._waiting, self._running_limit) is not None
 
     def _order(self) -> Iterator[QueuePlace]:
         return self._fair.order(self._waiting, self._running)

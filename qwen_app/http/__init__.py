@@ -2,5 +2,6 @@
 
 Imports nothing of ours: the settings, the page's web side and the API build on it.
 Start at ``middleware.py``; ``addresses.py`` says what is on this machine, ``paths.py`` which paths belong to whom,
-``visitors.py`` whom a request counts for.
+``origins.py`` which page sent a request, ``forwarded.py`` whose word about the sender is taken, ``visitors.py`` whom a
+request counts for.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from urllib.parse import urlsplit
 
+THIS_MACHINE = "this machine"
+
 
 def is_loopback(host: str) -> bool:
     """Whether ``host``, a name or an address without a port, can only be reached from this machine."""
@@ -12,6 +14,11 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def user_at(address: str) -> str:
+    """The user that everybody at ``address`` is who has no login. All of this machine's addresses are one."""
+    return THIS_MACHINE if not address or is_loopback(address) else address
 
 
 def host_of_url(url: str) -> str:

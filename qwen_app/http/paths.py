@@ -20,9 +20,18 @@ class PathPrefixes:
         paths = (str(getattr(route, "path", "")) for route in routes)
         return cls({segments[0] for path in paths if (segments := path.strip("/").split("/"))[0]})
 
+    def also(self, *prefixes: str) -> PathPrefixes:
+        """The set with more prefixes."""
+        return PathPrefixes(["/".join(prefix) for prefix in self._prefixes] + list(prefixes))
+
     def holds(self, path: str) -> bool:
         """Whether ``path``, which starts with a slash, lies in the set."""
         if not path.startswith("/"):
             return False
         segments = tuple(path[1:].split("/"))
         return any(segments[:length] in self._prefixes for length in self._lengths)
+
+
+# The API's paths by their first segment, known before the API is built; a test holds them equal to its routes.
+API_PATHS = PathPrefixes(["/v1", "/health", "/ready", "/metrics", "/tokenize", "/detokenize"])
+PROBES = frozenset(["/health", "/ready"])  # what load balancers ask, under any name

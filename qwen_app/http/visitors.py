@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from starlette.requests import HTTPConnection
 
+from qwen_app.http.addresses import user_at
+
 USER = "user"  # in the state of a request: the login's name, where there is a login
 
 
@@ -12,4 +14,4 @@ def visitor_of(connection: HTTPConnection) -> str:
     user: str | None = connection.scope.get("state", {}).get(USER)
     if user is not None:
         return f"login {user}"
-    return f"address {connection.client.host if connection.client else ''}"
+    return f"address {user_at(connection.client.host if connection.client else '')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwen_app.serve.ending import end_process
 from qwen_app.serve.engines import build_engine
 from qwen_app.service import Service
 from qwen_app.settings import Settings
@@ -29,15 +30,14 @@ def load_app(settings: Settings) -> App:
 
 def build_service(settings: Settings) -> Service:
     """The engine that ``settings`` name, behind the service. Loads the model; raises StartupError."""
-    return Service(build_engine(settings), timeout_s=settings.timeout_s)
+    return Service(build_engine(settings, end_process), timeout_s=settings.timeout_s)
 
 
 def build_asgi(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one ASGI app."""
+    """API and page on one ASGI app, to be served behind ``qwen_app.web.wall`` alone."""
     from fastapi import FastAPI
 
     from qwen_app.api.routes import install_api
-    from qwen_app.http.middleware import install_request_middleware
     from qwen_app.sandbox.checks import checks
     from qwen_app.table_store import TableStore
     from qwen_app.ui.mount import mount_page
@@ -51,5 +51,4 @@ def build_asgi(service: Service, settings: Settings) -> FastAPI:
     app.include_router(build_table_upload(tables, checks()))
     app.add_middleware(NoFiles)  # behind the login and the guard, which are added after it
     install_web(app, settings, api_paths)
-    install_request_middleware(app)
     return mount_page(app, service, settings, tables)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
@@ -20,21 +19,16 @@ from qwen_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-LOST_DEVICE_EXIT = 70
-LAST_WORDS_S = 2.0  # for the error to reach those who wait for an answer
+WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
+CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
 
-def build_engine(settings: Settings) -> Engine:
-    """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError."""
-    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings)
+def build_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
+    """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError.
 
-
-def end_process(reason: str) -> None:
-    """End at once: a lost GPU answers nothing more to this process, and only a new one can help."""
-    log.critical("The GPU failed and this process ends (exit %d): %s", LOST_DEVICE_EXIT, reason)
-    time.sleep(LAST_WORDS_S)
-    logging.shutdown()
-    os._exit(LOST_DEVICE_EXIT)
+    ``on_fatal`` is called with a reason when the engine is lost and only a new process can help.
+    """
+    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings, on_fatal)
 
 
 def _remote_engine(settings: Settings) -> Engine:
@@ -55,7 +49,7 @@ def _remote_engine(settings: Settings) -> Engine:
     return engine.connect()
 
 
-def _local_engine(settings: Settings) -> Engine:
+def _local_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
     from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
@@ -65,13 +59,16 @@ def _local_engine(settings: Settings) -> Engine:
     name = choose_model(settings.model, device)
     checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
     memory = _plan(settings, checkpoint, device)
+    loaded = load_checkpoint(checkpoint, precision=memory.precision)
+    slowest_s = CPU_S_PER_GB * loaded.weights_bytes / 1e9 if device.kind == "cpu" else 0.0
     return build_local_engine(
-        load_checkpoint(checkpoint, precision=memory.precision),
+        loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
         notice=NOTICE if name == BUILTIN else "",
-        on_fatal=end_process,
+        watchdog_s=max(WATCHDOG_S, slowest_s),
+        on_fatal=on_fatal,
     )
 
 

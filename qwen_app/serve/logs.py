@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from qwen_app.serve.log_errors import OneASecond, type_and_place
 
 LOG_FILE = Path("server.log")
 _FILE_LIMIT_BYTES = 10_000_000
@@ -13,10 +20,19 @@ _OWN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"
 
 
 class LineFormatter(logging.Formatter):
-    """Time, level, message and the record's extra fields as ``name=value``; line breaks are escaped."""
+    """Time, level, message and the record's extra fields as ``name=value``; line breaks are escaped.
+
+    Of an exception there are type and place.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        error = record.exc_info[1] if record.exc_info else None
+        bare = copy.copy(record)
+        bare.exc_info = bare.exc_text = bare.stack_info = None
+        return super().format(bare) + (f" error={type_and_place(error)}" if error else "")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name logging calls
         extra = {name: value for name, value in vars(record).items() if name not in _OWN_FIELDS}
@@ -24,13 +40,54 @@ class LineFormatter(logging.Formatter):
         return (super().formatMessage(record) + fields).replace("\r", "\\r").replace("\n", "\\n")
 
 
+class LogFile(RotatingFileHandler):
+    """The log's file, rotated, for its owner's eyes alone.
+
+    Lines that cannot be written (a full disk) are lost, with one warning on the console.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError where the file cannot be opened."""
+        super().__init__(path, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
+        self._warned = False
+
+    def _open(self) -> TextIOWrapper:
+        """For its owner alone to read."""
+        descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):
+            os.fchmod(descriptor, 0o600)  # one that an older version made
+        return TextIOWrapper(open(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name logging calls
+        trouble = sys.exception()
+        if not isinstance(trouble, OSError):
+            super().handleError(record)
+        elif not self._warned:
+            self._warned = True
+            _tell_console(f"{self.baseFilename} cannot be written ({trouble.strerror}): lines are missing from it.")
+
+
 def set_up_logs(level: str, file: Path | None = LOG_FILE) -> None:
-    """Log to the console, and to ``file`` unless None. Third-party packages are heard from warnings up."""
+    """Log to the console, and to ``file`` unless None. Third-party packages are heard from warnings up.
+
+    A file that cannot be opened is a warning on the console, which then is all there is.
+    """
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if file is not None:
-        handlers.append(RotatingFileHandler(file, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8"))
+        try:
+            handlers.append(LogFile(file))
+        except OSError as refused:
+            _tell_console(f"{file} cannot be written ({refused.strerror}): the log goes to the console alone.")
     for handler in handlers:
         handler.setFormatter(LineFormatter())
+        handler.addFilter(OneASecond())
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("qwen_app").setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+def _tell_console(sentence: str) -> None:
+    """Not by way of the log: it is what fails."""
+    record = logging.makeLogRecord({"msg": sentence, "levelname": "WARNING"})
+    with suppress(OSError, ValueError):  # nobody may be there to read it
+        sys.stderr.write(LineFormatter().format(record) + "\n")

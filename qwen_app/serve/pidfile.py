@@ -1,33 +1,50 @@
-"""The pid file of the running app, for ``start.sh status`` and ``stop``, and those two commands.
+"""The folder's lock, the pid file of the running app for ``start.sh status`` and ``stop``, and those two commands.
 
-It is ``run/server.json``: process id, address and model. Run as ``python -m qwen_app.serve.pidfile status|stop``.
+``run/server.lock`` is locked by the app as long as it lives. ``run/server.json`` has its process id, address and model,
+and by what to know it again: ids are given out anew, files are copied and outlive their process. Run as
+``python -m qwen_app.serve.pidfile status|stop``.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
+import logging
 import os
+import secrets
 import signal
 import sys
 import time
 import urllib.error
 import urllib.request
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from qwen_app.errors import FolderTaken
+
+log = logging.getLogger(__name__)
+
 PID_FILE = Path("run/server.json")
-STOP_WAIT_S = 45.0  # running answers get 30 s, closing a few more
+STOP_WAIT_S = 45.0  # running answers get 30 s, closing a few more, and then the end is forced (ending.py)
+KILL_WAIT_S = 5.0
 NOT_RUNNING = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """The process that runs, where it answers, and what."""
+    """The process that runs, where it answers, and what.
+
+    ``started`` is when the process began, in the kernel's ticks since it booted; ``token`` stands in the lock as well.
+    """
 
     pid: int
     host: str
     port: int
     model: str
+    started: int = 0
+    token: str = ""
 
     @property
     def url(self) -> str:
@@ -38,15 +55,44 @@ class ServerProcess:
 
 
 class PidFile:
-    """Names the running process to other processes of this folder."""
+    """Names the running process to other processes of this folder. What cannot be written is a warning, no more."""
 
     def __init__(self, path: Path = PID_FILE) -> None:
         self._path = path
+        self._lock_path = path.with_suffix(".lock")
+        self._token = secrets.token_hex(8)
+
+    def claim(self) -> None:
+        """Lock the folder as long as this process lives. Raises FolderTaken when another process has."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)  # never closed: it ends with the process
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(lock, 0)
+            os.write(lock, self._token.encode())
+        except OSError as refused:
+            if refused.errno == errno.EWOULDBLOCK:
+                raise FolderTaken(self._taken()) from None
+            log.warning(
+                "This folder cannot be locked (%s: %s), so a second copy in it would not be noticed.",
+                self._lock_path,
+                refused.strerror,
+            )
 
     def write(self, process: ServerProcess) -> None:
         """Name ``process``, whatever stood there before. Makes the folder."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(asdict(process)) + "\n", encoding="utf-8")
+        note = replace(process, started=_started(process.pid), token=self._token)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            whole = self._path.with_suffix(".new")
+            whole.write_text(json.dumps(asdict(note)) + "\n", encoding="utf-8")
+            whole.replace(self._path)
+        except OSError as refused:
+            log.warning(
+                "%s cannot be written (%s), so ./start.sh status and stop will not find this process.",
+                self._path,
+                refused.strerror,
+            )
 
     def read(self) -> ServerProcess | None:
         """The process it names, if that one is still alive and this app."""
@@ -54,13 +100,31 @@ class PidFile:
             process = ServerProcess(**json.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return process if _is_app(process.pid) else None
+        well_formed = all(isinstance(number, int) for number in (process.pid, process.port, process.started))
+        return process if well_formed and _lives(process) and self._agrees(process) else None
 
     def remove_own(self) -> None:
         """Remove it unless it names another process that runs."""
         process = self.read()
         if process is None or process.pid == os.getpid():
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    def _agrees(self, process: ServerProcess) -> bool:
+        """Whether the lock, where there is one, was taken by the process that wrote the note."""
+        try:
+            token = self._lock_path.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            token = ""
+        return token in ("", process.token)
+
+    def _taken(self) -> str:
+        first = self.read()
+        where = f" on port {first.port} (process {first.pid})" if first else ""
+        return (
+            f"Another copy runs in this folder already{where}. Stop it with ./start.sh stop, or run the second one "
+            "from a folder of its own."
+        )
 
 
 def status(process: ServerProcess | None) -> int:
@@ -87,15 +151,30 @@ def stop(process: ServerProcess | None) -> int:
         return 0
     sys.stdout.write(f"Stopping process {process.pid}; running answers may finish ...\n")
     sys.stdout.flush()
-    os.kill(process.pid, signal.SIGTERM)
-    deadline_s = time.monotonic() + STOP_WAIT_S
-    while _is_app(process.pid):
-        if time.monotonic() > deadline_s:
-            sys.stdout.write(f"It still runs. End it at once with: kill -9 {process.pid}\n")
-            return NOT_RUNNING
-        time.sleep(0.1)
+    try:
+        os.kill(process.pid, signal.SIGTERM)
+        if not _gone_within(STOP_WAIT_S, process):  # it ends by itself in that time, unless it cannot even do that
+            sys.stdout.write("It does not end, so it is killed.\n")
+            os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        sys.stdout.write("It belongs to another user, who has to stop it.\n")
+        return NOT_RUNNING
+    if not _gone_within(KILL_WAIT_S, process):
+        sys.stdout.write("It still runs: the kernel does not let go of it.\n")
+        return NOT_RUNNING
     sys.stdout.write("Stopped.\n")
     return 0
+
+
+def _gone_within(limit_s: float, process: ServerProcess) -> bool:
+    deadline_s = time.monotonic() + limit_s
+    while _lives(process):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _health(process: ServerProcess) -> str:
@@ -118,14 +197,19 @@ def _json_or_nothing(text: bytes) -> dict[str, str]:
     return body if isinstance(body, dict) else {}
 
 
-def _is_app(pid: int) -> bool:
-    """Whether process ``pid`` lives and is this app: ids are given out again."""
+def _lives(process: ServerProcess) -> bool:
+    """Whether the process of the note runs, and not a later one that was given its id."""
+    return process.started > 0 and _started(process.pid) == process.started
+
+
+def _started(pid: int) -> int:
+    """When process ``pid`` began, in ticks since boot; 0 where there is none that runs."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
-        return False
-    return b"app.py" in command and state != "Z"
+        return 0
+    state, started = fields[0], fields[19]
+    return 0 if state == "Z" else int(started)
 
 
 def main(arguments: list[str]) -> int:

@@ -2,9 +2,9 @@
 
 app.py      load_settings           bad options are told together, before anything slow is imported
 main        1 listen                the port is ours, or the start is refused
-            2 PidFile.write         ./start.sh status and stop find this process
+            2 PidFile.claim, write  this folder is ours; ./start.sh status and stop find this process
 serve_until_signal
-            3 LoadingGate           every path answers that the model is being loaded
+            3 wall(LoadingGate)     every path answers that the model is being loaded; the wall is there from the start
   load_then_open
             4 load_app              in a thread (build.py): engine, service, API, page
             5 LoadingGate.open      the app answers from here on
@@ -19,7 +19,6 @@ import errno
 import functools
 import logging
 import os
-import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -27,30 +26,40 @@ from dataclasses import replace
 from typing import Literal
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from qwen_app.errors import PortTaken, SettingsError, StartupError
 from qwen_app.serve.build import App, load_app
+from qwen_app.serve.connections import ConnectionLimits, limited_protocol
+from qwen_app.serve.ending import leave, set_at_signal
 from qwen_app.serve.loading_page import LoadingGate
 from qwen_app.serve.logs import set_up_logs
+from qwen_app.serve.open_files import connection_limits, raise_open_files
 from qwen_app.serve.pidfile import PidFile, ServerProcess
 from qwen_app.settings import Settings
+from qwen_app.web.wall import wall
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 30.0  # running answers may take this long to finish
 _CLOSE_S = 3  # after that, what is still connected is cut off
 _BACKLOG = 2048
+_ACCEPTED_AT_ONCE = 64
 _UNFORESEEN_EXIT = 1
 
 
 def main(settings: Settings) -> int:
     """Run page and API as ``settings`` say; the exit code. Raises StartupError before anything slow begins."""
+    limits = connection_limits(raise_open_files())
     listener = listen(settings.host, settings.port)
     set_up_logs(settings.log_level)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file = PidFile()
+    pid_file.claim()
     pid_file.write(process)
     log.info("Loading the model. The page opens at %s", process.url)
+    if settings.is_local():
+        log.info("No login: a proxy or tunnel on this machine lets strangers in. Start it with QWEN_AUTH to ask them.")
 
     def load() -> App:
         app = load_app(settings)
@@ -58,9 +67,10 @@ def main(settings: Settings) -> int:
         return app
 
     try:
-        return asyncio.run(serve_until_signal(listener, load))
+        code = asyncio.run(serve_until_signal(listener, load, settings, limits))
     finally:
         pid_file.remove_own()
+    return leave(code)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -84,22 +94,29 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve_until_signal(listener: socket.socket, load: Callable[[], App]) -> int:
+async def serve_until_signal(
+    listener: socket.socket,
+    load: Callable[[], App],
+    settings: Settings | None = None,
+    limits: ConnectionLimits | None = None,
+) -> int:
     """Answer on ``listener`` until a signal ends it; the process's exit code.
 
     ``load`` makes the app, in a thread; until it has, every path answers the loading page. The first SIGTERM or SIGINT
     lets running answers finish, the second ends the process at once.
     """
     stop = asyncio.Event()
-    _set_at_signal(stop)
+    forced = set_at_signal(stop)
     gate = LoadingGate()
-    server = _Server(_uvicorn_config(gate))
+    settings = settings or Settings()
+    server = Server(server_config(wall(gate, settings), settings, limits or ConnectionLimits()))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     serving.add_done_callback(lambda _: stop.set())  # a server that failed is not waited for
     async with contextlib.AsyncExitStack() as lifespan:  # the app's; left when the server has closed
         opened = await load_then_open(load, gate, lifespan, stop)
         if isinstance(opened, App):
             await stop.wait()
+            forced.begin()
             log.info("Stopping: running answers may finish within %.0f s. A second signal stops at once.", DRAIN_S)
             await opened.service.drain(DRAIN_S)
         server.should_exit = True
@@ -132,38 +149,34 @@ async def load_then_open(
     return app
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn with the signals left to us: it would die by the signal, where we end with a code."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let many wait to be accepted, though few are at a time, lest a burst takes up all open files at once."""
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_BACKLOG)
 
-def _uvicorn_config(gate: LoadingGate) -> uvicorn.Config:
+
+def server_config(app: ASGIApp, settings: Settings, limits: ConnectionLimits) -> uvicorn.Config:
+    """uvicorn as we run it: our limits, and nothing believed that a client says of himself."""
     return uvicorn.Config(
-        gate,
+        app,
+        http=limited_protocol(limits, settings.proxies().holds),
+        ws="none",
+        proxy_headers=False,
         lifespan="off",  # the app comes later; load_then_open enters its lifespan
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=_ACCEPTED_AT_ONCE,
         timeout_graceful_shutdown=_CLOSE_S,
     )
-
-
-def _set_at_signal(stop: asyncio.Event) -> None:
-    """Set ``stop`` at the first SIGTERM or SIGINT; from then on the next one ends the process at once."""
-    signalled = False
-
-    def note(number: int) -> None:
-        nonlocal signalled
-        if signalled:
-            os._exit(128 + number)
-        signalled = True
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, note, number)
 
 
 def _in_thread(load: Callable[[], App]) -> asyncio.Future[App]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from qwen_app.errors import SchemaError
 
@@ -56,9 +57,9 @@ def check_bounds(schema: object) -> None:
             _check_size(place)
             if not place.is_data:
                 _check_keywords(place)
-            below.extend(_children(place))
-        if values + len(below) > LIMIT_VALUES:
-            raise SchemaError(f"The schema has more than {LIMIT_VALUES:,} values. Split it or leave parts out.")
+            below.extend(islice(_children(place), LIMIT_VALUES + 1))  # of a long list no more than it takes to refuse
+            if values + len(below) > LIMIT_VALUES:
+                raise SchemaError(f"The schema has more than {LIMIT_VALUES:,} values. Split it or leave parts out.")
         if not below:
             return
         level = below

@@ -11,14 +11,20 @@ from qwen_app.table_store import TableStore
 from qwen_app.ui.page import build_page
 from qwen_app.ui.shared.theme import SCRIPT, STYLES, theme
 
-STATE_SESSIONS = 500
+# Gradio's own bounds hold for all visitors together, and over them it drops whoever came first. They are out of reach:
+# what one visitor may open is counted in front of Gradio, in ``qwen_app.web.page_calls``.
+GRADIO_SESSIONS = 8192
+GRADIO_AT_ONCE = 4096
 
 
 def mount_page(app: FastAPI, service: Service, settings: Settings, tables: TableStore) -> FastAPI:
     """Mount the page at ``/``, after every other route. Who is logged in is what ``qwen_app.web`` found out."""
     blocks = build_page(service, settings, tables)
-    blocks.state_session_capacity = STATE_SESSIONS
+    blocks.state_session_capacity = GRADIO_SESSIONS
+    blocks._queue.pending_messages_per_session.max_size = GRADIO_SESSIONS
+    blocks._queue.max_thread_count = GRADIO_AT_ONCE
     blocks.has_launched = True  # Gradio checks which files it may open once this is set; mounting does not set it
+    app.state.blocks = blocks
     gr.mount_gradio_app(
         app,
         blocks,

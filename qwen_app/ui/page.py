@@ -15,13 +15,12 @@ from qwen_app.ui.chat.tab import build as build_chat
 from qwen_app.ui.json_lab.tab import build as build_json_lab
 from qwen_app.ui.public import add_endpoint
 from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import Updates
+from qwen_app.ui.shared.handlers import Updates, language_of, text
 from qwen_app.ui.shared.strings import Language, Texts, language_for
 from qwen_app.ui.tools.tab import build as build_tools
 
 TABS = (build_chat, build_json_lab, build_tools)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
-OTHER_HANDLERS_AT_ONCE = 16
 
 _STORED = "() => [localStorage.getItem('language')]"
 _STORE = "(language) => { localStorage.setItem('language', language); }"
@@ -40,6 +39,7 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
     ) as blocks:
         with gr.Row(elem_id="header"):
             about = gr.HTML(_about(service.info(), Texts("en")), elem_id="about")
+            sign_out = gr.HTML(_sign_out(Texts("en")), elem_id="sign-out", visible=bool(settings.auth))
             language = gr.Radio(
                 [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
@@ -48,7 +48,7 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
         with gr.Tabs(elem_id="tabs"):
             for build_tab in TABS:
                 build_tab(page)
-        _wire_language(page, about)
+        _wire_language(page, about, sign_out)
         add_endpoint(page)
     _set_queue(blocks, page)
     return blocks
@@ -57,32 +57,41 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
 def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
     blocks.queue(
         api_open=False,
-        max_size=page.generation_limit,
-        default_concurrency_limit=OTHER_HANDLERS_AT_ONCE,
+        max_size=None,
+        default_concurrency_limit=None,
     )
     # Nobody sees Gradio's statistics here, and it would compute them in pandas after every single event.
     blocks._queue.ANALYTICS_MAX_EVENTS = 1
     blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
 
-def _wire_language(page: PageContext, about: gr.HTML) -> None:
+def _wire_language(page: PageContext, about: gr.HTML, sign_out: gr.HTML) -> None:
 
-    def detect(stored: Language | None, request: gr.Request) -> Updates:
+    def header(language: Language) -> Updates:
+        texts = Texts(language)
+        return {about: _about(page.service.info(), texts), sign_out: _sign_out(texts)}
+
+    def detect(stored: object, request: gr.Request) -> Updates:
         accepted = request.headers.get("accept-language", "")
-        language = language_for(stored, page.settings.language, accepted)
-        return {page.language: language, about: _about(page.service.info(), Texts(language))}
+        language = language_for(text(stored), page.settings.language, accepted)
+        return {page.language: language} | header(language)
 
-    def translate(language: Language) -> Updates:
-        return page.translations(language) | {about: _about(page.service.info(), Texts(language))}
+    def translate(chosen: object) -> Updates:
+        language = language_of(chosen)
+        return page.translations(language) | header(language)
 
-    detected = page.blocks.load(detect, [page.language], [page.language, about], js=_STORED, **QUICK)
+    detected = page.blocks.load(detect, [page.language], [page.language, about, sign_out], js=_STORED, **QUICK)
     page.language.input(None, [page.language], js=_STORE, api_visibility="private")
     for settled in (detected.then, page.language.change):
         settled(None, [page.language], js=_DECLARE, api_visibility="private")
-    page.language.change(translate, [page.language], [about, *page.localized_components()], **QUICK)
+    page.language.change(translate, [page.language], [about, sign_out, *page.localized_components()], **QUICK)
 
 
 def _about(info: EngineInfo, texts: Texts) -> str:
     chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, info.device) if part)
     notice = f'<p class="model-notice">{escape(texts.translated(info.notice))}</p>' if info.notice else ""
     return f'<h1>{texts("title")}</h1><div class="model"><b>{escape(info.model)}</b>{chips}</div>{notice}'
+
+
+def _sign_out(texts: Texts) -> str:
+    return f'<form method="post" action="/logout"><button>{texts("sign_out")}</button></form>'

@@ -33,8 +33,8 @@ def add_endpoint(page: PageContext) -> None:
         """Stream the answer to ``messages`` (dicts with role and content), each item the text so far."""
         _check("temperature", temperature, 0, HOTTEST)
         _check("top_p", top_p, 0.01, 1)
-        _check("max_tokens", max_tokens, 1, service.info().context_tokens)
-        _check("seed", seed, 0, SEED_MAX)
+        _check("max_tokens", max_tokens, 1, service.info().context_tokens, whole=True)
+        _check("seed", seed, 0, SEED_MAX, whole=True)
         generation = GenerationRequest(
             request_id=service.new_request_id(),
             messages=_messages(messages),
@@ -46,7 +46,7 @@ def add_endpoint(page: PageContext) -> None:
             async for text in texts:
                 yield text
 
-    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=page.generation_limit)
+    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=None)
 
 
 async def _texts(service: Service, request: GenerationRequest) -> AsyncGenerator[str, None]:
@@ -73,9 +73,10 @@ def _message(message: object, number: int) -> Message:
     return Message(role, content)
 
 
-def _check(name: str, value: float | None, low: float, high: float) -> None:
-    if value is not None and not (isinstance(value, int | float) and low <= value <= high):
-        raise _refusal(f"{name} must be a number from {low} to {high}.")
+def _check(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
+    kind = int if whole else int | float
+    if value is not None and not (isinstance(value, kind) and low <= value <= high):
+        raise _refusal(f"{name} must be a number from {low} to {high}{', without a fraction' if whole else ''}.")
 
 
 def _refusal(sentence: str) -> gr.Error:

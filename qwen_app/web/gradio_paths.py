@@ -22,7 +22,7 @@ _USED = PathPrefixes(
         "app_id",
     )
 )
-_NEVER = PathPrefixes(["/monitoring", "/dev"])
+_NEVER = PathPrefixes(["/monitoring", "/dev", "/login", "/logout"])  # Gradio's own login is not ours
 
 
 def is_offered(path: str) -> bool:

@@ -8,93 +8,132 @@ from html import escape
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
 from starlette.datastructures import Headers
-from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from qwen_app.http.addresses import is_loopback
-from qwen_app.http.paths import PathPrefixes
+from qwen_app.errors import RequestError, TooLarge, TooManyRequests
+from qwen_app.http.forwarded import household_of
+from qwen_app.http.paths import API_PATHS
 from qwen_app.web.attempts import Attempts
-from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions
+from qwen_app.web.passwords import Passwords
+from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, tokens_of
 
 LOGIN = "/login"
+LOGOUT = "/logout"
+FORM_BYTES = 4096
+FORM_FIELDS = 2
+FORM_S = 15.0  # in which it must have come
 _PAGE = Path(__file__).with_name("login.html").read_text(encoding="utf-8")
 _WRONG = "Wrong name or password. 用户名或密码错误。"
-_WAIT = "Too many failed attempts. Try again in {seconds} s. 失败次数过多，请在 {seconds} 秒后再试。"
 
 
 class LoginWall:
-    """ASGI middleware: lets nobody to the page who has no session, and notes who has. ``api_paths`` pass by."""
+    """ASGI middleware: lets nobody to the page who has no session, notes who has, and logs people in and out.
 
-    def __init__(self, app: ASGIApp, *, sessions: Sessions, api_paths: PathPrefixes) -> None:
+    The API's paths pass by: it guards itself, and takes a session as well as a key.
+    """
+
+    def __init__(self, app: ASGIApp, *, passwords: Passwords, sessions: Sessions, attempts: Attempts) -> None:
         self._app = app
+        self._passwords = passwords
         self._sessions = sessions
-        self._api_paths = api_paths
+        self._attempts = attempts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or self._is_open(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        user = self._sessions.user(HTTPConnection(scope).cookies.get(COOKIE, ""))
+        path = scope["path"]
+        user = next(filter(None, map(self._sessions.user, tokens_of(scope))), None)
         if user is not None:
             scope.setdefault("state", {})["user"] = user
+        if path == LOGIN:
+            await (await self._log_in(scope, receive))(scope, receive, send)
+        elif path == LOGOUT:
+            await self._log_out(scope)(scope, receive, send)
+        elif user is not None or API_PATHS.holds(path):
             await self._app(scope, receive, send)
-        elif _wants_html(Headers(scope=scope)):
+        elif _wants_html(scope):
             await RedirectResponse(LOGIN, 303)(scope, receive, send)
         else:
             await JSONResponse({"detail": "Log in first."}, 401)(scope, receive, send)
 
-    def _is_open(self, path: str) -> bool:
-        return path == LOGIN or self._api_paths.holds(path)
+    async def _log_in(self, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] in ("GET", "HEAD"):
+            return HTMLResponse(_PAGE.replace("{problem}", ""))
+        if scope["method"] != "POST":
+            return _only("GET, HEAD, POST")
+        try:
+            user, password = await _form(scope, receive)
+            known = await self._attempts.judge(_client(scope), user, lambda: self._passwords.knows(user, password))
+        except TooManyRequests as refusal:
+            wait = {"retry-after": str(math.ceil(refusal.retry_after_s))}
+            return _refusal(scope, refusal.http_status, refusal.message, wait)
+        except RequestError as refusal:
+            return _refusal(scope, refusal.http_status, refusal.message)
+        return _welcome(scope, self._sessions.token(user)) if known else _refusal(scope, 401, _WRONG)
+
+    def _log_out(self, scope: Scope) -> Response:
+        if scope["method"] != "POST":  # a link or a picture on another page must not do it
+            return _only("POST")
+        for token in tokens_of(scope):
+            self._sessions.end(token)
+        response = RedirectResponse(LOGIN, 303) if _wants_html(scope) else JSONResponse({"success": True})
+        response.delete_cookie(COOKIE, httponly=True, samesite="lax")
+        return response
 
 
-def build_login(sessions: Sessions, attempts: Attempts) -> APIRouter:
-    """The routes of the login: a form, and what it posts to."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get(LOGIN)
-    async def form() -> Response:
-        return HTMLResponse(_PAGE.replace("{problem}", ""))
-
-    @router.post(LOGIN)
-    async def log_in(request: Request) -> Response:
-        client = client_of(request)
-        wait_s = math.ceil(attempts.wait_s(client))
-        if wait_s:
-            return _refusal(request, 429, _WAIT.format(seconds=wait_s), {"retry-after": str(wait_s)})
-        await asyncio.sleep(attempts.delay_s())
-        fields = parse_qs((await request.body()).decode(errors="replace"))
-        user, password = fields.get("username", [""])[0], fields.get("password", [""])[0]
-        if not sessions.knows(user, password):
-            attempts.note_failure(client)
-            return _refusal(request, 401, _WRONG)
-        return _welcome(request, sessions.token(user))
-
-    return router
+async def _form(scope: Scope, receive: Receive) -> tuple[str, str]:
+    """Name and password as sent. Raises RequestError for what cannot be this form, before it is parsed."""
+    try:
+        async with asyncio.timeout(FORM_S):
+            body = await _read(scope, receive)
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=FORM_FIELDS)
+    except TimeoutError:
+        raise RequestError("The form did not arrive in time. Try again.") from None
+    except ValueError:
+        raise RequestError("The form has two fields, username and password. Send these alone.") from None
+    return fields.get("username", [""])[0], fields.get("password", [""])[0]
 
 
-def client_of(request: Request) -> str:
-    """Whose attempts are counted together: the address, or what the proxy on this machine says it is."""
-    address = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    return forwarded if forwarded and is_loopback(address) else address
+async def _read(scope: Scope, receive: Receive) -> bytes:
+    announced = Headers(scope=scope).get("content-length", "0")
+    too_large = TooLarge(f"The form is over the limit of {FORM_BYTES} bytes. Send name and password alone.")
+    if not announced.isdecimal() or len(announced) > 9 or int(announced) > FORM_BYTES:
+        raise too_large
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError("The form broke off. Try again.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > FORM_BYTES:
+            raise too_large
+    return bytes(body)
 
 
-def _welcome(request: Request, token: str) -> Response:
-    response: Response = RedirectResponse("/", 303) if _wants_html(request.headers) else JSONResponse({"success": True})
-    secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
+def _client(scope: Scope) -> str:
+    """Whose attempts are counted together."""
+    client = scope.get("client")
+    return household_of(client[0]) if client else ""
+
+
+def _welcome(scope: Scope, token: str) -> Response:
+    response: Response = RedirectResponse("/", 303) if _wants_html(scope) else JSONResponse({"success": True})
+    secure = scope["scheme"] == "https" or Headers(scope=scope).get("origin", "").startswith("https://")
     response.set_cookie(COOKIE, token, max_age=LIFETIME_S, httponly=True, samesite="lax", secure=secure)
     return response
 
 
-def _refusal(request: Request, status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    if not _wants_html(request.headers):
+def _refusal(scope: Scope, status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
+    if not _wants_html(scope):
         return JSONResponse({"detail": sentence}, status, headers)
     problem = f'<p role="alert">{escape(sentence)}</p>'
     return HTMLResponse(_PAGE.replace("{problem}", problem), status, headers)
 
 
-def _wants_html(headers: Headers) -> bool:
-    return "text/html" in headers.get("accept", "")
+def _only(methods: str) -> Response:
+    return JSONResponse({"detail": f"This path takes {methods} only."}, 405, {"allow": methods})
+
+
+def _wants_html(scope: Scope) -> bool:
+    return "text/html" in Headers(scope=scope).get("accept", "")

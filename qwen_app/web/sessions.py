@@ -1,49 +1,67 @@
-"""Who is logged in: a signed cookie, and nothing kept on the server."""
+"""Who is logged in: a random token in a cookie, and what it stands for kept on the server, where it can be ended."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 COOKIE = "qwen_session"
 LIFETIME_S = 7 * 24 * 3600
+SESSIONS_PER_USER = 200  # the oldest of a user's own is ended for one more
+_COOKIES_READ = 20
 Clock = Callable[[], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody's login on one browser, until ``expires`` on the clock."""
+
+    user: str
+    expires: float
+
+
 class Sessions:
-    """Issues and reads session tokens. The signing key is new with each start, so a restart logs everybody out."""
+    """The open sessions. A restart ends them all."""
 
-    def __init__(self, logins: Sequence[tuple[str, str]], clock: Clock = time.time) -> None:
-        self._passwords = {user: _digest(password) for user, password in logins}
-        self._key = secrets.token_bytes(32)
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
-
-    def knows(self, user: str, password: str) -> bool:
-        """Whether ``password`` is that of ``user``; takes as long for an unknown user."""
-        expected = self._passwords.get(user, b"\0" * 32)
-        return hmac.compare_digest(_digest(password), expected)
+        self._open: dict[bytes, Session] = {}  # by the token's hash, oldest first
 
     def token(self, user: str) -> str:
         """A token that says ``user`` until LIFETIME_S seconds from now."""
-        name = base64.urlsafe_b64encode(user.encode()).decode()
-        payload = f"{name}.{int(self._clock() + LIFETIME_S)}"
-        return f"{payload}.{self._signature(payload)}"
+        self._forget_old(user)
+        token = secrets.token_urlsafe(32)
+        self._open[_digest(token)] = Session(user, self._clock() + LIFETIME_S)
+        return token
 
     def user(self, token: str) -> str | None:
-        """Who a token names, or None for one that is foreign, forged or over."""
-        payload, _, signature = token.encode(errors="replace").decode().rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(payload).encode()):
-            return None
-        name, _, expires = payload.partition(".")
-        return base64.urlsafe_b64decode(name).decode() if self._clock() < int(expires) else None
+        """Who a token names, or None for one that is foreign, ended or over."""
+        session = self._open.get(_digest(token))
+        return session.user if session and self._clock() < session.expires else None
 
-    def _signature(self, payload: str) -> str:
-        return hmac.new(self._key, payload.encode(), hashlib.sha256).hexdigest()
+    def end(self, token: str) -> None:
+        """From here on ``token`` says nobody."""
+        self._open.pop(_digest(token), None)
+
+    def _forget_old(self, user: str) -> None:
+        now = self._clock()
+        self._open = {key: session for key, session in self._open.items() if now < session.expires}
+        own = [key for key, session in self._open.items() if session.user == user]
+        for key in own[: max(0, len(own) + 1 - SESSIONS_PER_USER)]:
+            del self._open[key]
 
 
-def _digest(password: str) -> bytes:
-    return hashlib.sha256(password.encode()).digest()
+def tokens_of(scope: Scope) -> list[str]:
+    """Every session token that a request brings. Another page under our name may have added one of its own."""
+    pairs = (pair.strip().partition("=") for line in Headers(scope=scope).getlist("cookie") for pair in line.split(";"))
+    return [value for name, _, value in pairs if name == COOKIE][:_COOKIES_READ]
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -55,7 +55,10 @@ def request_from(client: str | None, host: str = "localhost:7860", **headers: st
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7860", "127.0.0.1:7860", "[::1]:7860"])
 def test_programs_on_this_machine_are_from_here(client: str, host: str) -> None:
     assert is_from_here(request_from(client, host))
-    assert is_from_here(request_from(client, host, origin="http://localhost:3000"))
+    assert is_from_here(request_from(client, host, origin=f"http://{host}"))
+    assert not is_from_here(request_from(client, host, origin="http://localhost:3000"))
+    allowed = frozenset(["http://localhost:3000"])
+    assert is_from_here(request_from(client, host, origin="http://localhost:3000"), allowed)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +85,30 @@ def test_everything_else_is_not(request_: Request) -> None:
     assert not is_from_here(request_)
     with pytest.raises(PermissionDenied, match="QWEN_API_KEYS"):
         caller_of(ApiKeyStore([]), request_)
+
+
+@pytest.mark.parametrize("settings", [{"auth": "ada:s"}, {"auth": "ada:s", "share": True, "host": "0.0.0.0"}])
+def test_a_server_that_listens_to_others_asks_everybody(settings: dict[str, Any]) -> None:
+    store = ApiKeyStore.from_settings(Settings(**settings))
+    request = request_from("127.0.0.1", "localhost")
+    for key in (None, "any"):
+        with pytest.raises(AuthenticationError, match="QWEN_API_KEYS"):
+            store.caller_of(request, key)
+    request.scope["state"] = {"user": "ada"}
+    assert store.caller_of(request, None) is store.caller_of(request, "none")
+    assert store.caller_of(request, None).name == "ada"
+
+
+def test_with_keys_and_a_login_either_will_do() -> None:
+    store = ApiKeyStore.from_settings(Settings(auth="ada:s", api_keys=KEY))
+    request = request_from("9.9.9.9", "pod.example")
+    assert store.caller_of(request, KEY).name.startswith("key-")
+    with pytest.raises(AuthenticationError):
+        store.caller_of(request, None)
+    request.scope["state"] = {"user": "ada"}
+    assert store.caller_of(request, None).name == "ada"
+    with pytest.raises(AuthenticationError):
+        store.caller_of(request, "wrong")
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "x-real-ip", "forwarded"])

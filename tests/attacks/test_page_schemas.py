@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from qwen_app.messages import Finished, Timings, Usage
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.ui.json_lab.result import validate_answer
 from tests.browser.serving import running_page
-from tests.ui.json_lab.test_result import end
 
 BYSTANDER_S = 10  # generous: two busy cores are no fault of the server's
 CHECK_S = 40
+END = Finished("stop", Usage(1, 1), Timings(0, 0, 0))
 
 HOSTILE: dict[str, Any] = {
     "required": {"type": "object", "required": [f"k{number}" for number in range(30_000)]},
@@ -81,5 +82,5 @@ def test_a_hostile_schema_is_a_sentence_and_holds_nobody_up(web: httpx.Client, e
 )
 async def test_an_answer_is_checked_within_limits(schema: dict[str, object], text: str) -> None:
     started = time.monotonic()
-    assert (await validate_answer(text, schema, end(), "mallory")).outcome in ("valid", "wrong", "unchecked")
+    assert (await validate_answer(text, schema, END, "mallory")).outcome in ("valid", "wrong", "unchecked")
     assert time.monotonic() - started < CHECK_S

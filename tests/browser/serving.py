@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from qwen_app.engine.base import Engine
 from qwen_app.serve.build import build_asgi
+from qwen_app.serve.connections import ConnectionLimits
+from qwen_app.serve.server import Server, server_config
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.web.wall import wall
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_S = 120
@@ -31,9 +34,11 @@ def running_app(log: Path, **settings: object) -> Iterator[str]:
     """``python app.py`` with the built-in model, on a free port; its address once it answers."""
     port = _free_port()
     environ = dict(os.environ, QWEN_PORT=str(port), QWEN_MODEL="builtin", PYTHONUNBUFFERED="1")
+    environ["QWEN_MODELS_DIR"] = str(ROOT / "models")
     environ |= {f"QWEN_{name.upper()}": str(value) for name, value in settings.items()}
-    with log.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environ, stdout=output, stderr=output)
+    command = [sys.executable, str(ROOT / "app.py")]
+    with log.open("wb") as output:  # in a folder of its own, for a folder has one app
+        process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=output, stderr=output)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, process, log)
@@ -48,12 +53,15 @@ def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
     """The whole app on ``engine``, in a thread. ``settings`` are fields of Settings."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1, "page-under-test") as thread:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server = uvicorn.Server(uvicorn.Config(lambda: None, log_level="error", timeout_graceful_shutdown=2))
+        asked = Settings(**settings)
+        server = Server(server_config(_nothing, asked, ConnectionLimits()))
 
         async def serve() -> None:
             # with the loop running, for Gradio makes loops of its own otherwise and never closes them
-            server.config.app = build_asgi(Service(engine), Settings(**settings))
-            await server.serve([listener])
+            app = build_asgi(Service(engine), asked)
+            server.config.app = wall(app, asked)
+            async with app.router.lifespan_context(app):
+                await server.serve([listener])
 
         running = thread.submit(asyncio.run, serve())
         try:
@@ -63,6 +71,10 @@ def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
         finally:
             server.should_exit = True
             running.result(timeout=20)
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Until the app is built."""
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

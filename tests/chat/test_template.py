@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from qwen_app.chat.template import PRIVATE_USE, REMEMBERED_ANSWERS, REMEMBERED_TOKENS, PromptEncoder
-from qwen_app.errors import ModelFilesError, RequestError
+from qwen_app.chat.template import PRIVATE_USE, REMEMBERED_ANSWERS, REMEMBERED_TOKENS, SPARE_CHARACTERS, PromptEncoder
+from qwen_app.errors import CHARACTERS_A_TOKEN, ContextLengthExceeded, ModelFilesError, RequestError
 from qwen_app.messages import Message, Tool, ToolCall
 from tests.qwen_vocabulary import qwen_tokenizer
 
@@ -238,3 +238,28 @@ def test_remembered_answers_are_bounded_in_number_and_in_tokens() -> None:
         encoder.remember(f"long {n % 6}", long)
     assert sum(map(len, encoder._answers.values())) == encoder._remembered_tokens <= REMEMBERED_TOKENS
     assert list(encoder._answers)[-1] == "long 5"
+
+
+def test_text_that_no_context_holds_is_refused_by_its_length() -> None:
+    encoder = PromptEncoder(QWEN, context_tokens=100)
+    limit = 100 * CHARACTERS_A_TOKEN + SPARE_CHARACTERS
+    assert len(encoder.encode_text(" " * limit)) > 0
+    huge = "a" * 30_000_000  # minutes, if it were encoded
+    call = ToolCall("c", "f", json.dumps({"a": huge}))
+    tool = Tool("f", huge, {"type": "object"})
+    attempts: list[Callable[[], object]] = [
+        lambda: encoder.encode_text(huge),
+        lambda: encoder.encode([Message("user", huge)]),
+        lambda: encoder.encode([Message("assistant", "", (call,))]),
+        lambda: encoder.encode([Message("user", "x")], [tool]),
+        lambda: encoder.encode_text("a" * (limit + 1)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ContextLengthExceeded, match=f"context is 100 tokens.*more than {limit:,} are not read"):
+            attempt()
+
+
+def test_a_long_text_has_the_ids_of_its_lines() -> None:
+    encoder = PromptEncoder(QWEN)
+    line = "Some words, and 12 more.\n"
+    assert encoder.encode_text(line * 1000) == encoder.encode_text(line) * 1000

@@ -41,6 +41,35 @@ def test_a_greedy_user_waits_behind_others() -> None:
     assert newcomer.admitted
 
 
+def test_one_who_runs_everywhere_keeps_nobody_waiting() -> None:
+    queue = FairQueue(3, 10)
+    greedy = [queue.join("greedy") for _ in range(6)]
+    newcomer = queue.join("other")
+    assert newcomer.admitted
+    assert queue.running == 4
+    queue.leave(greedy[0])
+    queue.leave(greedy[1])
+    assert [place.admitted for place in greedy[2:]] == [True, True, False, False][: len(greedy) - 2]
+    queue.leave(newcomer)
+    assert greedy[3].admitted
+
+
+def test_a_flood_fills_no_queue_for_another() -> None:
+    queue = FairQueue(1, 8)
+    flood = [queue.join("greedy") for _ in range(9)]
+    assert queue.queued == 8
+    with pytest.raises(TooManyRequests):
+        queue.join("greedy")
+    assert queue.position(queue.join("other")) == 1
+    with pytest.raises(TooManyRequests):
+        queue.join("other")  # one place he finds in a full queue, and no more
+    for place in flood[1:6]:
+        queue.leave(place)
+    queue.join("greedy")  # half of the queue is his while another is there
+    with pytest.raises(TooManyRequests):
+        queue.join("greedy")
+
+
 @pytest.mark.anyio
 async def test_a_place_that_moved_while_nobody_looked_is_not_missed() -> None:
     queue = FairQueue(1, 10)
@@ -72,10 +101,18 @@ def test_bounds_hold_whoever_comes_and_goes(steps: list[str | int], running_limi
             try:
                 inside.append(queue.join(step))
             except TooManyRequests:
-                assert len(inside) == running_limit + queue_limit
+                others = [place for place in inside if place.user != step]
+                mine = sum(place.user == step and not place.admitted for place in inside)
+                assert len(inside) >= running_limit + queue_limit or (others and mine >= max(1, queue_limit // 2))
         elif inside:
             queue.leave(inside.pop(step % len(inside)))
-        assert queue.running == min(len(inside), running_limit) == sum(place.admitted for place in inside)
+        assert queue.running == sum(place.admitted for place in inside)
+        assert min(len(inside), running_limit) <= queue.running <= running_limit + (running_limit > 1)
+        assert queue.queued <= queue_limit + queue_limit // 2
+        if queue.running >= max(2, running_limit) and queue.queued:
+            runners = {place.user for place in inside if place.admitted}
+            waiters = {place.user for place in inside if not place.admitted}
+            assert len(runners) > 1 or waiters == runners  # nobody waits for one who has every place
         assert queue.running + queue.queued == len(inside)
         waiting = sorted(queue.position(place) for place in inside if not place.admitted)
         assert waiting == list(range(1, len(waiting) + 1))

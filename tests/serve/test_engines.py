@@ -58,7 +58,7 @@ def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_p
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:
-    code = "from qwen_app.serve.engines import end_process; end_process('CUDA error: device-side assert triggered')"
+    code = "from qwen_app.serve.ending import end_process; end_process('CUDA error: device-side assert triggered')"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ended.returncode == 70
     assert "device-side assert" in ended.stderr

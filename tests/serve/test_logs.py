@@ -9,19 +9,13 @@ from pathlib import Path
 import pytest
 
 from qwen_app.serve.logs import LineFormatter, set_up_logs
+from tests.faults.logging_kept import logging_kept
 
 
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger("qwen_app")
-    handlers, level, own_level = list(root.handlers), root.level, own.level
-    yield
-    for handler in set(root.handlers) - set(handlers):
-        handler.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    own.setLevel(own_level)
-    logging.captureWarnings(False)
+    with logging_kept():
+        yield
 
 
 def test_a_record_is_one_line_with_its_fields() -> None:

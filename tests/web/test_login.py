@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
@@ -15,8 +18,8 @@ BROWSER = {"accept": "text/html,application/xhtml+xml"}
 ADA = {"username": "ada", "password": "secret"}
 
 
-def walled() -> FastAPI:
-    app = bare_app(Settings(auth="ada:secret,bob:other:word"))
+def walled(**settings: Any) -> FastAPI:
+    app = bare_app(Settings(auth="ada:secret,bob:other:word", **settings))
 
     @app.get("/{path:path}")
     async def whoami(request: Request) -> dict[str, Any]:
@@ -81,29 +84,76 @@ async def test_old_and_forged_cookies_lead_to_the_login() -> None:
             assert response.headers["location"] == "/login"
 
 
-async def test_guessing_is_refused_and_the_owner_elsewhere_gets_in() -> None:
+async def test_guessing_is_slowed_and_the_owner_elsewhere_gets_in() -> None:
     app = walled()
     async with client(app) as guesser, client(app, "203.0.113.99") as owner:
-        for _ in range(5):
-            assert (await guesser.post("/login", data=ADA | {"password": "guess"})).status_code == 401
-        refused = await guesser.post("/login", data=ADA, headers=BROWSER)
-        assert refused.status_code == 429
+        guesses = await asyncio.gather(*(guesser.post("/login", data=ADA | {"password": "guess"}) for _ in range(30)))
+        codes = [guess.status_code for guess in guesses]
+        assert codes.count(401) == 5
+        assert codes.count(429) == 25
+        refused = next(guess for guess in guesses if guess.status_code == 429)
         assert 0 < int(refused.headers["retry-after"]) <= 60
         assert "Too many failed attempts" in refused.text
         assert (await owner.post("/login", data=ADA)).status_code == 200
+        assert (await guesser.post("/login", data=ADA)).status_code == 200  # it waits for its turn
 
 
-async def test_behind_a_tunnel_each_visitor_counts_alone() -> None:
-    async with client(walled(), "127.0.0.1") as tunnel:
-        for _ in range(5):
-            guess = {"x-forwarded-for": "6.6.6.6, 203.0.113.7"}
-            assert (await tunnel.post("/login", data=ADA | {"password": "x"}, headers=guess)).status_code == 401
-        again = {"x-forwarded-for": "7.7.7.7, 203.0.113.7"}
-        assert (await tunnel.post("/login", data=ADA, headers=again)).status_code == 429
-        assert (await tunnel.post("/login", data=ADA, headers={"x-forwarded-for": "203.0.113.8"})).status_code == 200
+@pytest.mark.parametrize(("trusted", "alone"), [("127.0.0.1", True), ("", False), ("10.0.0.0/8", False)])
+async def test_behind_a_proxy_that_is_named_each_visitor_counts_alone(trusted: str, alone: bool) -> None:
+    async with client(walled(trusted_proxy=trusted), "127.0.0.1") as tunnel:
+        forged = [f"6.6.6.{number}, 203.0.113.7" for number in range(12)]
+        guesses = await asyncio.gather(
+            *(tunnel.post("/login", data=ADA | {"password": "x"}, headers={"x-forwarded-for": line}) for line in forged)
+        )
+        assert [guess.status_code for guess in guesses].count(401) == 5
+        waiting = [guess.headers["retry-after"] for guess in guesses if guess.status_code == 429]
+        assert len(waiting) == 7
+        began = time.monotonic()
+        other = await tunnel.post("/login", data=ADA, headers={"x-forwarded-for": "203.0.113.8"})
+        assert other.status_code == 200
+        assert (time.monotonic() - began < 1.5) == alone
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"username=ada", b"username=ada&password=%ff", b"a" * 100_000])
+async def test_signing_out_ends_the_session_on_the_server() -> None:
+    app = walled()
+    async with client(app) as web:
+        await web.post("/login", data=ADA)
+        cookie = {"cookie": f"qwen_session={web.cookies['qwen_session']}"}
+        assert (await web.get("/logout")).status_code == 405
+        assert (await web.post("/logout", headers={"origin": "http://evil.example"})).status_code == 403
+        assert (await web.get("/")).status_code == 200
+        gone = await web.post("/logout", headers=BROWSER)
+        assert (gone.status_code, gone.headers["location"]) == (303, "/login")
+        assert "max-age=0" in gone.headers["set-cookie"].lower()
+        assert (await web.get("/")).status_code == 401
+        assert (await web.get("/", headers=cookie)).status_code == 401
+
+
+async def test_a_second_cookie_shuts_nobody_out() -> None:
+    async with client(walled()) as web:
+        await web.post("/login", data=ADA)
+        both = f"qwen_session=tossed; qwen_session={web.cookies['qwen_session']}; qwen_session=tossed"
+        assert (await web.get("/", headers={"cookie": both})).status_code == 200
+
+
+async def test_a_large_form_is_refused_unread() -> None:
+    read = 0
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b"a=b&" * 256
+
+    async with client(walled()) as web:
+        announced = await web.post("/login", content=b"", headers={"content-length": "4097"})
+        assert announced.status_code == 413
+        assert (await web.post("/login", content=endless())).status_code == 413
+        assert read <= 6
+        assert (await web.post("/login", content=b"a=b&" * 3)).status_code == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"username=ada", b"username=ada&password=%ff", b"a" * 4096])
 async def test_odd_forms_are_refused(body: bytes) -> None:
     async with client(walled()) as web:
         assert (await web.post("/login", content=body)).status_code == 401

@@ -6,13 +6,16 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from starlette.types import ASGIApp
 
 from qwen_app.http.middleware import BODY_LIMIT_BYTES
+from qwen_app.http.paths import API_PATHS
 from qwen_app.serve.build import build_asgi
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.web.web_app import bare_app
+from qwen_app.web.wall import wall
+from tests.web.web_app import api_paths, bare_app
 
 pytestmark = pytest.mark.anyio
 HERE = "http://localhost:7860"
@@ -28,7 +31,7 @@ def guarded(**settings: Any) -> FastAPI:
     return app
 
 
-def client(app: FastAPI, base: str = HERE, **options: Any) -> httpx.AsyncClient:
+def client(app: ASGIApp, base: str = HERE, **options: Any) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base, **options)
 
 
@@ -61,21 +64,51 @@ async def test_the_request_id_is_the_apps_own() -> None:
         ({"origin": ""}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
-        ({"origin": "https://pod.example", "x-forwarded-host": "pod.example"}, 200),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": HERE, "sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://localhost:7860"}, 403),
+        ({"origin": "https://pod.example", "x-forwarded-host": "pod.example"}, 403),
+        ({"origin": "http://localhost:9876", "x-forwarded-host": "localhost:9876"}, 403),
     ],
 )
 async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], status: int) -> None:
     async with client(guarded()) as web:
-        assert (await web.post("/gradio_api/queue/join", headers=headers)).status_code == status
+        call = {"session_hash": "s", "data": []}
+        assert (await web.post("/gradio_api/queue/join", json=call, headers=headers)).status_code == status
         assert (await web.get("/", headers=headers)).status_code == 200
+        for path in ("/config", "/gradio_api/queue/data", "/gradio_api/info"):
+            assert (await web.get(path, headers=headers)).status_code == status
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "[bad", "", "192.168.1.5"])
+async def test_a_proxy_that_is_named_says_which_name_the_page_has() -> None:
+    forwarded = {"x-forwarded-host": "pod.example", "x-forwarded-proto": "https"}
+    app = guarded(auth="ada:secret", trusted_proxy="127.0.0.1")
+    async with client(app, cookies=await logged_in(app)) as web:
+        for origin, status in (("https://pod.example", 200), ("http://pod.example", 403), (HERE, 403)):
+            response = await web.post("/x", headers={"origin": origin, **forwarded})
+            assert response.status_code == status
+
+
+async def logged_in(app: FastAPI) -> httpx.Cookies:
+    async with client(app) as web:
+        await web.post("/login", data={"username": "ada", "password": "secret"})
+        return web.cookies
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "192.168.1.5", "127.0.0.1.nip.io", "0.0.0.0"])
 async def test_without_a_login_the_page_has_local_names_only(host: str) -> None:
     async with client(guarded()) as web:
         response = await web.get("/", headers={"host": host})
         assert response.status_code == 403
         assert "--auth" in response.json()["detail"]
+        assert (await web.get("/health", headers={"host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[bad", "", "evil@127.0.0.1", "127.0.0.1#x", "127.0.0.1/.evil", "[::1].evil"])
+async def test_odd_hosts_are_nobodys(host: str) -> None:
+    async with client(guarded()) as web:
+        assert (await web.get("/", headers={"host": host})).status_code == 400
+        assert (await web.get("/v1/models", headers={"host": host})).status_code == 400
         assert (await web.get("/health", headers={"host": host})).status_code == 200
 
 
@@ -130,8 +163,38 @@ async def app() -> FastAPI:
     return build_asgi(Service(ScriptedEngine()), Settings())
 
 
-async def test_the_page_itself(app: FastAPI) -> None:
+async def test_no_answer_may_be_read_by_a_page_of_another_origin(app: FastAPI) -> None:
+    foreign = {"origin": "http://neighbour.example", "access-control-request-method": "GET"}
+    async with client(wall(app, Settings(auth="ada:secret"))) as web:
+        await web.post("/login", data={"username": "ada", "password": "secret"})
+        for path in ("/", "/config", "/health", "/v1/models", "/v1/docs", "/gradio_api/info", "/theme.css", "/nothing"):
+            for method in ("GET", "OPTIONS", "POST"):
+                headers = (await web.request(method, path, headers=foreign)).headers
+                assert [name for name in headers if name.startswith("access-control-")] == []
+
+
+async def test_an_origin_that_is_named_may_use_the_api_and_nothing_else() -> None:
+    app = guarded(api_origins="https://app.example:8443")
     async with client(app) as web:
+        named = {"origin": "https://app.example:8443", "sec-fetch-site": "cross-site"}
+        answer = await web.post("/v1/x", headers=named)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == named["origin"]
+        assert "access-control-allow-credentials" not in answer.headers
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,x-a"}
+        preflight = await web.options("/v1/x", headers=named | asked)
+        assert preflight.status_code == 204
+        assert preflight.headers["access-control-allow-headers"] == "authorization,x-a"
+        page = await web.post("/gradio_api/queue/join", headers=named)
+        assert page.status_code == 403
+        assert "access-control-allow-origin" not in page.headers
+        other = await web.post("/v1/x", headers={"origin": "https://app.example"})
+        assert other.status_code == 403
+        assert "--api-origins" in other.json()["error"]["message"]
+
+
+async def test_the_page_itself(app: FastAPI) -> None:
+    async with client(wall(app, Settings())) as web:
         page = await web.get("/")
         assert page.status_code == 200
         assert "Chat with Qwen" in page.text
@@ -143,17 +206,21 @@ async def test_the_page_itself(app: FastAPI) -> None:
 
 
 async def test_one_public_endpoint(app: FastAPI) -> None:
-    async with client(app) as web:
+    async with client(wall(app, Settings())) as web:
         info = (await web.get("/gradio_api/info")).json()
         assert set(info["named_endpoints"]) == {"/chat"}
         assert info["unnamed_endpoints"] == {}
 
 
 async def test_all_generation_shares_one_limit(app: FastAPI) -> None:
-    async with client(app) as web:
+    async with client(wall(app, Settings())) as web:
         config = (await web.get("/config")).json()
     generating = [d for d in config["dependencies"] if d["types"]["generator"]]
     assert len(generating) >= 5
     blocks = next(route.app for route in app.routes if hasattr(route, "app") and hasattr(route.app, "get_blocks"))
     functions = blocks.get_blocks().fns
     assert {functions[d["id"]].concurrency_id for d in generating} == {"generation"}
+
+
+def test_the_paths_of_the_api_are_known_beforehand() -> None:
+    assert api_paths()._prefixes == API_PATHS._prefixes

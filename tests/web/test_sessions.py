@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.web.sessions import LIFETIME_S, Sessions
+from qwen_app.web.passwords import AT_ONCE, Passwords
+from qwen_app.web.sessions import LIFETIME_S, SESSIONS_PER_USER, Sessions, tokens_of
 
 LOGINS = [("ada", "secret"), ("李雷", "密码:1")]
 
@@ -15,18 +20,29 @@ class Clock:
         return self.now
 
 
-def test_passwords() -> None:
-    sessions = Sessions(LOGINS)
-    assert sessions.knows("ada", "secret")
-    assert sessions.knows("李雷", "密码:1")
-    assert not sessions.knows("ada", "密码:1")
-    assert not sessions.knows("eve", "")
-    assert not sessions.knows("", "")
+@pytest.mark.anyio
+async def test_passwords() -> None:
+    passwords = Passwords(LOGINS)
+    assert await passwords.knows("ada", "secret")
+    assert await passwords.knows("李雷", "密码:1")
+    assert not await passwords.knows("ada", "密码:1")
+    assert not await passwords.knows("eve", "")
+    assert not await passwords.knows("", "")
+    assert not await passwords.knows("ada", "\ud800")
+
+
+@pytest.mark.anyio
+async def test_passwords_are_compared_aside_and_few_at_once() -> None:
+    passwords = Passwords(LOGINS)
+    await asyncio.gather(*(passwords.knows("ada", str(number)) for number in range(8)))
+    threads = [thread.name for thread in threading.enumerate() if thread in passwords._threads._threads]
+    assert 1 <= len(threads) <= AT_ONCE
+    assert "secret" not in repr(vars(passwords))
 
 
 def test_tokens_name_their_user_until_they_are_over() -> None:
     clock = Clock()
-    sessions = Sessions(LOGINS, clock)
+    sessions = Sessions(clock)
     token = sessions.token("李雷")
     assert sessions.user(token) == "李雷"
     clock.now += LIFETIME_S - 1
@@ -35,18 +51,44 @@ def test_tokens_name_their_user_until_they_are_over() -> None:
     assert sessions.user(token) is None
 
 
+def test_an_ended_session_is_nobodys() -> None:
+    sessions = Sessions()
+    ended, other = sessions.token("ada"), sessions.token("ada")
+    sessions.end(ended)
+    sessions.end("never was")
+    assert sessions.user(ended) is None
+    assert sessions.user(other) == "ada"
+
+
+def test_one_users_sessions_end_nobody_elses() -> None:
+    sessions = Sessions()
+    others = sessions.token("bob")
+    tokens = [sessions.token("ada") for _ in range(SESSIONS_PER_USER + 1)]
+    assert sessions.user(tokens[0]) is None
+    assert sessions.user(tokens[1]) == "ada"
+    assert sessions.user(others) == "bob"
+    assert not any(token.encode() in repr(sessions._open).encode() for token in tokens)
+
+
 def test_another_start_knows_no_old_token() -> None:
-    assert Sessions(LOGINS).user(Sessions(LOGINS).token("ada")) is None
+    assert Sessions().user(Sessions().token("ada")) is None
+
+
+def test_every_cookie_of_the_name_is_looked_at() -> None:
+    lines = [b"a=1; qwen_session=one; b", b"qwen_session=two;qwen_session2=three", b"=; ;;"]
+    assert tokens_of({"type": "http", "headers": [(b"cookie", line) for line in lines]}) == ["one", "two"]
 
 
 @given(st.text(max_size=80))
 def test_made_up_tokens(token: str) -> None:
-    assert Sessions(LOGINS).user(token) is None
+    sessions = Sessions()
+    sessions.token("ada")
+    assert sessions.user(token) is None
 
 
 @given(st.integers(0, 200), st.characters())
 def test_changed_tokens(place: int, character: str) -> None:
-    sessions = Sessions(LOGINS)
+    sessions = Sessions()
     token = sessions.token("ada")
     changed = token[: place % len(token)] + character + token[place % len(token) + 1 :]
     assert sessions.user(changed) == ("ada" if changed == token else None)

@@ -12,6 +12,7 @@ from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.web.install import install_web
+from qwen_app.web.wall import Wall
 
 
 def api_paths() -> PathPrefixes:
@@ -24,5 +25,6 @@ def bare_app(settings: Settings) -> FastAPI:
     """Add the routes to test to it."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     install_web(app, settings, api_paths())
+    app.add_middleware(Wall, settings=settings)
     install_request_middleware(app)
     return app

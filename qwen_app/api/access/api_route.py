@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_app.api.access.request_guard import RequestGuard
 from qwen_app.api.protocol.api_error import api_error
+from qwen_app.api.protocol.body_reading import BoundedRequest
 from qwen_app.api.protocol.sse import ClientGone
 from qwen_app.http.middleware import request_id_of
 from qwen_app.metrics import Telemetry
@@ -30,7 +31,7 @@ class ApiRoute(APIRoute):
             try:
                 for guard in guards:
                     guard.admit(request)
-                return await handler(request)
+                return await handler(BoundedRequest(request.scope, request.receive))
             except ClientGone:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
             except Exception as error:

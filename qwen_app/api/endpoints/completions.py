@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
@@ -15,7 +16,7 @@ from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.answer import Answer, answer_head, collect, finish_reason, json_logprob, usage_of
 from qwen_app.api.protocol.chunk_stream import ChunkStream
 from qwen_app.api.protocol.generation import Generation, choices_of
-from qwen_app.api.protocol.request_bodies import CompletionFields, TokenId
+from qwen_app.api.protocol.request_bodies import MAX_IDS, AtMost, CompletionFields, TokenId
 from qwen_app.api.protocol.request_translation import check_model, sampling_of, stops_of
 from qwen_app.api.protocol.response_bodies import AnswerHead, Reason, UsageBody
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
@@ -28,10 +29,32 @@ DEFAULT_TOKENS = 16  # OpenAI's
 FREE = ToolChoice()
 
 
+def prompt_kind(value: object) -> str | None:
+    """Which member of PromptBody ``value`` is meant to be. A list is what its first item says; no other is tried."""
+    if isinstance(value, str):
+        return "text"
+    if not isinstance(value, list):
+        return None
+    first = value[0] if value else ""
+    return "ids" if isinstance(first, int) else "ids of several" if isinstance(first, list) else "texts"
+
+
+Ids = Annotated[list[TokenId], AtMost(MAX_IDS)]
+PromptBody = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[list[str], AtMost(MAX_IDS), Tag("texts")]
+    | Annotated[Ids, Tag("ids")]
+    | Annotated[list[Ids], AtMost(MAX_IDS), Tag("ids of several")],
+    Discriminator(
+        prompt_kind,
+        custom_error_type="prompt_kind",
+        custom_error_message="Input should be a text, a list of texts, a list of token ids or a list of such lists",
+    ),
+]
+
+
 class CompletionRequest(CompletionFields):
-    prompt: str | list[str] | list[TokenId] | list[list[TokenId]] = Field(
-        description="text or token ids, one prompt or several"
-    )
+    prompt: PromptBody = Field(description="text or token ids, one prompt or several")
     logprobs: int | None = Field(None, ge=0, le=5)
     echo: bool | None = Field(False, description="repeat the prompt before its continuation")
     suffix: str | None = None

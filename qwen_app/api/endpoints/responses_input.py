@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.protocol.request_bodies import (
+    MAX_MESSAGES,
+    MAX_PARTS,
     MAX_TOKENS,
     MAX_TOOLS,
+    AtMost,
     ChatMessage,
     ContentPart,
     FunctionCall,
@@ -36,17 +39,19 @@ from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, Message, PromptPolicy
 from qwen_app.service import Service
 
+MAX_METADATA = 16  # OpenAI's
+
 
 class InputItem(Part):
     """A message, a call the model made or a call's result. ``type`` may be left out for a message."""
 
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
-    content: str | list[ContentPart] | None = None
+    content: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
-    output: str | list[ContentPart] | None = None
+    output: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
 
 
 class FlatTool(Part):
@@ -74,17 +79,17 @@ class TextOptions(Part):
 
 
 class ResponsesRequest(SamplingFields):
-    input: str | list[InputItem]
+    input: str | Annotated[list[InputItem], AtMost(MAX_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
     text: TextOptions | None = None
-    tools: list[FlatTool] | None = Field(None, max_length=MAX_TOOLS)
+    tools: Annotated[list[FlatTool], AtMost(MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | FlatToolChoice | None = None
     parallel_tool_calls: bool | None = True
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    include: list[str] | None = None
+    include: Annotated[list[str], AtMost(MAX_PARTS)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Annotated[dict[str, str], AtMost(MAX_METADATA)] | None = None
     store: bool | None = Field(None, description="nothing is stored, whatever this says")
     previous_response_id: str | None = Field(None, description="not supported: nothing is stored")
     background: bool | None = Field(None, description="true is not supported: nothing is stored")
@@ -181,4 +186,7 @@ def _with_call(message: ChatMessage, item: InputItem, path: str) -> ChatMessage:
     if item.call_id is None or item.name is None or item.arguments is None:
         raise RequestError("A function call needs call_id, name and arguments.", param=path)
     call = MessageToolCall(id=item.call_id, function=FunctionCall(name=item.name, arguments=item.arguments))
-    return message.model_copy(update={"tool_calls": [*(message.tool_calls or ()), call]})
+    if message.tool_calls is None:
+        return message.model_copy(update={"tool_calls": [call]})
+    message.tool_calls.append(call)  # the list is ours: a copy for each call would be quadratic
+    return message

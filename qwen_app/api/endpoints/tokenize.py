@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from qwen_app.api.endpoints.api_parts import ApiParts
-from qwen_app.api.protocol.request_bodies import Body, ChatMessage, TokenId, ToolDefinition
+from qwen_app.api.protocol.request_bodies import (
+    MAX_IDS,
+    MAX_MESSAGES,
+    MAX_TOOLS,
+    AtMost,
+    Body,
+    ChatMessage,
+    TokenId,
+    ToolDefinition,
+)
 from qwen_app.api.protocol.request_translation import check_model, messages_of, tools_of
 from qwen_app.errors import RequestError
 from qwen_app.service import Service
-
-MAX_IDS = 1_000_000
 
 
 class TokenizeRequest(Body):
@@ -20,8 +29,8 @@ class TokenizeRequest(Body):
     model: str | None = None
     prompt: str | None = None
     content: str | None = None
-    messages: list[ChatMessage] | None = Field(None, min_length=1)
-    tools: list[ToolDefinition] | None = None
+    messages: Annotated[list[ChatMessage], AtMost(MAX_MESSAGES)] | None = Field(None, min_length=1)
+    tools: Annotated[list[ToolDefinition], AtMost(MAX_TOOLS)] | None = None
 
 
 class Tokens(BaseModel):
@@ -34,7 +43,7 @@ class Tokens(BaseModel):
 
 class DetokenizeRequest(Body):
     model: str | None = None
-    tokens: list[TokenId] = Field(max_length=MAX_IDS)
+    tokens: Annotated[list[TokenId], AtMost(MAX_IDS)]
 
 
 class DetokenizedText(BaseModel):

@@ -78,7 +78,9 @@ def api_error(error: Exception, request_id: str = "") -> ApiError:
 
 
 def _from_unreadable(cause: BaseException) -> ApiError:
-    """A body that JSON's grammar allows and its reader does not: nested too deeply, or with an endless number."""
+    """A body that JSON allows and our reader does not: nested too deeply, too many values, an endless number."""
+    if isinstance(cause, RequestError):
+        return _from_app_error(cause)
     return ApiError(400, TOO_DEEP if isinstance(cause, RecursionError) else f"The body cannot be read: {cause}.")
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, model_validator
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from qwen_app.api.protocol.body_reading import MAX_VALUES
 
 MAX_CHOICES = 4
 MAX_STOPS = 16
+MAX_IDS = MAX_VALUES
 MAX_TOOLS = 128
 MAX_TOKENS = 2**31 - 1
+MAX_MESSAGES = 10_000
+MAX_PARTS = 1000  # of one message: pieces of its content, or its tool calls
+MAX_FIELDS = 200
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -29,19 +37,31 @@ class Body(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _whole_characters(cls, value: object) -> object:
-        return without_surrogates(value)
+    def _few_fields(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > MAX_FIELDS:
+            raise PydanticCustomError("too_many_fields", f"The body has more than {MAX_FIELDS} fields. Leave some out.")
+        return value
 
 
-def without_surrogates(value: object) -> object:
-    """``value`` with half characters, which JSON can carry and UTF-8 cannot, turned into U+FFFD."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_surrogates(item) for item in value]
-    return value
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Marks a list: its length is checked before its items, and the first wrong item ends the reading.
+
+    Without it a list of a million wrong items makes a million errors.
+    """
+
+    length: int
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        items = handler(source)
+        bounds = {"max_length": self.length} | ({"fail_fast": True} if items["type"] == "list" else {})
+        items = cast("CoreSchema", {**items, **bounds})
+        return core_schema.no_info_before_validator_function(self._check, items)
+
+    def _check(self, value: object) -> object:
+        if isinstance(value, list | dict) and len(value) > self.length:
+            raise PydanticCustomError("too_long", f"At most {self.length:,} items, not {len(value):,}")
+        return value
 
 
 class ContentPart(Part):
@@ -63,8 +83,8 @@ class MessageToolCall(Part):
 
 class ChatMessage(Part):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = None
-    tool_calls: list[MessageToolCall] | None = None
+    content: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
+    tool_calls: Annotated[list[MessageToolCall], AtMost(MAX_PARTS)] | None = None
     tool_call_id: str | None = None
 
 
@@ -125,18 +145,18 @@ class CompletionFields(SamplingFields):
     """What chat and plain completions share."""
 
     stream_options: StreamOptions | None = None
-    stop: Stop | list[Stop] | None = Field(None, max_length=1000)
+    stop: Stop | Annotated[list[Stop], AtMost(1000)] | None = None
     max_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
     n: int | None = Field(1, ge=1, le=MAX_CHOICES)
 
 
 class ChatRequest(CompletionFields):
-    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
+    messages: Annotated[list[ChatMessage], AtMost(MAX_MESSAGES)] = Field(min_length=1)
     max_completion_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS, description="wins over max_tokens")
     logprobs: bool | None = False
     top_logprobs: int | None = Field(None, ge=0, le=20)
     response_format: ResponseFormat | None = None
-    tools: list[ToolDefinition] | None = Field(None, max_length=MAX_TOOLS)
+    tools: Annotated[list[ToolDefinition], AtMost(MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = True
     truncation: Literal["auto", "disabled"] | None = Field(

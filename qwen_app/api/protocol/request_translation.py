@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 
+from qwen_app.api.protocol.body_reading import read_json
 from qwen_app.api.protocol.request_bodies import (
     MAX_STOPS,
     ChatMessage,
@@ -75,8 +75,8 @@ def _calls_of(message: ChatMessage, path: str) -> tuple[ToolCall, ...]:
 
 def _is_json_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
+        return isinstance(read_json(text), dict)
+    except (ValueError, RecursionError, RequestError):
         return False
 
 

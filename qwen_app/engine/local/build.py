@@ -15,12 +15,12 @@ from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.step_executor import StepExecutor
-from qwen_app.engine.local.worker import Worker
+from qwen_app.engine.local.worker import WATCHDOG_S, Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
-WATCHDOG_S = 30.0
+GRACE_SHARE = 1 / 6  # of the watchdog's limit: how late a worker may notice a deadline
 OFFLOAD_BYTES = 4 * 1024**3
 
 
@@ -40,11 +40,12 @@ def build_local_engine(
     """An engine, running, that holds ``slots`` conversations of up to ``context_tokens`` each at once.
 
     ``queue_limit`` requests may wait; ``offload_bytes`` of host memory hold conversations without a slot. ``on_fatal``
-    is called with a reason when only a new process can help. ``parts`` of one's own (see ``local_compute_parts``) must
+    is called with a reason when only a new process can help: the device is lost, or no step ended for twice
+    ``watchdog_s``, seconds after which requests fail. ``parts`` of one's own (see ``local_compute_parts``) must
     be for the same model, slots and context; ``offload_bytes`` is theirs then.
     """
     tokenizer = loaded.tokenizer.backend_tokenizer
-    encoder = PromptEncoder(loaded.tokenizer)
+    encoder = PromptEncoder(loaded.tokenizer, context_tokens=context_tokens)
     eos_ids = _eos_ids(loaded)
     vocab_size = _vocab_size(loaded)
     parts = parts or local_compute_parts(
@@ -54,6 +55,7 @@ def build_local_engine(
         StepExecutor(parts, tokenizer, vocab_size=vocab_size),
         Scheduler(slots=slots, queue_limit=queue_limit),
         on_fatal=on_fatal,
+        watchdog_s=watchdog_s,
         clock=clock,
     )
     compiler = GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids))
@@ -69,7 +71,8 @@ def build_local_engine(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
     grammars = sandboxed_admission(compiler)
-    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, watchdog_s=watchdog_s)
+    grace_s = watchdog_s * GRACE_SHARE
+    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, grace_s=grace_s)
 
 
 def local_compute_parts(

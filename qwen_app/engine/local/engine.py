@@ -11,7 +11,7 @@ from typing import TypeVar, TypeVarTuple
 
 from tokenizers import Tokenizer
 
-from qwen_app.chat.template import PromptEncoder
+from qwen_app.chat.template import PromptEncoder, characters_of
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.local.detokenize import ids_of_text
 from qwen_app.engine.local.event_queue import EventQueue, is_terminal
@@ -24,16 +24,22 @@ from qwen_app.errors import AppError, EngineError, EngineUnavailable, RequestErr
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, Tool
 from qwen_app.tools.parser import ToolCallParser
 
+LONG_JOB = 50_000  # characters or tokens, a fifth of a second in the worst case
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 log = logging.getLogger(__name__)
 
+PREPARE_S = 60.0  # a prompt takes milliseconds, the longest a second or two; what takes longer waits for a hung thread
+NOT_PREPARED = "The request could not be prepared in time. Try again in a minute."
+
 
 class LocalEngine:
     """Answers with a model in this process. ``build_local_engine`` makes one from a loaded model.
 
-    Starts ``worker``, which is not started yet. ``watchdog_s`` without a step of the worker count as stalled.
+    Starts ``worker``, which is not started yet. The worker ends what is out of time; ``grace_s`` later the event loop
+    does, for a worker that hangs ends nothing.
     """
 
     def __init__(
@@ -45,7 +51,7 @@ class LocalEngine:
         info: EngineInfo,
         *,
         grammars: GrammarAdmission,
-        watchdog_s: float,
+        grace_s: float,
     ) -> None:
         self._grammars = grammars
         self._worker = worker
@@ -53,8 +59,9 @@ class LocalEngine:
         self._encoder = encoder
         self._tokenizer = tokenizer
         self._info = info
-        self._watchdog_s = watchdog_s
+        self._grace_s = grace_s
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="prompt-encoder")
+        self._long_threads = ThreadPoolExecutor(1, thread_name_prefix="long-prompt-encoder")
         self._draining = False
         self._worker.start()
 
@@ -62,13 +69,22 @@ class LocalEngine:
         if self._draining:  # the threads that prepare requests are gone by the end of a drain
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
             return
+        limit_s = None if request.timeout_s is None else request.timeout_s + self._grace_s
         try:
-            await self._grammars.admit(request)
-            sequence = await self._on_thread(self._process, request, EventQueue())
+            async with asyncio.timeout(limit_s):
+                await self._grammars.admit(request)
+                characters = len(request.prompt or "") + characters_of(request.messages)
+                sequence = await self._on_thread(characters, self._process, request, EventQueue())
             position = self._worker.submit(sequence)
+        except TimeoutError:
+            yield Failed(EngineUnavailable(NOT_PREPARED))
+            return
         except AppError as refusal:
             yield Failed(refusal)
             return
+        late = EngineUnavailable("The answer was not ended in time. Try again in a minute.")
+        loop = asyncio.get_running_loop()
+        end_it = None if limit_s is None else loop.call_later(limit_s, sequence.events.fail, late)
         calls = ToolCallEvents(ToolCallParser(tool.name for tool in request.tools)) if _may_call(request) else None
         try:
             yield Queued(position)
@@ -82,6 +98,8 @@ class LocalEngine:
                 for translated in calls.translate(event) if calls else (event,):
                     yield translated
         finally:
+            if end_it:
+                end_it.cancel()
             self._worker.cancel(sequence.id)
 
     def _process(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
@@ -94,20 +112,33 @@ class LocalEngine:
             raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
-        return await self._on_thread(lambda: [len(self._encoder.encode(prompt, tools)) for prompt in prompts])
+        def count() -> list[int]:
+            return [len(self._encoder.encode(prompt, tools)) for prompt in prompts]
+
+        return await self._on_thread(sum(map(characters_of, prompts)), count)
 
     async def tokenize(self, text: str) -> list[int]:
-        return await self._on_thread(self._encoder.encode_text, text)
+        return await self._on_thread(len(text), self._encoder.encode_text, text)
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
+        return await self._on_thread(len(token_ids), self._text_of, token_ids)
+
+    def _text_of(self, token_ids: Sequence[int]) -> str:
         size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         for index, token_id in enumerate(token_ids):
             if not 0 <= token_id < size:
                 raise RequestError(f"{token_id} is no token: ids go from 0 to {size - 1}.", param=f"tokens[{index}]")
-        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=False))
+        (text,) = self._tokenizer.decode_batch([list(token_ids)], skip_special_tokens=False)  # lets other threads run
+        return str(text)
 
-    async def _on_thread(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *args)
+    async def _on_thread(self, size: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """``work`` on a thread, and on one of its own where its ``size`` says that it keeps others waiting."""
+        threads = self._threads if size < LONG_JOB else self._long_threads
+        try:
+            async with asyncio.timeout(PREPARE_S):
+                return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
+        except TimeoutError:
+            raise EngineUnavailable(NOT_PREPARED) from None
 
     def info(self) -> EngineInfo:
         return self._info
@@ -124,17 +155,18 @@ class LocalEngine:
             return Health("stopped", self._worker.stopped_reason, running, queued, age_s)
         if self._draining:
             return Health("draining", "The server is shutting down.", running, queued, age_s)
-        if age_s > self._watchdog_s:
+        if self._worker.stalled:
             return Health("stalled", f"The worker has not moved for {age_s:.0f} s.", running, queued, age_s)
         return Health("ready", "", running, queued, age_s)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True
         deadline = time.monotonic() + timeout_s
-        while not self.idle and time.monotonic() < deadline:  # noqa: ASYNC110 (the worker is a thread)
+        while not (self.idle or self._worker.stalled) and time.monotonic() < deadline:  # noqa: ASYNC110 (the worker is a thread)
             await asyncio.sleep(0.05)
         await asyncio.to_thread(self._worker.stop)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._long_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
         self._grammars.close()
 
 

@@ -6,7 +6,8 @@ import asyncio
 from collections import defaultdict
 from contextlib import suppress
 
-from qwen_app.messages import Event, Failed, Finished
+from qwen_app.errors import AppError
+from qwen_app.messages import Delta, Event, Failed, Finished
 
 
 class EventQueue:
@@ -15,10 +16,25 @@ class EventQueue:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self._said: list[str] = []
+        self._failed = False
 
     def put(self, event: Event) -> None:
         """On the loop's own thread only."""
+        if isinstance(event, Delta):
+            self._said.append(event.text)
         self._events.put_nowait(event)
+
+    def fail(self, error: AppError) -> None:
+        """On the loop's own thread only: end the events, where the one who feeds them may never do so."""
+        if not self._failed:
+            self._failed = True
+            self.put(Failed(error, "".join(self._said)))
+
+    def fail_from_thread(self, error: AppError) -> None:
+        """``fail``, from any thread."""
+        with suppress(RuntimeError):  # the loop was closed: nobody listens any more
+            self.loop.call_soon_threadsafe(self.fail, error)
 
     async def get(self) -> Event:
         return await self._events.get()

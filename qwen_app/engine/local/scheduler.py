@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from qwen_app.engine.fair_queue import FairOrder
+from qwen_app.engine.fair_queue import FairOrder, holder_of_all, may_wait
 from qwen_app.errors import TooManyRequests
 
 
@@ -24,7 +24,7 @@ class Ticket:
 class Scheduler:
     """Tickets wait; a free slot goes to the one FairOrder names.
 
-    ``queue_limit`` tickets may wait beyond those that can start at once.
+    ``queue_limit`` tickets may wait beyond those that can start at once; how many of one user, ``may_wait`` says.
     """
 
     def __init__(self, *, slots: int, queue_limit: int) -> None:
@@ -46,7 +46,8 @@ class Scheduler:
     def submit(self, ticket: Ticket) -> int:
         """Queue a ticket and return how many go before it. Raises TooManyRequests when the queue is full."""
         starting = max(0, self._usable - self.running)
-        if self.waiting >= starting + self._queue_limit:
+        running = self._running.values()
+        if not may_wait(ticket.user, self._waiting, running, free=starting, limit=self._queue_limit):
             raise TooManyRequests(
                 f"{self.running} answers are being written and {self.waiting} requests wait, which is all this server "
                 "takes. Try again in a few seconds."
@@ -68,6 +69,18 @@ class Scheduler:
         """Put a running ticket back in front of its user's: it was preempted. No slot is filled until one is freed."""
         self._waiting.insert(0, self._running.pop(ticket_id))
         self._usable = max(1, self.running)
+
+    def give_way(self) -> str | None:
+        """Take a slot from a user who has them all while another waits: the newest of his goes back to the queue.
+
+        Returns its id. Call ``admit`` next, which starts the other.
+        """
+        user = holder_of_all(self._running.values(), self._waiting, self._usable)
+        if user is None:
+            return None
+        newest = next(reversed(self._running))
+        self._waiting.insert(0, self._running.pop(newest))
+        return newest
 
     def finish(self, ticket_id: str) -> bool:
         """Forget a ticket, running or waiting. False when it was gone already."""

@@ -61,7 +61,8 @@ class SequenceState:
         self.prompt_tokens = len(self.token_ids)
         self.num_computed_tokens = 0
         self.num_cached_tokens = 0
-        self.preemptions = 0
+        self.preemptions = 0  # for want of memory, which is bounded
+        self.pauses = 0  # for another user
         self.slot = -1
         self.text = ""
         self.reason: FinishReason | None = None
@@ -73,6 +74,11 @@ class SequenceState:
         self._submitted = submitted
         self._started: float | None = None
         self._first_token: float | None = None
+
+    @property
+    def begun_before(self) -> bool:
+        """It lost a slot: nobody is told again that it waits and reads."""
+        return bool(self.preemptions or self.pauses)
 
     @property
     def pending_tokens(self) -> int:

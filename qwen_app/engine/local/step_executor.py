@@ -51,16 +51,17 @@ class StepExecutor:
     def place(self, sequence: SequenceState, now: float) -> int:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
         parts, token_ids = self._parts, sequence.token_ids
-        placement = parts.prefix_cache.place(token_ids)
+        placement = parts.prefix_cache.place(token_ids, sequence.user)
         sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
-            parts.host_cache.reserve(token_ids)
-            parts.host_cache.offload(placement.slot, placement.evicted)
+            parts.host_cache.reserve(token_ids, sequence.user)
+            parts.host_cache.offload(placement.slot, placement.evicted, placement.evicted_owner)
         if placement.source is not None:
             parts.kv_cache.copy_prefix(placement.source, placement.slot, placement.num_cached_tokens)
         num_cached_tokens = parts.host_cache.restore(
             placement.slot,
             token_ids,
+            sequence.user,
             num_cached_tokens=placement.num_cached_tokens,
             compute_s_per_token=parts.prefill_budget.prefill_s_per_token,
         )
@@ -75,6 +76,11 @@ class StepExecutor:
         if sequence.slot >= 0:
             self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
             sequence.leave_slot()
+
+    def pause(self, sequence: SequenceState) -> None:
+        """Take the slot back for another user's; the sequence goes on where it was once it is placed again."""
+        self.release(sequence)
+        sequence.pauses += 1
 
     def reset(self) -> None:
         """After a failure nobody foresaw: trust nothing in the cache."""
@@ -175,7 +181,7 @@ class StepExecutor:
         sequence.num_computed_tokens += chunk.span.length
         if chunk.span.length > 1 or sequence.num_computed_tokens <= sequence.prompt_tokens:
             self._parts.prefix_cache.mark_cached(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
-        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.preemptions:
+        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.begun_before:
             read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens)
             output.events.append((sequence, read))
 

@@ -13,19 +13,24 @@ from qwen_app.engine.local.event_queue import Outbox
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
 from qwen_app.engine.local.sequence import SequenceState
 from qwen_app.engine.local.step_executor import StepExecutor
+from qwen_app.engine.local.watchdog import Watchdog
 from qwen_app.errors import AppError, EngineError, EngineUnavailable
 from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
 
 log = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.2
+WATCHDOG_S = 30.0
+JOIN_S = 4.0  # at the end, for the step that runs; a thread that takes longer hangs
 SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms would be waited out on every return from torch while the web server is busy
+STALLED = "The engine does not move. It is started anew if it stays so; try again in a minute."
 
 
 class Worker:
     """Runs sequences to their end on its own thread. All public methods may be called from any thread.
 
-    ``on_fatal`` is called, on the worker's thread, when the device is lost and only a new process can help.
+    ``on_fatal`` is called, not on the caller's thread, when only a new process can help: the device is lost, or no step
+    has ended for twice ``watchdog_s``. After ``watchdog_s`` alone the worker counts as stalled and its requests fail.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Worker:
         scheduler: Scheduler,
         *,
         on_fatal: Callable[[str], None],
+        watchdog_s: float = WATCHDOG_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor = executor
@@ -49,18 +55,25 @@ class Worker:
         self._answered = False
         self._stopping = False
         self._heartbeat = clock()
+        self._turns = 0
         self.stopped_reason = ""
+        self._watchdog = Watchdog(
+            lambda: self._turns, limit_s=watchdog_s, on_stall=self._fail_all, on_fatal=self._hangs_for_good
+        )
         self._thread = threading.Thread(target=self._run, name="generation-worker", daemon=True)
 
     def start(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._thread.start()
+        self._watchdog.start()
 
     def submit(self, sequence: SequenceState) -> int:
         """Queue a sequence and return how many wait before it. Raises TooManyRequests or EngineUnavailable."""
         with self._lock:
             if self._stopping or self.stopped_reason:
                 raise EngineUnavailable(self.stopped_reason or "The engine is stopping. Try again in a minute.")
+            if self.stalled:
+                raise EngineUnavailable(STALLED)
             position = self._scheduler.submit(Ticket(sequence.id, sequence.user, sequence.deadline))
             self._sequences[sequence.id] = sequence
             self._positions[sequence.id] = position
@@ -84,23 +97,44 @@ class Worker:
         with self._lock:
             return not (self._sequences or self._cancelled or self._positions)
 
+    @property
+    def stalled(self) -> bool:
+        """No step has begun or ended for ``watchdog_s``."""
+        return self._watchdog.stalled
+
     def heartbeat_age_s(self) -> float:
         """Seconds since the worker last began a step."""
         return self._clock() - self._heartbeat
 
     def stop(self) -> None:
-        """Cancel what is left and end the thread."""
+        """Cancel what is left and end the thread. A thread that hangs is left behind, and its requests fail."""
+        self._watchdog.stop()
         with self._lock:
             self._stopping = True
             self._cancelled.update(self._sequences)
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=30)
+            self._thread.join(timeout=JOIN_S)
+        if self._thread.is_alive():
+            log.warning("The worker's thread does not end.")
+            self._fail_all()
+
+    def _fail_all(self) -> None:
+        """Tell everybody who waits, from a thread that is not the worker's; that one still holds what it holds."""
+        with self._lock:
+            waiting = list(self._sequences.values())
+        for sequence in waiting:
+            sequence.events.fail_from_thread(EngineUnavailable(STALLED))
+
+    def _hangs_for_good(self, reason: str) -> None:
+        self.stopped_reason = "The engine hangs."
+        self._on_fatal(reason)
 
     def _run(self) -> None:
         try:
             while not self._stopping or self._sequences:
                 self._heartbeat = self._clock()
+                self._turns += 1
                 if not self._guarded_turn():
                     self._wake.wait(IDLE_WAIT_S)
                     self._wake.clear()
@@ -130,6 +164,7 @@ class Worker:
         self._end_all(
             EngineUnavailable(f"{self.stopped_reason} The server restarts; try again in a minute."), waiting=True
         )
+        self._watchdog.stop()
         self._on_fatal(str(lost))
 
     def _turn(self) -> bool:
@@ -167,14 +202,17 @@ class Worker:
 
     def _admit(self) -> None:
         with self._lock:
+            giving_way = self._scheduler.give_way()
+            if giving_way is not None:  # its user has every slot, and another waits: it goes on when there is room
+                self._executor.pause(self._sequences[giving_way])
             admitted = [self._sequences[ticket.id] for ticket in self._scheduler.admit()]
             moved = self._moved()
         for sequence in admitted:
             cached = self._executor.place(sequence, self._clock())
-            if not sequence.preemptions:
+            if not sequence.begun_before:
                 self._outbox.add(sequence.events, Prefill(cached, sequence.prompt_tokens, cached))
         for sequence, position in moved:
-            if not sequence.preemptions:  # it has begun to answer: its place in the queue comes too late
+            if not sequence.begun_before:  # it has begun to answer: its place in the queue comes too late
                 self._outbox.add(sequence.events, Queued(position))
 
     def _moved(self) -> list[tuple[SequenceState, int]]:

@@ -108,7 +108,7 @@ def read_chunk(value: object) -> Chunk:
     try:
         return Chunk.model_validate(value)
     except ValidationError as error:
-        log.warning("a chunk of the remote server is of no known shape: %s", error)
+        log.warning("a chunk of the remote server is of no known shape, in %d places", error.error_count())
         raise StreamBroken(
             UpstreamFailure(0, "It sent a chunk of a shape that is not OpenAI's.", "malformed")
         ) from None

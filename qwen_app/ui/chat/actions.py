@@ -45,7 +45,7 @@ class ChatActions:
         turn, question = turn_of(message_index), typed_text(shown)
 
         def asked(conversation: Conversation) -> Conversation | None:
-            there = turn < len(conversation.turns) and question.strip()
+            there = 0 <= turn < len(conversation.turns) and question.strip()
             return edit(conversation, turn, question, json_mode=choices.json_mode) if there else None
 
         return self._answer(session, asked, choices, user)

@@ -15,7 +15,18 @@ from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.shared.code_dialog import add_code_dialog
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
-from qwen_app.ui.shared.handlers import Update, Updates, Values, changed, language_of, session_of, streaming, text
+from qwen_app.ui.shared.handlers import (
+    Update,
+    Updates,
+    Values,
+    changed,
+    entry,
+    index_of,
+    language_of,
+    session_of,
+    streaming,
+    text,
+)
 from qwen_app.ui.shared.strings import Texts
 
 LATEX: list[dict[str, str | bool]] = [
@@ -168,16 +179,16 @@ class _Handlers:
         return self._actions.send(self._session_of(values), draft, self._choices(values), visitor(request))
 
     def example(self, values: Values, event: gr.SelectData, request: gr.Request) -> Views:
-        question = event.value["text"]
+        question = text(entry(event.value, "text"))
         return self._actions.send(self._session_of(values), question, self._choices(values), visitor(request))
 
     def regenerate(self, values: Values, request: gr.Request) -> Views:
         return self._actions.regenerate(self._session_of(values), self._choices(values), visitor(request))
 
     def edit(self, values: Values, event: gr.EditData, request: gr.Request) -> Views:
-        index = event.index if isinstance(event.index, int) else event.index[0]
+        index, shown = index_of(event.index), text(event.value)
         session, choices = self._session_of(values), self._choices(values)
-        return self._actions.edit(session, index, event.value, choices, visitor(request))
+        return self._actions.edit(session, index, shown, choices, visitor(request))
 
     def stop(self, values: Values) -> None:
         self._session_of(values).stop()

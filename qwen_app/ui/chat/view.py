@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal, TypedDict
 
-from qwen_app.errors import ContextLengthExceeded
+from qwen_app.errors import ContextLengthExceeded, TextTooLong
 from qwen_app.ui.chat.conversation import Conversation, Turn
 from qwen_app.ui.shared.notices import failure_html, notice_html
 from qwen_app.ui.shared.render import safe_markdown
@@ -65,7 +65,7 @@ def turn_of(message_index: int) -> int:
 
 def refusal_html(error: Exception, texts: Texts) -> str:
     """Why a question could not be asked."""
-    if isinstance(error, ContextLengthExceeded):
+    if isinstance(error, ContextLengthExceeded) and not isinstance(error, TextTooLong):  # which counted no tokens
         needed, room = f"{error.prompt_tokens:,}", f"{error.limit_tokens - error.answer_tokens:,}"
         return notice_html(texts("too_long", needed=needed, room=room, context=f"{error.limit_tokens:,}"))
     return failure_html(error, texts)

@@ -8,7 +8,6 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.errors import AppError
-from qwen_app.http.addresses import host_of_url, is_loopback
 from qwen_app.openai_format import RequestBody
 from qwen_app.settings import Settings
 from qwen_app.ui.shared import code_samples
@@ -52,7 +51,7 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set
         _, write, highlighting = KINDS.get(text(values[kind]), KINDS["python"])
         sample = write(base_url, request_body, needs_key=needs_key(page.settings))
         shown = gr.update(value=sample, language=highlighting, visible=True)
-        return {**opened, note: _note(base_url, page.settings, texts), code: shown}
+        return {**opened, note: _note(page.settings, texts), code: shown}
 
     opened: Updates = {dialog: gr.update(visible=True)}
     gr.on([button.click, kind.input], show, {page.language, kind, *inputs}, [dialog, note, code], **QUICK)
@@ -68,12 +67,16 @@ def base_url_of(headers: Mapping[str, str]) -> str:
 
 
 def needs_key(settings: Settings) -> bool:
+    return _has_keys(settings) or not settings.is_local()
+
+
+def _has_keys(settings: Settings) -> bool:
     return bool(settings.api_keys or settings.api_keys_file)
 
 
-def _note(base_url: str, settings: Settings, texts: Texts) -> str:
-    if needs_key(settings):
+def _note(settings: Settings, texts: Texts) -> str:
+    if _has_keys(settings):
         return f'<p class="hint">{texts("code_key", variable=code_samples.KEY_VARIABLE)}</p>'
-    if not is_loopback(host_of_url(base_url)):
-        return f'<p class="hint">{texts("code_local_only")}</p>'
+    if not settings.is_local():
+        return f'<p class="hint">{texts("code_no_keys")}</p>'
     return ""

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 
 import gradio as gr
 
+from qwen_app.http.addresses import user_at
 from qwen_app.http.visitors import visitor_of
 from qwen_app.service import Service
 from qwen_app.settings import Settings
@@ -27,7 +28,7 @@ class QuickOptions(TypedDict):
 
 class GeneratingOptions(TypedDict):
     concurrency_id: str
-    concurrency_limit: int
+    concurrency_limit: None
     show_progress: Literal["hidden"]
     api_visibility: Literal["private"]
 
@@ -48,16 +49,11 @@ class PageContext:
     _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
 
     @property
-    def generation_limit(self) -> int:
-        """Generations the page lets through at once: the engine's own queue decides who runs."""
-        return self.service.info().slots + self.settings.queue_limit
-
-    @property
     def generating(self) -> GeneratingOptions:
-        """Event options of handlers that generate."""
+        """Event options of handlers that generate. Gradio holds none back: the engine's queue decides who runs."""
         return {
             "concurrency_id": GENERATION,
-            "concurrency_limit": self.generation_limit,
+            "concurrency_limit": None,
             "show_progress": "hidden",
             "api_visibility": "private",
         }
@@ -87,5 +83,5 @@ def owner(request: gr.Request) -> str:
 
 
 def visitor(request: gr.Request) -> str:
-    """Whom fairness counts a request for: the login where there is one, else the browser tab."""
-    return request.username or request.session_hash or "anonymous"
+    """Whom fairness counts a request for: the login where there is one, else the address. Tabs are no users."""
+    return request.username or user_at(request.client.host if request.client else "")

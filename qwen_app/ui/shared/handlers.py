@@ -34,6 +34,17 @@ def number(value: object, low: float, high: float, default: float) -> float:
     return max(min(low, high), min(high, given))
 
 
+def entry(value: object, name: str) -> object:
+    """What ``value`` has under ``name``; None where it is no object, or has nothing there."""
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def index_of(value: object) -> int:
+    """A place in a list, alone or as the first of several numbers; -1 where there is none."""
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return first if isinstance(first, int) and first >= 0 else -1
+
+
 def language_of(value: object) -> Language:
     return "zh" if value == "zh" else "en"
 

@@ -188,11 +188,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Put an API key of this server into the variable {variable}.",
         "请把本服务器的 API 密钥放入环境变量 {variable}。",
     ),
-    "code_local_only": (
-        "Without API keys the API answers programs on the server itself only. Start it with --api-keys to use it "
-        "from elsewhere.",
-        "未设置 API 密钥时，API 只回应服务器本机上的程序。要从其他机器调用，请用 --api-keys 启动。",
+    "code_no_keys": (
+        "The API asks for a key, and this server has none yet. Whoever runs it can start it with --api-keys.",
+        "调用 API 需要密钥，而本服务器尚未设置。请服务器的管理者用 --api-keys 启动。",
     ),
+    "sign_out": ("Sign out", "退出登录"),
     # errors
     "too_long": (
         "Your message needs {needed} tokens with the system prompt, but only {room} of the {context} tokens of context "

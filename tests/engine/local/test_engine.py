@@ -102,13 +102,18 @@ async def test_edit_regenerate_and_undo_keep_the_shared_part(opened: OpenEngine)
 
 
 @pytest.mark.anyio
-async def test_users_share_a_system_prompt_even_from_a_busy_slot(opened: OpenEngine) -> None:
+async def test_chats_of_a_user_share_a_system_prompt_even_from_a_busy_slot_and_others_are_told_nothing(
+    opened: OpenEngine,
+) -> None:
     system_tokens = await tokens(opened, SYSTEM.content)
-    alone = text_of(await collect(opened.engine, turn("Second?", user="b")))
+    alone = text_of(await collect(opened.engine, turn("Second?")))
     opened.forget()
     async with aclosing(opened.engine.generate(turn("First?", max_tokens=400))) as running:
         await until_text(running)
-        other = await collect(opened.engine, turn("Second?", user="b"))
+        stranger = await collect(opened.engine, turn("Second?", user="b"))
+        assert reused(stranger) == 0
+        assert text_of(stranger) == alone
+        other = await collect(opened.engine, turn("Second?"))
         assert reused(other) >= system_tokens
         assert text_of(other) == alone
 

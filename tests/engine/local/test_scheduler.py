@@ -130,6 +130,47 @@ def test_nobody_waits_for_more_than_one_slot_behind_a_greedy_user(slots: int, gr
         assert admitted(scheduler)[0] == "other"
 
 
+def test_one_who_has_every_slot_gives_one_up_for_another() -> None:
+    scheduler = Scheduler(slots=3, queue_limit=64)
+    submit_all(scheduler, *(f"g{n}" for n in range(6)))
+    assert admitted(scheduler) == ["g0", "g1", "g2"]
+    assert scheduler.give_way() is None  # nobody else waits
+    scheduler.submit(ticket("a1"))
+    assert scheduler.give_way() == "g2"
+    assert admitted(scheduler) == ["a1"]
+    assert scheduler.give_way() is None
+    scheduler.submit(ticket("b1"))
+    assert scheduler.give_way() is None  # two users run: the next slot that is freed is b's
+    scheduler.finish("g0")
+    assert admitted(scheduler) == ["b1"]
+    scheduler.finish("a1")
+    assert admitted(scheduler) == ["g2"]
+
+
+@given(slots=st.integers(2, 4), queue_limit=st.integers(2, 16), flood=st.integers(1, 40), asks=st.integers(1, 20))
+def test_a_flood_leaves_others_a_slot_and_half_the_queue(slots: int, queue_limit: int, flood: int, asks: int) -> None:
+    scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
+    taken = 0
+    for n in range(flood):
+        try:
+            scheduler.submit(ticket(f"g{n}"))
+            taken += 1
+        except TooManyRequests:
+            break
+        admitted(scheduler)
+    assert taken == min(flood, slots + queue_limit)
+    assert scheduler.submit(ticket("other")) <= 1  # whatever waits, he gets in
+    scheduler.give_way()
+    assert "other" in admitted(scheduler)
+    for n in range(asks):
+        try:
+            scheduler.submit(ticket(f"g-more{n}"))
+        except TooManyRequests:
+            break
+    waiting = [name for name in scheduler.positions() if name.startswith("g")]
+    assert len(waiting) <= max(queue_limit // 2, max(0, flood - slots) + 1, 1)
+
+
 def test_expired_tickets_are_named_running_or_waiting() -> None:
     scheduler = Scheduler(slots=1, queue_limit=4)
     scheduler.submit(ticket("a1", deadline=5.0))
@@ -195,10 +236,21 @@ class SchedulerMachine(RuleBasedStateMachine):
     def of(self, state: str) -> list[str]:
         return [name for name, life in self.lives.items() if life.state == state]
 
+    def has_room(self, user: str) -> bool:
+        """Half of a queue for one of several users, all of it for the only one, half as much again for a newcomer."""
+        waiting, running = self.of("waiting"), self.of("running")
+        room = max(0, self.usable - len(running))
+        mine = [name for name in waiting if self.lives[name].user == user]
+        here = {self.lives[name].user for name in (*waiting, *running)}
+        if user not in here:
+            return len(waiting) < room + self.queue_limit + self.queue_limit // 2
+        share = self.queue_limit if here == {user} else max(1, self.queue_limit // 2)
+        return len(mine) < room + share and len(waiting) < room + self.queue_limit
+
     @rule(user=st.sampled_from("abc"), deadline=st.floats(0, 10))
     def submit(self, user: str, deadline: float) -> None:
         name = f"{user}{len(self.lives)}"
-        full = len(self.of("waiting")) >= max(0, self.usable - len(self.of("running"))) + self.queue_limit
+        full = not self.has_room(user)
         try:
             position = self.scheduler.submit(Ticket(name, user, deadline))
         except TooManyRequests:
@@ -231,6 +283,20 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.lives[name].state = "waiting"
         self.lives[name].preempted += 1
         self.usable = max(1, len(self.of("running")))
+
+    @rule()
+    def give_way(self) -> None:
+        running = [self.lives[name].user for name in self.of("running")]
+        others = [name for name in self.of("waiting") if self.lives[name].user not in running]
+        due = len(set(running)) == 1 and len(running) >= max(2, self.usable) and others
+        name = self.scheduler.give_way()
+        assert (name is not None) == bool(due)
+        if name is not None:
+            assert self.lives[name].state == "running"
+            self.lives[name].state = "waiting"
+            self.lives[name].preempted += 1
+            assert next(name for name, place in self.scheduler.positions().items() if place == 0) in others
+            assert self.scheduler.give_way() is None
 
     @precondition(lambda self: self.lives)
     @rule(data=st.data())

@@ -21,6 +21,6 @@ def test_the_address_the_visitor_uses(headers: dict[str, str], url: str) -> None
     assert base_url_of(headers) == url
 
 
-@pytest.mark.parametrize(("settings", "needed"), [({}, False), ({"api_keys": "k"}, True)])
+@pytest.mark.parametrize(("settings", "needed"), [({}, False), ({"api_keys": "k"}, True), ({"auth": "a:b"}, True)])
 def test_a_key_is_asked_for_where_there_are_keys(settings: dict[str, Any], needed: bool) -> None:
     assert needs_key(Settings(**settings)) is needed

@@ -21,8 +21,9 @@ SMALLEST_TOKENS = 256  # less is as soon computed
 
 @dataclass(frozen=True, slots=True)
 class OffloadedPrefix:
-    """``token_ids`` int32 and, for each, all layers' keys and values in ``parts``."""
+    """``token_ids`` int32 and, for each, all layers' keys and values in ``parts``. Only ``owner`` gets them back."""
 
+    owner: str
     token_ids: np.ndarray
     parts: list[torch.Tensor]
 
@@ -44,13 +45,15 @@ class HostKVCache:
     def size_bytes(self) -> int:
         return sum(entry.size_bytes for entry in self._entries)
 
-    def offload(self, slot: int, token_ids: np.ndarray) -> None:
-        """Keep what ``slot`` holds of ``token_ids``, if it is worth it and fits."""
+    def offload(self, slot: int, token_ids: np.ndarray, owner: str = "") -> None:
+        """Keep what ``slot`` holds of ``token_ids`` for ``owner``, if it is worth it and fits."""
         needed_bytes = len(token_ids) * self._cache.shape.token_bytes
-        if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids):
+        if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids, owner):
             return
         self._entries = [
-            entry for entry in self._entries if common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
+            entry
+            for entry in self._entries
+            if entry.owner != owner or common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
         ]
         while self._entries and self.size_bytes + needed_bytes > self._limit_bytes:
             self._entries.pop(0)
@@ -62,17 +65,24 @@ class HostKVCache:
                 raise
             log.warning("a conversation could not be offloaded: %s", refused)
             return
-        self._entries.append(OffloadedPrefix(token_ids, parts))
+        self._entries.append(OffloadedPrefix(owner, token_ids, parts))
         self._copy_s_per_token = (time.perf_counter() - started_s) / len(token_ids)
 
     def restore(
-        self, slot: int, prompt_ids: Sequence[int], *, num_cached_tokens: int, compute_s_per_token: float
+        self,
+        slot: int,
+        prompt_ids: Sequence[int],
+        owner: str = "",
+        *,
+        num_cached_tokens: int,
+        compute_s_per_token: float,
     ) -> int:
-        """Fill ``slot`` from the best match, where that beats computing what is beyond its ``num_cached_tokens``.
+        """Fill ``slot`` from the best match of ``owner``'s, where that beats computing beyond ``num_cached_tokens``.
 
-        Returns how many tokens the slot holds now.
+        Only where that beats computing what is beyond the slot's own ``num_cached_tokens``. Returns how many tokens the
+        slot holds now.
         """
-        best, match = self._best(prompt_ids)
+        best, match = self._best(prompt_ids, owner)
         gained = match - num_cached_tokens
         if gained < SMALLEST_TOKENS or gained * compute_s_per_token < match * self._copy_s_per_token:
             return num_cached_tokens
@@ -80,21 +90,27 @@ class HostKVCache:
         self._cache.write(slot, match, self._entries[-1].parts)
         return match
 
-    def reserve(self, prompt_ids: Sequence[int]) -> None:
+    def reserve(self, prompt_ids: Sequence[int], owner: str = "") -> None:
         """``restore`` will come for this prompt: what it needs shall not leave before."""
-        best, match = self._best(prompt_ids)
+        best, match = self._best(prompt_ids, owner)
         if match >= SMALLEST_TOKENS:
             self._touch(best)
 
-    def _best(self, prompt_ids: Sequence[int]) -> tuple[int, int]:
-        """Which entry shares most with the prompt, and how many tokens, one being left to compute."""
+    def _best(self, prompt_ids: Sequence[int], owner: str) -> tuple[int, int]:
+        """Which entry of ``owner``'s shares most with the prompt, and how many tokens, one being left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
-        matches = [min(common_prefix(entry.token_ids, prompt), len(prompt) - 1) for entry in self._entries]
+        matches = [
+            min(common_prefix(entry.token_ids, prompt), len(prompt) - 1) if entry.owner == owner else 0
+            for entry in self._entries
+        ]
         best = max(range(len(matches)), key=matches.__getitem__, default=0)
         return best, matches[best] if matches else 0
 
     def _touch(self, index: int) -> None:
         self._entries.append(self._entries.pop(index))
 
-    def _holds(self, token_ids: np.ndarray) -> bool:
-        return any(common_prefix(entry.token_ids, token_ids) == len(token_ids) for entry in self._entries)
+    def _holds(self, token_ids: np.ndarray, owner: str) -> bool:
+        return any(
+            entry.owner == owner and common_prefix(entry.token_ids, token_ids) == len(token_ids)
+            for entry in self._entries
+        )

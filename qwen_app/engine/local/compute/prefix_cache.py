@@ -13,10 +13,14 @@ WORTH_OFFLOADING_TOKENS = 256  # losing fewer is no reason to save the whole slo
 
 @dataclass(slots=True)
 class Slot:
-    """A place for one conversation. ``token_ids`` are those whose keys and values it holds, from its start on."""
+    """A place for one conversation. ``token_ids`` are those whose keys and values it holds, from its start on.
+
+    They are ``owner``'s, and nobody else is told of them.
+    """
 
     index: int
     busy: bool = False
+    owner: str = ""
     last_used: int = 0  # the cache's clock when last taken or released
     token_ids: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
 
@@ -26,13 +30,14 @@ class Placement:
     """Where a prompt goes.
 
     Its first ``num_cached_tokens`` need no computing; those of slot ``source`` are to be copied first, if set.
-    ``evicted`` is all the slot held, where it loses much of it by this; else empty.
+    ``evicted`` is all the slot held, for ``evicted_owner``, where it loses much of it by this; else empty.
     """
 
     slot: int
     num_cached_tokens: int
     source: int | None
     evicted: np.ndarray
+    evicted_owner: str
 
 
 def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
@@ -43,16 +48,23 @@ def common_prefix(a: np.ndarray, b: np.ndarray) -> int:
 
 
 class PrefixCache:
-    """Slots and what they hold. The most recently used survive longest. ``slots`` is there to be read."""
+    """Slots and what they hold. The most recently used survive longest. ``slots`` is there to be read.
+
+    A prompt reuses what its own owner left, and nothing of another's: how much was there already is told to the caller,
+    and would tell what others have sent. What all share (the template's first tokens) is sooner computed than guarded.
+    """
 
     def __init__(self, slots: int) -> None:
         self.slots = tuple(Slot(index) for index in range(slots))
         self._clock = 0
 
-    def place(self, prompt_ids: Sequence[int]) -> Placement:
-        """Take a free slot for the prompt; at least its last token is left to compute. Needs a free slot."""
+    def place(self, prompt_ids: Sequence[int], owner: str = "") -> Placement:
+        """Take a free slot, which must be there, for ``owner``'s prompt. At least its last token is left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
-        matches = [min(common_prefix(slot.token_ids, prompt), len(prompt) - 1) for slot in self.slots]
+        matches = [
+            min(common_prefix(slot.token_ids, prompt), len(prompt) - 1) if slot.owner == owner else 0
+            for slot in self.slots
+        ]
         best = max(self.slots, key=lambda slot: (matches[slot.index], not slot.busy))
         slot = self._choose(matches)
         source, num_cached_tokens = None, matches[slot.index]
@@ -60,10 +72,12 @@ class PrefixCache:
             source, num_cached_tokens = best.index, matches[best.index]
         lost = len(slot.token_ids) - matches[slot.index]
         evicted = slot.token_ids if lost >= WORTH_OFFLOADING_TOKENS else slot.token_ids[:0]
+        placement = Placement(slot.index, num_cached_tokens, source, evicted, slot.owner)
         self._touch(slot)
         slot.busy = True
+        slot.owner = owner
         slot.token_ids = prompt[:num_cached_tokens]
-        return Placement(slot.index, num_cached_tokens, source, evicted)
+        return placement
 
     def _choose(self, matches: Sequence[int]) -> Slot:
         """The free slot this prompt continues; else an empty one; else one it shares most of; else the longest unused.

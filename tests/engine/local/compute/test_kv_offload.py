@@ -126,3 +126,15 @@ async def test_more_conversations_than_slots_go_on_where_they_were(
     again = [await collect(opened.engine, ask(messages=(), prompt=prompt)) for prompt in prompts[:3]]
     assert [text_of(events) for events in again] == first[:3]
     assert [reused(events) for events in again] == [len(prompt) - 1 for prompt in prompts[:3]]
+
+
+def test_a_conversation_comes_back_to_its_owner_alone(cache: KVCache) -> None:
+    host = host_cache(cache)
+    prompt = [*ids(1).tolist(), 5]
+    host.offload(0, ids(1), "alice")
+    assert host.restore(1, prompt, "mallory", num_cached_tokens=0, compute_s_per_token=SLOW_S) == 0
+    host.offload(0, ids(1, LONG + 50), "mallory")  # takes the place of none of alice's
+    assert host.restore(1, prompt, "alice", num_cached_tokens=0, compute_s_per_token=SLOW_S) == LONG
+    host.offload(0, ids(1), "mallory")
+    host.offload(0, ids(1), "bob")  # what others have does not stand in for what he has
+    assert host.restore(1, prompt, "bob", num_cached_tokens=0, compute_s_per_token=SLOW_S) == LONG

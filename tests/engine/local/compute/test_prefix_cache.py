@@ -144,3 +144,23 @@ def test_what_is_reused_is_always_what_the_slot_holds(steps: list[tuple[list[int
             cache.release(placement.slot, prompt)
         else:
             cache.mark_cached(placement.slot, prompt)
+
+
+def test_nothing_is_reused_of_another_owner() -> None:
+    cache = PrefixCache(3)
+    slot = cache.place(chat(1), "alice").slot
+    cache.release(slot, chat(1))
+    foreign = cache.place([*chat(1), 7], "mallory")
+    assert (foreign.num_cached_tokens, foreign.source) == (0, None)
+    own = cache.place([*chat(1), 7], "alice")
+    assert (own.slot, own.num_cached_tokens) == (slot, len(chat(1)))
+
+
+def test_a_slot_that_changes_owners_tells_whose_it_was_and_nothing_to_the_next() -> None:
+    cache = PrefixCache(1)
+    cache.release(cache.place(chat(1), "alice").slot, chat(1))
+    placement = cache.place(chat(1), "mallory")
+    assert (placement.num_cached_tokens, placement.evicted_owner) == (0, "alice")
+    assert placement.evicted.tolist() == chat(1)
+    cache.release(0, chat(1))
+    assert cache.place(chat(1), "alice").num_cached_tokens == 0

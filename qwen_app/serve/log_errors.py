@@ -1,0 +1,46 @@
+"""Exceptions in the log: their types and places, never their messages, which may hold what a visitor wrote."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+PERIOD_S = 1.0
+_FRAMES = 6  # from where it was raised outwards
+_PARTS = 3  # of a file's path
+_CHAIN = 4  # exceptions that led to one another
+
+
+def type_and_place(error: BaseException) -> str:
+    """``KeyError at shared/strings.py:7 < chat/tab.py:9``, and what it came from after `` from ``."""
+    told: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(told) < _CHAIN:
+        frames = traceback.extract_tb(seen.__traceback__)[-_FRAMES:]
+        places = [f"{'/'.join(Path(frame.filename).parts[-_PARTS:])}:{frame.lineno}" for frame in reversed(frames)]
+        told.append(f"{type(seen).__name__} at {' < '.join(places) or 'no place'}")
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+    return " from ".join(told)
+
+
+class OneASecond(logging.Filter):
+    """Of records with an exception of the same type and place lets one a second through, for each handler it is on."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is None:
+            return True
+        now, kind = self._clock(), (record.name, type_and_place(error))
+        if now - self._last.get(kind, -PERIOD_S) < PERIOD_S:
+            return False
+        self._last = {other: at for other, at in self._last.items() if now - at < PERIOD_S}
+        self._last[kind] = now
+        return True

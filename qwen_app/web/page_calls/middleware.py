@@ -1,0 +1,123 @@
+"""ASGI middleware in front of Gradio: every session, stream and call is somebody's, and counted for him."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from qwen_app.errors import RequestError, TooLarge, TooManyRequests
+from qwen_app.web.page_calls.call import Kind, Visitor, call_in, caller_of, kind_of, stream_of
+from qwen_app.web.page_calls.gradio_tables import GradioTables
+from qwen_app.web.page_calls.ledger import Ledger, Ticket
+
+CALL_LIMIT_BYTES = 2 * 2**20
+_ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why there is none
+
+
+class PageCalls:
+    """Lets a request to Gradio through if it is within its user's bounds and uses nothing of another's.
+
+    A refusal has its sentence as ``detail`` and ``error``, which the page shows as a toast. ``cookie`` is the login's.
+    """
+
+    def __init__(self, app: ASGIApp, *, ledger: Ledger, cookie: str) -> None:
+        self._app = app
+        self._ledger = ledger
+        self._cookie = cookie
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = kind_of(scope) if scope["type"] == "http" else None
+        if kind is None:
+            await self._app(scope, receive, send)
+            return
+        if self._ledger.tables is None and (blocks := getattr(scope["app"].state, "blocks", None)):
+            self._ledger.tables = GradioTables(blocks)
+        try:
+            await self._pass(kind, scope, receive, send)
+        except RequestError as refusal:
+            await refuse(refusal)(scope, receive, send)
+
+    async def _pass(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor = caller_of(scope, self._cookie)
+        if kind is Kind.STREAM:
+            stream = stream_of(scope)
+            with self._ledger.reading(visitor, stream.session, stream.event):
+                await self._app(scope, receive, send)
+        elif kind is Kind.END:
+            await self._end(visitor, scope, receive, send)
+        else:
+            with self._ledger.calling(visitor) as ticket:
+                await self._call(kind, ticket, scope, receive, send)
+
+    async def _call(self, kind: Kind, ticket: Ticket, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        self._ledger.call(ticket, call_in(kind, scope, body).session, len(body))
+        if kind is Kind.JOIN:
+            send = _Joining(self._ledger, ticket, send)
+        await self._app(scope, _replay(body, receive), send)
+
+    async def _end(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read(receive)
+        call = call_in(Kind.END, scope, body)
+        if call.session:
+            self._ledger.use(visitor, call.session)
+        if self._ledger.may_end(visitor, call.event):
+            await self._app(scope, _replay(body, receive), send)
+        else:  # it is over: there is nothing to end
+            await JSONResponse({"success": True})(scope, receive, send)
+
+
+class _Joining:
+    """Sends a join's answer on, once the event it names is in the ledger."""
+
+    def __init__(self, ledger: Ledger, ticket: Ticket, send: Send) -> None:
+        self._ledger = ledger
+        self._ticket = ticket
+        self._send = send
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and len(self._body) < _ANSWER_LIMIT_BYTES:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self._note()
+        await self._send(message)
+
+    def _note(self) -> None:
+        with suppress(ValueError):
+            answer = json.loads(self._body)
+            event = answer.get("event_id") if isinstance(answer, dict) else None
+            if isinstance(event, str):
+                self._ledger.joined(self._ticket, event)
+
+
+def refuse(refusal: RequestError) -> JSONResponse:
+    """The answer to a call that is refused, in the shape the page shows as a toast."""
+    headers = {"retry-after": str(math.ceil(refusal.retry_after_s))} if isinstance(refusal, TooManyRequests) else None
+    return JSONResponse({"detail": refusal.message, "error": refusal.message}, refusal.http_status, headers)
+
+
+async def _read(receive: Receive) -> bytes:
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError("The request broke off. Try again.")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > CALL_LIMIT_BYTES:
+            raise TooLarge(f"The request is over the limit of {CALL_LIMIT_BYTES // 2**20} MiB. Send less text.")
+    return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return again

@@ -1,0 +1,178 @@
+"""The ledger: whose a session is, and how much one user has, whatever the others do."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.errors import AppError, NotFound, PermissionDenied, TooManyRequests
+from qwen_app.web.page_calls.call import Visitor
+from qwen_app.web.page_calls.ledger import Bounds, Ledger
+
+ADA, BOB = Visitor("ada", "ada 1"), Visitor("bob", "bob 1")
+ADA_ELSEWHERE = Visitor("ada", "ada 2")
+
+
+@dataclass
+class FakeTables:
+    running: set[str] = field(default_factory=set)
+    forgotten: list[str] = field(default_factory=list)
+    unread_messages: int = 0
+
+    def runs(self, event: str) -> bool:
+        return event in self.running
+
+    def unread(self, session: str) -> int:
+        return self.unread_messages
+
+    def undelivered(self, event: str, session: str) -> bool:
+        return False
+
+    def forget(self, session: str) -> None:
+        self.forgotten.append(session)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def ledger(**bounds: int) -> tuple[Ledger, FakeTables, Clock]:
+    tables, clock = FakeTables(), Clock()
+    return Ledger(tables, Bounds(**bounds), clock), tables, clock
+
+
+def join(book: Ledger, tables: FakeTables, visitor: Visitor, session: str, event: str, size: int = 1) -> None:
+    with book.calling(visitor) as ticket:
+        book.call(ticket, session, size)
+        tables.running.add(event)
+        book.joined(ticket, event)
+
+
+def test_a_session_is_its_first_users() -> None:
+    book, _, _ = ledger()
+    book.use(ADA, "s")
+    book.use(ADA, "s")
+    for other in (BOB, ADA_ELSEWHERE):
+        with pytest.raises(PermissionDenied, match="another visitor"):
+            book.use(other, "s")
+
+
+def test_an_event_is_ended_by_its_owner_while_it_is_there() -> None:
+    book, tables, _ = ledger()
+    join(book, tables, ADA, "s", "e")
+    with pytest.raises(PermissionDenied):
+        book.may_end(BOB, "e")
+    assert book.may_end(ADA, "e")
+    tables.running.clear()
+    assert not book.may_end(ADA, "e")
+    with pytest.raises(NotFound), book.reading(ADA, "", "e"):
+        pass
+
+
+def test_the_oldest_idle_session_of_the_same_user_goes_and_says_so() -> None:
+    book, tables, _ = ledger(sessions=2)
+    book.use(BOB, "bobs")
+    for session in ("one", "two"):
+        book.use(ADA, session)
+    book.use(ADA, "one")
+    book.use(ADA, "three")
+    assert tables.forgotten == ["two"]
+    with pytest.raises(PermissionDenied, match="Reload the page"):
+        book.use(ADA, "two")
+
+
+def test_sessions_in_use_are_not_taken_away() -> None:
+    book, tables, _ = ledger(sessions=2)
+    join(book, tables, ADA, "answering", "e")
+    with book.reading(ADA, "open"):
+        with pytest.raises(TooManyRequests, match="2 tabs"):
+            book.use(ADA, "third")
+        book.use(BOB, "bobs")
+    book.use(ADA, "third")
+    assert tables.forgotten == ["open"]
+
+
+def test_with_all_places_taken_nobody_loses_his() -> None:
+    book, tables, clock = ledger(sessions=4, sessions_in_all=4)
+    for n in range(4):
+        book.use(ADA, f"a{n}")
+    with pytest.raises(TooManyRequests):
+        book.use(BOB, "b")
+    assert tables.forgotten == []
+    clock.now = 3601.0
+    book.use(BOB, "b")  # nobody has been connected to the old ones for an hour
+    assert len(tables.forgotten) == 4
+
+
+def test_streams_and_calls_are_given_back_whatever_happens() -> None:
+    book, tables, _ = ledger(streams=1, calls=1)
+    for _ in range(3):
+        with contextlib.suppress(RuntimeError), book.reading(ADA, "s"), book.calling(ADA) as ticket:
+            with pytest.raises(TooManyRequests), book.reading(ADA, "s"):
+                pass
+            with pytest.raises(TooManyRequests), book.calling(ADA):
+                pass
+            with book.reading(BOB, "b"), book.calling(BOB):
+                pass
+            book.call(ticket, "s", 1)
+            raise RuntimeError
+    join(book, tables, ADA, "s", "e")
+    with pytest.raises(TooManyRequests), book.calling(ADA):
+        pass
+    tables.running.clear()
+    join(book, tables, ADA, "s", "f")
+
+
+def test_bytes_of_what_waits_are_bounded() -> None:
+    book, tables, _ = ledger(call_bytes=100)
+    join(book, tables, ADA, "s", "e", 60)
+    with pytest.raises(TooManyRequests, match="MiB"):
+        join(book, tables, ADA, "s", "f", 60)
+    join(book, tables, BOB, "t", "g", 60)
+
+
+def test_a_session_nobody_reads_takes_no_more_calls() -> None:
+    book, tables, _ = ledger()
+    tables.unread_messages = 10_000
+    with pytest.raises(TooManyRequests, match="does not read"):
+        join(book, tables, ADA, "s", "e")
+    with book.reading(ADA, "s"):
+        join(book, tables, ADA, "s", "e")
+
+
+def test_a_call_without_a_session_gets_its_events() -> None:
+    book, tables, _ = ledger(sessions=1)
+    join(book, tables, ADA, "", "e")
+    with pytest.raises(PermissionDenied):
+        book.use(BOB, "e")
+    with pytest.raises(TooManyRequests):
+        join(book, tables, ADA, "", "f")
+    tables.running.clear()
+    join(book, tables, ADA, "", "g")
+    assert tables.forgotten == ["e"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=120))
+def test_nothing_a_guest_does_touches_adas(steps: list[tuple[int, bool]]) -> None:
+    book, tables, clock = ledger(sessions=3, sessions_in_all=8, calls=4)
+    join(book, tables, ADA, "adas", "adas-event")
+    with book.reading(ADA, "adas"):
+        for number, joins in steps:
+            clock.now += number * 100
+            with contextlib.suppress(AppError):
+                if joins:
+                    join(book, tables, BOB, f"s{number}", f"e{number}")
+                else:
+                    book.use(BOB, ("adas", f"s{number}")[number % 2])
+            assert "adas" not in tables.forgotten
+        book.use(ADA, "adas")
+        assert book.may_end(ADA, "adas-event")
+        with book.calling(ADA) as ticket:
+            book.call(ticket, "adas", 10)
