@@ -7,6 +7,7 @@ from starlette.requests import HTTPConnection
 from qwen_app.http.addresses import user_at
 
 USER = "user"  # in the state of a request: the login's name, where there is a login
+BROWSER = "browser"  # and which of its sessions: a name that says nothing
 
 
 def visitor_of(connection: HTTPConnection) -> str:
@@ -15,3 +16,8 @@ def visitor_of(connection: HTTPConnection) -> str:
     if user is not None:
         return f"login {user}"
     return f"address {user_at(connection.client.host if connection.client else '')}"
+
+
+def owner_of(connection: HTTPConnection) -> str:
+    """The visitor in one browser: what he opens there is no other's, not even with the same login."""
+    return f"{visitor_of(connection)} {connection.scope.get('state', {}).get(BROWSER, '')}"

@@ -43,7 +43,7 @@ class ConnectionLimits:
     linger_s: float = 5.0  # what is left of a body when the answer is out is thrown away so long, then cut off
 
 
-class Place(Enum):
+class Admission(Enum):
     """Where a new connection sits."""
 
     ORDINARY = auto()
@@ -61,21 +61,21 @@ class ConnectionTable:
         self._count = 0
         self._reserve: dict[LimitedProtocol, None] = {}
 
-    def admit(self, connection: LimitedProtocol) -> Place:
+    def admit(self, connection: LimitedProtocol) -> Admission:
         """Seat ``connection``, if need be in the place of the idle one that came first."""
         address = connection.address
         own = self._ordinary.get(address, {})
         crowded = len(own) >= self._limits.per_address and not self._many_behind(address)
         if crowded and not self._dismiss_idle(own):
-            return Place.NONE
+            return Admission.NONE
         if self._count < self._limits.in_all or any(map(self._dismiss_idle, self._largest_first())):
             self._ordinary.setdefault(address, {})[connection] = None
             self._count += 1
-            return Place.ORDINARY
+            return Admission.ORDINARY
         if len(self._reserve) < self._limits.reserve or self._dismiss_idle(self._reserve):
             self._reserve[connection] = None
-            return Place.RESERVE
-        return Place.NONE
+            return Admission.RESERVE
+        return Admission.NONE
 
     def leave(self, connection: LimitedProtocol) -> None:
         """Free the place of ``connection``, if it has one."""
@@ -130,10 +130,10 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.address = household_of(self.client[0]) if self.client else ""
         place = self.table.admit(self)
-        if place is Place.NONE:
+        if place is Admission.NONE:
             self.turn_away(503, _BUSY)
             return
-        if place is Place.RESERVE:
+        if place is Admission.RESERVE:
             self.app = _probes_alone(self.app)
         self._expect(self.limits.head_s)
 

@@ -51,13 +51,6 @@ class LogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
         self._warned = False
 
-    def _open(self) -> TextIOWrapper:
-        """For its owner alone to read."""
-        descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with suppress(OSError):
-            os.fchmod(descriptor, 0o600)  # one that an older version made
-        return TextIOWrapper(open(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
-
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name logging calls
         trouble = sys.exception()
         if not isinstance(trouble, OSError):
@@ -65,6 +58,12 @@ class LogFile(RotatingFileHandler):
         elif not self._warned:
             self._warned = True
             _tell_console(f"{self.baseFilename} cannot be written ({trouble.strerror}): lines are missing from it.")
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # a file system without modes
+            os.fchmod(descriptor, 0o600)  # one that an older version made
+        return TextIOWrapper(open(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
 
 
 def set_up_logs(level: str, file: Path | None = LOG_FILE) -> None:

@@ -23,8 +23,8 @@ def mount_page(app: FastAPI, service: Service, settings: Settings, tables: Table
     blocks.state_session_capacity = GRADIO_SESSIONS
     blocks._queue.pending_messages_per_session.max_size = GRADIO_SESSIONS
     blocks._queue.max_thread_count = GRADIO_AT_ONCE
-    blocks.has_launched = True  # Gradio checks which files it may open once this is set; mounting does not set it
     app.state.blocks = blocks
+    blocks.has_launched = True  # Gradio checks which files it may open once this is set; mounting does not set it
     gr.mount_gradio_app(
         app,
         blocks,

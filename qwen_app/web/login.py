@@ -15,9 +15,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from qwen_app.errors import RequestError, TooLarge, TooManyRequests
 from qwen_app.http.forwarded import household_of
 from qwen_app.http.paths import API_PATHS
+from qwen_app.http.visitors import BROWSER, USER
 from qwen_app.web.attempts import Attempts
 from qwen_app.web.passwords import Passwords
-from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, tokens_of
+from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, browser_of, tokens_of
 
 LOGIN = "/login"
 LOGOUT = "/logout"
@@ -42,9 +43,10 @@ class LoginWall:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        user = next(filter(None, map(self._sessions.user, tokens_of(scope))), None)
+        token = next(filter(self._sessions.user, tokens_of(scope)), "")
+        user = self._sessions.user(token)
         if user is not None:
-            scope.setdefault("state", {})["user"] = user
+            scope.setdefault("state", {}).update({USER: user, BROWSER: browser_of(token)})
         if path == LOGIN:
             await (await self._log_in(scope, receive))(scope, receive, send)
         elif path == LOGOUT:

@@ -63,5 +63,10 @@ def tokens_of(scope: Scope) -> list[str]:
     return [value for name, _, value in pairs if name == COOKIE][:_COOKIES_READ]
 
 
+def browser_of(token: str) -> str:
+    """A name for the browser that has ``token``, from which the token cannot be found."""
+    return _digest(token).hex()
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

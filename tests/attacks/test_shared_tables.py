@@ -63,6 +63,8 @@ def test_a_guest_who_names_510_sessions_wipes_nobodys_chat(ada: PageClient, gues
     assert "albatross" in ada.chat_so_far()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_guest_who_joins_2100_times_cuts_nobodys_answer(ada: PageClient, guest: PageClient) -> None:
     ada.ask("a long answer please")
     seen: list[str] = []

@@ -134,6 +134,21 @@ async def test_a_table_can_be_looked_up(address: str, open_chat: OpenChat, tmp_p
     await expect(page.locator("#steps details")).to_contain_text("Li Wei")
 
 
+async def test_a_file_that_is_no_table_is_told_and_another_can_be_picked(
+    address: str, open_chat: OpenChat, tmp_path: Path
+) -> None:
+    page = await tools_page(open_chat, address)
+    wrong, large, good = tmp_path / "twice.csv", tmp_path / "large.csv", tmp_path / "good.csv"
+    wrong.write_text("a,a\n1,2\n", encoding="utf-8")
+    large.write_bytes(b"x" * (2 * 2**20 + 1))
+    good.write_text("a\n1\n", encoding="utf-8")
+    for file, said in ((wrong, "needs a name of its own"), (large, "limit of 2 MiB"), (good, "good.csv: 1 rows")):
+        async with page.expect_file_chooser() as choosing:
+            await page.locator("#upload-table").click()
+        await (await choosing.value).set_files(file)
+        await expect(page.locator("#table-check")).to_contain_text(said)
+
+
 async def test_stop_ends_the_loop(address: str, acting: ScriptedEngine, open_chat: OpenChat) -> None:
     page = await tools_page(open_chat, address)
     before = acting.cancelled

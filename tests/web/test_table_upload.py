@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from qwen_app.http.addresses import THIS_MACHINE
 from qwen_app.http.visitors import visitor_of
 from qwen_app.sandbox.checks import checks
 from qwen_app.settings import Settings
@@ -19,7 +20,7 @@ from tests.web.web_app import bare_app
 pytestmark = pytest.mark.anyio
 
 CSV = b"name,price\nlamp,3\n"
-HERE = "address 127.0.0.1"
+HERE = f"address {THIS_MACHINE}"
 
 
 def uploading(tables: TableStore, **settings: str) -> httpx.AsyncClient:

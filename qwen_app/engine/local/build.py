@@ -60,19 +60,13 @@ def build_local_engine(
     )
     compiler = GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids))
     processor = RequestProcessor(
-        encoder,
-        compiler,
-        tokenizer,
-        eos_ids=eos_ids,
-        context_tokens=context_tokens,
-        clock=clock,
+        encoder, compiler, tokenizer, eos_ids=eos_ids, context_tokens=context_tokens, clock=clock
     )
     info = _info(
         loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
     )
     grammars = sandboxed_admission(compiler)
-    grace_s = watchdog_s * GRACE_SHARE
-    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, grace_s=grace_s)
+    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, grace_s=watchdog_s * GRACE_SHARE)
 
 
 def local_compute_parts(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from qwen_app.errors import RequestError
-from qwen_app.http.visitors import USER, visitor_of
+from qwen_app.http.visitors import owner_of, visitor_of
 
 _PREFIX = "/gradio_api/"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -45,12 +44,10 @@ class Call:
     event: str = ""
 
 
-def caller_of(scope: Scope, cookie: str) -> Visitor:
-    """Who sends the request: with a login the browser that has this ``cookie``, without one the address."""
+def caller_of(scope: Scope) -> Visitor:
+    """Who sends the request."""
     connection = HTTPConnection(scope)
-    user, token = visitor_of(connection), connection.cookies.get(cookie, "")
-    owner = hashlib.sha256(token.encode(errors="replace")).hexdigest() if USER in scope.get("state", {}) else ""
-    return Visitor(user, f"{user} {owner}")
+    return Visitor(visitor_of(connection), owner_of(connection))
 
 
 def kind_of(scope: Scope) -> Kind | None:

@@ -58,7 +58,7 @@ class _Event:
 
 
 @dataclass(slots=True)
-class Ticket:
+class CallTicket:
     """A call being made: a place of its user's, until the call has been answered."""
 
     visitor: Visitor
@@ -75,7 +75,7 @@ class Ledger:
     clock: Clock = time.monotonic
     _sessions: OrderedDict[str, _Session] = field(default_factory=OrderedDict)  # last used last
     _events: dict[str, _Event] = field(default_factory=dict)
-    _tickets: list[Ticket] = field(default_factory=list)
+    _tickets: list[CallTicket] = field(default_factory=list)
     _streams: Counter[str] = field(default_factory=Counter)
     _dropped: OrderedDict[str, str] = field(default_factory=OrderedDict)
 
@@ -123,14 +123,14 @@ class Ledger:
                 del self._streams[visitor.user]
 
     @contextmanager
-    def calling(self, visitor: Visitor) -> Iterator[Ticket]:
+    def calling(self, visitor: Visitor) -> Iterator[CallTicket]:
         """A call is being made within the block: it has one of its user's places."""
         self._settle()
         waiting = sum(event.visitor.user == visitor.user for event in self._events.values())
         making = sum(ticket.visitor.user == visitor.user for ticket in self._tickets)
         if waiting + making >= self.bounds.calls:
             raise TooManyRequests(_CALLS.format(number=self.bounds.calls))
-        ticket = Ticket(visitor)
+        ticket = CallTicket(visitor)
         self._tickets.append(ticket)
         try:
             yield ticket
@@ -139,7 +139,7 @@ class Ledger:
             if ticket.session in self._sessions:
                 self._sessions[ticket.session].calls -= 1
 
-    def call(self, ticket: Ticket, session: str, size: int) -> None:
+    def call(self, ticket: CallTicket, session: str, size: int) -> None:
         """The call of ``ticket`` is of ``session``, which may be new or none, and has ``size`` bytes."""
         held = self._held(ticket.visitor.user)
         if held + size > self.bounds.call_bytes:
@@ -155,7 +155,7 @@ class Ledger:
         known.calls += 1
         ticket.session = session
 
-    def joined(self, ticket: Ticket, event: str) -> None:
+    def joined(self, ticket: CallTicket, event: str) -> None:
         """The call of ``ticket`` waits in Gradio's queue as ``event``."""
         session = ticket.session
         if not session:

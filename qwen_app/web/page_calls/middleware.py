@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwen_app.errors import RequestError, TooLarge, TooManyRequests
 from qwen_app.web.page_calls.call import Kind, Visitor, call_in, caller_of, kind_of, stream_of
 from qwen_app.web.page_calls.gradio_tables import GradioTables
-from qwen_app.web.page_calls.ledger import Ledger, Ticket
+from qwen_app.web.page_calls.ledger import CallTicket, Ledger
 
 CALL_LIMIT_BYTES = 2 * 2**20
 _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why there is none
@@ -21,13 +21,12 @@ _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why the
 class PageCalls:
     """Lets a request to Gradio through if it is within its user's bounds and uses nothing of another's.
 
-    A refusal has its sentence as ``detail`` and ``error``, which the page shows as a toast. ``cookie`` is the login's.
+    A refusal has its sentence as ``detail`` and ``error``, which the page shows as a toast.
     """
 
-    def __init__(self, app: ASGIApp, *, ledger: Ledger, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, ledger: Ledger) -> None:
         self._app = app
         self._ledger = ledger
-        self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = kind_of(scope) if scope["type"] == "http" else None
@@ -42,7 +41,7 @@ class PageCalls:
             await refuse(refusal)(scope, receive, send)
 
     async def _pass(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        visitor = caller_of(scope, self._cookie)
+        visitor = caller_of(scope)
         if kind is Kind.STREAM:
             stream = stream_of(scope)
             with self._ledger.reading(visitor, stream.session, stream.event):
@@ -53,7 +52,7 @@ class PageCalls:
             with self._ledger.calling(visitor) as ticket:
                 await self._call(kind, ticket, scope, receive, send)
 
-    async def _call(self, kind: Kind, ticket: Ticket, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(self, kind: Kind, ticket: CallTicket, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)
         self._ledger.call(ticket, call_in(kind, scope, body).session, len(body))
         if kind is Kind.JOIN:
@@ -74,7 +73,7 @@ class PageCalls:
 class _Joining:
     """Sends a join's answer on, once the event it names is in the ledger."""
 
-    def __init__(self, ledger: Ledger, ticket: Ticket, send: Send) -> None:
+    def __init__(self, ledger: Ledger, ticket: CallTicket, send: Send) -> None:
         self._ledger = ledger
         self._ticket = ticket
         self._send = send
