@@ -186,7 +186,7 @@ def cases() -> Iterator[tuple[str, str]]:
         yield route, ""
 
 
-@pytest.mark.parametrize(("route", "field"), cases())
+@pytest.mark.parametrize(("route", "field"), list(cases()))
 def test_a_hostile_body_is_refused_and_nobody_waits(api: Api, clock: LoopClock, route: str, field: str) -> None:
     other = [*bodies_of(route), *((name, body) for at, name, body in bodies_of_one_route() if at == route)]
     waits: dict[str, tuple[float, float]] = {}
