@@ -7,6 +7,8 @@ written so that checking takes for ever (alternatives below alternatives): a vis
 from __future__ import annotations
 
 import json
+import math
+import sys
 
 import jsonschema_rs
 
@@ -26,7 +28,7 @@ def check_against_draft(schema: Schema) -> None:
 def validate_text(text: str, schema: Schema) -> str | None:
     """What is wrong with ``text`` as a document for ``schema``, or None. Raises SchemaError as above."""
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_float=_finite, parse_constant=_refuse)
         doubled = duplicate_keys(text)
     except (ValueError, RecursionError) as error:
         return f"The answer is not valid JSON: {error}."
@@ -37,6 +39,16 @@ def validate_text(text: str, schema: Schema) -> str | None:
     except (ValueError, RecursionError) as error:
         return f"The answer cannot be checked: {str(error)[:LIMIT_CHARS]}."
     return None if wrong is None else f"At {_json_path(wrong.instance_path)}: {wrong.message[:LIMIT_CHARS]}"
+
+
+def _finite(digits: str) -> float:
+    """A number beyond what floats hold is JSON all the same: the largest there is stands for it."""
+    number = float(digits)
+    return number if math.isfinite(number) else math.copysign(sys.float_info.max, number)
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _validator(schema: Schema) -> jsonschema_rs.Validator:

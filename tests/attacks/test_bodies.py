@@ -201,9 +201,7 @@ def test_a_hostile_body_is_refused_and_nobody_waits(api: Api, clock: LoopClock, 
     name = max(waits, key=lambda name: waits[name][1])
     wait_s, work_s = waits[name]
     figures = f"{work_s * 1000:.0f} ms ({wait_s * 1000:.0f} in all)"
-    sys.stdout.write(
-        f"{route}: the loop was busy for {figures} with {name}\n"
-    )
+    sys.stdout.write(f"{route}: the loop was busy for {figures} with {name}\n")
     assert work_s < WORK_S, waits
     assert max(wait_s for wait_s, _ in waits.values()) < WAIT_S, waits
     assert set(bystander.answers) == {200}

@@ -76,7 +76,7 @@ async def test_pages_of_other_sites_change_nothing(headers: dict[str, str], stat
         call = {"session_hash": "s", "data": []}
         assert (await web.post("/gradio_api/queue/join", json=call, headers=headers)).status_code == status
         assert (await web.get("/", headers=headers)).status_code == 200
-        for path in ("/config", "/gradio_api/queue/data", "/gradio_api/info"):
+        for path in ("/config", "/gradio_api/queue/data?session_hash=s", "/gradio_api/info"):
             assert (await web.get(path, headers=headers)).status_code == status
 
 
