@@ -15,6 +15,7 @@ from tests.tiny_qwen import save_tiny_qwen
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = ROOT / "tests" / "browser"
+ATTACKED = (ROOT / "tests" / "attacks", ROOT / "tests" / "faults")
 RUNS_THE_BUILT_IN_MODEL = "builtin_engine"  # a fixture; what asks for it is slow
 SLOW_LIMIT_S = 300  # for a test marked slow; pyproject.toml has everybody else's
 
@@ -29,9 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker(pytest.mark.browser)
+        if item.path.parents[0] in ATTACKED:  # a real server each, and somebody who must not notice
+            item.add_marker(pytest.mark.slow)
         if RUNS_THE_BUILT_IN_MODEL in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        patient = item.get_closest_marker("slow") or item.get_closest_marker("browser")
+        if patient and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S))
 
 
