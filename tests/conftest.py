@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ SLOW_LIMIT_S = 300  # for a test marked slow; pyproject.toml has everybody else'
 os.environ["HF_HUB_OFFLINE"] = "1"
 for _name in [name for name in os.environ if name.upper().startswith("QWEN_")]:
     del os.environ[_name]
+# A shell that runs the tests in the background lets them ignore Ctrl+C, and the apps they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks

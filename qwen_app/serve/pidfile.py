@@ -132,13 +132,15 @@ def status(process: ServerProcess | None) -> int:
     if process is None:
         sys.stdout.write("Not running. Start it with: ./start.sh\n")
         return NOT_RUNNING
+    health = _health(process)
+    process = PidFile().read() or process  # it notes its model when that is there, which may be by now
     lines = (
         "running: yes",
         f"pid:     {process.pid}",
         f"port:    {process.port}",
         f"page:    {process.url}",
         f"model:   {process.model}",
-        f"health:  {_health(process)}",
+        f"health:  {health}",
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
