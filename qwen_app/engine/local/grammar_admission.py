@@ -39,17 +39,14 @@ class GrammarAdmission:
         compiling: asyncio.Future[Grammar | None] | None = None
         try:
             await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
-            compiling = asyncio.get_running_loop().run_in_executor(self._threads, self._compile, request)
+            compiling = asyncio.get_running_loop().run_in_executor(
+                self._threads, self._compiler.compile_request, request
+            )
             await asyncio.wait_for(asyncio.shield(compiling), self._deadline_s)
         except TimeoutError:
             raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
         finally:
             _release_when_done(turn, compiling)
-
-    def _compile(self, request: GenerationRequest) -> Grammar | None:
-        if request.tools and request.tool_choice.mode != "none":
-            return self._compiler.compile_tools(request.tools, request.tool_choice, request.grammar)
-        return self._compiler.compile(request.grammar) if request.grammar else None
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -18,7 +18,6 @@ from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Tool
 from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.compiler import GrammarCompiler
-from qwen_app.structured.grammars.grammar import Grammar
 
 
 class RequestProcessor:
@@ -96,7 +95,7 @@ class RequestProcessor:
         return max_tokens or room
 
     def _constraint(self, request: GenerationRequest, limit_tokens: int) -> Constraint | None:
-        grammar = self._grammar(request)
+        grammar = self._compiler.compile_request(request)
         if grammar is None:
             return None
         if limit_tokens < grammar.minimum_tokens:
@@ -107,11 +106,6 @@ class RequestProcessor:
             )
         free_text = bool(request.tools) and request.tool_choice.mode == "auto" and request.grammar is None
         return Constraint(grammar.new_state(), BudgetCloser(), free_text)
-
-    def _grammar(self, request: GenerationRequest) -> Grammar | None:
-        if request.tools and request.tool_choice.mode != "none":
-            return self._compiler.compile_tools(request.tools, request.tool_choice, request.grammar)
-        return self._compiler.compile(request.grammar) if request.grammar else None
 
 
 def _shown_tools(request: GenerationRequest, banned_ids: tuple[int, ...]) -> tuple[Tool, ...]:

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
-from qwen_app.messages import GrammarSpec, Tool, ToolChoice
+from qwen_app.messages import GenerationRequest, GrammarSpec, Tool, ToolChoice
 from qwen_app.structured.grammars.grammar import Grammar
 from qwen_app.structured.grammars.grammar_source import GrammarSource, source_of
 from qwen_app.structured.grammars.tool_grammar import tools_source
@@ -51,6 +51,12 @@ class GrammarCompiler:
             raise ValueError("tool_choice none has no grammar: ban the tokens that open a call")
         key = (json.dumps([[tool.name, tool.parameters, tool.strict] for tool in tools]), choice, answer)
         return self._cached(key, lambda vocabulary: tools_source(tools, choice, answer, vocabulary))
+
+    def compile_request(self, request: GenerationRequest) -> Grammar | None:
+        """The grammar that the answer to ``request`` is held to, None where it is free. Raises SchemaError as above."""
+        if request.tools and request.tool_choice.mode != "none":
+            return self.compile_tools(request.tools, request.tool_choice, request.grammar)
+        return self.compile(request.grammar) if request.grammar else None
 
     def banned_token_ids(self, choice: ToolChoice) -> tuple[int, ...]:
         """Ids that may never be drawn under ``choice``: for ``none`` the token that opens a call, where it is one."""
