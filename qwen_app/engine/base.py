@@ -17,6 +17,8 @@ class EngineInfo:
 
     ``context_tokens`` is what one conversation may hold, prompt and answer together. ``sampling`` are the model's own
     defaults. ``exact_counts`` is False where ``count_tokens`` only estimates. Memory is in bytes, 0 where unknown.
+    ``aliases`` are other names that it answers to. ``continues`` says that it goes on with an answer that was begun,
+    ``logprobs`` that it tells how likely tokens were. ``gpu_uuids`` name the cards it computes on, as NVML does.
     """
 
     model: str
@@ -30,11 +32,18 @@ class EngineInfo:
     cache_bytes: int = 0
     exact_counts: bool = True
     notice: str = ""
+    aliases: tuple[str, ...] = ()
+    continues: bool = True
+    logprobs: bool = True
+    gpu_uuids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``reason`` says why an engine is not ready. ``heartbeat_age_s`` is how long ago its worker last moved."""
+    """``reason`` says why an engine is not ready, or what makes a ready one slow.
+
+    ``heartbeat_age_s`` is how long ago its worker last moved.
+    """
 
     state: HealthState
     reason: str = ""
@@ -66,8 +75,11 @@ class Engine(Protocol):
         """
         ...
 
-    async def tokenize(self, text: str) -> list[int]:
-        """Token ids of plain text. Raises RequestError where the engine cannot."""
+    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+        """Token ids of ``text``, in which control tokens are control tokens unless ``parse_special`` is False.
+
+        Raises RequestError where the engine cannot.
+        """
         ...
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:

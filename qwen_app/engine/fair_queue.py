@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
+from itertools import count
 from typing import Protocol, TypeVar
 
 from qwen_app.errors import TooManyRequests
+from qwen_app.fair_share import is_guest
+
+LOOK_S = 0.5  # between two looks of one who waits at his place
 
 
 class HasUser(Protocol):
@@ -46,30 +52,34 @@ class FairOrder:
     def order(self, waiting: Sequence[R], running: Iterable[HasUser]) -> Iterator[R]:
         """``waiting`` as they would start, were no running one to end."""
         share = Counter(request.user for request in running)
-        served, turn = dict(self._served), self._turn
-        by_user: dict[str, list[R]] = {}
+        by_user: dict[str, deque[R]] = {}
         for request in waiting:
-            by_user.setdefault(request.user, []).append(request)
-        while by_user:
-            user = min(by_user, key=lambda user: (share[user], served[user]))
-            turn += 1
-            share[user] += 1
-            served[user] = turn
-            yield by_user[user].pop(0)
-            if not by_user[user]:
-                del by_user[user]
+            by_user.setdefault(request.user, deque()).append(request)
+        turns = [(share[user], self._served[user], number, user) for number, user in enumerate(by_user)]
+        heapify(turns)
+        for turn in count(self._turn + 1):
+            if not turns:
+                return
+            running_now, _, number, user = turns[0]
+            yield by_user[user].popleft()
+            if by_user[user]:
+                heapreplace(turns, (running_now + 1, turn, number, user))
+            else:
+                heappop(turns)
 
 
 def may_wait(user: str, waiting: Sequence[HasUser], running: Collection[HasUser], *, free: int, limit: int) -> bool:
     """Whether one more request of ``user`` may wait, where ``limit`` may beyond those that the ``free`` places take.
 
     Alone a user may fill the queue. Beside others he has half of it, one place at least. One who has nothing here yet
-    finds a place even in a full queue, up to half as many again, so that nobody's flood keeps another out.
+    finds a place even in a full queue, up to half as many again, so that nobody's flood keeps another out. Guests
+    together fill the queue, and leave that half to others.
     """
     mine = sum(request.user == user for request in waiting)
     present = mine + sum(request.user == user for request in running)
     if not present:
-        return len(waiting) < free + limit + limit // 2
+        many_guests = is_guest(user) and sum(is_guest(request.user) for request in waiting) >= free + limit
+        return len(waiting) < free + limit + limit // 2 and not many_guests
     alone = present == len(waiting) + len(running)
     return len(waiting) < free + limit and (alone or mine < free + max(1, limit // 2))
 
@@ -85,11 +95,14 @@ def holder_of_all(running: Collection[HasUser], waiting: Iterable[HasUser], plac
 
 @dataclass(eq=False, slots=True)
 class QueuePlace:
-    """One request's place. ``moved`` is set whenever the place may have changed."""
+    """One request's place."""
 
     user: str
-    admitted: bool = False
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
+    may_run: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def admitted(self) -> bool:
+        return self.may_run.is_set()
 
 
 class FairQueue:
@@ -105,6 +118,7 @@ class FairQueue:
         self._running: list[QueuePlace] = []
         self._waiting: list[QueuePlace] = []
         self._fair = FairOrder()
+        self._positions: dict[QueuePlace, int] = {}  # of those who wait; empty when it has to be found out anew
 
     @property
     def running(self) -> int:
@@ -127,13 +141,22 @@ class FairQueue:
 
     def position(self, place: QueuePlace) -> int:
         """Requests that start before this one, itself included; 0 where it may run."""
-        return 0 if place.admitted else list(self._order()).index(place) + 1
+        if place.admitted:
+            return 0
+        if not self._positions:  # once after each change, for all: every one who waits asks
+            self._positions = {waiting: number for number, waiting in enumerate(self._order(), 1)}
+        return self._positions[place]
 
     async def next_position(self, place: QueuePlace, last: int) -> int:
-        """Waits until the position of ``place`` is another than ``last`` and returns it."""
+        """Waits until the position of ``place`` is another than ``last`` and returns it: at once where it may run.
+
+        Other moves are told every LOOK_S: each request that comes or goes moves all that wait, and to wake them all for
+        it would cost more than their answers.
+        """
         while (position := self.position(place)) == last:
-            place.moved.clear()
-            await place.moved.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await place.may_run.wait()
         return position
 
     def leave(self, place: QueuePlace) -> None:
@@ -145,15 +168,13 @@ class FairQueue:
         self._admit()
 
     def _admit(self) -> None:
+        self._positions = {}
         while self._waiting and (self.running < self._running_limit or self._held_by_one()):
             place = next(self._order())
             self._waiting.remove(place)
             self._running.append(place)
-            place.admitted = True
             self._fair.serve(place.user)
-            place.moved.set()
-        for waiting in self._waiting:
-            waiting.moved.set()
+            place.may_run.set()
 
     def _held_by_one(self) -> bool:
         return holder_of_all(self._running, self._waiting, self._running_limit) is not None

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import psutil
 
+if TYPE_CHECKING:
+    import torch
+
 # What CUDA itself takes on a card before the first tensor: driver context and kernels.
 CUDA_CONTEXT_BYTES = 500_000_000
+CARDS = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # there where a machine has an NVIDIA card; the second on WSL
+DRIVER = Path("/proc/driver/nvidia/version")
+OLDEST_DRIVER = {"12": 525, "13": 580}  # of a CUDA release, as NVIDIA's table of minor version compatibility says
+NO_CARD_TO_SEE = "No CUDA GPUs are available"  # torch's words where CUDA_VISIBLE_DEVICES hides every card
+AMPERE = (8, 0)  # compute capability
+ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)[af]?")  # of torch's list: machine code, or what drivers compile
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used."""
+    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used.
+
+    ``ampere``: all cards are of that generation or newer, which flash attention, BF16 and torch's 4-bit kernel want.
+    ``problem``: why a card that the machine has is not the device.
+    """
 
     kind: Literal["cuda", "cpu"]
     name: str
     total_bytes: int
     free_bytes: int
     cards: int = 1
+    ampere: bool = True
+    problem: str = ""
 
 
 def find_device() -> Device:
@@ -28,11 +46,88 @@ def find_device() -> Device:
 
     if not torch.cuda.is_available():
         memory = psutil.virtual_memory()
-        return Device("cpu", "CPU", memory.total, memory.available)
+        return Device("cpu", "CPU", memory.total, memory.available, problem=_unused_card())
+    try:
+        return _cards()
+    except (RuntimeError, AssertionError) as refused:  # held by another process alone, or broken
+        memory = psutil.virtual_memory()
+        return Device("cpu", "CPU", memory.total, memory.available, problem=_said_of_cuda(refused))
+
+
+def on_a_card() -> bool:
+    """Whether models are computed on a card here."""
+    return find_device().kind == "cuda"
+
+
+def card_uuids(devices: Iterable[torch.device]) -> tuple[str, ...]:
+    """The CUDA cards among ``devices``, each once, by the name that the driver has for it."""
+    import torch
+
+    indexes = sorted({device.index or 0 for device in devices if device.type == "cuda"})
+    return tuple(f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in indexes)
+
+
+def _cards() -> Device:
+    """All cards that torch sees. Raises RuntimeError where one does not answer."""
+    import torch
+
     indexes = range(torch.cuda.device_count())
+    names = [torch.cuda.get_device_name(i) for i in indexes]
+    capabilities = [torch.cuda.get_device_capability(i) for i in indexes]
+    for name, capability in zip(names, capabilities, strict=True):
+        if not computes_on(capability, torch.cuda.get_arch_list()):
+            has = f"{name} is of compute capability {'.'.join(map(str, capability))}"
+            raise RuntimeError(f"{has}, which this PyTorch has no kernels for")
     free, total = (sum(part) for part in zip(*(torch.cuda.mem_get_info(i) for i in indexes), strict=True))
-    name = torch.cuda.get_device_name(0)
-    return Device("cuda", name if len(indexes) == 1 else f"{len(indexes)} x {name}", total, free, len(indexes))
+    name = names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
+    return Device("cuda", name, total, free, len(names), all(capability >= AMPERE for capability in capabilities))
+
+
+def computes_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:
+    """Whether a PyTorch with kernels for ``architectures`` computes on a card: code for its generation and not newer
+    than it, or what a driver can compile. A PyTorch that names none is believed."""
+    found = [ARCHITECTURE.fullmatch(name) for name in architectures]
+    built = [(match[1], (int(match[2]), int(match[3]))) for match in found if match]
+    return not built or any(
+        newest <= capability and (kind == "compute" or newest[0] == capability[0]) for kind, newest in built
+    )
+
+
+def _unused_card() -> str:
+    """Why the NVIDIA card of this machine does not compute; empty where it has none, or where it was hidden."""
+    import torch
+
+    if not any(path.exists() for path in CARDS):
+        return ""
+    if torch.version.cuda is None:
+        return f"PyTorch {torch.__version__} was built for the CPU alone: './start.sh setup' installs the one for CUDA"
+    try:
+        torch.cuda.init()
+    except Exception as refused:  # torch has several kinds for a driver it cannot use
+        return "" if _reason(refused) == NO_CARD_TO_SEE else _said_of_cuda(refused)
+    return _said_of_cuda(RuntimeError("it says nothing of why"))
+
+
+def _reason(refused: BaseException) -> str:
+    return str(refused).partition("\n")[0].partition(". ")[0].rstrip(".")
+
+
+def _said_of_cuda(refused: BaseException) -> str:
+    """Why CUDA does not work, with what it would need."""
+    import torch
+
+    oldest = OLDEST_DRIVER.get((torch.version.cuda or "").partition(".")[0])
+    needed = f", which needs driver {oldest} or newer" if oldest else ""
+    used = f"driver {_driver_version()} and PyTorch {torch.__version__}"
+    return f"CUDA does not work with {used}{needed} ({_reason(refused)})"
+
+
+def _driver_version() -> str:
+    try:
+        found = re.search(r"\d{1,9}\.\d{1,9}(\.\d{1,9})?", DRIVER.read_text(encoding="utf-8"))
+    except OSError:
+        found = None
+    return found.group() if found else "of unknown version"
 
 
 def imagined_card(gpu_gb: float) -> Device:

@@ -6,18 +6,21 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 
 from pydantic import BaseModel, PositiveInt, ValidationError
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models.folder import read_json, weight_files
+from qwen_app.models.adapted.long_context import LongContextCost, longest_tokens, prefill_flops
+from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, read_json, weight_files
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDims:
     """A decoder's dimensions. ``linear_parameters`` are those that 8-bit and 4-bit loading shrinks; the embedding, the
-    output head, norms and biases (``other_parameters``) stay as they are."""
+    output head, norms and biases (``other_parameters``) stay as they are. ``context_tokens`` is what the model reads by
+    itself, ``longest_tokens`` what it reads by YaRN, the same where that is not offered."""
 
     layers: int
     hidden: int
@@ -29,10 +32,17 @@ class ModelDims:
     context_tokens: int
     linear_parameters: int
     other_parameters: int
+    longest_tokens: int = 0
 
     @property
     def parameters(self) -> int:
         return self.linear_parameters + self.other_parameters
+
+    def long_context_cost(self, tokens: int) -> LongContextCost:
+        """What a context of ``tokens`` costs beside the model's own longest, keys and values in 16 bits."""
+        width = self.heads * self.head_dim
+        work, own = (prefill_flops(self.parameters, self.layers, width, n) for n in (tokens, self.context_tokens))
+        return LongContextCost(tokens, work / own, tokens * self.kv_bytes_per_token(2))
 
     def kv_bytes_per_token(self, number_bytes: int) -> int:
         """Keys and values of one token in all layers, at ``number_bytes`` a number."""
@@ -47,8 +57,8 @@ class _DecoderConfig(BaseModel):
     hidden_size: PositiveInt
     intermediate_size: PositiveInt
     num_attention_heads: PositiveInt
-    num_key_value_heads: int | None = None
-    head_dim: int | None = None
+    num_key_value_heads: PositiveInt | None = None
+    head_dim: PositiveInt | None = None
     vocab_size: PositiveInt
     max_position_embeddings: PositiveInt
     tie_word_embeddings: bool | None = None
@@ -75,6 +85,7 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
         vocabulary=text.vocab_size,
         context_tokens=text.max_position_embeddings,
         linear_parameters=layers * (attention + 3 * hidden * text.intermediate_size),
+        longest_tokens=longest_tokens(config, text.max_position_embeddings),
         other_parameters=(1 if text.tie_word_embeddings else 2) * text.vocab_size * hidden
         + layers * (2 * hidden + biases)
         + hidden,
@@ -111,7 +122,21 @@ def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in weight_files(folder))
 
 
+def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:
+    """Bytes of weights that are kept as the files have them; 0 where they are loaded in ``precision`` instead."""
+    if checkpoint.is_gguf and precision == "int4":
+        from qwen_app.models.quantised.gguf_file import held_bytes
+
+        return held_bytes(checkpoint.path)
+    return stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
+
+
 def _tensor_shapes(path: Path) -> list[tuple[str, list[int]]]:
+    check_safetensors(path)
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return [(name, entry["shape"]) for name, entry in header.items() if name != "__metadata__"]
+    try:
+        shapes = {name: list(map(index, entry["shape"])) for name, entry in header.items() if name != "__metadata__"}
+    except MISSHAPEN as broken:
+        raise ModelFilesError(f"{path} does not say the shapes of its tensors. Fetch the model again.") from broken
+    return list(shapes.items())

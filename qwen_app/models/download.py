@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qwen_app.errors import ModelFilesError
+from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import prepare_builtin
 from qwen_app.models.fetch import Advance, fetch_files
 from qwen_app.models.folder import MANIFEST, Checkpoint, need_disk, open_checkpoint, write_manifest
 from qwen_app.models.hub import Listing, list_hub, list_modelscope
+from qwen_app.models.registry import KNOWN_MODELS
+from qwen_app.start.progress import StartProgress
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,10 @@ def local_path(name: str, models_dir: Path, revision: str = "") -> Path:
     return models_dir / (name.replace("/", "--") + (f"@{revision.replace('/', '-')}" if revision else ""))
 
 
-def ensure_model(name: str, models_dir: Path, *, source: str = "hub", revision: str = "") -> Checkpoint:
-    """A whole model, fetched first where it is missing. What is complete needs no network.
+def ensure_model(
+    name: str, models_dir: Path, *, source: str = "hub", revision: str = "", start: StartProgress | None = None
+) -> Checkpoint:
+    """A whole model, fetched first where it is missing. What is complete needs no network. ``start`` is told.
 
     Raises DownloadError or ModelFilesError.
     """
@@ -41,24 +45,52 @@ def ensure_model(name: str, models_dir: Path, *, source: str = "hub", revision: 
         return open_checkpoint(prepare_builtin(models_dir))
     path = local_path(name, models_dir, revision)
     if path.suffix != ".gguf" and path.parent == models_dir and not (path / MANIFEST).is_file():
-        _fetch(list_modelscope(name, revision) if source == "modelscope" else list_hub(name, revision), path)
+        _fetch(_list(name, revision, source), path, start or StartProgress())
     return open_checkpoint(path)
 
 
-def _fetch(listing: Listing, folder: Path) -> None:
+def _list(name: str, revision: str, source: str) -> Listing:
+    """What there is to fetch. Where the hub does not answer, known models are taken from their publisher's other place.
+
+    Only those: another owner of the same name there may be somebody else.
+    """
+    if source == "modelscope":
+        return list_modelscope(name, revision)
+    try:
+        return list_hub(name, revision)
+    except HubUnreachable as unreachable:
+        if revision or name not in {model.name for model in KNOWN_MODELS}:
+            raise
+        log.warning("%s It is fetched from ModelScope meanwhile.", unreachable)
+        try:
+            return list_modelscope(name, revision)
+        except DownloadError:
+            raise unreachable from None
+
+
+def _fetch(listing: Listing, folder: Path, start: StartProgress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     there = sum(path.stat().st_size for path in folder.iterdir())
     need_disk(folder, max(0, listing.size_bytes - there))
     log.info("Fetching %s, %.2f GB, into %s ...", listing.name, listing.size_bytes / 1e9, folder)
-    with _progress(listing.size_bytes) as advance:
+    start.enter("download", listing.size_bytes)
+    with progress(listing.size_bytes) as show:
+
+        def advance(arrived_bytes: int) -> None:
+            start.advance(arrived_bytes)
+            show(arrived_bytes)
+
         fetch_files(listing.files, folder, listing.headers, advance)
+    unchecked = sorted(file.path for file in listing.files if not file.has_checksum)
+    if unchecked:
+        log.warning("No checksum was given for %s: their sizes alone were compared.", ", ".join(unchecked))
     known = {file.path: file.sha256 for file in listing.files if file.sha256}
     write_manifest(folder, listing.name, listing.revision, known)
     log.info("%s is complete in %s.", listing.name, folder)
 
 
 @contextmanager
-def _progress(total_bytes: int) -> Iterator[Advance]:
+def progress(total_bytes: int) -> Iterator[Advance]:
     """A bar on a terminal, else a line for each step; called from several threads."""
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -80,7 +112,8 @@ class _Lines:
         with self._lock:
             self._done_bytes += arrived_bytes
             share = self._done_bytes / self._total_bytes
-            if share < self._logged_share + _STEP:
+            finished = share >= 1 > self._logged_share
+            if share < self._logged_share + _STEP and not finished:
                 return
             self._logged_share = share
         log.info("  %3.0f %%, %.2f GB", 100 * share, self._done_bytes / 1e9)

@@ -19,7 +19,6 @@ from pathlib import Path
 import httpx2
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.folder import sha256_of
 from qwen_app.models.hub import RemoteFile
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class _Fetch:
         self._part = folder / f"{file.path}.part"
 
     def run(self) -> None:
-        if self._target.is_file() and self._target.stat().st_size == self._file.size_bytes:
+        if self._file.is_at(self._target):
             self._advance(self._file.size_bytes)
             return
         self._advance(self._have())
@@ -108,19 +107,17 @@ class _Fetch:
     def _retry_or_raise(self, failed: httpx2.HTTPError, attempt: int) -> None:
         status = failed.response.status_code if isinstance(failed, httpx2.HTTPStatusError) else 0
         if attempt == ATTEMPTS or (status and status not in _RETRIED):
-            said = f"status {status}" if status else str(failed) or type(failed).__name__
+            reason = f"status {status}" if status else str(failed) or type(failed).__name__
             raise DownloadError(
-                f"{self._file.path} could not be fetched ({said}). Run the same command again: it continues."
+                f"{self._file.path} could not be fetched ({reason}). Run the same command again: it continues."
             ) from failed
         self._pause_s(2.0 ** (attempt - 1))
 
     def _finish(self) -> None:
-        expected = self._file.sha256
-        whole = self._have() == self._file.size_bytes and (not expected or sha256_of(self._part) == expected)
-        if not whole:
+        if not self._file.is_at(self._part):
             self._part.unlink()
             raise DownloadError(
-                f"{self._file.path} arrived damaged (size or sha256 differs) and was deleted. Run the command again."
+                f"{self._file.path} arrived damaged (size or checksum differs) and was deleted. Run the command again."
             )
         self._part.rename(self._target)
 

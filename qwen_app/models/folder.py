@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +17,19 @@ from pathlib import Path
 
 from qwen_app.errors import DownloadError, ModelFilesError
 
+log = logging.getLogger(__name__)
+
 MANIFEST = "manifest.json"
+WEIGHTS = ".safetensors"
 # Formats that can run code while they are read.
 UNSAFE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
+READ_SUFFIXES = (WEIGHTS, ".json", ".txt", ".jinja", ".model")  # of the files that transformers reads
 _HEADER_LIMIT_BYTES = 100_000_000  # safetensors' own limit
 SPARE_BYTES = 2_000_000_000
+_JSON_LIMIT_BYTES = 100_000_000
+# What a file that somebody else made may raise while it is read as JSON of some shape.
+MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_PLAIN_NAME = re.compile(r"[\w][\w.+ -]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,10 @@ class Checkpoint:
     @property
     def is_gguf(self) -> bool:
         return self.path.suffix == ".gguf"
+
+    def size_bytes(self) -> int:
+        """Of the weights on the disk."""
+        return sum(file.stat().st_size for file in ([self.path] if self.is_gguf else weight_files(self.path)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +80,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         data = json.loads(path.read_text(encoding="utf-8"))
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in data["files"].items()}
         return Manifest(str(data["name"]), str(data["revision"]), files)
-    except (ValueError, KeyError, TypeError, AttributeError) as broken:
+    except MISSHAPEN as broken:
         raise ModelFilesError(f"{path} is damaged. {_mend(folder)}") from broken
 
 
@@ -77,6 +91,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
             raise ModelFilesError(f"There is no file {path}.")
         return Checkpoint(path)
     check_folder(path)
+    _tell_unlisted(path)
     config = read_json(path / "config.json").get("quantization_config")
     method = config.get("quant_method", "") if isinstance(config, dict) else ""
     return Checkpoint(path, str(method).lower())
@@ -93,7 +108,8 @@ def need_disk(folder: Path, need_bytes: int) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise ModelFilesError, naming the file, unless ``folder`` is a whole model of a kind we load. Quick."""
+    """Raise ModelFilesError, naming the file, unless ``folder`` is a whole model of a kind we load. Quick: of
+    weights it compares the size alone."""
     if not folder.is_dir():
         raise ModelFilesError(
             f"There is no model folder {folder}. Fetch it with: python download_model.py --model NAME"
@@ -102,26 +118,29 @@ def check_folder(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest is not None:
         _check_sizes(folder, manifest)
+        weights = _weights_of(manifest)
+        _check_sums(folder, {name: one for name, one in manifest.files.items() if name not in weights})
     _refuse_remote_code(folder)
     for path in weight_files(folder):
         check_safetensors(path)
 
 
 def verify_folder(folder: Path) -> None:
-    """``check_folder``, and every file's sha256 against the manifest. Raises ModelFilesError."""
+    """``check_folder``, and the sha256 of the weights as well. Raises ModelFilesError."""
     check_folder(folder)
     manifest = read_manifest(folder)
     if manifest is None:
         raise ModelFilesError(f"{folder} has no {MANIFEST} to verify it by. {_mend(folder)}")
-    for name, (_, expected) in manifest.files.items():
-        if sha256_of(folder / name) != expected:
-            raise ModelFilesError(f"{folder / name} is not the file that was fetched (sha256 differs). {_mend(folder)}")
+    _check_sums(folder, _weights_of(manifest))
 
 
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that hold the weights. Raises ModelFilesError when one is missing."""
     index = folder / "model.safetensors.index.json"
     names = _shard_names(index) if index.is_file() else ["model.safetensors"]
+    strange = next((name for name in names if not is_plain_name(name)), None)
+    if strange is not None:
+        raise ModelFilesError(f"{index} names {strange[:100]!r}, which is no file of this folder. {_mend(folder)}")
     missing = [name for name in names if not (folder / name).is_file()]
     if missing or not names:
         raise ModelFilesError(f"{folder} lacks {', '.join(missing) or 'its weights'}. {_mend(folder)}")
@@ -138,7 +157,7 @@ def check_safetensors(path: Path) -> None:
             header = json.loads(file.read(header_bytes))
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         whole = path.stat().st_size == 8 + header_bytes + max(ends, default=0)
-    except (ValueError, KeyError, TypeError, AttributeError) as broken:
+    except MISSHAPEN as broken:
         raise ModelFilesError(f"{path} is not a readable safetensors file. {_mend(path.parent)}") from broken
     if not whole:
         raise ModelFilesError(f"{path} is cut short or too long. {_mend(path.parent)}")
@@ -147,17 +166,33 @@ def check_safetensors(path: Path) -> None:
 def read_json(path: Path) -> dict[str, object]:
     """The JSON object in ``path``. Raises ModelFilesError, naming the file, when there is none."""
     try:
+        if not path.is_file() or path.stat().st_size > _JSON_LIMIT_BYTES:  # a pipe or a device would be read for ever
+            raise ValueError("no file of JSON")
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as broken:
+    except (OSError, *MISSHAPEN) as broken:
         raise ModelFilesError(f"{path} is missing or not JSON. {_mend(path.parent)}") from broken
     if not isinstance(data, dict):
         raise ModelFilesError(f"{path} does not hold a JSON object. {_mend(path.parent)}")
     return data
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` can only be that of a file beside others: no path, no NUL, nothing hidden."""
+    return bool(_PLAIN_NAME.fullmatch(name)) and len(name) < 250
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_sha1_of(path: Path) -> str:
+    """Git's name for the content of a file: SHA-1 over ``blob``, its size in bytes, NUL and the bytes."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _shard_names(index: Path) -> list[str]:
@@ -172,12 +207,38 @@ def _check_sizes(folder: Path, manifest: Manifest) -> None:
             raise ModelFilesError(f"{path} is missing. {_mend(folder)}")
         if path.stat().st_size != size_bytes:
             raise ModelFilesError(
-                f"{path} has {path.stat().st_size:,} bytes and should have {size_bytes:,}. {_mend(folder)}"
+                f"{path} has {path.stat().st_size:,} bytes and should have {size_bytes:,}. "
+                f"{_mend(folder)}{_own(folder)}"
             )
+
+
+def _weights_of(manifest: Manifest) -> dict[str, tuple[int, str]]:
+    return {name: one for name, one in manifest.files.items() if name.endswith(WEIGHTS)}
+
+
+def _check_sums(folder: Path, files: Mapping[str, tuple[int, str]]) -> None:
+    for name, (_, expected) in files.items():
+        if sha256_of(folder / name) != expected:
+            raise ModelFilesError(
+                f"{folder / name} is not the file that was fetched (sha256 differs). {_mend(folder)}{_own(folder)}"
+            )
+
+
+def _tell_unlisted(folder: Path) -> None:
+    """Say which of the files that will be read nobody has compared with anything."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        log.info("%s has no %s: its files are taken as they are.", folder, MANIFEST)
+        return
+    read = {path.name for path in folder.iterdir() if path.suffix in READ_SUFFIXES} - {MANIFEST}
+    if unlisted := sorted(read - manifest.files.keys()):
+        log.warning("%s: nothing says what they should hold, and they are read: %s.", folder, ", ".join(unlisted))
 
 
 def _refuse_unsafe(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ModelFilesError(f"{path} is a pipe or a device, which a model has none of. Remove it.")
         if path.suffix in UNSAFE_SUFFIXES:
             raise ModelFilesError(
                 f"{path} is refused: such files can run code while they are read. "
@@ -194,3 +255,7 @@ def _refuse_remote_code(folder: Path) -> None:
 
 def _mend(folder: Path) -> str:
     return f"Delete {folder} and fetch the model again with: python download_model.py --model NAME"
+
+
+def _own(folder: Path) -> str:
+    return f" If the change is your own, delete {folder / MANIFEST}: the folder is then taken as it is."

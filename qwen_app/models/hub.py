@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, NotRequired
+from urllib.parse import urlencode
 
-from qwen_app.errors import DownloadError, ModelFilesError
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
 
-_SUFFIXES = (".safetensors", ".json", ".txt", ".jinja", ".model")
+from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
+from qwen_app.models.folder import READ_SUFFIXES, git_sha1_of, is_plain_name, sha256_of
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+MODELSCOPE = "https://modelscope.cn"
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file to fetch. ``sha256`` is empty where the hub does not give it."""
+    """A file to fetch. ``sha256`` is empty where the hub does not give it; of small files it may give ``git_sha1``,
+    which is git's name for their content."""
 
     path: str
     url: str
     size_bytes: int
     sha256: str
+    git_sha1: str = ""
+
+    @property
+    def has_checksum(self) -> bool:
+        return bool(self.sha256 or self.git_sha1)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the file at ``path`` is this one, by its size and by the checksums that the hub gave."""
+        return (
+            path.is_file()
+            and path.stat().st_size == self.size_bytes
+            and (not self.sha256 or sha256_of(path) == self.sha256)
+            and (not self.git_sha1 or git_sha1_of(path) == self.git_sha1)
+        )
 
 
 class _ModelScopeEntry(TypedDict):
@@ -25,8 +51,19 @@ class _ModelScopeEntry(TypedDict):
 
     Path: str
     Size: int
-    Sha256: NotRequired[str]
+    Sha256: NotRequired[str | None]
     Type: NotRequired[str]
+
+
+class _ModelScopeFiles(TypedDict):
+    Files: list[_ModelScopeEntry]
+
+
+class _ModelScopeAnswer(TypedDict):
+    Data: _ModelScopeFiles
+
+
+_LISTED = TypeAdapter(_ModelScopeAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +81,33 @@ class Listing:
 
 
 def list_hub(name: str, revision: str) -> Listing:
-    """The files of hub model ``name`` (owner/name). HF_ENDPOINT and HF_TOKEN are honoured. Raises DownloadError."""
+    """The files of hub model ``name`` (owner/name). HF_ENDPOINT and HF_TOKEN are honoured. Raises DownloadError.
+
+    It is HubUnreachable where another source may help.
+    """
+    from huggingface_hub import get_token, hf_hub_url
+
+    info = _hub_info(name, revision)
+    commit = str(info.sha)
+    files = [
+        RemoteFile(
+            path=entry.rfilename,
+            url=hf_hub_url(name, entry.rfilename, revision=commit),
+            size_bytes=int(entry.size or 0),
+            sha256=entry.lfs.sha256 if entry.lfs else "",
+            git_sha1="" if entry.lfs else _git_sha1(entry.blob_id),
+        )
+        for entry in info.siblings or []
+        if _wanted(entry.rfilename)
+    ]
+    token = get_token()
+    return _listing(name, commit, files, {"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _hub_info(name: str, revision: str) -> ModelInfo:
+    """What the hub says of a model. Raises DownloadError."""
     import httpx2
-    from huggingface_hub import HfApi, constants, get_token, hf_hub_url
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import (
         GatedRepoError,
         HFValidationError,
@@ -56,7 +117,7 @@ def list_hub(name: str, revision: str) -> Listing:
     )
 
     try:
-        info = HfApi(endpoint=constants.ENDPOINT).model_info(
+        return HfApi(endpoint=constants.ENDPOINT).model_info(
             name, revision=revision or None, files_metadata=True, timeout=15
         )
     except GatedRepoError as refused:
@@ -72,45 +133,31 @@ def list_hub(name: str, revision: str) -> Listing:
     except OfflineModeIsEnabled as refused:
         raise DownloadError(f"{name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it.") from refused
     except (httpx2.HTTPError, OSError) as failed:
-        raise DownloadError(
+        raise HubUnreachable(
             f"The hub at {constants.ENDPOINT} does not answer ({_short(failed)}). Check the network, set HF_ENDPOINT "
             "to a mirror, or use --source modelscope."
         ) from failed
-    commit = str(info.sha)
-    files = [
-        RemoteFile(
-            path=entry.rfilename,
-            url=hf_hub_url(name, entry.rfilename, revision=commit),
-            size_bytes=int(entry.size or 0),
-            sha256=entry.lfs.sha256 if entry.lfs else "",
-        )
-        for entry in info.siblings or []
-        if _wanted(entry.rfilename)
-    ]
-    token = get_token()
-    return _listing(name, commit, files, {"Authorization": f"Bearer {token}"} if token else {})
 
 
 def list_modelscope(name: str, revision: str) -> Listing:
-    """The files of ModelScope model ``name``. Raises DownloadError, naming the package where it is missing."""
-    try:
-        from modelscope.hub.api import HubApi
-        from modelscope.hub.file_download import get_file_download_url
-    except ImportError as missing:
-        raise DownloadError(
-            "--source modelscope needs the package modelscope. Install it with: .venv/bin/pip install modelscope"
-        ) from missing
+    """The files of ModelScope model ``name``, by its own HTTP interface. Raises DownloadError."""
+    import httpx2
+
     wanted = revision or "master"
+    address = f"{MODELSCOPE}/api/v1/models/{name}/repo"
     try:
-        entries: list[_ModelScopeEntry] = HubApi().get_model_files(name, revision=wanted, recursive=True)
-    except Exception as failed:  # the package raises whatever its HTTP client did
+        query = {"Revision": wanted, "Recursive": "true"}
+        response = httpx2.get(f"{address}/files", params=query, timeout=15, follow_redirects=True)
+        response.raise_for_status()
+        entries = _LISTED.validate_json(response.content)["Data"]["Files"]
+    except (httpx2.HTTPError, ValueError) as failed:  # an answer of another shape is a ValueError
         raise DownloadError(f"ModelScope could not list {name}: {_short(failed)}") from failed
     files = [
         RemoteFile(
             path=entry["Path"],
-            url=get_file_download_url(name, entry["Path"], wanted),
-            size_bytes=int(entry["Size"]),
-            sha256=str(entry.get("Sha256") or ""),
+            url=f"{address}?{urlencode({'Revision': wanted, 'FilePath': entry['Path']})}",
+            size_bytes=entry["Size"],
+            sha256=entry.get("Sha256") or "",
         )
         for entry in entries
         if entry.get("Type") != "tree" and _wanted(entry["Path"])
@@ -126,7 +173,12 @@ def _listing(name: str, revision: str, files: list[RemoteFile], headers: dict[st
 
 def _wanted(path: str) -> bool:
     """Top-level files that transformers reads; other formats and their folders stay on the hub."""
-    return "/" not in path and path.endswith(_SUFFIXES) and not path.startswith("consolidated")
+    return is_plain_name(path) and path.endswith(READ_SUFFIXES) and not path.startswith("consolidated")
+
+
+def _git_sha1(blob_id: str | None) -> str:
+    """A mirror may name its files in another way, which says nothing of what they hold."""
+    return blob_id if blob_id and _SHA1.fullmatch(blob_id) else ""
 
 
 def _short(error: Exception) -> str:

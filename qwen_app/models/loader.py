@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest
-from qwen_app.models.memory_plan import NUMBER_BYTES
+from qwen_app.models.adapted.half_range import within_half_range
+from qwen_app.models.adapted.long_context import use_yarn
+from qwen_app.models.device import card_uuids, on_a_card
+from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
+from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ QUANTISED_READERS = {
     "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
+_NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try --precision int4."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,10 @@ class LoadedModel:
     weights_bytes: int
     generation_config: GenerationConfig
 
+    def gpu_uuids(self) -> tuple[str, ...]:
+        """The cards that its weights are on."""
+        return card_uuids({parameter.device for parameter in self.model.parameters()})
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:
@@ -54,19 +62,26 @@ class _Source:
     dtype: torch.dtype | Literal["auto"]
     unpacking: GgufConfig | BitsAndBytesConfig | None = None
     gguf_file: str | None = None
+    four_bits: bool = False
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.gguf_file if self.gguf_file else self.folder
 
 
-def load(path: Path, *, precision: str, name: str = "") -> LoadedModel:
+def load(path: Path, *, precision: str, name: str = "", context_tokens: int = 0) -> LoadedModel:
     """Check and load the model in ``path`` (a folder, or a .gguf file); see ``load_checkpoint``."""
-    return load_checkpoint(open_checkpoint(path), precision=precision, name=name)
+    return load_checkpoint(open_checkpoint(path), precision=precision, name=name, context_tokens=context_tokens)
 
 
-def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "") -> LoadedModel:
-    """Load ``checkpoint`` as fp16, bf16, fp32, 8bit or 4bit, under its own name unless ``name`` gives it another.
+def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", context_tokens: int = 0) -> LoadedModel:
+    """Load ``checkpoint`` as fp16, bf16, fp32, int4, 8bit or 4bit, under its own name unless ``name`` gives another.
 
-    A checkpoint that comes quantised keeps its own precision. On several CUDA cards the layers spread over them.
-    Raises ModelFilesError for files that are missing, damaged, refused, or need a package that is not installed, and
-    DoesNotFit when the device has no room.
+    ``context_tokens`` beyond the model's own are read by YaRN.
+
+    A checkpoint that comes quantised keeps its own precision; so does a GGUF file in int4. On several CUDA cards the
+    layers spread over them, those of int4 on the first. Raises ModelFilesError for files that are missing, damaged,
+    refused, or need a package that is not installed, and DoesNotFit when the device has no room.
     """
     import torch
 
@@ -74,22 +89,24 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "") -
     path, source = checkpoint.path, _source(checkpoint, precision)
     quiet_transformers()
     try:
-        model = _load_weights(source)
+        model = _load_four_bits(source) if source.four_bits else _load_weights(source)
         tokenizer = _load_tokenizer(source)
     except torch.OutOfMemoryError as full:
-        raise DoesNotFit(
-            f"The weights of {path} do not fit the device in {source.precision}. Try --precision 4bit."
-        ) from full
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as broken:
+        raise DoesNotFit(_NO_ROOM.format(path=path, precision=source.precision)) from full
+    except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
         raise ModelFilesError(f"{path} cannot be loaded: {_first_line(broken)}") from broken
     model.eval()
+    if use_yarn(model, context_tokens):
+        log.info("Positions are turned by YaRN, for contexts up to %s tokens.", f"{context_tokens:,}")
+    _refuse_offloaded(model, source)
+    runs_in = within_half_range(model, tokenizer, source.precision)
     manifest = None if checkpoint.is_gguf else read_manifest(path)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
         name=name or (manifest.name if manifest else path.stem if checkpoint.is_gguf else path.name),
         revision=manifest.revision if manifest else "",
-        precision=source.precision,
+        precision=runs_in,
         device=model.device,
         weights_bytes=_weights_bytes(model),
         generation_config=model.generation_config,
@@ -100,12 +117,29 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "") -
     return loaded
 
 
-def _load_weights(source: _Source) -> PreTrainedModel:
+def _load_four_bits(source: _Source) -> PreTrainedModel:
+    """Tensor by tensor where the architecture is one whose tensors we know, else whole, and rounded afterwards."""
+    from qwen_app.models.quantised.load import default_placement, load_folder, load_gguf, reads_folder
+    from qwen_app.models.quantised.skeleton import shrink_layers
+
+    placement = default_placement(on_a_card=on_a_card())
+    if source.gguf_file:
+        model = load_gguf(source.path, placement)
+        if model is not None:
+            return model
+    elif reads_folder(source.folder):
+        return load_folder(source.folder, weight_files(source.folder), placement)
+    model = _load_weights(replace(source, dtype=placement.dtype), device_map="cpu")
+    shrink_layers(model, placement)
+    return model
+
+
+def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         source.folder,
-        device_map=_device_map(),
+        device_map=device_map or _device_map(),  # several cards share the layers; one takes all, or there is no room
         local_files_only=True,
         trust_remote_code=False,
         dtype=source.dtype,
@@ -129,20 +163,28 @@ def _source(checkpoint: Checkpoint, precision: str) -> _Source:
     """What to tell transformers, and the precision that comes out of it. Raises ModelFilesError."""
     from transformers import GgufConfig
 
+    from qwen_app.models.quantised.load import TAKEN_OVER
+    from qwen_app.models.quantised.skeleton import PLAIN_NAMES
+
     path = checkpoint.path
     if checkpoint.is_gguf:
         _need_reader("gguf", path)
         if precision in ("8bit", "4bit"):
             raise ModelFilesError(
-                f"{path} is unpacked while it is loaded and cannot run in {precision}. Use --precision fp16."
+                f"{path} is unpacked while it is loaded and cannot run in {precision}. Use --precision fp16 or int4."
             )
-        dense = _dense(precision)
-        return _Source(path.parent, dense, _dtype(dense), GgufConfig(dequantize=True), path.name)
+        dense, int4 = _dense(precision), precision == INT4
+        unpacking = GgufConfig(dequantize=True)
+        return _Source(path.parent, INT4 if int4 else dense, _dtype(dense), unpacking, path.name, four_bits=int4)
+    if checkpoint.quantisation in TAKEN_OVER and str(read_json(path / "config.json").get("model_type")) in PLAIN_NAMES:
+        return _Source(path, checkpoint.quantisation, "auto", four_bits=True)
     if checkpoint.quantisation:
         _need_reader(checkpoint.quantisation, path)
         return _Source(path, checkpoint.quantisation, "auto")
     if precision in ("8bit", "4bit"):
         return _Source(path, precision, _half_on_a_card(), _bitsandbytes(precision))
+    if precision == INT4:
+        return _Source(path, INT4, "auto", four_bits=True)
     dense = _dense(precision)
     return _Source(path, dense, _dtype(dense))
 
@@ -163,7 +205,7 @@ def _bitsandbytes(precision: str) -> BitsAndBytesConfig:
 def _half_on_a_card() -> torch.dtype:
     import torch
 
-    return torch.float16 if torch.cuda.is_available() else torch.float32
+    return torch.float16 if on_a_card() else torch.float32
 
 
 def _dtype(precision: str) -> torch.dtype:
@@ -173,17 +215,24 @@ def _dtype(precision: str) -> torch.dtype:
 
 
 def _dense(precision: str) -> str:
-    import torch
-
     if precision in NUMBER_BYTES:
         return precision
-    return "fp16" if torch.cuda.is_available() else "fp32"
+    return "fp16" if on_a_card() else "fp32"
 
 
-def _device_map() -> str:
+def _device_map() -> str | dict[str, int]:
     import torch
 
-    return "auto" if torch.cuda.is_available() else "cpu"
+    if not on_a_card():
+        return "cpu"
+    return "auto" if torch.cuda.device_count() > 1 else {"": 0}
+
+
+def _refuse_offloaded(model: PreTrainedModel, source: _Source) -> None:
+    """Every weight lies where the model computes: one left on the CPU would be copied in every step, if it can run."""
+    kind = model.device.type
+    if any(weight.device.type != kind for weight in model.parameters()):
+        raise DoesNotFit(_NO_ROOM.format(path=source.folder, precision=source.precision))
 
 
 def _need_reader(method: str, path: Path) -> None:

@@ -12,15 +12,18 @@ NUMBER_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 # NF4 with double quantisation: half a byte, an 8-bit scale for each 64 weights, a 32-bit one for each 256 of those.
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 _INT8_BYTES = 1.0
+INT4 = "int4"
+_INT4_BYTES = 0.5 + 4 / 32  # a code, and a 16-bit scale and zero for each 32 weights
 PREFILL_CHUNK_TOKENS = 1024
 # cuBLAS workspaces, captured graphs and what the allocator cannot use; on a CPU, the process itself.
 RESERVE_BYTES = {"cuda": 800_000_000, "cpu": 1_000_000_000}
-# Conversations x context that are offered, best first. 4-bit kernels are at their best up to eight rows; a CPU is too
-# slow for more than four.
+# Conversations x context that are offered, best first. Weights are read once a step for all of them, and kernels of
+# few rows are at their best up to eight.
 CHOICES = {
     "cuda": ((8, 32_768), (4, 24_576), (4, 16_384), (4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
-    "cpu": ((4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
+    "cpu": ((8, 8_192), (4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
 }
+CONTEXTS = (32_768, 24_576, 16_384, 12_288, 8_192, 4_096, 2_048)  # for a number of users that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,9 @@ def plan_memory(
 
     ``weights_bytes`` is given for a checkpoint that comes quantised. Raises DoesNotFit, saying what would.
     """
-    if context > dims.context_tokens:
-        raise DoesNotFit(
-            f"--context {context:,} is longer than this model can read. Its most is {dims.context_tokens:,} tokens."
-        )
+    longest = max(dims.context_tokens, dims.longest_tokens)
+    if context > longest:
+        raise DoesNotFit(f"--context {context:,} is longer than this model can read. Its most is {longest:,} tokens.")
     tried = [estimate(dims, precision, device, *size, weights_bytes) for size in _sizes(dims, device, users, context)]
     fitting = next((candidate for candidate in tried if candidate.fits), None)
     if fitting is None:
@@ -74,28 +76,41 @@ def estimate(
         context_tokens=context_tokens,
         weights_bytes=weights_bytes or weights_of(dims, precision, device),
         cache_bytes=slots * context_tokens * dims.kv_bytes_per_token(number_bytes),
-        working_bytes=working_memory(dims, number_bytes, slots),
-        reserve_bytes=RESERVE_BYTES[device.kind] * device.cards,
-        free_bytes=device.free_bytes,
+        working_bytes=working_memory(dims, number_bytes, slots, masked_tokens=0 if device.ampere else context_tokens),
+        reserve_bytes=RESERVE_BYTES[device.kind] * (1 if precision == INT4 else device.cards),
+        # int4 takes one card: its even share of what several have.
+        free_bytes=device.free_bytes // (device.cards if precision == INT4 else 1),
     )
 
 
+def four_bits_on(device: Device) -> str:
+    """The precision of 4 bits that serves there: int4 on one card of today or a CPU, else NF4."""
+    return INT4 if device.kind == "cpu" or (device.cards == 1 and device.ampere) else "4bit"
+
+
 def weights_of(dims: ModelDims, precision: str, device: Device) -> int:
-    """Bytes of the weights. 8-bit and 4-bit shrink the linear layers alone."""
+    """Bytes of the weights. 8-bit and 4-bit shrink the linear layers alone; int4 also the head and the embedding."""
     number_bytes = _number_bytes(precision, device)
+    if precision == INT4:
+        table = dims.vocabulary * dims.hidden  # the embedding in 16 bits, the head in 8, though they may be the same
+        rest = dims.other_parameters - table * (2 if dims.other_parameters >= 2 * table else 1)
+        return int(dims.linear_parameters * _INT4_BYTES + 3 * table + rest * number_bytes)
     linear_bytes = {"4bit": _NF4_BYTES, "8bit": _INT8_BYTES}.get(precision, number_bytes)
     return int(dims.linear_parameters * linear_bytes + dims.other_parameters * number_bytes)
 
 
-def working_memory(dims: ModelDims, number_bytes: int, slots: int) -> int:
+def working_memory(dims: ModelDims, number_bytes: int, slots: int, masked_tokens: int = 0) -> int:
     """Peak bytes of one step, the larger of reading a prompt chunk and choosing the next tokens.
 
     Reading: residual, its normed copy in float32, and the MLP's gate, up and product for a chunk; beside it the largest
     weight, which 4-bit and 8-bit unpack for long inputs. Choosing: logits in the model's format and in float32, their
-    sorted copy with 64-bit places, and the probabilities, for one token of each slot and one prompt's last.
+    sorted copy with 64-bit places, and the probabilities, for one token of each slot and one prompt's last. Attention
+    without a flash kernel also masks a chunk's scores over ``masked_tokens``: once in yes and no, once in numbers, and
+    again for every query head of a KV head.
     """
     token_bytes = 2 * dims.hidden * number_bytes + 4 * dims.hidden + 3 * dims.intermediate * number_bytes
-    reading = PREFILL_CHUNK_TOKENS * token_bytes + dims.hidden * dims.intermediate * number_bytes
+    mask_bytes = masked_tokens * (1 + number_bytes + dims.heads // dims.kv_heads * number_bytes)
+    reading = PREFILL_CHUNK_TOKENS * (token_bytes + mask_bytes) + dims.hidden * dims.intermediate * number_bytes
     choosing = (slots + 1) * dims.vocabulary * (number_bytes + 4 + 4 + 8 + 4)
     return max(reading, choosing)
 
@@ -107,24 +122,26 @@ def _number_bytes(precision: str, device: Device) -> int:
 
 def _sizes(dims: ModelDims, device: Device, users: int, context: int) -> list[tuple[int, int]]:
     limit = context or dims.context_tokens
-    sizes = [(users or slots, context or min(tokens, limit)) for slots, tokens in CHOICES[device.kind]]
+    offered = [(users, tokens) for tokens in CONTEXTS] if users else CHOICES[device.kind]
+    sizes = [(slots, context or min(tokens, limit)) for slots, tokens in offered]
     return list(dict.fromkeys(sizes))
 
 
 def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device) -> str:
-    said = (
+    sentence = (
         f"{smallest.slots} x {smallest.context_tokens:,} tokens in {smallest.precision} need "
         f"{smallest.need_bytes / 1e9:.1f} GB, and {device.name} has {device.free_bytes / 1e9:.1f} GB free "
         f"({device.total_bytes / 1e9:.1f} GB in all)."
     )
     longest = _longest(smallest, dims, device)
     advice = [f"--context {longest}"] if longest else []
+    smaller = four_bits_on(device)
     if (
         smallest.precision in (*NUMBER_BYTES, "8bit")
-        and estimate(dims, "4bit", device, smallest.slots, smallest.context_tokens).fits
+        and estimate(dims, smaller, device, smallest.slots, smallest.context_tokens).fits
     ):
-        advice.append("--precision 4bit")
-    return f"{said} {'It would fit with ' + ' or '.join(advice) if advice else 'Choose a smaller model'}."
+        advice.append(f"--precision {smaller}")
+    return f"{sentence} {'It would fit with ' + ' or '.join(advice) if advice else 'Choose a smaller model'}."
 
 
 def _longest(refused: MemoryPlan, dims: ModelDims, device: Device) -> int:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qwen_app.errors import DoesNotFit
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device
 from qwen_app.models.dims import ModelDims, dims_from_config
+from qwen_app.models.memory_plan import INT4, four_bits_on
 
 DEFAULT = "Qwen/Qwen2.5-7B-Instruct"
 FOUR_BIT_FROM_BYTES = 8_000_000_000  # the default model in 4-bit with room for a conversation
+INT4_ON_A_CPU_FROM = 2_000_000_000  # parameters
 FP16_SHARE = 0.7616  # of a card that fp16 weights may take: puts the default model's border at 20 GB
 
 
@@ -64,21 +67,46 @@ def known_model(name: str) -> KnownModel | None:
     return next((model for model in KNOWN_MODELS if model.name == name), None)
 
 
-def choose_model(asked: str, device: Device) -> str:
-    """The model's name: what was asked for, or for ``auto`` what this device runs well."""
-    if asked != "auto":
-        return asked
+def choose_model(setting: str, device: Device) -> str:
+    """The model's name: what was asked for, or for ``auto`` what this device runs well.
+
+    Raises DoesNotFit where a card that cannot be used would quietly mean the CPU.
+    """
+    if device.problem and setting != BUILTIN:
+        raise DoesNotFit(
+            f"This machine has an NVIDIA card, but {device.problem}. Mend that, or run the small built-in model on the "
+            "CPU with --model builtin. With CUDA_VISIBLE_DEVICES set to nothing, any model runs on the CPU, slowly."
+        )
+    if setting != "auto":
+        return setting
     enough = device.kind == "cuda" and device.total_bytes >= FOUR_BIT_FROM_BYTES
     return DEFAULT if enough else BUILTIN
 
 
-def choose_precision(asked: str, dims: ModelDims, device: Device) -> str:
-    """The precision: what was asked for, or for ``auto`` fp16 where the weights leave room on the card, else 4-bit.
+def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_file: bool = False) -> str:
+    """The precision: what was asked for, or for ``auto`` fp16 where the weights leave room on the card, else 4 bits.
 
-    On a CPU it is fp32: half precision is no faster there and reads prompts several times slower.
+    int4 takes one card, of Ampere's generation or newer: others hold 4 bits as NF4, and int4 that was asked for is
+    refused there with DoesNotFit. A ``four_bit_file`` stays as it is, int4, where that is possible. So is a large model
+    on a CPU, where the time of a token is that of reading the weights; a small one loses more by rounding and is fp32.
+    Half precision is no faster there and reads prompts several times slower.
     """
-    if asked != "auto":
-        return asked
+    if setting != "auto":
+        return _on(device, setting, four_bit_file=four_bit_file)
+    if four_bit_file:
+        return INT4 if device.kind == "cpu" or device.ampere else "fp16"
     if device.kind == "cpu":
-        return "fp32"
-    return "fp16" if 2 * dims.parameters <= FP16_SHARE * device.total_bytes else "4bit"
+        return INT4 if dims.parameters >= INT4_ON_A_CPU_FROM else "fp32"
+    if 2 * dims.parameters <= FP16_SHARE * device.total_bytes:
+        return "fp16"
+    return four_bits_on(device)
+
+
+def _on(device: Device, precision: str, *, four_bit_file: bool) -> str:
+    """``precision``, where the device has the kernels for it. Raises DoesNotFit."""
+    if precision != INT4 or device.kind == "cpu" or device.ampere:
+        return precision
+    raise DoesNotFit(
+        f"int4 needs a card of compute capability 8.0 or newer, which {device.name} is not. "
+        f"Use --precision {'fp16' if four_bit_file else '4bit'}."
+    )

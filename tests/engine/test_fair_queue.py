@@ -70,6 +70,16 @@ def test_a_flood_fills_no_queue_for_another() -> None:
         queue.join("greedy")
 
 
+def test_guests_fill_a_queue_and_leave_room_beyond_it_to_others() -> None:
+    queue = FairQueue(1, 4)
+    for number in range(5):
+        queue.join(f"guest {number}")
+    with pytest.raises(TooManyRequests):
+        queue.join("guest of one link more")
+    queue.join("ada")
+    queue.join("bob")
+
+
 @pytest.mark.anyio
 async def test_a_place_that_moved_while_nobody_looked_is_not_missed() -> None:
     queue = FairQueue(1, 10)
@@ -116,3 +126,34 @@ def test_bounds_hold_whoever_comes_and_goes(steps: list[str | int], running_limi
         assert queue.running + queue.queued == len(inside)
         waiting = sorted(queue.position(place) for place in inside if not place.admitted)
         assert waiting == list(range(1, len(waiting) + 1))
+
+
+class CountingQueue(FairQueue):
+    """Counts how often somebody asks for his place."""
+
+    asked = 0
+
+    def position(self, place: QueuePlace) -> int:
+        self.asked += 1
+        return super().position(place)
+
+
+@pytest.mark.anyio
+async def test_who_comes_and_goes_does_not_wake_all_who_wait() -> None:
+    queue = CountingQueue(2, 200)
+    running = [queue.join("a"), queue.join("b")]
+    waiting = [queue.join(f"user-{number}") for number in range(200)]
+    tasks = [asyncio.create_task(queue.next_position(place, queue.position(place))) for place in waiting]
+    await asyncio.sleep(0)
+    queue.asked = 0
+    queue.leave(running[0])
+    for _ in range(50):
+        queue.leave(queue.join("new"))
+        await asyncio.sleep(0)
+    assert sum(task.done() for task in tasks) == 1
+    assert queue.asked < 50  # not one for each who waits, at each change
+    for place in waiting:
+        queue.leave(place)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 ENDLESS_BYTES = 200_000_000
+MODELSCOPE_FILES = "/api/v1/models/Qwen/Qwen2.5-0.5B-Instruct/repo/files?Revision=master&Recursive=true"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -26,20 +28,39 @@ class Hub:
     endless: set[str] = field(default_factory=set)  # files that go on when they should end
     sent: int = 0  # bytes of endless files
     ranges: bool = True
+    sums: bool = True  # of small files too, as git names them
     asked: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
+    listing: bytes = b""  # what ModelScope's listing says instead, if anything
+    listing_status: int = 200
+
+    def modelscope_info(self) -> dict[str, object]:
+        """The same model as ModelScope lists it."""
+        blobs = [
+            {"Path": name, "Size": len(data), "Sha256": hashlib.sha256(data).hexdigest(), "Type": "blob"}
+            for name, data in self.files.items()
+        ]
+        return {"Code": 200, "Data": {"Files": [{"Path": "onnx", "Size": 0, "Type": "tree"}, *blobs]}}
 
     def info(self) -> dict[str, object]:
         siblings = [
             {
                 "rfilename": name,
                 "size": len(data),
-                "blobId": "b",
-                "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 100},
+                **(_large(data) if name.endswith(".safetensors") else _small(data) if self.sums else {}),
             }
             for name, data in self.files.items()
         ]
         return {"_id": "1", "id": "owner/tiny", "modelId": "owner/tiny", "sha": COMMIT, "siblings": siblings}
+
+
+def _large(data: bytes) -> dict[str, object]:
+    return {"blobId": "b", "lfs": {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 100}}
+
+
+def _small(data: bytes) -> dict[str, object]:
+    """As ``git hash-object`` names it."""
+    return {"blobId": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
 
 
 @contextmanager
@@ -50,7 +71,7 @@ def serve_hub(hub: Hub) -> Iterator[Hub]:
     Handler.hub = hub
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield hub
@@ -67,6 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path.startswith("/api/models/owner/tiny"):
             self._send(200, json.dumps(self.hub.info()).encode())
+        elif self.path.startswith(MODELSCOPE_FILES):
+            self._send(self.hub.listing_status, self.hub.listing or json.dumps(self.hub.modelscope_info()).encode())
+        elif path.endswith("/repo"):
+            self._file(parse_qs(urlsplit(self.path).query)["FilePath"][0])
         elif path.startswith(f"/owner/tiny/resolve/{COMMIT}/"):
             self._file(path.rpartition("/")[2])
         else:

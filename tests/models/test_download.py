@@ -1,4 +1,4 @@
-"""The door to models: from a hub that is a server on loopback, from ModelScope's package, or from disk."""
+"""The door to models: from a hub or a ModelScope that is a server on loopback, or from disk."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.errors import DownloadError, ModelFilesError
-from qwen_app.models.download import ensure_model, local_path
+from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
+from qwen_app.models.download import ensure_model, local_path, progress
 from qwen_app.models.folder import read_manifest, verify_folder
 from tests.models.hub_server import COMMIT, Hub, serve_hub
 
@@ -46,6 +46,30 @@ def test_a_hub_model_is_fetched_once_and_then_needs_no_network(hub: Hub, tmp_pat
     asked = len(hub.asked)
     assert ensure_model("owner/tiny", tmp_path).path == path
     assert len(hub.asked) == asked
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_every_file_is_compared_with_the_hub_s_list(hub: Hub, tmp_path: Path, name: str) -> None:
+    hub.wrong.add(name)
+    with pytest.raises(DownloadError, match=f"{name} arrived damaged"):
+        ensure_model("owner/tiny", tmp_path)
+    assert not (tmp_path / "owner--tiny" / name).exists()
+
+
+def test_a_file_of_the_right_size_alone_is_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    there = tmp_path / "owner--tiny" / "config.json"
+    there.parent.mkdir()
+    there.write_bytes(b"x" * len(hub.files["config.json"]))
+    ensure_model("owner/tiny", tmp_path)
+    assert there.read_bytes() == hub.files["config.json"]
+
+
+def test_files_without_a_checksum_are_named(hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ensure_model("owner/tiny", tmp_path / "first")
+    assert "No checksum" not in caplog.text
+    hub.sums = False
+    ensure_model("owner/tiny", tmp_path / "second")
+    assert "No checksum was given for chat_template.jinja, config.json, generation_config.json" in caplog.text
 
 
 def test_the_endpoint_variable_is_honoured(hub: Hub, tmp_path: Path) -> None:
@@ -91,30 +115,53 @@ def test_an_unreachable_hub_names_the_ways_out(tmp_path: Path, hub: Hub, monkeyp
     assert caught.value.exit_code == 4
 
 
-def test_modelscope_without_its_package_names_it(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="pip install modelscope"):
-        ensure_model("owner/tiny", tmp_path, source="modelscope")
+KNOWN = "Qwen/Qwen2.5-0.5B-Instruct"
 
 
-def test_modelscope_lists_and_our_downloader_fetches(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class HubApi:
-        def get_model_files(self, name: str, revision: str, recursive: bool) -> list[dict[str, object]]:
-            entries = hub.info()["siblings"]
-            assert isinstance(entries, list)
-            return [
-                {"Path": entry["rfilename"], "Size": entry["size"], "Sha256": entry["lfs"]["sha256"], "Type": "blob"}
-                for entry in entries
-            ]
+@pytest.fixture
+def modelscope(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The same server as ModelScope, which has the model by a known name."""
+    monkeypatch.setattr("qwen_app.models.hub.MODELSCOPE", hub.url)
+    return hub
 
-    modules = {name: types.ModuleType(name) for name in ("modelscope", "modelscope.hub")}
-    modules["modelscope.hub.api"] = types.SimpleNamespace(HubApi=HubApi)  # type: ignore[assignment]
-    modules["modelscope.hub.file_download"] = types.SimpleNamespace(  # type: ignore[assignment]
-        get_file_download_url=lambda name, path, revision: f"{hub.url}/{name}/resolve/{COMMIT}/{path}"
-    )
-    for name, module in modules.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    path = ensure_model("owner/tiny", tmp_path, source="modelscope").path
+
+def test_modelscope_lists_and_our_downloader_fetches(modelscope: Hub, tmp_path: Path) -> None:
+    path = ensure_model(KNOWN, tmp_path, source="modelscope").path
     verify_folder(path)
+    assert not (path / "pytorch_model.bin").exists()
+    assert {name for name, _ in modelscope.asked} == {one.name for one in path.iterdir()} - {"manifest.json"}
+
+
+def test_a_known_model_comes_from_modelscope_when_the_hub_is_away(
+    modelscope: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    path = ensure_model(KNOWN, tmp_path).path
+    verify_folder(path)
+    assert "ModelScope" in caplog.text
+    asked = len(modelscope.asked)
+    assert ensure_model(KNOWN, tmp_path).path == path  # complete: nobody is asked
+    assert len(modelscope.asked) == asked
+    for name, revision in (("owner/tiny", ""), (KNOWN, "v1")):  # whose, or which, it would be there is not known
+        with pytest.raises(HubUnreachable, match="does not answer"):
+            ensure_model(name, tmp_path, revision=revision)
+
+
+@pytest.mark.parametrize(
+    ("listing", "status"),
+    [
+        (b"", 500),
+        (b"[]", 200),
+        (b"{", 200),
+        (b'{"Data": {"Files": [{"Path": 1, "Size": "x"}]}}', 200),
+        (b"<html>", 200),
+    ],
+)
+def test_what_modelscope_says_wrong_is_told(modelscope: Hub, tmp_path: Path, listing: bytes, status: int) -> None:
+    modelscope.listing, modelscope.listing_status = listing, status
+    with pytest.raises(DownloadError, match="ModelScope could not list") as caught:
+        ensure_model(KNOWN, tmp_path, source="modelscope")
+    assert caught.value.exit_code == 4
 
 
 def test_local_folders_and_files_are_used_where_they_lie(tiny_qwen_dir: Path, tmp_path: Path) -> None:
@@ -129,6 +176,7 @@ def test_what_is_no_model_at_all(name: str, tmp_path: Path) -> None:
         ensure_model(name, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_folder_and_its_errors_have_exit_codes(tiny_qwen_dir: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "download_model.py", "--models-dir", str(tmp_path), *arguments]
@@ -140,3 +188,11 @@ def test_the_command_prints_the_folder_and_its_errors_have_exit_codes(tiny_qwen_
     assert unverified.returncode == 3
     assert "manifest.json" in unverified.stderr
     assert run("--model", "owner/tiny").returncode == 4
+
+
+@pytest.mark.parametrize("parts", [[100], [97, 3], [50, 49, 1], [1] * 100])
+def test_progress_ends_with_a_hundred(parts: list[int], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"), progress(sum(parts)) as advance:
+        for part in parts:
+            advance(part)
+    assert sum("100 %" in message for message in caplog.messages) == 1

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from qwen_app.errors import DownloadError
 from qwen_app.models.fetch import ATTEMPTS, fetch_files
 from qwen_app.models.hub import RemoteFile
+from tests.examples import examples
 from tests.models.hub_server import COMMIT, ENDLESS_BYTES, Hub, serve_hub
 
 DATA = os.urandom(3_000_000)
@@ -38,7 +39,8 @@ def test_files_arrive_whole(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, len(DATA) - 1))
 def test_a_dropped_connection_is_continued_where_it_stopped(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("cut")

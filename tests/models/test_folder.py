@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models.folder import MANIFEST, check_folder, read_manifest, verify_folder, write_manifest
+from qwen_app.models.dims import dims_from_folder
+from qwen_app.models.folder import (
+    MANIFEST,
+    check_folder,
+    is_plain_name,
+    open_checkpoint,
+    read_manifest,
+    verify_folder,
+    write_manifest,
+)
 
 WEIGHTS = "model.safetensors"
 
@@ -69,6 +79,13 @@ def name_missing_shard(folder: Path) -> str:
     return "model-00001-of-00001.safetensors"
 
 
+def change_a_word(folder: Path) -> str:
+    path = folder / "tokenizer_config.json"
+    text = path.read_text()
+    path.write_text(text.replace("true", "null", 1) if "true" in text else text.replace('"', "'", 1))
+    return "tokenizer_config.json"
+
+
 def spoil_config(folder: Path) -> str:
     (folder / MANIFEST).unlink()
     (folder / "config.json").write_text("{")
@@ -80,7 +97,91 @@ def spoil_manifest(folder: Path) -> str:
     return MANIFEST
 
 
+def _rewrite_header(folder: Path, header: str) -> str:
+    data = header.encode()
+    (folder / MANIFEST).unlink()
+    (folder / WEIGHTS).write_bytes(len(data).to_bytes(8, "little") + data)
+    return WEIGHTS
+
+
+def header_without_offsets(folder: Path) -> str:
+    return _rewrite_header(folder, '{"a": {"shape": [1]}}')
+
+
+def header_of_a_list(folder: Path) -> str:
+    return _rewrite_header(folder, "[1]")
+
+
+def header_with_short_offsets(folder: Path) -> str:
+    return _rewrite_header(folder, '{"a": {"data_offsets": [0]}}')
+
+
+def header_far_too_deep(folder: Path) -> str:
+    return _rewrite_header(folder, "[" * 200_000)
+
+
+def config_far_too_deep(folder: Path) -> str:
+    (folder / MANIFEST).unlink()
+    (folder / "config.json").write_text("[" * 200_000)
+    return "config.json"
+
+
+def config_is_a_pipe(folder: Path) -> str:
+    (folder / MANIFEST).unlink()
+    (folder / "config.json").unlink()
+    os.mkfifo(folder / "config.json")
+    return "config.json"
+
+
+def tokenizer_is_a_pipe(folder: Path) -> str:
+    (folder / MANIFEST).unlink()
+    (folder / "tokenizer.json").unlink()
+    os.mkfifo(folder / "tokenizer.json")
+    return "tokenizer.json"
+
+
+def manifest_of_infinite_size(folder: Path) -> str:
+    (folder / MANIFEST).write_text('{"name": "x", "revision": "", "files": {"a": {"bytes": 1e999, "sha256": ""}}}')
+    return MANIFEST
+
+
+def manifest_far_too_deep(folder: Path) -> str:
+    (folder / MANIFEST).write_text("[" * 200_000)
+    return MANIFEST
+
+
+def _index_names(folder: Path, name: str) -> str:
+    (folder / MANIFEST).unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    return "model.safetensors.index.json"
+
+
+def index_names_a_path_out(folder: Path) -> str:
+    return _index_names(folder, "../other/model.safetensors")
+
+
+def index_names_an_absolute_path(folder: Path) -> str:
+    return _index_names(folder, "/etc/passwd")
+
+
+def index_names_nul(folder: Path) -> str:
+    return _index_names(folder, "model\0.safetensors")
+
+
 DAMAGES = [
+    change_a_word,
+    header_without_offsets,
+    header_of_a_list,
+    header_with_short_offsets,
+    header_far_too_deep,
+    config_far_too_deep,
+    config_is_a_pipe,
+    tokenizer_is_a_pipe,
+    manifest_of_infinite_size,
+    manifest_far_too_deep,
+    index_names_a_path_out,
+    index_names_an_absolute_path,
+    index_names_nul,
     truncate,
     remove_weights,
     spoil_header,
@@ -108,6 +209,14 @@ def test_damage_to_the_weights_is_seen_without_a_manifest_too(folder: Path) -> N
         check_folder(folder)
 
 
+def test_files_that_nobody_listed_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    open_checkpoint(folder)
+    assert caplog.text == ""
+    (folder / "added_tokens.json").write_text("{}")
+    open_checkpoint(folder)
+    assert "they are read: added_tokens.json." in caplog.text
+
+
 def test_a_flipped_byte_is_found_by_verify(folder: Path) -> None:
     path = folder / WEIGHTS
     data = bytearray(path.read_bytes())
@@ -121,3 +230,20 @@ def test_a_flipped_byte_is_found_by_verify(folder: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesError, match="There is no model folder"):
         check_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize("shape", ['"x"', "[1.5]", '["1"]', "7", "null", "[[1]]"])
+def test_a_header_that_says_no_shapes_is_named(folder: Path, shape: str) -> None:
+    _rewrite_header(folder, f'{{"a": {{"shape": {shape}, "data_offsets": [0, 0]}}}}')
+    with pytest.raises(ModelFilesError, match=WEIGHTS):
+        dims_from_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["../x.json", "/x.json", "a/b.json", "x\0.json", ".x.json", "", "x" * 300, "x\n.json"])
+def test_names_that_lead_elsewhere(name: str) -> None:
+    assert not is_plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model-00001-of-00004.safetensors", "tokenizer v2.json", "a+b.txt"])
+def test_names_of_files(name: str) -> None:
+    assert is_plain_name(name)

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedModel
 
-from qwen_app.errors import ModelFilesError
+from qwen_app.errors import DoesNotFit, ModelFilesError
+from qwen_app.models import loader
 from qwen_app.models.folder import write_manifest
 from qwen_app.models.loader import LoadedModel, load
 
@@ -42,6 +44,7 @@ def test_dense_precisions(tiny_qwen_dir: Path, precision: str, number_bytes: int
     assert loaded.generation_config.top_k == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["8bit", "4bit"])
 def test_bitsandbytes_answers_on_a_cpu(tiny_qwen_dir: Path, precision: str) -> None:
     import torch
@@ -50,7 +53,7 @@ def test_bitsandbytes_answers_on_a_cpu(tiny_qwen_dir: Path, precision: str) -> N
     dense = load(tiny_qwen_dir, precision="fp32")
     assert loaded.precision == precision
     assert loaded.weights_bytes < dense.weights_bytes
-    ids = torch.arange(20).unsqueeze(0)
+    ids = torch.arange(1, 21).unsqueeze(0)  # Gemma pads with 0, whose embedding is nothing
     with torch.no_grad():
         ours, exact = loaded.model(ids).logits.float(), dense.model(ids).logits
     assert torch.isfinite(ours).all()
@@ -58,17 +61,74 @@ def test_bitsandbytes_answers_on_a_cpu(tiny_qwen_dir: Path, precision: str) -> N
     assert similarity.min() > 0.9
 
 
+def test_a_weight_left_off_the_card_is_no_room(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a map over several devices could not place is on ``meta``, and would be copied in at every step."""
+    whole = loader._load_weights
+
+    def spilled(source: loader._Source) -> PreTrainedModel:
+        model = whole(source)
+        model.get_output_embeddings().to("meta")
+        return model
+
+    monkeypatch.setattr(loader, "_load_weights", spilled)
+    with pytest.raises(DoesNotFit, match="do not fit the device in fp32"):
+        load(tiny_qwen_dir, precision="fp32")
+
+
+@pytest.mark.parametrize(("cards", "mapped"), [(0, "cpu"), (1, {"": 0}), (2, "auto")])
+def test_one_card_takes_every_layer(cards: int, mapped: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "on_a_card", lambda: cards > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: cards)
+    assert loader._device_map() == mapped
+
+
+@pytest.mark.slow
 def test_4bit_is_nf4_with_double_quantisation(tiny_qwen_dir: Path) -> None:
     config = load(tiny_qwen_dir, precision="4bit").model.config.quantization_config
     assert config.bnb_4bit_quant_type == "nf4"
     assert config.bnb_4bit_use_double_quant is True
 
 
+@pytest.mark.parametrize("architecture", ["qwen2", "gemma"])  # read by tensor, and loaded whole
+def test_int4_rounds_layers_and_keeps_the_model(tiny_qwen_dir: Path, tmp_path: Path, architecture: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, GemmaConfig
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_qwen_dir, folder)
+    if architecture == "gemma":
+        sizes = {"vocab_size": 320, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+        config = GemmaConfig(**sizes, num_attention_heads=4, num_key_value_heads=2, head_dim=16, eos_token_id=258)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    loaded, dense = load(folder, precision="int4"), load(folder, precision="fp32")
+    assert loaded.precision == "int4"
+    assert loaded.weights_bytes < dense.weights_bytes / 2
+    ids = torch.arange(1, 21).unsqueeze(0)  # Gemma pads with 0, whose embedding is nothing
+    with torch.no_grad():
+        ours, exact = loaded.model(ids).logits, dense.model(ids).logits
+    assert torch.nn.functional.cosine_similarity(ours, exact, dim=-1).min() > 0.9
+
+
+@pytest.mark.slow
+def test_the_built_in_model_in_int4_hardly_differs(builtin_dir: Path) -> None:
+    """Its file is 4-bit in groups of 32, which are found again; only the head is rounded."""
+    import torch
+
+    text = (Path(__file__).parents[2] / "bench" / "quality_text.txt").read_text()
+    loaded = load(builtin_dir, precision="int4")
+    ids = torch.tensor([loaded.tokenizer(text)["input_ids"][:256]])
+    with torch.inference_mode():
+        ours = loaded.model(ids).logits[0].log_softmax(-1)
+        exact = load(builtin_dir, precision="fp32").model(ids).logits[0].log_softmax(-1)
+    assert (exact.exp() * (exact - ours)).sum(-1).mean() < 0.002
+
+
 def test_a_checkpoint_that_needs_a_missing_package_names_it(tiny_qwen_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "awq"
     shutil.copytree(tiny_qwen_dir, folder)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "awq"}}))
+    other = {"model_type": "gemma", "quantization_config": {"quant_method": "awq"}}  # of the Llama family we read it
+    (folder / "config.json").write_text(json.dumps({**config, **other}))
     with pytest.raises(ModelFilesError, match="pip install gptqmodel"):
         load(folder, precision="fp16")
 
@@ -105,4 +165,28 @@ def test_an_architecture_transformers_does_not_know(tiny_qwen_dir: Path, tmp_pat
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "no_such_model"}))
     with pytest.raises(ModelFilesError, match="cannot be loaded"):
+        load(folder, precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("config.json", {"attention_dropout": []}),
+        ("config.json", {"dtype": "x"}),
+        ("config.json", {"num_attention_heads": 2**70}),
+        ("tokenizer_config.json", {"tokenizer_class": 0}),
+        ("tokenizer_config.json", {"eos_token": -1}),
+        ("generation_config.json", {"pad_token_id": "x"}),
+        ("tokenizer.json", {"version": None}),
+        ("tokenizer.json", {"model": None}),
+        ("tokenizer.json", {"added_tokens": [[]]}),
+    ],
+)
+def test_a_file_of_the_wrong_shape_is_named_whatever_its_reader_raises(
+    tiny_qwen_dir: Path, tmp_path: Path, file: str, changed: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "odd"))
+    found = json.loads((folder / file).read_text(encoding="utf-8"))
+    (folder / file).write_text(json.dumps(found | changed), encoding="utf-8")
+    with pytest.raises(ModelFilesError, match="odd cannot be loaded: "):
         load(folder, precision="fp32")

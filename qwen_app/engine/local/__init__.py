@@ -1,6 +1,7 @@
 """The engine that runs a model in this process: continuous batching over slots of one KV cache.
 
-May import chat, tools, structured, models and ``engine.base``; tensors are the business of ``compute`` below it.
+May import chat, tools, structured, models and ``engine.base``; tensors are the business of ``compute`` and
+``attention`` below it.
 Start with ``build.build_local_engine``, then ``worker``.
 
 A request's way::

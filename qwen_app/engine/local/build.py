@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import psutil
 import torch
 
 from qwen_app.chat.template import PromptEncoder
@@ -21,7 +22,8 @@ from qwen_app.models.loader import LoadedModel
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 GRACE_SHARE = 1 / 6  # of the watchdog's limit: how late a worker may notice a deadline
-OFFLOAD_BYTES = 4 * 1024**3
+OFFLOAD_BYTES = 4 * 1024**3  # at most
+OFFLOAD_SHARE = 1 / 4  # of the memory that is free at the start
 
 
 def build_local_engine(
@@ -30,49 +32,60 @@ def build_local_engine(
     slots: int,
     context_tokens: int,
     queue_limit: int = 64,
-    offload_bytes: int = OFFLOAD_BYTES,
+    offload_bytes: int | None = None,
     watchdog_s: float = WATCHDOG_S,
     on_fatal: Callable[[str], None] = lambda reason: None,
     notice: str = "",
+    without: Iterable[str] = (),
     parts: ComputeParts | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LocalEngine:
     """An engine, running, that holds ``slots`` conversations of up to ``context_tokens`` each at once.
 
-    ``queue_limit`` requests may wait; ``offload_bytes`` of host memory hold conversations without a slot. ``on_fatal``
-    is called with a reason when only a new process can help: the device is lost, or no step ended for twice
-    ``watchdog_s``, seconds after which requests fail. ``parts`` of one's own (see ``local_compute_parts``) must
-    be for the same model, slots and context; ``offload_bytes`` is theirs then.
+    ``queue_limit`` requests may wait; ``offload_bytes`` of host memory hold conversations without a slot, by default a
+    share of what is free. ``on_fatal`` is called with a reason when only a new process can help: the device is lost, or
+    no step ended for twice ``watchdog_s``, seconds after which requests fail. ``parts`` of one's own (see
+    ``local_compute_parts``) are for the same model, slots and context, and have ``offload_bytes`` and ``without``.
+
+    ``without`` names optimisations to do without (see Switches).
     """
     tokenizer = loaded.tokenizer.backend_tokenizer
     encoder = PromptEncoder(loaded.tokenizer, context_tokens=context_tokens)
-    eos_ids = _eos_ids(loaded)
-    vocab_size = _vocab_size(loaded)
     parts = parts or local_compute_parts(
-        loaded, slots=slots, context_tokens=context_tokens, offload_bytes=offload_bytes
+        loaded, slots=slots, context_tokens=context_tokens, offload_bytes=offload_bytes, without=without
     )
-    worker = Worker(
-        StepExecutor(parts, tokenizer, vocab_size=vocab_size),
-        Scheduler(slots=slots, queue_limit=queue_limit),
-        on_fatal=on_fatal,
-        watchdog_s=watchdog_s,
-        clock=clock,
-    )
-    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids))
+    executor = StepExecutor(parts, tokenizer, vocab_size=_vocab_size(loaded))
+    scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
+    eos_ids = _eos_ids(loaded)
+    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(eos_ids))
+    forces = parts.switches.forced_tokens
     processor = RequestProcessor(
-        encoder, compiler, tokenizer, eos_ids=eos_ids, context_tokens=context_tokens, clock=clock
+        encoder, compiler, tokenizer, eos_ids=eos_ids, context_tokens=context_tokens, forces_tokens=forces, clock=clock
     )
-    info = _info(
-        loaded, slots=slots, context_tokens=context_tokens, cache_bytes=parts.kv_cache.size_bytes, notice=notice
+    return LocalEngine(
+        Worker(executor, scheduler, on_fatal=on_fatal, watchdog_s=watchdog_s, clock=clock),
+        processor,
+        encoder,
+        tokenizer,
+        _info(loaded, parts, notice),
+        grammars=sandboxed_admission(compiler),
+        grace_s=watchdog_s * GRACE_SHARE,
+        impairment=parts.impairment,
     )
-    grammars = sandboxed_admission(compiler)
-    return LocalEngine(worker, processor, encoder, tokenizer, info, grammars=grammars, grace_s=watchdog_s * GRACE_SHARE)
 
 
 def local_compute_parts(
-    loaded: LoadedModel, *, slots: int, context_tokens: int, offload_bytes: int = OFFLOAD_BYTES
+    loaded: LoadedModel,
+    *,
+    slots: int,
+    context_tokens: int,
+    offload_bytes: int | None = None,
+    without: Iterable[str] = (),
 ) -> ComputeParts:
-    """The parts ``build_local_engine`` would make by itself, to exchange some of them and hand them in."""
+    """The parts ``build_local_engine`` would make by itself, to exchange some of them and hand them in.
+
+    Raises ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
+    """
     text_vocab_size = loaded.tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=True)
     return build_compute_parts(
         loaded.model,
@@ -80,22 +93,28 @@ def local_compute_parts(
         slots=slots,
         context_tokens=context_tokens,
         text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
-        offload_bytes=offload_bytes,
+        offload_bytes=_offload_bytes() if offload_bytes is None else offload_bytes,
+        without=without,
     )
 
 
-def _info(loaded: LoadedModel, *, slots: int, context_tokens: int, cache_bytes: int, notice: str) -> EngineInfo:
+def _offload_bytes() -> int:
+    return min(OFFLOAD_BYTES, int(OFFLOAD_SHARE * psutil.virtual_memory().available))
+
+
+def _info(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo:
     return EngineInfo(
         model=loaded.name,
         revision=loaded.revision,
         precision=loaded.precision,
         device=_device_name(loaded.device),
-        context_tokens=context_tokens,
-        slots=slots,
+        context_tokens=parts.kv_cache.length,
+        slots=parts.kv_cache.slots,
         sampling=_sampling_defaults(loaded),
         weights_bytes=loaded.weights_bytes,
-        cache_bytes=cache_bytes,
+        cache_bytes=parts.kv_cache.size_bytes,
         notice=notice,
+        gpu_uuids=loaded.gpu_uuids(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Incremental detokenization: token ids to text that never shows half a character and never runs past a stop string."""
+"""Incremental detokenization: token ids to text that never shows half a character."""
 
 from __future__ import annotations
 
@@ -16,31 +16,23 @@ class Detokenizer:
     """Text of one growing answer.
 
     Decodes a short window of ids, since a token's text can depend on the one before it, and holds back what may still
-    become another character or a stop string.
+    become another character.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._stop = tuple(stop)
         self._ids: list[int] = []
         self._start = 0  # the window
         self._read = 0  # ids whose text is known
-        self._held = ""
-        self.stopped = False
 
     def add(self, token_id: int) -> str:
-        """Text that became certain with ``token_id``. Sets ``stopped`` once a stop string is complete."""
+        """Text that became certain with ``token_id``."""
         self._ids.append(token_id)
-        return self._release(self._new_text(flush=False))
+        return self._new_text(flush=False)
 
     def flush(self) -> str:
         """What was held back, at the end of the answer."""
-        if self.stopped:
-            return ""
-        text = self._release(self._new_text(flush=True))
-        if not self.stopped:
-            text, self._held = text + self._held, ""
-        return text
+        return self._new_text(flush=True)
 
     def _new_text(self, *, flush: bool) -> str:
         before = self._decode(self._ids[self._start : self._read])
@@ -56,27 +48,6 @@ class Detokenizer:
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
-
-    def _release(self, new: str) -> str:
-        if not self._stop:
-            return new
-        text = self._held + new
-        found = [at for at in (text.find(stop) for stop in self._stop) if at >= 0]
-        if found:
-            self.stopped = True
-            self._held = ""
-            return text[: min(found)]
-        keep = max(_overlap(text, stop) for stop in self._stop)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop``."""
-    for size in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:size]):
-            return size
-    return 0
 
 
 def ids_of_text(tokenizer: Tokenizer, ids: Sequence[int], text: str) -> tuple[int, ...]:

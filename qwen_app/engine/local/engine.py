@@ -39,7 +39,7 @@ class LocalEngine:
     """Answers with a model in this process. ``build_local_engine`` makes one from a loaded model.
 
     Starts ``worker``, which is not started yet. The worker ends what is out of time; ``grace_s`` later the event loop
-    does, for a worker that hangs ends nothing.
+    does, for a worker that hangs ends nothing. ``impairment`` is what makes it slower than its device could be.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class LocalEngine:
         *,
         grammars: GrammarAdmission,
         grace_s: float,
+        impairment: str = "",
     ) -> None:
         self._grammars = grammars
         self._worker = worker
@@ -60,6 +61,7 @@ class LocalEngine:
         self._tokenizer = tokenizer
         self._info = info
         self._grace_s = grace_s
+        self._impairment = impairment
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="prompt-encoder")
         self._long_threads = ThreadPoolExecutor(1, thread_name_prefix="long-prompt-encoder")
         self._draining = False
@@ -73,7 +75,7 @@ class LocalEngine:
         try:
             async with asyncio.timeout(limit_s):
                 await self._grammars.admit(request)
-                characters = len(request.prompt or "") + characters_of(request.messages)
+                characters = len(request.prompt or ()) + characters_of(request.messages)
                 sequence = await self._on_thread(characters, self._process, request, EventQueue())
             position = self._worker.submit(sequence)
         except TimeoutError:
@@ -85,7 +87,8 @@ class LocalEngine:
         late = EngineUnavailable("The answer was not ended in time. Try again in a minute.")
         loop = asyncio.get_running_loop()
         end_it = None if limit_s is None else loop.call_later(limit_s, sequence.events.fail, late)
-        calls = ToolCallEvents(ToolCallParser(tool.name for tool in request.tools)) if _may_call(request) else None
+        parser = ToolCallParser(tool.name for tool in request.tools)
+        calls = ToolCallEvents(parser, forced=request.tool_choice.forced) if _may_call(request) else None
         try:
             yield Queued(position)
             ended = False
@@ -117,8 +120,9 @@ class LocalEngine:
 
         return await self._on_thread(sum(map(characters_of, prompts)), count)
 
-    async def tokenize(self, text: str) -> list[int]:
-        return await self._on_thread(len(text), self._encoder.encode_text, text)
+    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+        encode = self._encoder.encode_prompt if parse_special else self._encoder.encode_text
+        return await self._on_thread(len(text), encode, text)
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         return await self._on_thread(len(token_ids), self._text_of, token_ids)
@@ -157,7 +161,7 @@ class LocalEngine:
             return Health("draining", "The server is shutting down.", running, queued, age_s)
         if self._worker.stalled:
             return Health("stalled", f"The worker has not moved for {age_s:.0f} s.", running, queued, age_s)
-        return Health("ready", "", running, queued, age_s)
+        return Health("ready", self._impairment, running, queued, age_s)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True

@@ -39,14 +39,25 @@ class GrammarAdmission:
         compiling: asyncio.Future[Grammar | None] | None = None
         try:
             await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
-            compiling = asyncio.get_running_loop().run_in_executor(
-                self._threads, self._compiler.compile_request, request
-            )
+            begun = asyncio.Event()
+            compiling = self._compile(request, begun)
+            await begun.wait()  # a thread that works for others is no time of the request's own
             await asyncio.wait_for(asyncio.shield(compiling), self._deadline_s)
         except TimeoutError:
             raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
         finally:
             _release_when_done(turn, compiling)
+
+    def _compile(self, request: GenerationRequest, begun: asyncio.Event) -> asyncio.Future[Grammar | None]:
+        loop = asyncio.get_running_loop()
+
+        def compile_request() -> Grammar | None:
+            loop.call_soon_threadsafe(begun.set)
+            return self._compiler.compile_request(request)
+
+        compiling = loop.run_in_executor(self._threads, compile_request)
+        compiling.add_done_callback(lambda _: begun.set())  # also where it never began
+        return compiling
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from tokenizers import Tokenizer
 
 from qwen_app.chat.template import PromptEncoder
+from qwen_app.engine.local.answer_text import AnswerText
 from qwen_app.engine.local.detokenize import Detokenizer
 from qwen_app.engine.local.event_queue import EventQueue
 from qwen_app.engine.local.sequence import Constraint, SequenceState
 from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Tool
-from qwen_app.structured.closing.budget_closer import BudgetCloser
+from qwen_app.structured.closing.budget_closer import BudgetCloser, ClosableState
 from qwen_app.structured.grammars.compiler import GrammarCompiler
+from qwen_app.tools.prompt_format import CALL_OPEN
+from qwen_app.tools.stop_search import StopSearch
 
 
 class RequestProcessor:
@@ -34,6 +37,7 @@ class RequestProcessor:
         *,
         eos_ids: frozenset[int],
         context_tokens: int,
+        forces_tokens: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoder = encoder
@@ -41,6 +45,7 @@ class RequestProcessor:
         self._tokenizer = tokenizer
         self._eos_ids = eos_ids
         self._context_tokens = context_tokens
+        self._forces_tokens = forces_tokens
         self._clock = clock
         self._numbers = itertools.count()
 
@@ -49,6 +54,7 @@ class RequestProcessor:
 
         Raises RequestError where the request cannot be answered as it is.
         """
+        self._check_ids(request)
         banned_ids = self._banned_ids(request)
         prompt_ids = self._prompt_ids(request, banned_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
@@ -64,10 +70,13 @@ class RequestProcessor:
             deadline=math.inf if request.timeout_s is None else now + request.timeout_s,
             submitted=now,
             eos_ids=self._eos_ids,
-            detokenizer=Detokenizer(self._tokenizer, request.sampling.stop),
+            answer=AnswerText(
+                Detokenizer(self._tokenizer), StopSearch(request.sampling.stop, _callable_names(request))
+            ),
             events=events,
             constraint=self._constraint(request, limit_tokens),
             banned_ids=banned_ids,
+            forces_tokens=self._forces_tokens,
         )
 
     def _banned_ids(self, request: GenerationRequest) -> tuple[int, ...]:
@@ -77,11 +86,25 @@ class RequestProcessor:
         if request.prompt is None:
             if not request.messages:
                 raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
-            return self._encoder.encode(request.messages, _shown_tools(request, banned_ids))
-        ids = self._encoder.encode_text(request.prompt)
+            return self._encoder.encode(request.messages, _shown_tools(request, banned_ids), request.template)
+        ids = self._encoder.encode_prompt(request.prompt) if isinstance(request.prompt, str) else list(request.prompt)
+        if request.suffix is not None:
+            ids = self._encoder.filled_in(ids, request.suffix)
         if not ids:
             raise RequestError("The prompt is empty. Give it some text to continue.", param="prompt")
         return ids
+
+    def _check_ids(self, request: GenerationRequest) -> None:
+        """Raises RequestError for token ids that the vocabulary does not have."""
+        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        ids_by_param = {
+            "prompt": request.prompt if isinstance(request.prompt, tuple) else (),
+            "logit_bias": [token_id for token_id, _ in request.sampling.logit_bias],
+            "stop_token_ids": request.sampling.stop_token_ids,
+        }
+        for param, token_ids in ids_by_param.items():
+            if (highest := max(token_ids, default=0)) >= size:
+                raise RequestError(f"{highest} is no token: ids go from 0 to {size - 1}.", param=param)
 
     def _limit_tokens(self, request: GenerationRequest, prompt_tokens: int) -> int:
         context = min(self._context_tokens, request.context_tokens or self._context_tokens)
@@ -98,14 +121,30 @@ class RequestProcessor:
         grammar = self._compiler.compile_request(request)
         if grammar is None:
             return None
+        free_text = _has_calls(request) and request.grammar is None and not request.tool_choice.forced
+        if _has_calls(request) and (free_text or request.tool_choice.forced) and not request.close_cut_calls:
+            return Constraint(grammar.new_state(), BudgetCloser(closes=lambda state: False), free_text)
         if limit_tokens < grammar.minimum_tokens:
             raise RequestError(
                 f"The smallest answer this schema allows takes {grammar.minimum_tokens} tokens, and there is room for "
                 f"{limit_tokens}. Allow more tokens.",
                 param="max_tokens",
             )
-        free_text = bool(request.tools) and request.tool_choice.mode == "auto" and request.grammar is None
-        return Constraint(grammar.new_state(), BudgetCloser(), free_text)
+        closer = BudgetCloser() if request.close_cut_calls else BudgetCloser(closes=_is_document)
+        return Constraint(grammar.new_state(), closer, free_text)
+
+
+def _has_calls(request: GenerationRequest) -> bool:
+    return bool(request.tools) and request.tool_choice.mode != "none"
+
+
+def _callable_names(request: GenerationRequest) -> list[str]:
+    return [tool.name for tool in request.tools] if _has_calls(request) else []
+
+
+def _is_document(state: ClosableState) -> bool:
+    """A call, which begins with its tag, is cut where the limit comes: made to look whole, somebody would make it."""
+    return not state.grammar.text_of(state.token_ids[:1]).startswith(CALL_OPEN[:1].encode())
 
 
 def _shown_tools(request: GenerationRequest, banned_ids: tuple[int, ...]) -> tuple[Tool, ...]:

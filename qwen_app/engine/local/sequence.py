@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qwen_app.engine.local.answer_text import AnswerText
+from qwen_app.engine.local.compute.drafts import PromptLookup
 from qwen_app.engine.local.compute.sampler import SampledToken, SamplingRow
-from qwen_app.engine.local.detokenize import Detokenizer
 from qwen_app.engine.local.event_queue import EventQueue
-from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, Usage
+from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
 from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import GrammarState
 
+FORCED_TOKENS = 64  # at most, with the one drawn before them, in a step
 CLOSING_TIME_S = 3.0  # before the deadline, in which a constrained answer writes its shortest ending
 
 
@@ -44,10 +47,11 @@ class SequenceState:
         deadline: float,
         submitted: float,
         eos_ids: frozenset[int],
-        detokenizer: Detokenizer,
+        answer: AnswerText,
         events: EventQueue,
         constraint: Constraint | None = None,
         banned_ids: Sequence[int] = (),
+        forces_tokens: bool = True,
     ) -> None:
         self.id = request_id
         self.user = user
@@ -64,14 +68,16 @@ class SequenceState:
         self.preemptions = 0  # for want of memory, which is bounded
         self.pauses = 0  # for another user
         self.slot = -1
-        self.text = ""
+        self.lookup = PromptLookup()
+        self.answer = answer
         self.reason: FinishReason | None = None
         self._ending: FinishReason = "stop"  # what an end that the model or the closer chooses is called
         self._generator = random.Random(seed)
+        self._forces_tokens = forces_tokens and not params.logprobs
         self._limit_tokens = limit_tokens
         self._eos_ids = eos_ids
-        self._detokenizer = detokenizer
         self._submitted = submitted
+        self._scored_tokens = 0
         self._started: float | None = None
         self._first_token: float | None = None
 
@@ -90,12 +96,46 @@ class SequenceState:
         return self.token_ids[self.prompt_tokens :]
 
     @property
+    def text(self) -> str:
+        return self.answer.text
+
+    @property
     def remaining_tokens(self) -> int:
         return self._limit_tokens - (len(self.token_ids) - self.prompt_tokens)
 
+    @property
+    def cache_owner(self) -> str:
+        """Whose cache its prompt may come from: nobody's, where every token of it has to be computed."""
+        return self.id if self.params.prompt_logprobs else self.user
+
+    @property
+    def _free(self) -> bool:
+        """Prose: it ends when the model likes, not when a document is whole."""
+        return self.constraint is None or self.constraint.free_text
+
+    @property
+    def _may_stop_calling(self) -> bool:
+        """No call stands open, and none is owed."""
+        owed = not self._free and not self.answer.called
+        return not owed and not self.answer.in_named_call
+
+    @property
+    def _may_end(self) -> bool:
+        return len(self.token_ids) - self.prompt_tokens >= self.params.min_tokens
+
     def row(self) -> SamplingRow:
-        constrained = self.constraint is not None and not self.constraint.free_text
-        return SamplingRow(self.slot, self.params, self._generator, constrained)
+        barred = self._eos_ids if self.params.ignore_eos or not self._may_end else frozenset[int]()
+        if not self._may_end:
+            barred |= frozenset(self.params.stop_token_ids)
+        barred = barred if self._free and self.answer.in_prose else frozenset()
+        biases = (*self.params.logit_bias, *((token_id, -math.inf) for token_id in sorted(barred)))
+        return SamplingRow(self.slot, self.params, self._generator, not self._free, biases)
+
+    def newly_scored(self, tokens: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
+        """What of ``tokens``, the prompt's up to the one after ``end``, was not there before it lost a slot."""
+        new = max(0, min(end + 1, self.prompt_tokens) - self._scored_tokens)
+        self._scored_tokens += new
+        return tokens[len(tokens) - new :]
 
     def begin(self, slot: int, num_cached_tokens: int, now: float) -> None:
         """Take a slot that holds the first ``num_cached_tokens`` already."""
@@ -110,22 +150,57 @@ class SequenceState:
         self.slot = -1
         self.num_computed_tokens = 0
 
+    @property
+    def decodes(self) -> bool:
+        """It has read its prompt, and at most what its grammar forced waits beside the token drawn last."""
+        return self.num_computed_tokens >= self.prompt_tokens and self.pending_tokens <= FORCED_TOKENS
+
+    @property
+    def forced_token(self) -> int | None:
+        """The token that must be drawn next, where that one is still to be drawn: at the beginning, and where somebody
+        wants to know how likely it was."""
+        if self.constraint is None or (len(self.token_ids) > self.prompt_tokens and self._forces_tokens):
+            return None
+        return next(iter(self.constraint.state.forced_tokens()), None)
+
     def accept(self, sampled: SampledToken, now: float) -> str:
-        """Take a drawn token and return the text that became certain. Sets ``reason`` where the answer ends."""
+        """Take a drawn token, and those that the grammar then forces; return the text that became certain.
+
+        Sets ``reason`` where the answer ends.
+        """
         if self._first_token is None:
             self._first_token = now
-        token_id = self._checked(sampled.token_id, now)
-        if token_id in self._eos_ids:
+        text = self._take(sampled.token_id, now)
+        for token_id in self._forced_tokens():
+            text += self._take(token_id, now)
+            if self.params.temperature:
+                self._generator.random()  # as if it had been drawn: a seed gives the same answer either way
+            if self.reason is not None or self.token_ids[-1] != token_id:
+                break
+        return text
+
+    def _forced_tokens(self) -> list[int]:
+        if self.constraint is None or self.constraint.closer.closing or self.reason is not None:
+            return []
+        if not self._forces_tokens:
+            return []
+        return self.constraint.state.forced_tokens()[: FORCED_TOKENS - 1]
+
+    def _take(self, wanted_id: int, now: float) -> str:
+        token_id = self._checked(wanted_id, now)
+        if token_id in self._eos_ids or self._stops_at(token_id):
             self.reason = self._ending
-            return self._flush()
+            return self.answer.finish()
         self.token_ids.append(token_id)
-        text = self._detokenizer.add(token_id)
-        self.text += text
-        if self._detokenizer.stopped or (self.constraint is not None and self.constraint.state.is_done()):
+        text = self.answer.add(token_id, may_stop=self._free and self._may_end)
+        if self.answer.stop is not None or (self.constraint is not None and self.constraint.state.is_done()):
             self.reason = self._ending
         elif self.remaining_tokens <= 0:
             self.reason = "length"
-        return text + self._flush() if self.reason else text
+        return text + self.answer.finish() if self.reason else text
+
+    def _stops_at(self, token_id: int) -> bool:
+        return token_id in self.params.stop_token_ids and self._free and self._may_end and self.answer.in_prose
 
     def _checked(self, token_id: int, now: float) -> int:
         """The token itself, or the one the closer puts in its place so that the document ends in time."""
@@ -133,7 +208,9 @@ class SequenceState:
             return token_id
         state, closer = self.constraint.state, self.constraint.closer
         late = now > self.deadline - CLOSING_TIME_S
-        token_id = closer.choose(state, token_id, self.remaining_tokens, close_now=late)
+        token_id = closer.choose(
+            state, token_id, self.remaining_tokens, close_now=late, may_stop=self._may_stop_calling
+        )
         if closer.closing and self._ending == "stop":
             self._ending = "deadline" if late else "length"
         if token_id not in self._eos_ids:
@@ -143,16 +220,12 @@ class SequenceState:
     def end(self, reason: FinishReason) -> str:
         """End from outside: cancelled, or out of time. Returns the text still held back."""
         self.reason = reason
-        return self._flush()
+        return self.answer.finish()
 
     def finished(self, now: float) -> Finished:
         started = now if self._started is None else self._started
         first = now if self._first_token is None else self._first_token
         usage = Usage(self.prompt_tokens, len(self.token_ids) - self.prompt_tokens, self.num_cached_tokens)
         timings = Timings(started - self._submitted, first - self._submitted, now - self._submitted)
-        return Finished(self.reason or "stop", usage, timings, self.seed, self._ending != "stop")
-
-    def _flush(self) -> str:
-        text = self._detokenizer.flush()
-        self.text += text
-        return text
+        reason, closed = self.reason or "stop", self._ending != "stop"
+        return Finished(reason, usage, timings, self.seed, closed, self.answer.stop)

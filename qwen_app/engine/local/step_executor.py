@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from qwen_app.engine.local.compute.attention import QuerySpan
+from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 Schedule = list[tuple[SequenceState, ScheduledChunk]]  # what a step computes, decoding sequences first
 
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
+SCORED_TOKENS = 128  # of one prompt in a step, each a row of logits as wide as the vocabulary
+NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
 PREEMPTIONS = 2  # of one request, before it fails
 
 
@@ -48,20 +51,32 @@ class StepExecutor:
         self._out_of_memory_steps = 0
         self._short_first = False
 
-    def place(self, sequence: SequenceState, now: float) -> int:
-        """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are."""
+    def place(self, sequence: SequenceState, now: float) -> int | None:
+        """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are; None where
+        there is no memory for it, and it has no slot."""
+        for _ in range(1 + RETRIES_WITHOUT_MEMORY):
+            try:
+                return self._placed(sequence, now)
+            except Exception as error:
+                if failure_of(error) is not Failure.OUT_OF_MEMORY:
+                    raise
+            self.release(sequence)
+            free_memory()
+        return None
+
+    def _placed(self, sequence: SequenceState, now: float) -> int:
         parts, token_ids = self._parts, sequence.token_ids
-        placement = parts.prefix_cache.place(token_ids, sequence.user)
+        placement = parts.prefix_cache.place(token_ids, sequence.cache_owner)
         sequence.slot = placement.slot  # from here on release() gives it back, whatever fails
         if len(placement.evicted):
-            parts.host_cache.reserve(token_ids, sequence.user)
+            parts.host_cache.reserve(token_ids, sequence.cache_owner)
             parts.host_cache.offload(placement.slot, placement.evicted, placement.evicted_owner)
         if placement.source is not None:
             parts.kv_cache.copy_prefix(placement.source, placement.slot, placement.num_cached_tokens)
         num_cached_tokens = parts.host_cache.restore(
             placement.slot,
             token_ids,
-            sequence.user,
+            sequence.cache_owner,
             num_cached_tokens=placement.num_cached_tokens,
             compute_s_per_token=parts.prefill_budget.prefill_s_per_token,
         )
@@ -102,26 +117,34 @@ class StepExecutor:
             return output
         if failure is Failure.OTHER:
             scheduled, logits = self._isolate(scheduled, output)
+        scored = self._scored(scheduled, logits)
         drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
-        drawn = self._draw(drawing, logits) if drawing else []
+        drawn = self._draw(drawing, _rows_to_draw_from(scheduled, logits)) if drawing else []
         if drawn is None:
             self._make_room(running, scheduled, output)
             return output
         self._out_of_memory_steps = 0
         for sequence, chunk in scheduled:
-            self._note_computed(sequence, chunk, output)
+            self._note_computed(sequence, chunk, output, scored.get(sequence.id, ()))
         now = clock()
+        known_tokens = sum(len(sequence.token_ids) for sequence in drawing)
         for sequence, sampled in zip(drawing, drawn, strict=True):
             self._accept(sequence, sampled, now, output)
-        self._update_cost_model(scheduled, clock() - started_s)
+        for sequence, chunk, rows in _rows_of(scheduled, logits):
+            if chunk.drafted:
+                self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
+        new_tokens = sum(len(sequence.token_ids) for sequence in drawing) - known_tokens
+        self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
 
     def _schedule(self, running: Sequence[SequenceState]) -> Schedule:
         """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it."""
-        decoding = sorted((sequence for sequence in running if sequence.pending_tokens == 1), key=lambda row: row.slot)
-        scheduled = [(sequence, _chunk_of(sequence, 1)) for sequence in decoding]
+        decoding = sorted((one for one in running if one.pending_tokens == 1 or one.decodes), key=lambda row: row.slot)
+        if all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running)):
+            return [(sequence, _drafted_chunk_of(sequence)) for sequence in decoding]
+        scheduled = [(sequence, _chunk_of(sequence, sequence.pending_tokens)) for sequence in decoding]
         budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
-        reading = [sequence for sequence in running if sequence.pending_tokens > 1]
+        reading = [sequence for sequence in running if sequence not in decoding]
         self._short_first = not self._short_first
         if self._short_first:
             reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
@@ -148,7 +171,7 @@ class StepExecutor:
             rows, failure = self._forward([chunk])
             if failure is None:
                 passed.append((sequence, chunk))
-                logits.append(rows)
+                logits.append(rows.clone())  # a replayed step writes over the rows of the one before
             else:
                 self._distrust(sequence)
                 output.failed.append((sequence, EngineError("The model failed on this request. Try it once more.")))
@@ -174,15 +197,28 @@ class StepExecutor:
             newest.preemptions += 1
             output.preempted.append(newest)
         else:
-            sentence = "The device has no memory left for this request. Shorten it, or try again later."
-            output.failed.append((newest, OutOfDeviceMemory(sentence)))
+            output.failed.append((newest, OutOfDeviceMemory(NO_MEMORY)))
 
-    def _note_computed(self, sequence: SequenceState, chunk: ScheduledChunk, output: StepOutput) -> None:
-        sequence.num_computed_tokens += chunk.span.length
-        if chunk.span.length > 1 or sequence.num_computed_tokens <= sequence.prompt_tokens:
+    def _scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
+        """Log-probabilities of the prompts' tokens, by sequence."""
+        scored = {}
+        for sequence, chunk, rows in _rows_of(scheduled, logits):
+            if chunk.scores:
+                following = sequence.token_ids[chunk.span.start + 1 : chunk.span.end + 1]
+                found = self._parts.sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
+                tokens = tuple(token for one in found for token in self._logprobs(one, (one.token_id,)))
+                first = (self._logprob(sequence.token_ids[0], math.nan),) if chunk.span.start == 0 else ()
+                scored[sequence.id] = sequence.newly_scored((*first, *tokens), chunk.span.end)
+        return scored
+
+    def _note_computed(
+        self, sequence: SequenceState, chunk: ScheduledChunk, output: StepOutput, scored: tuple[TokenLogprob, ...]
+    ) -> None:
+        sequence.num_computed_tokens += chunk.span.length - chunk.drafted
+        if chunk.span.start < sequence.prompt_tokens:
             self._parts.prefix_cache.mark_cached(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
-        if sequence.num_computed_tokens <= sequence.prompt_tokens and not sequence.begun_before:
-            read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens)
+        if sequence.num_computed_tokens <= sequence.prompt_tokens and (scored or not sequence.begun_before):
+            read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens, scored)
             output.events.append((sequence, read))
 
     def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
@@ -211,8 +247,33 @@ class StepExecutor:
             output.failed.append((sequence, EngineError("The engine failed on this request. Try it once more.")))
             return
         token_ids = tuple(sequence.token_ids[before:])
+        if len(token_ids) > 1:  # beside what was drawn, for the penalties
+            prompt_ids = sequence.token_ids[: sequence.prompt_tokens]
+            self._parts.sampler.begin(sequence.slot, prompt_ids, sequence.generated_ids, sequence.params)
         if text or token_ids:
-            output.events.append((sequence, Delta(text, token_ids, self._logprobs(sampled, token_ids))))
+            logprobs = sequence.answer.logprobs(*self._logprobs(sampled, token_ids))
+            output.events.append((sequence, Delta(text, token_ids, logprobs)))
+
+    def _check_draft(
+        self, sequence: SequenceState, chunk: ScheduledChunk, rows: torch.Tensor, now: float, output: StepOutput
+    ) -> None:
+        """Draw on, from the row after each token of the draft, for as long as what is drawn is what was guessed.
+
+        ``rows`` are the draft's, ``[drafted, vocab]``. The keys of what did not come true are written over.
+        """
+        draft, start = chunk.token_ids[-chunk.drafted :], chunk.span.end - chunk.drafted
+        failed_before = len(output.failed)
+        while sequence.reason is None and len(output.failed) == failed_before:
+            taken = len(sequence.token_ids) - start
+            if taken > len(draft) or sequence.token_ids[start:] != draft[:taken]:
+                break
+            drawn = self._draw([sequence], rows[taken - 1 : taken])
+            if drawn is None:
+                break
+            self._accept(sequence, drawn[0], now, output)
+        accepted = _common_prefix(draft, sequence.token_ids[start:])
+        sequence.num_computed_tokens += accepted
+        sequence.lookup.checked(len(draft), accepted)
 
     def _masks(self, drawing: Sequence[SequenceState]) -> np.ndarray | None:
         """int32 ``[rows, words]``, all bits set in rows without a grammar; None where no row is held to anything."""
@@ -225,6 +286,10 @@ class StepExecutor:
             rows = np.zeros((len(states), self._mask_words), np.int32)
             fill_masks([constraint.state for _, constraint in states if constraint], rows)
             masks[[index for index, _ in states]] = rows
+        for index in held:
+            if (forced := drawing[index].forced_token) is not None:
+                masks[index] = 0
+                masks.view(np.uint32)[index, forced // 32] = np.uint32(1 << forced % 32)
         for index in held:
             for token_id in drawing[index].banned_ids:
                 masks.view(np.uint32)[index, token_id // 32] &= np.uint32(0xFFFFFFFF ^ 1 << token_id % 32)
@@ -240,14 +305,52 @@ class StepExecutor:
         spelled = token_bytes(self._tokenizer, token_id)
         return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
 
-    def _update_cost_model(self, scheduled: Schedule, duration_s: float) -> None:
-        lengths = [chunk.span.length for _, chunk in scheduled]
-        chunk_tokens = sum(length for length in lengths if length > 1)
-        self._parts.prefill_budget.measured(duration_s, decoding_rows=lengths.count(1), chunk_tokens=chunk_tokens)
+    def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
+        drafted = any(chunk.drafted for _, chunk in scheduled)
+        if new_tokens and (drafted or all(chunk.span.length == 1 for _, chunk in scheduled)):
+            self._parts.drafts.measured(duration_s, rows=len(scheduled), drafted=drafted, tokens=new_tokens)
+        if drafted:
+            return
+        reads = [chunk.span.length for one, chunk in scheduled if chunk.span.start < one.prompt_tokens]
+        chunks = [length for length in reads if length > 1]
+        decoding_rows = len(scheduled) - len(chunks)
+        self._parts.prefill_budget.measured(duration_s, decoding_rows=decoding_rows, chunk_tokens=sum(chunks))
 
 
 def _chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
-    length = min(sequence.pending_tokens, limit_tokens)
+    scores = sequence.params.prompt_logprobs and sequence.num_computed_tokens < sequence.prompt_tokens
+    length = min(sequence.pending_tokens, limit_tokens, SCORED_TOKENS if scores else limit_tokens)
     span = QuerySpan(sequence.slot, sequence.num_computed_tokens, length)
     token_ids = sequence.token_ids[span.start : span.end]
-    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids))
+    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=scores)
+
+
+def _drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:
+    """What is pending and, behind it, what prompt lookup guesses."""
+    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1)
+    token_ids = [*sequence.token_ids[sequence.num_computed_tokens :], *draft]
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, len(token_ids))
+    return ScheduledChunk(span, token_ids, wants_logits=True, drafted=len(draft))
+
+
+def _rows_of(scheduled: Schedule, logits: torch.Tensor) -> Iterator[tuple[SequenceState, ScheduledChunk, torch.Tensor]]:
+    """Each chunk with its rows of ``logits``, which come in the chunks' order."""
+    end = 0
+    for sequence, chunk in scheduled:
+        start, end = end, end + chunk.rows
+        yield sequence, chunk, logits[start:end]
+
+
+def _rows_to_draw_from(scheduled: Schedule, logits: torch.Tensor) -> torch.Tensor:
+    """Of every chunk that wants logits the row after its last token that is no guess."""
+    if all(chunk.rows == int(chunk.wants_logits) for _, chunk in scheduled):
+        return logits
+    rows = [rows[-1 - chunk.drafted] for _, chunk, rows in _rows_of(scheduled, logits) if chunk.wants_logits]
+    return torch.stack(rows) if rows else logits[:0]
+
+
+def _common_prefix(some: Sequence[int], others: Sequence[int]) -> int:
+    return next(
+        (index for index, (one, other) in enumerate(zip(some, others, strict=False)) if one != other),
+        min(len(some), len(others)),
+    )

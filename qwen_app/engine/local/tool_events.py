@@ -12,8 +12,10 @@ from qwen_app.tools.parser import Piece, ToolCallParser
 class ToolCallEvents:
     """Translates the events of one answer. Token ids and log-probabilities stay, on text or on an empty delta."""
 
-    def __init__(self, parser: ToolCallParser) -> None:
+    def __init__(self, parser: ToolCallParser, *, forced: bool) -> None:
+        """``forced``: the answer is calls and nothing else, so that what a limit left of one's wrapper is no text."""
         self._parser = parser
+        self._forced = forced
 
     def translate(self, event: Event) -> list[Event]:
         if isinstance(event, Delta):
@@ -21,10 +23,11 @@ class ToolCallEvents:
         if isinstance(event, Failed):
             return [*_events(self._parser.finish()), event]
         if isinstance(event, Finished):
-            pieces = self._parser.finish()
+            pieces = self._parser.finish(cut=event.reason in ("length", "deadline"))
             if self._parser.called and event.reason == "stop":
                 event = dataclasses.replace(event, reason="tool_calls")
-            return [*_events(pieces), event]
+            shown = [piece for piece in pieces if not (self._forced and isinstance(piece, str))]
+            return [*_events(shown), event]
         return [event]
 
 
@@ -39,4 +42,4 @@ def _events(
             token_ids, logprobs = (), ()
         else:
             events.append(piece)
-    return [Delta("", token_ids, logprobs), *events] if token_ids else events
+    return [Delta("", token_ids, logprobs), *events] if token_ids or logprobs else events

@@ -12,9 +12,9 @@ from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, f
 from qwen_app.engine.local.event_queue import Outbox
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
 from qwen_app.engine.local.sequence import SequenceState
-from qwen_app.engine.local.step_executor import StepExecutor
+from qwen_app.engine.local.step_executor import NO_MEMORY, StepExecutor
 from qwen_app.engine.local.watchdog import Watchdog
-from qwen_app.errors import AppError, EngineError, EngineUnavailable
+from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class Worker:
                 continue
             rest = sequence.end("cancelled" if sequence_id in cancelled else "deadline")
             if rest:
-                self._outbox.add(sequence.events, Delta(rest))
+                self._outbox.add(sequence.events, Delta(rest, logprobs=sequence.answer.logprobs()))
             self._end(sequence, sequence.finished(self._clock()))
 
     def _admit(self) -> None:
@@ -209,6 +209,9 @@ class Worker:
             moved = self._moved()
         for sequence in admitted:
             cached = self._executor.place(sequence, self._clock())
+            if cached is None:
+                self._end(sequence, Failed(OutOfDeviceMemory(NO_MEMORY), sequence.text))
+                continue
             if not sequence.begun_before:
                 self._outbox.add(sequence.events, Prefill(cached, sequence.prompt_tokens, cached))
         for sequence, position in moved:

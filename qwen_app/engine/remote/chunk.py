@@ -66,6 +66,8 @@ class ChunkChoice(BaseModel):
     text: str | None = None
     logprobs: Dispensable[ChunkLogprobs] = None
     finish_reason: str | None = None
+    stop_reason: object = None  # vLLM's word for the stop string that was met
+    matched_stop: object = None  # SGLang's; a number is the id of a token
 
 
 class ChunkTokenDetails(BaseModel):

@@ -8,6 +8,7 @@ import httpx2
 
 from qwen_app.engine.remote.server_info import ServerInfo
 from qwen_app.engine.remote.token_counter import EstimatedTokenCounter, estimate_tokens
+from qwen_app.engine.remote.tools_as_prompt import written_out
 from qwen_app.engine.remote.upstream_client import UpstreamClient
 from qwen_app.engine.remote.upstream_errors import UpstreamFailure
 from qwen_app.errors import AppError, ContextLengthExceeded, RequestError
@@ -80,8 +81,10 @@ class ContextBudget:
 
     def estimated_usage(self, request: GenerationRequest, completion_tokens: int) -> Usage:
         """For an answer cut short, when there is no time left to ask."""
-        texts = [request.prompt or "", *(message.content for message in request.messages)]
-        return Usage(self._counted_tokens or sum(map(estimate_tokens, texts)), completion_tokens)
+        prompt = request.prompt or ""
+        texts = [*([prompt] if isinstance(prompt, str) else []), *(message.content for message in request.messages)]
+        ids = 0 if isinstance(prompt, str) else len(prompt)
+        return Usage(self._counted_tokens or ids + sum(map(estimate_tokens, texts)), completion_tokens)
 
     async def explain(self, failure: UpstreamFailure, request: GenerationRequest) -> AppError:
         """``failure`` as our error: a prompt that is too long with both its numbers, where they can be had."""
@@ -93,8 +96,12 @@ class ContextBudget:
         return failure.as_error(self._upstream.title)
 
     async def _count(self, request: GenerationRequest) -> int:
-        if request.prompt is not None:
+        if isinstance(request.prompt, str):
             return await self.text_tokens(request.prompt)
+        if request.prompt is not None:
+            return len(request.prompt)
+        if self._upstream.refuses_tools:
+            request = written_out(request)
         try:
             return await self._upstream.token_counter.count(request.messages, request.tools)
         except TOKENIZER_ERRORS as error:
@@ -104,7 +111,8 @@ class ContextBudget:
 
 def _most_tokens(request: GenerationRequest) -> int:
     """More tokens than the prompt can have: a byte is never more than one."""
-    texts = [request.prompt or "", *(message.content for message in request.messages)]
+    prompt = request.prompt or ""
+    texts = [prompt if isinstance(prompt, str) else " " * len(prompt), *(one.content for one in request.messages)]
     texts += [call.arguments for message in request.messages for call in message.tool_calls]
     texts += [f"{tool}" for tool in request.tools]
     return sum(len(text.encode()) for text in texts) + TEMPLATE_BYTES * (len(request.messages) + 1)

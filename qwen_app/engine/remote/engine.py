@@ -90,7 +90,7 @@ class RemoteEngine:
         requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
         return await asyncio.gather(*(ContextBudget(self._upstream, 0).prompt_tokens(request) for request in requests))
 
-    async def tokenize(self, text: str) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
         await self._ready()
         try:
             return await self._upstream.token_counter.encode(text)
@@ -124,6 +124,8 @@ class RemoteEngine:
             sampling=QWEN_SAMPLING if server and "qwen2.5" in server.model.lower() else SamplingParams(temperature=0.7),
             exact_counts=self._upstream.token_counter.exact,
             notice=self._notice(known_context=bool(known)),
+            continues=server.profile.template_options if server else False,
+            logprobs=server.profile.logprobs if server else False,
         )
 
     def _notice(self, *, known_context: bool) -> str:

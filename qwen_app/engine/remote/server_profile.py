@@ -12,6 +12,8 @@ from typing import Literal
 
 STANDARD_SAMPLING = frozenset({"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty"})
 OUR_SAMPLING = {name: name for name in ("top_k", "min_p", "repetition_penalty")}
+LOGIT_BIAS = frozenset({"logit_bias"})
+ALL_HEEDED = LOGIT_BIAS | {"stop_token_ids", "min_tokens", "ignore_eos"}
 MODELS_PATH = "/v1/models"
 
 
@@ -79,11 +81,14 @@ class ServerProfile:
     can be asked for.
 
     ``sampling`` are the OpenAI fields it heeds; ``sampling_names`` maps ours that OpenAI has not to the server's names.
-    ``json_formats`` says how it takes a JSON object or schema: as OpenAI, a schema alone, a schema as ``value``, or not
-    at all; ``pattern_field`` where it takes a regex or a list of choices (``grammar``, in GBNF, choices alone).
-    ``tool_choice`` ``words`` lacks the named form; ``none`` lacks the field. ``strict_tools`` marks servers that hold
-    arguments to their schema only when told ``strict``; ``needs_max_tokens`` those whose own default is a few words;
-    ``truncates`` those that cut an over-long prompt without a word; ``reports_progress`` those that tell the prefill's.
+    ``heeds`` are fields it heeds, without which a request that has them is refused; ``template_options`` says that a
+    request may say how its chat template is used, ``continues_unasked`` that it goes on with the assistant's message at
+    the end whether it is told to or not. ``json_formats`` says how it takes a JSON object or schema: as OpenAI, a
+    schema alone, a schema as ``value``, or not at all; ``pattern_field`` where it takes a regex or a list of choices
+    (``grammar``, in GBNF, choices alone). ``tool_choice`` ``words`` lacks the named form; ``none`` lacks the field.
+    ``strict_tools`` marks servers that hold arguments to their schema only when told ``strict``; ``needs_max_tokens``
+    those whose own default is a few words; ``truncates`` those that cut an over-long prompt without a word;
+    ``reports_progress`` those that tell the prefill's.
     """
 
     title: str
@@ -95,6 +100,9 @@ class ServerProfile:
     lists_all_models: bool = True
     sampling: frozenset[str] = STANDARD_SAMPLING
     sampling_names: Mapping[str, str] = field(default_factory=dict)
+    heeds: frozenset[str] = LOGIT_BIAS
+    template_options: bool = False
+    continues_unasked: bool = False
     json_formats: Literal["openai", "schema_only", "schema_as_value", "none"] = "openai"
     pattern_field: Literal["structured_outputs", "regex", "response_format", "grammar", "none"] = "none"
     tool_choice: Literal["all", "words", "none"] = "all"
@@ -136,7 +144,9 @@ SERVER_PROFILES = (
         sign=FactSource("/ready", ("heartbeat_age_s",)),
         health_path="/ready",
         sampling_names=OUR_SAMPLING,
-        strict_tools=True,
+        heeds=ALL_HEEDED,
+        template_options=True,
+        pattern_field="structured_outputs",
         tokenizer=VLLM_TOKENIZER,
     ),
     ServerProfile(
@@ -146,6 +156,9 @@ SERVER_PROFILES = (
         context_sources=(FactSource("/props", ("default_generation_settings", "n_ctx")),),  # a slot's share
         version_source=FactSource("/props", ("build_info",)),
         sampling_names={"top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repeat_penalty"},
+        heeds=LOGIT_BIAS | {"ignore_eos"},
+        template_options=True,
+        continues_unasked=True,
         pattern_field="grammar",
         tool_choice="words",
         reports_progress=True,
@@ -179,6 +192,8 @@ SERVER_PROFILES = (
         owned_by="sglang",
         sign=FactSource("/get_model_info", ("is_generation",)),
         sampling_names=OUR_SAMPLING,
+        heeds=ALL_HEEDED,
+        template_options=True,
         pattern_field="regex",
         strict_tools=True,
         tokenizer=TokenizerApi(
@@ -224,6 +239,7 @@ SERVER_PROFILES = (
         # What the loaded model was given, which is often less than it could hold.
         context_sources=(FactSource("/api/ps", ("models", "context_length")),),
         version_source=FactSource("/api/version", ("version",)),
+        heeds=frozenset(),
         health_path="/api/version",
         tool_choice="none",
         parallel_tool_calls=False,
@@ -237,6 +253,8 @@ SERVER_PROFILES = (
         sign=FactSource("/version", ("version",)),
         version_source=FactSource("/version", ("version",)),
         sampling_names=OUR_SAMPLING,
+        heeds=ALL_HEEDED,
+        template_options=True,
         pattern_field="structured_outputs",
         strict_tools=True,
         tokenizer=VLLM_TOKENIZER,

@@ -14,6 +14,7 @@ from qwen_app.engine.remote.server_profile import TokenizerApi, TokenizerEndpoin
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, Tool
 from qwen_app.openai_format import RequestBody, message_body, tool_body, tool_call_body
+from qwen_app.tools.messages import shown_arguments
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -22,6 +23,7 @@ MESSAGE_TOKENS = 5  # role and borders of one message in ChatML
 ASCII_PER_TOKEN = 3.5  # English prose and code, byte-pair encoded
 OTHER_PER_TOKEN = 1.3  # Chinese, Japanese, Korean and the rest, Qwen's vocabulary
 TIMEOUT_S = 10.0
+A_TOOL = Tool("clock", "Tells the time.")
 NO_TOKENIZER = "The remote server has no tokenizer to ask, and no folder of the model is at hand."
 
 
@@ -101,7 +103,7 @@ def _for_template(message: Message) -> dict[str, Any]:
     body: dict[str, Any] = {**message_body(message), "content": message.content}
     if message.tool_calls:
         body["tool_calls"] = [
-            {**tool_call_body(call), "function": {"name": call.name, "arguments": json.loads(call.arguments)}}
+            {**tool_call_body(call), "function": {"name": call.name, "arguments": shown_arguments(call)}}
             for call in message.tool_calls
         ]
     return body
@@ -124,6 +126,14 @@ class ServerTokenCounter:
         """Whether the endpoint is there, found by asking it."""
         try:
             return await self.count([Message("user", "Hi")], []) > 0
+        except (httpx2.HTTPError, KeyError, TypeError, ValueError):
+            return False
+
+    async def hides_tools(self) -> bool:
+        """Whether tools make no prompt longer: the model's template has no place for them, and it never sees them."""
+        messages = [Message("user", "Hi")]
+        try:
+            return self.exact and await self.count(messages, [A_TOOL]) == await self.count(messages, [])
         except (httpx2.HTTPError, KeyError, TypeError, ValueError):
             return False
 

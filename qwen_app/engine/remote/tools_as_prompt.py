@@ -27,14 +27,14 @@ def check_tool_choice(request: GenerationRequest) -> None:
 
 
 def with_tools_as_prompt(
-    request: GenerationRequest, profile: ServerProfile, *, tools_refused: bool
+    request: GenerationRequest, profile: ServerProfile, *, tools_refused: bool, by_schema: bool = False
 ) -> GenerationRequest:
     """``request`` with its tools as Qwen2.5's text where the server needs that, else as it is.
 
-    ``tools_refused`` says that the server refused the field. A forced call is the JSON of a call, held to by a schema.
-    Raises RequestError where the server can do neither.
+    ``tools_refused`` says that the server refused the field, ``by_schema`` that it heeds no choice of a tool. A forced
+    call is the JSON of a call, held to by a schema. Raises RequestError where the server can do neither.
     """
-    by_schema = is_call_forced(request) and profile.tool_choice == "none"
+    by_schema = is_call_forced(request) and (by_schema or profile.tool_choice == "none")
     if not (tools_refused or by_schema):
         return request
     grammar = request.grammar
@@ -43,9 +43,14 @@ def with_tools_as_prompt(
             sentence = f"{profile.title} cannot be made to call a tool. Use tool_choice auto."
             raise RequestError(sentence, param="tool_choice")
         grammar = JsonSchema(_call_schema(request))
+    return replace(written_out(request), grammar=grammar)
+
+
+def written_out(request: GenerationRequest) -> GenerationRequest:
+    """``request`` without tools, whose messages say all of them."""
     offered = request.tools if request.tool_choice.mode != "none" else ()
     messages = as_plain_messages(results_in_call_order(request.messages), offered)
-    return replace(request, messages=messages, tools=(), grammar=grammar)
+    return replace(request, messages=messages, tools=())
 
 
 def _call_schema(request: GenerationRequest) -> dict[str, object]:

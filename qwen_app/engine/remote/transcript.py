@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from qwen_app.engine.remote.chunk import Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
+from qwen_app.engine.remote.tools_as_prompt import is_call_forced
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure
 from qwen_app.messages import (
     Delta,
@@ -20,6 +21,7 @@ from qwen_app.messages import (
     Usage,
 )
 from qwen_app.tools.parser import ToolCallParser
+from qwen_app.tools.prompt_format import CALL_OPEN
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
 
@@ -34,9 +36,16 @@ _REASONS: Mapping[str, FinishReason] = {
 }
 
 
-def parser_for(request: GenerationRequest) -> ToolCallParser | None:
-    """Finds calls that a server left in the text. Log-probabilities belong to text as it came, so they go without."""
-    if not request.tools or request.tool_choice.mode == "none" or request.sampling.logprobs:
+def transcript_of(request: GenerationRequest) -> Transcript:
+    """An empty transcript for the answer to ``request``."""
+    return Transcript(_parser_for(request), calls_only=is_call_forced(request))
+
+
+def _parser_for(request: GenerationRequest) -> ToolCallParser | None:
+    """Finds calls that a server left in the text. Log-probabilities belong to text as it came, so they go without,
+    unless a call is all that is wanted."""
+    as_it_came = request.sampling.logprobs and not is_call_forced(request)
+    if not request.tools or request.tool_choice.mode == "none" or as_it_came:
         return None
     return ToolCallParser(tool.name for tool in request.tools)
 
@@ -46,13 +55,18 @@ class Transcript:
     """What one answer has brought so far. Feed it chunks, read events; ``reason`` is set once the server ended it.
 
     ``parser`` finds tool calls that the server left in the text. ``calls`` are all calls, with the arguments so far.
+    ``calls_only`` keeps the text to itself, where a call is all that was asked for; ``bare_call`` says that the text is
+    to be the JSON of one, without its tags, so that it is a call even where a limit cuts it.
     """
 
     parser: ToolCallParser | None = None
+    calls_only: bool = False
+    bare_call: bool = False
     text: list[str] = field(default_factory=list)
     calls: dict[int, ToolCall] = field(default_factory=dict)
     chunks: int = 0
     reason: FinishReason | None = None
+    stop: str | None = None
     usage: Usage | None = None
 
     @property
@@ -79,26 +93,49 @@ class Transcript:
             self.chunks += 1
             self.text.append(text)
             if self.parser is None:
-                yield Delta(text, (), logprobs)
+                yield from self._told(Delta(text, (), logprobs))
             else:
-                yield from self._pieces(self.parser.feed(text))
+                yield from self._pieces(self.parser.feed(self._opened(text)))
         calls = choice.delta.tool_calls if choice.delta else None
         for place, call in enumerate(calls or ()):
             self.chunks += 1
             yield from self._feed_call(place, call)
         if choice.finish_reason:
-            yield from self.flush()
+            yield from self.flush(cut=choice.finish_reason == "length")
             self.reason = self._reason(choice.finish_reason)
+            met = choice.stop_reason or choice.matched_stop
+            self.stop = met if isinstance(met, str) and self.reason == "stop" else None
 
-    def flush(self) -> Iterator[Event]:
-        """What the parser still holds back. Safe to call twice."""
+    def _opened(self, text: str) -> str:
+        """``text``, with the tag before it where it begins a call without one."""
+        if not self.bare_call or not text.strip():
+            return text
+        self.bare_call = False
+        return CALL_OPEN + text if text.lstrip().startswith("{") else text
+
+    def flush(self, *, cut: bool) -> Iterator[Event]:
+        """What the parser still holds back, of an answer that was ``cut`` or came to its end. Safe to call twice."""
         if self.parser is not None:
-            yield from self._pieces(self.parser.finish())
+            yield from self._pieces(self.parser.finish(cut=cut))
             self.parser = None
+
+    def end_call(self, ending: str) -> ToolCallDelta:
+        """The rest of the last call's arguments."""
+        return self._recorded(ToolCallDelta(max(self.calls), arguments=ending))
+
+    def empty_arguments(self) -> Iterator[ToolCallDelta]:
+        """An empty object for each call that came without arguments: a tool that takes none is called so."""
+        for index, call in list(self.calls.items()):
+            if not call.arguments.strip():
+                yield self._recorded(ToolCallDelta(index, arguments="{}"))
 
     def _pieces(self, pieces: Iterable[str | ToolCallDelta]) -> Iterator[Event]:
         for piece in pieces:
-            yield Delta(piece) if isinstance(piece, str) else self._recorded(piece)
+            yield from self._told(Delta(piece) if isinstance(piece, str) else self._recorded(piece))
+
+    def _told(self, event: Delta | ToolCallDelta) -> Iterator[Event]:
+        if not (self.calls_only and isinstance(event, Delta)):
+            yield event
 
     def _recorded(self, delta: ToolCallDelta) -> ToolCallDelta:
         call = self.calls.get(delta.index, ToolCall(delta.id or "", delta.name or "", ""))

@@ -16,9 +16,9 @@ from qwen_app.engine.remote.chunk import Chunk
 from qwen_app.engine.remote.context_budget import ContextBudget
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.request_body import build_body
-from qwen_app.engine.remote.response_checks import check_response
+from qwen_app.engine.remote.response_checks import check_response, ending_of
 from qwen_app.engine.remote.server_info import ServerInfo
-from qwen_app.engine.remote.transcript import Transcript, parser_for
+from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.engine.remote.upstream_client import UpstreamClient
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
 from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
@@ -44,9 +44,10 @@ class UpstreamAnswer:
     deadline: Deadline
     announced: bool = False
     transcript: Transcript = field(init=False)
+    _spent: Usage | None = None  # by a first try that made no call
 
     def __post_init__(self) -> None:
-        self.transcript = Transcript(parser_for(self.request))
+        self.transcript = transcript_of(self.request)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Queued, deltas, Finished. Raises AppError; TimeoutError never leaves."""
@@ -57,10 +58,13 @@ class UpstreamAnswer:
         except TimeoutError:
             if not self.announced:
                 yield Queued(0)
-            for held in self.transcript.flush():
+            for held in self.transcript.flush(cut=True):
                 yield held
+            ending = await ending_of(self.request, self.transcript)
+            if ending:
+                yield ending
             usage = self.budget.estimated_usage(self.request, self.transcript.chunks)  # a chunk is about a token
-            yield Finished(self.deadline.reason, usage, self.deadline.timings(), self._seed)
+            yield Finished(self.deadline.reason, usage, self.deadline.timings(), self._seed, bool(ending))
 
     async def _run(self) -> AsyncGenerator[Event, None]:
         server = await self.deadline.within(self.upstream.ready_server())
@@ -74,22 +78,48 @@ class UpstreamAnswer:
                 yield Queued(position)
                 position = await self.deadline.within(self.queue.next_position(ticket, position))
             self.deadline.note_start()
-            async with aclosing(self._tries(server, room_tokens)) as events:
+            async with aclosing(self._with_its_call(server, room_tokens)) as events:
                 async for event in events:
                     yield event
         finally:
             self.queue.leave(ticket)
+        if self.transcript.reason != "length":
+            for delta in self.transcript.empty_arguments():
+                yield delta
         await check_response(self.request, self.transcript, self.upstream.title)
-        usage = await self._usage()
-        yield Finished(self.transcript.reason or "stop", usage, self.deadline.timings(), self._seed)
+        ending = await ending_of(self.request, self.transcript) if self.transcript.reason == "length" else None
+        if ending:
+            yield ending
+        usage, reason = await self._usage(), self.transcript.reason or "stop"
+        yield Finished(reason, usage, self.deadline.timings(), self._seed, bool(ending), self.transcript.stop)
 
     def _body(self, server: ServerInfo, room_tokens: int | None) -> RequestBody:
-        return build_body(self.request, server, room_tokens=room_tokens, tools_refused=self.upstream.refuses_tools)
+        tools_refused, by_schema = self.upstream.refuses_tools, self.upstream.ignores_forced_calls
+        return build_body(
+            self.request, server, room_tokens=room_tokens, tools_refused=tools_refused, by_schema=by_schema
+        )
+
+    async def _with_its_call(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
+        """The answer; where a call was forced and none came, the answer to the same as a question of its schema."""
+        by_schema = self.upstream.ignores_forced_calls or server.profile.json_formats == "none"
+        async with aclosing(self._tries(server, room_tokens)) as events:
+            async for event in events:
+                yield event
+        if not self.transcript.calls_only or self.transcript.calls or by_schema:
+            return
+        self.upstream.ignores_forced_calls = True
+        self._spent = await self._usage()
+        self.transcript = transcript_of(self.request)
+        async with aclosing(self._tries(server, room_tokens)) as events:
+            async for event in events:
+                if not isinstance(event, Prefill):  # that was read before, too
+                    yield event
 
     async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
         for attempt in range(1, TRIES + 1):
             body = self._body(server, room_tokens)
+            self.transcript.bare_call = self.transcript.calls_only and "tools" not in body
             try:
                 async with aclosing(self._stream(body)) as events:
                     async for event in events:
@@ -139,11 +169,18 @@ class UpstreamAnswer:
         return random.uniform(0.5, 1.5) * BACKOFF_S * float(2 ** (attempt - 1))
 
     async def _usage(self) -> Usage:
-        """The server's figures, or ours where it gave none."""
-        if self.transcript.usage is not None:
-            return self.transcript.usage
-        prompt_tokens = await self.budget.prompt_tokens(self.request)
-        return Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
+        """The server's figures, or ours where it gave none; of both tries, where there were two."""
+        usage, spent = self.transcript.usage, self._spent
+        if usage is None:
+            prompt_tokens = await self.budget.prompt_tokens(self.request)
+            usage = Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
+        if spent is None:
+            return usage
+        return Usage(
+            spent.prompt_tokens + usage.prompt_tokens,
+            spent.completion_tokens + usage.completion_tokens,
+            spent.reused_tokens + usage.reused_tokens,
+        )
 
     @property
     def _seed(self) -> int | None:

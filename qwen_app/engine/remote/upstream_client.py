@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
+import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
@@ -44,7 +46,8 @@ class UpstreamClient:
         self.base_url = base_url.rstrip("/")
         self.server: ServerInfo | None = None
         self.token_counter: TokenCounter = EstimatedTokenCounter()
-        self.refuses_tools = False  # found out by asking
+        self.refuses_tools = False  # or drops them; found out by asking
+        self.ignores_forced_calls = False  # likewise
         self.state: HealthState = "loading"
         self.reason = f"Asking {self.base_url} what it serves."
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -108,7 +111,7 @@ class UpstreamClient:
         try:
             async with self._new_http() as http:
                 self.server = await probe(http, self.base_url, self._model)
-                self.refuses_tools = False
+                self.refuses_tools = self.ignores_forced_calls = False
                 self.token_counter = await self._find_token_counter(http, self.server)
         except httpx2.HTTPError as error:
             self._set_ill("stalled", self._unreachable(error))
@@ -157,7 +160,9 @@ class UpstreamClient:
         """The server's tokenizer where its counts are exact, else the folder's, else the best there is."""
         api, folder = server.profile.tokenizer, self._find_tokenizer(server.model)
         root_url = root_of(self.base_url)
-        if api is not None and await ServerTokenCounter(http, root_url, server.model, api).works():
+        asking = None if api is None else ServerTokenCounter(http, root_url, server.model, api)
+        if api is not None and asking is not None and await asking.works():
+            self.refuses_tools = await asking.hides_tools()
             lasting = ServerTokenCounter(self._http, root_url, server.model, api)
             if lasting.exact or folder is None:
                 return lasting
@@ -180,7 +185,7 @@ class UpstreamClient:
 
     def _new_http(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
-        return httpx2.AsyncClient(headers=self._headers, timeout=self._timeout(), limits=limits)
+        return httpx2.AsyncClient(headers=self._headers, timeout=self._timeout(), limits=limits, verify=_certificates())
 
 
 class UpstreamCall:
@@ -208,6 +213,12 @@ class UpstreamCall:
         (stream,) = await asyncio.gather(self._opening, return_exceptions=True)
         if isinstance(stream, openai.AsyncStream):
             await stream.close()
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    """Whom HTTPS trusts. Reading the machine's list holds the event loop as long as a token takes: once is enough."""
+    return httpx2.create_ssl_context()
 
 
 def _headers(request: GenerationRequest) -> dict[str, str]:

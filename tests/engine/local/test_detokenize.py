@@ -10,7 +10,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from qwen_app.engine.local.answer_text import AnswerText
 from qwen_app.engine.local.detokenize import Detokenizer, ids_of_text, token_bytes
+from qwen_app.tools.stop_search import StopSearch
+from tests.examples import examples
 from tests.qwen_vocabulary import qwen_tokenizer
 
 BROKEN = "\ufffd"
@@ -47,16 +50,16 @@ def decode(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
 
 def pieces_of(tokenizer: Tokenizer, ids: Sequence[int], stop: Sequence[str] = ()) -> tuple[list[str], bool]:
     """What is shown after each token and at the end, and whether a stop string ended it."""
-    detokenizer = Detokenizer(tokenizer, stop)
+    answer = AnswerText(Detokenizer(tokenizer), StopSearch(stop))
     shown = []
     for token_id in ids:
-        shown.append(detokenizer.add(token_id))
-        if detokenizer.stopped:
+        shown.append(answer.add(token_id, may_stop=True))
+        if answer.stop is not None:
             break
-    return [*shown, detokenizer.flush()], detokenizer.stopped
+    return [*shown, answer.finish()], answer.stop is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(text=texts)
 @example(text="👩‍👩‍👧‍👦" * 5)
 @example(text="")
@@ -66,7 +69,7 @@ def test_pieces_join_to_the_whole(tokenizer: Tokenizer, text: str) -> None:
     assert "".join(pieces) == decode(tokenizer, ids)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(text=texts.filter(lambda text: BROKEN not in text), data=st.data())
 def test_an_answer_cut_anywhere_shows_whole_characters_of_it(
     tokenizer: Tokenizer, text: str, data: st.DataObject
@@ -79,7 +82,7 @@ def test_an_answer_cut_anywhere_shows_whole_characters_of_it(
     assert decode(tokenizer, ids[:cut]).rstrip(BROKEN) == "".join(pieces)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(ids=st.lists(st.integers(0, 255), max_size=40))
 def test_random_bytes_are_shown_as_the_whole_would_be(tiny_tokenizer: Tokenizer, ids: list[int]) -> None:
     pieces, _ = pieces_of(tiny_tokenizer, ids)
@@ -91,7 +94,7 @@ def tiny_tokenizer(tiny_qwen_dir: Path) -> Tokenizer:
     return Tokenizer.from_file(str(tiny_qwen_dir / "tokenizer.json"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(text=texts, data=st.data())
 def test_stop_strings_end_the_text_before_the_earliest(tokenizer: Tokenizer, text: str, data: st.DataObject) -> None:
     ids = example_ids(tokenizer, text)
@@ -134,7 +137,7 @@ def test_stop_string_inside_a_character_that_comes_in_parts(tokenizer: Tokenizer
     assert "".join(pieces_of(tokenizer, ids, ["🏽"])[0]) == "数到三👍"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(text=texts, data=st.data())
 def test_ids_of_a_shown_text_spell_it(tokenizer: Tokenizer, text: str, data: st.DataObject) -> None:
     ids = example_ids(tokenizer, text)
@@ -146,7 +149,7 @@ def test_ids_of_a_shown_text_spell_it(tokenizer: Tokenizer, text: str, data: st.
     assert decode(tokenizer, found) == (shown if spelling[-1] else "")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(text=texts)
 def test_bytes_of_tokens_join_to_the_text(tokenizer: Tokenizer, text: str) -> None:
     ids = example_ids(tokenizer, text)

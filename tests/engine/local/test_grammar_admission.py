@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from qwen_app.engine.local.grammar_admission import GrammarAdmission
+from qwen_app.engine.local.grammar_admission import THREADS, GrammarAdmission
 from qwen_app.errors import OverBudget, SchemaError
 from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSchema
 from qwen_app.sandbox.checks import checks
@@ -17,6 +17,7 @@ from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_t
 
 pytestmark = pytest.mark.anyio
 SLOW = JsonSchema({"type": "object", "title": "slow"})
+SECOND = JsonSchema({"type": "object", "title": "second"})
 
 
 class HeldCompiler(GrammarCompiler):
@@ -47,6 +48,7 @@ async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here() -
     admission.close()
 
 
+@pytest.mark.slow
 async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     compiler = HeldCompiler()
     await asyncio.to_thread(compiler.compile, JsonObject())  # the vocabulary takes a moment, the first time
@@ -54,12 +56,33 @@ async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     try:
         with pytest.raises(OverBudget):
             await admission.admit(ask("mallory", SLOW))
-        again = asyncio.create_task(admission.admit(ask("mallory", JsonObject())))
+        again = asyncio.create_task(admission.admit(ask("mallory", SECOND)))
         await admission.admit(ask("ada", JsonObject()))
-        assert not again.done()  # his thread still works for him
+        await admission.admit(ask("ada", JsonObject()))  # behind whatever waited for the other thread by now
+        assert SECOND not in compiler.compiled  # his thread still works for him
+        assert not again.done()
         compiler.let_go.set()
         await again
         assert SLOW in compiler.compiled
+    finally:
+        compiler.let_go.set()
+        admission.close()
+
+
+@pytest.mark.slow
+async def test_waiting_for_others_is_no_time_of_ones_own() -> None:
+    compiler = HeldCompiler()
+    await asyncio.to_thread(compiler.compile, JsonObject())
+    admission = GrammarAdmission(compiler, checks(), deadline_s=1.0)
+    try:
+        others = [asyncio.create_task(admission.admit(ask(f"mallory {n}", SLOW))) for n in range(THREADS)]
+        for refused in await asyncio.gather(*others, return_exceptions=True):
+            assert isinstance(refused, OverBudget)
+        waiting = asyncio.create_task(admission.admit(ask("ada", JsonObject())))
+        await asyncio.wait({waiting}, timeout=1.5)  # longer than the deadline, and both threads still work
+        assert not waiting.done()
+        compiler.let_go.set()
+        await waiting
     finally:
         compiler.let_go.set()
         admission.close()

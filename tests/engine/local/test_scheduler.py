@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
 from qwen_app.errors import TooManyRequests
+from tests.examples import examples
 
 NEVER = float("inf")
 
@@ -337,4 +338,4 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
-TestSchedulerMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestSchedulerMachine.settings = settings(max_examples=examples(60), stateful_step_count=30)

@@ -246,7 +246,7 @@ async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
     def broken(*arguments: Any) -> None:
         calls.append(arguments)
         if len(calls) == 1:
-            raise MemoryError("injected")
+            raise ValueError("injected")
         begin(*arguments)
 
     monkeypatch.setattr(opened.parts.sampler, "begin", broken)
@@ -282,6 +282,7 @@ async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, m
 # --- memory
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("first", [0, 1, 9])
 async def test_out_of_memory_is_survived_by_all(opened: OpenEngine, first: int) -> None:
@@ -295,6 +296,7 @@ async def test_out_of_memory_is_survived_by_all(opened: OpenEngine, first: int) 
     assert [text_of(events) for events in harmed] == [text_of(events) for events in sound]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_too_many_at_once_are_answered_one_after_the_other(opened: OpenEngine) -> None:
     requests = [say("one"), say("two"), say("three")]
@@ -316,6 +318,7 @@ async def test_too_many_at_once_are_answered_one_after_the_other(opened: OpenEng
     assert nothing_held(opened)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_request_without_any_room_fails_and_says_so(opened: OpenEngine) -> None:
     opened.runner.before = Harm(lambda: torch.OutOfMemoryError(NO_MEMORY))
@@ -328,6 +331,27 @@ async def test_a_request_without_any_room_fails_and_says_so(opened: OpenEngine) 
     assert isinstance(check_shape((await answers(opened, say(VICTIM)))[0]), Finished)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize(("refusals", "answered"), [(2, 2), (3, 1)])
+async def test_no_memory_for_a_slot_fails_one_request_at_most(
+    opened: OpenEngine, refusals: int, answered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, left = opened.parts.sampler.begin, [torch.OutOfMemoryError(NO_MEMORY)] * refusals
+
+    def begin_later(*arguments: Any) -> None:
+        if left:
+            raise left.pop()
+        begin(*arguments)
+
+    monkeypatch.setattr(opened.parts.sampler, "begin", begin_later)
+    events = await answers(opened, say("one"), say("two"))
+    last = [check_shape(of_one) for of_one in events]
+    assert sum(isinstance(one, Finished) for one in last) == answered
+    assert all(isinstance(one.error, OutOfDeviceMemory) for one in last if isinstance(one, Failed))
+    assert nothing_held(opened)
+
+
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_tensors_of_a_failed_step_are_not_kept(opened: OpenEngine) -> None:
     held: list[weakref.ref[torch.Tensor]] = []
@@ -351,6 +375,8 @@ def test_failures_are_told_apart() -> None:
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`": "OUT_OF_MEMORY",
         "CUDA error: device-side assert triggered": "STICKY",
         "CUDA error: an illegal memory access was encountered": "STICKY",
+        "CUDA error: operation not permitted when stream is capturing": "OTHER",
+        "CUDA error: operation failed due to a previous error during capture": "OTHER",
         "shape '[2]' is invalid": "OTHER",
     }
     assert {text: failure_of(RuntimeError(text)).name for text in kinds} == kinds
@@ -415,6 +441,7 @@ async def test_a_lost_device_ends_every_request_and_asks_for_a_new_process(
 # --- in the long run
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_two_hundred_requests_in_disorder_end_once_each(opened: OpenEngine, seed: int) -> None:
@@ -475,6 +502,7 @@ def census(root: object) -> dict[str, int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_thousand_requests_leave_nothing_behind(opened: OpenEngine) -> None:
     async def batch(count: int) -> None:

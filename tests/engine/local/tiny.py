@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from qwen_app.engine.local.build import OFFLOAD_BYTES, build_local_engine, local_compute_parts
-from qwen_app.engine.local.compute.model_runner import ScheduledChunk
-from qwen_app.engine.local.compute.parts import Runner
+from qwen_app.engine.local.compute.drafts import DraftBudget
+from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.messages import Delta, Event, Prefill
 from qwen_app.models.loader import LoadedModel, load
@@ -85,6 +85,7 @@ class OpenEngine:
         self.runner.change = lambda logits, chunks: logits
         self.runner.computed.clear()
         self.parts.prefill_budget = PrefillBudget()
+        self.parts.drafts = DraftBudget()
 
     def forget(self) -> None:
         """Empty every slot, so that nothing is reused."""

@@ -17,7 +17,8 @@ OPENAI_FIELDS = SAMPLING_FIELDS | OTHER_FIELDS | TOOL_FIELDS | {"max_tokens", "m
 
 
 class FakeServer:
-    """What all share. A subclass overrides what its server does another way; ``seen`` is the last chat body."""
+    """What all share. A subclass overrides what its server does another way; ``bodies`` are its chats',
+    ``seen`` is the last of them."""
 
     name: ClassVar[str]
     owner = "someone"
@@ -29,6 +30,7 @@ class FakeServer:
     def __init__(self, key: str = "") -> None:
         self.key = key
         self.seen: dict[str, Any] = {}
+        self.bodies: list[dict[str, Any]] = []
 
     def routes(self) -> dict[str, Handler]:
         return {"GET /v1/models": self.models, "POST /v1/chat/completions": self._chat, "GET /health": self.well}
@@ -70,6 +72,7 @@ class FakeServer:
 
     async def _chat(self, request: Request, reply: Reply) -> None:
         self.seen = request.body
+        self.bodies.append(request.body)
         if not self._allowed(request):
             await reply.json(self.unauthorized(), 401)
             return
@@ -151,10 +154,14 @@ class Sglang(FakeServer):
 
 
 class LlamaCpp(FakeServer):
-    """Progress in the stream, reuse in ``timings``, numbers in the error, tool_choice as a word only."""
+    """Progress in the stream, reuse in ``timings``, numbers in the error, tool_choice as a word only.
+
+    ``drops_tools``: its model's template has no place for them, and it says nothing of that.
+    """
 
     name = "llama.cpp"
     owner = "llamacpp"
+    drops_tools = False
 
     def routes(self) -> dict[str, Handler]:
         return super().routes() | {
@@ -168,7 +175,8 @@ class LlamaCpp(FakeServer):
         await reply.json({"default_generation_settings": {"n_ctx": CONTEXT_TOKENS}, "build_info": "b9000"})
 
     async def template(self, request: Request, reply: Reply) -> None:
-        words = " ".join(["<s>"] * 4 * len(request.body["messages"]))
+        tools = 0 if self.drops_tools else 10 * len(request.body.get("tools") or ())
+        words = " ".join(["<s>"] * (4 * len(request.body["messages"]) + tools))
         await reply.json({"prompt": " ".join([words, *(m["content"] for m in request.body["messages"])])})
 
     async def tokenize(self, request: Request, reply: Reply) -> None:

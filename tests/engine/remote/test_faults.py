@@ -200,6 +200,7 @@ async def test_slow_headers_do_not_hold_back_the_admission(monkeypatch: pytest.M
         assert text_of([event async for event in events]) == "late"
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_silent_server_meets_the_deadline() -> None:
     async with engine_with_chat(says(piece("Once"), before_end="hang")) as (engine, _):

@@ -16,10 +16,10 @@ from qwen_app.engine.remote.server_profile import (
     TokenizerEndpoint,
 )
 from qwen_app.errors import SchemaError
-from qwen_app.messages import Finished, JsonObject, Message
+from qwen_app.messages import Finished, JsonObject, Message, SamplingParams, TemplateOptions
 from tests.engine.contract import ask, check_shape, collect
-from tests.engine.remote.engines import engine_on, refusal
-from tests.engine.remote.fake_servers import CONTEXT_TOKENS, FAKE_SERVERS, FakeServer
+from tests.engine.remote.engines import answer, engine_on, refusal
+from tests.engine.remote.fake_servers import CONTEXT_TOKENS, FAKE_SERVERS, FakeServer, LlamaCpp, Ollama, Vllm
 from tests.engine.remote.upstream import Handler, Reply, Request
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs" / "scale-out.md"
@@ -132,3 +132,40 @@ async def test_one_row_is_all_that_a_new_server_needs(monkeypatch: pytest.Monkey
     assert (info.context_tokens, info.revision, info.exact_counts) == (CONTEXT_TOKENS, "1.2", True)
     assert server.seen["best_k"] == 0
     assert isinstance(await refusal(server, ask(grammar=JsonObject())), SchemaError)
+
+
+ENDS = SamplingParams(max_tokens=8, logit_bias=((5, 1.0),), stop_token_ids=(7,), min_tokens=3, ignore_eos=True)
+
+
+@pytest.mark.anyio
+async def test_what_makes_another_answer_is_heeded_or_refused() -> None:
+    server = Vllm()
+    check_shape(await answer(server, ask(sampling=ENDS, template=TemplateOptions(variables={"a": 1}))))
+    sent = {name: server.seen[name] for name in ("logit_bias", "stop_token_ids", "min_tokens", "ignore_eos")}
+    assert sent == {"logit_bias": {"5": 1.0}, "stop_token_ids": [7], "min_tokens": 3, "ignore_eos": True}
+    assert server.seen["chat_template_kwargs"] == {"a": 1}
+    refused = [
+        await refusal(Ollama(), ask(sampling=ENDS)),
+        await refusal(Ollama(), ask(template=TemplateOptions(continue_final=True))),
+        await refusal(Ollama(), ask(messages=(), prompt="x", sampling=SamplingParams(prompt_logprobs=True))),
+    ]
+    assert [getattr(error, "param", "") for error in refused] == ["logit_bias", "continue_final_message", "echo"]
+
+
+@pytest.mark.anyio
+async def test_llama_cpp_goes_on_with_a_last_message_unasked_and_takes_variables() -> None:
+    server = LlamaCpp()
+    begun = (Message("user", "Hi"), Message("assistant", "Sure,"))
+    options = TemplateOptions(continue_final=True, variables={"enable_thinking": False})
+    check_shape(await answer(server, ask(messages=begun, template=options)))
+    assert server.seen["messages"][-1] == {"role": "assistant", "content": "Sure,"}
+    assert server.seen["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "continue_final_message" not in server.seen
+
+
+@pytest.mark.anyio
+async def test_a_stop_string_goes_with_prose_alone() -> None:
+    for more, stops in (({}, ["x"]), ({"grammar": JsonObject()}, None)):
+        server = Vllm()
+        await answer(server, ask(sampling=SamplingParams(max_tokens=8, stop=("x",)), **more))
+        assert server.seen.get("stop") == stops

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import Any
 
 import pytest
 
-from qwen_app.errors import RequestError, UpstreamError
+from qwen_app.errors import AppError, RequestError, UpstreamError
 from qwen_app.messages import (
     Event,
     Failed,
     Finished,
     GenerationRequest,
+    GrammarSpec,
     JsonObject,
     JsonSchema,
     Message,
@@ -24,8 +26,8 @@ from qwen_app.messages import (
     ToolChoice,
 )
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.remote.engines import answer, engine_with_chat, refusal, says
-from tests.engine.remote.fake_servers import Ollama, Vllm
+from tests.engine.remote.engines import answer, engine_on, engine_with_chat, refusal, says
+from tests.engine.remote.fake_servers import LlamaCpp, Ollama, Vllm
 from tests.engine.remote.upstream import Handler, Reply, Request
 from tests.engine.remote.vllm_like import piece
 
@@ -33,6 +35,7 @@ PARAMETERS = {"type": "object", "properties": {"zone": {"type": "string"}}, "req
 CLOCK, OTHER = Tool("clock", "Tells the time.", PARAMETERS), Tool("other")
 CALL = '{"name": "clock", "arguments": {"zone": "UTC"}}'
 NAMED = ToolChoice("named", "clock")
+USAGE = ({"object": "chat.completion.chunk", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 4}},)
 
 
 def calls_of(events: list[Event]) -> list[tuple[str, str]]:
@@ -74,6 +77,7 @@ async def test_text_that_is_no_call_stays_whole() -> None:
     assert isinstance(check_shape(events), Finished)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_held_text_is_not_lost_at_the_deadline() -> None:
     request = ask(tools=(CLOCK,), timeout_s=2.0)
@@ -118,6 +122,20 @@ async def test_ollama_is_made_to_call_by_a_schema(choice: ToolChoice) -> None:
     schema = server.seen["response_format"]["json_schema"]["schema"]
     names = [branch["properties"]["name"]["enum"][0] for branch in schema.get("anyOf", [schema])]
     assert names == (["clock"] if choice is NAMED else ["clock", "other"])
+
+
+@pytest.mark.anyio
+async def test_tools_that_a_template_would_drop_are_written_into_the_prompt_and_counted() -> None:
+    """llama.cpp takes tools for a model whose template knows none, and the model never sees them."""
+    server = LlamaCpp()
+    server.drops_tools = True
+    async with engine_on(server) as engine:
+        (bare,) = await engine.count_tokens([[Message("user", "Time?")]])
+        (counted,) = await engine.count_tokens([[Message("user", "Time?")]], (CLOCK,))
+        await collect(engine, ask(tools=(CLOCK,), max_tokens=8))
+    assert counted > bare
+    assert "tools" not in server.seen
+    assert "<tools>" in server.seen["messages"][0]["content"]
 
 
 @pytest.mark.anyio
@@ -183,8 +201,147 @@ async def test_an_answer_of_another_form_is_a_failure(request_: GenerationReques
     assert last.partial_text == text
 
 
+def call_chunk(arguments: str) -> dict[str, Any]:
+    call = {"index": 0, "id": "a", "type": "function", "function": {"name": "clock", "arguments": arguments}}
+    return piece("", delta={"tool_calls": [call]})
+
+
+@pytest.mark.parametrize("choice", [ToolChoice(), NAMED], ids=["auto", "named"])
+@pytest.mark.parametrize("said", ["", " ", "{}"])
 @pytest.mark.anyio
-async def test_a_cut_answer_is_only_cut() -> None:
-    last = check_shape(await answered(says(piece('{"city":'), piece("", finish="length")), ask(grammar=SCHEMA)))
+async def test_a_call_without_arguments_has_an_empty_object(choice: ToolChoice, said: str) -> None:
+    events = await answered(
+        says(call_chunk(said), piece("", finish="tool_calls")), ask(tools=(CLOCK,), tool_choice=choice)
+    )
+    assert isinstance(check_shape(events), Finished)
+    assert [(name, json.loads(arguments)) for name, arguments in calls_of(events)] == [("clock", {})]
+
+
+@pytest.mark.parametrize("choice", [ToolChoice(), NAMED], ids=["auto", "named"])
+@pytest.mark.parametrize("arguments", ['{"zone": 5}', "{}", ""])
+@pytest.mark.anyio
+async def test_a_call_of_a_strict_tool_that_breaks_its_schema_is_a_failure(choice: ToolChoice, arguments: str) -> None:
+    for strict, outcome in ((True, Failed), (False, Finished)):
+        tool = dataclasses.replace(CLOCK, strict=strict)
+        chat = says(call_chunk(arguments), piece("", finish="tool_calls"))
+        last = check_shape(await answered(chat, ask(tools=(tool,), tool_choice=choice)))
+        assert isinstance(last, outcome)
+    whole = says(call_chunk('{"zone": "UTC"}'), piece("", finish="tool_calls"))
+    strict_clock = dataclasses.replace(CLOCK, strict=True)
+    last = check_shape(await answered(whole, ask(tools=(strict_clock,), tool_choice=choice)))
     assert isinstance(last, Finished)
-    assert last.reason == "length"
+
+
+@pytest.mark.parametrize("size", range(16))
+@pytest.mark.parametrize("by_field", [True, False], ids=["by_field", "in_the_text"])
+@pytest.mark.anyio
+async def test_a_call_that_the_limit_cut_is_whole_for_those_who_ask(by_field: bool, size: int) -> None:
+    """With the shortest end that its schema allows, else as it was cut; wherever that was."""
+    arguments = '{"zone": "UTC"}'[:size]
+    in_text = in_pieces(f'<tool_call>\n{{"name": "clock", "arguments": {arguments}')
+    chat = says(*([call_chunk(arguments)] if by_field else in_text), piece("", finish="length"))
+    for close in (True, False):
+        events = await answered(chat, ask(tools=(CLOCK,), close_cut_calls=close))
+        ((name, said),) = calls_of(events)
+        last = check_shape(events)
+        assert isinstance(last, Finished)
+        assert (name, last.reason) == ("clock", "length")
+        assert said.startswith(arguments)
+        assert (isinstance(json.loads(said)["zone"], str) and last.closed) if close and size < 15 else said == arguments
+
+
+@pytest.mark.parametrize("size", [30, 45, 52])
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.anyio
+async def test_a_call_by_schema_that_the_limit_cut_is_a_cut_call(close: bool, size: int) -> None:
+    server = Ollama()
+    cut = f" {CALL}"[: size - 8]
+
+    async def says_part(body: Any, reply: Reply) -> None:
+        for event in [*in_pieces(cut), piece("", finish="length")]:
+            await reply.event(event)
+
+    server.answer = says_part  # type: ignore[method-assign]
+    events = await answer(server, ask(tools=(CLOCK, OTHER), tool_choice=ToolChoice("required"), close_cut_calls=close))
+    ((name, arguments),) = calls_of(events)
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (name, last.reason, text_of(events)) == ("clock", "length", "")
+    if close:
+        assert isinstance(json.loads(arguments)["zone"], str)
+    else:
+        assert arguments == cut.partition('"arguments": ')[2]
+
+
+CITY = JsonSchema({"type": "object", "properties": {"city": {"type": "string"}, "n": {"type": "integer"}}})
+
+
+@pytest.mark.parametrize("spec", [JsonObject(), SCHEMA, CITY], ids=["object", "schema", "typed"])
+@pytest.mark.parametrize("size", [0, *range(1, 60, 3)])
+@pytest.mark.anyio
+async def test_a_cut_document_is_ended(spec: GrammarSpec, size: int) -> None:
+    """From its text alone, wherever the server's limit cut it; blanks are the server's own."""
+    document = '{ "city" : "Par\\u00eds\\n\\"",\n            "n" : -12, "more": [1, {"a": null}] }'
+    if spec is CITY:
+        document = document.replace(', "more": [1, {"a": null}]', "")
+    cut = document[: min(size, len(document) - 1)]
+    events = await answered(says(*in_pieces(cut), piece("", finish="length")), ask(grammar=spec))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.closed) == ("length", True)
+    assert text_of(events).startswith(cut)
+    assert isinstance(json.loads(text_of(events)), dict)
+
+
+@pytest.mark.parametrize("text", ["Here you are: {", '{"city": 5', "```json"])
+@pytest.mark.anyio
+async def test_what_begins_no_document_is_only_cut(text: str) -> None:
+    events = await answered(says(*in_pieces(text), piece("", finish="length")), ask(grammar=CITY))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.closed, text_of(events)) == ("length", False, text)
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+@pytest.mark.parametrize("choice", [NAMED, ToolChoice("required")], ids=["named", "required"])
+@pytest.mark.anyio
+async def test_a_call_that_the_server_does_not_make_is_had_by_a_schema(choice: ToolChoice, finish: str) -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        said = CALL if "response_format" in request.body else "It is noon."
+        ended = "stop" if said == CALL else finish
+        await says(*in_pieces(said), piece("", finish=ended), *USAGE)(request, reply)
+
+    async with engine_with_chat(chat) as (engine, upstream):
+        request = ask(tools=(CLOCK,), tool_choice=choice)
+        events, again = await collect(engine, request), await collect(engine, request)
+        bodies = [one.body for one in upstream.requests_to("/v1/chat/completions")]
+    for one in (events, again):
+        assert calls_of(one) == [("clock", '{"zone": "UTC"}')]
+        assert text_of(one) == ""
+    last, later = check_shape(events), check_shape(again)
+    assert isinstance(last, Finished)
+    assert isinstance(later, Finished)
+    assert last.usage.completion_tokens == 2 * later.usage.completion_tokens  # both tries count
+    assert ["tools" in body for body in bodies] == [True, False, False]  # and what was learnt is kept
+
+
+@pytest.mark.parametrize(("finish", "error"), [("stop", UpstreamError), ("length", RequestError)])
+@pytest.mark.anyio
+async def test_a_call_that_cannot_be_had_at_all_is_a_failure(finish: str, error: type[AppError]) -> None:
+    """Where a limit cut it, it is the caller who can mend that."""
+    request = ask(tools=(CLOCK,), tool_choice=NAMED)
+    events = await answered(says(*in_pieces("It is noon."), piece("", finish=finish)), request)
+    last = check_shape(events)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, error)
+    assert text_of(events) == ""
+
+
+@pytest.mark.parametrize("field", ["stop_reason", "matched_stop"])
+@pytest.mark.anyio
+async def test_the_stop_string_is_known_where_the_server_tells(field: str) -> None:
+    end = piece("", finish="stop")
+    end["choices"][0][field] = "END"
+    last = check_shape(await answered(says(piece("Hi"), end), ask()))
+    assert isinstance(last, Finished)
+    assert last.stop == "END"

@@ -1,5 +1,5 @@
-"""What runs on the device: KV cache, prefix cache, attention, model runner, sampler, and how much to read in a step.
+"""What runs on the device: model runner, CUDA graphs, prefix cache, sampler, and how much to read in a step.
 
-May import messages alone: it knows tokens and slots, no prompts, users or events.
+May import errors, messages, kernels, linear and ``attention``: it knows tokens and slots, no prompts, users or events.
 Start with ``parts``, which fits it all together, then ``model_runner``.
 """

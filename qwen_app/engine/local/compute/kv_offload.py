@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qwen_app.engine.local.compute.kv_cache import KVCache
+from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.prefix_cache import common_prefix
 from qwen_app.engine.local.compute.recovery import Failure, failure_of
 
@@ -27,10 +27,6 @@ class OffloadedPrefix:
     token_ids: np.ndarray
     parts: list[torch.Tensor]
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(part.nbytes for part in self.parts)
-
 
 class HostKVCache:
     """At most ``limit_bytes``; the least recently used leave first. ``limit_bytes`` 0 keeps nothing."""
@@ -43,11 +39,11 @@ class HostKVCache:
 
     @property
     def size_bytes(self) -> int:
-        return sum(entry.size_bytes for entry in self._entries)
+        return sum(self._cache.host_bytes(len(entry.token_ids)) for entry in self._entries)
 
     def offload(self, slot: int, token_ids: np.ndarray, owner: str = "") -> None:
         """Keep what ``slot`` holds of ``token_ids`` for ``owner``, if it is worth it and fits."""
-        needed_bytes = len(token_ids) * self._cache.shape.token_bytes
+        needed_bytes = self._cache.host_bytes(len(token_ids))
         if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids, owner):
             return
         self._entries = [

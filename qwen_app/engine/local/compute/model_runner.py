@@ -4,22 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from transformers import PreTrainedModel
 
-from qwen_app.engine.local.compute.attention import Attention, Batch, QuerySpan
+from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
+from qwen_app.engine.local.attention.transfer import to_device
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
-from qwen_app.engine.local.compute.kv_cache import KVCache
+from qwen_app.engine.local.compute.decoder import Decoder
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledChunk:
-    """Tokens to compute for one slot. ``wants_logits`` for its last token: False inside a prompt."""
+    """Tokens to compute for one slot. ``wants_logits`` for its last token: False inside a prompt. With ``scores``
+    logits of all its tokens are wanted, whatever that one says. The last ``drafted`` tokens are guesses: logits are
+    wanted of the one before them and of each."""
 
     span: QuerySpan
     token_ids: Sequence[int]
     wants_logits: bool
+    scores: bool = False
+    drafted: int = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows of logits are wanted, of its last tokens."""
+        return self.span.length if self.scores else int(self.wants_logits) + self.drafted
+
+
+class Runner(Protocol):
+    """What a step needs of a ModelRunner."""
+
+    def prepare(self) -> bool: ...
+
+    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor: ...
 
 
 class ModelRunner:
@@ -27,17 +46,27 @@ class ModelRunner:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        cache: KVCache,
+        model: PreTrainedModel | Decoder,
         attention: Attention,
         device: torch.device,
         graphs: DecodeGraphs | None = None,
     ) -> None:
         self._model = model
-        self._cache = cache
         self._attention = attention
+        self._cache = attention.cache
         self._device = device
         self._graphs = graphs
+        self._devices = {tensor.device for tensor in self._cache.keys}
+        # On several cards nobody says where the last hidden state lies. What comes from the CPU may index any of them.
+        self._index_device = device if self._devices == {device} else torch.device("cpu")
+
+    @property
+    def attention(self) -> Attention:
+        return self._attention
+
+    @property
+    def graphs(self) -> DecodeGraphs | None:
+        return self._graphs
 
     def prepare(self) -> bool:
         """Do a piece of the preparation that must not delay answers. False when nothing is left to do."""
@@ -45,29 +74,37 @@ class ModelRunner:
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
-        """Logits ``[chunks that want them, vocab]``, in their order. Keys and values land in the cache."""
-        spans = [chunk.span for chunk in chunks]
-        decoding = all(chunk.wants_logits and chunk.span.length == 1 for chunk in chunks)
-        captured = self._graphs.fitting(len(chunks)) if self._graphs and decoding else None
-        if self._graphs and captured:
-            return self._graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks])
+        """Logits ``[rows that chunks want, vocab]``, in their order; valid until the next call.
+
+        Keys and values land in the cache.
+        """
+        decoding = all(chunk.wants_logits and chunk.span.length == 1 and not chunk.scores for chunk in chunks)
+        if self._graphs and decoding:
+            spans = [chunk.span for chunk in chunks]
+            captured = self._graphs.fitting(len(spans), max(span.end for span in spans))
+            if captured:
+                return self._graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks])
+        return self.forward_uncaptured(chunks)
+
+    @torch.inference_mode()
+    def forward_uncaptured(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        """As ``forward``, kernel by kernel."""
         input_ids, position_ids, slot_mapping = self._packed(chunks)
-        batch = Batch(spans, slot_mapping)
-        batch.plan = self._attention.plan(batch)
-        # In every layer transformers calls the function that attention.use() registered, with this batch, and that
-        # one calls Attention.attend: keys and values are stored and read there.
+        # Every layer stores its keys and values and calls Attention.attend: our decoder by itself, transformers' model
+        # through the function that use_slots() registered.
         output = self._model(
             input_ids=input_ids[None],
             position_ids=position_ids[None],
             use_cache=False,
             logits_to_keep=self._last_tokens(chunks),
-            batch=batch,
+            batch=Batch.planned([chunk.span for chunk in chunks], slot_mapping, self._attention),
         )
-        logits: torch.Tensor = output.logits[0]
-        if any(chunk.wants_logits for chunk in chunks):
+        logits: torch.Tensor = output.logits[0].to(self._device)  # the head may lie on another card than the sampler
+        if any(chunk.rows for chunk in chunks):
             return logits
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)  # nothing else waits for such a step, and its time has to be known
+        for device in self._devices:  # nothing else waits for such a step, and its time has to be known
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
         return logits[:0]
 
     def _packed(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
@@ -80,16 +117,13 @@ class ModelRunner:
             for span in spans
             for cell in range(self._cache.cell(span.slot, span.start), self._cache.cell(span.slot, span.end))
         ]
-        return self._to_device([token_ids, positions, slot_mapping])
+        return to_device([token_ids, positions, slot_mapping], torch.int64, self._device)
 
     def _last_tokens(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
-        last, end = [], 0
+        last: list[int] = []
+        end = 0
         for chunk in chunks:
             end += chunk.span.length
-            if chunk.wants_logits:
-                last.append(end - 1)
-        return self._to_device(last or [end - 1])  # the model's head needs a row, wanted or not
-
-    def _to_device(self, values: Sequence[int] | Sequence[Sequence[int]]) -> torch.Tensor:
-        host = torch.tensor(values, dtype=torch.int64, pin_memory=self._device.type == "cuda")
-        return host.to(self._device, non_blocking=True)
+            last.extend(range(end - chunk.rows, end))
+        # The model's head needs a row, wanted or not.
+        return to_device(last or [end - 1], torch.int64, self._index_device)

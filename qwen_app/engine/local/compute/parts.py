@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from transformers import PreTrainedModel
 
-from qwen_app.engine.local.compute import attention
-from qwen_app.engine.local.compute.cpu_linear import use_few_rows
-from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
-from qwen_app.engine.local.compute.flash_attention import FlashAttention, choose_attention
-from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.attention.batch import refuse_partial_attention
+from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.kv_offload import HostKVCache
-from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
+from qwen_app.engine.local.compute.model_runner import Runner
 from qwen_app.engine.local.compute.numerics import keep_precision
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.prefix_cache import PrefixCache
 from qwen_app.engine.local.compute.sampler import Sampler
+from qwen_app.engine.local.compute.start_up import ready_runner, ready_step
+from qwen_app.errors import DoesNotFit
+from qwen_app.switches import Switches
 
-MAX_CHUNK_TOKENS = {"cpu": 256, "cuda": 1024}  # of a prompt, while nobody decodes
-
-
-class Runner(Protocol):
-    """What a step needs of a ModelRunner."""
-
-    def prepare(self) -> bool: ...
-
-    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor: ...
+NO_LONGER_FREE = (
+    "The device has no room for {slots} x {context:,} tokens, though it had when this was planned: another process may "
+    "have taken it. Stop that one, or ask for less with --users or --context."
+)
 
 
 @dataclass(slots=True)
@@ -45,6 +40,9 @@ class ComputeParts:
     prefix_cache: PrefixCache
     host_cache: HostKVCache
     prefill_budget: PrefillBudget
+    drafts: DraftBudget
+    switches: Switches
+    impairment: str = ""  # what of this device's means does not work here, and makes answers slower
 
 
 def build_compute_parts(
@@ -55,32 +53,34 @@ def build_compute_parts(
     context_tokens: int,
     text_vocab_size: int,
     offload_bytes: int,
+    without: Iterable[str] = (),
 ) -> ComputeParts:
     """The parts for ``model``, whose ids go in on ``device``. Changes how it attends, and how torch computes.
 
-    ``offload_bytes`` of host memory at most hold conversations that had to leave their slot.
+    ``offload_bytes`` of host memory at most hold conversations that had to leave their slot. Raises
+    ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
     """
+    switches = Switches.without(without)
     keep_precision()
-    shape = KVShape.of(model.config, model.dtype)
-    cache = KVCache(shape, slots=slots, length=context_tokens, devices=_layer_devices(model))
+    refuse_partial_attention(model.config, context_tokens)
+    shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
+    try:
+        step = ready_step(model, context_tokens, device, switches)
+        cache = KVCache(shape, slots=slots, length=context_tokens, devices=devices)
+        runner, impairment = ready_runner(model, step, cache, device, switches)
+    except torch.OutOfMemoryError as full:
+        raise DoesNotFit(NO_LONGER_FREE.format(slots=slots, context=context_tokens)) from full
     return ComputeParts(
-        runner=_runner(model, cache, device),
+        runner=runner,
         sampler=Sampler(text_vocab_size=text_vocab_size, context_tokens=context_tokens, slots=slots, device=device),
         kv_cache=cache,
-        prefix_cache=PrefixCache(slots),
-        host_cache=HostKVCache(cache, limit_bytes=offload_bytes),
-        prefill_budget=PrefillBudget(max_tokens=MAX_CHUNK_TOKENS.get(device.type, 256)),
+        prefix_cache=PrefixCache(slots, reuses=switches.prefix_cache),
+        host_cache=HostKVCache(cache, limit_bytes=offload_bytes if switches.kv_offload else 0),
+        prefill_budget=PrefillBudget.on(device.type),
+        drafts=DraftBudget(enabled=switches.drafts),
+        switches=switches,
+        impairment=impairment,
     )
-
-
-def _runner(model: PreTrainedModel, cache: KVCache, device: torch.device) -> ModelRunner:
-    backend = choose_attention(cache, model.config.num_attention_heads)
-    attention.use(model, cache, backend)
-    use_few_rows(model)
-    graphs = None
-    if isinstance(backend, FlashAttention) and len({tensor.device for tensor in cache.keys}) == 1:
-        graphs = DecodeGraphs(model, cache, device)
-    return ModelRunner(model, cache, backend, device, graphs)
 
 
 def _layer_devices(model: PreTrainedModel) -> list[torch.device]:

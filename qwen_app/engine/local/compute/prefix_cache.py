@@ -54,7 +54,8 @@ class PrefixCache:
     and would tell what others have sent. What all share (the template's first tokens) is sooner computed than guarded.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, reuses: bool = True) -> None:
+        self._reuses = reuses
         self.slots = tuple(Slot(index) for index in range(slots))
         self._clock = 0
 
@@ -62,7 +63,7 @@ class PrefixCache:
         """Take a free slot, which must be there, for ``owner``'s prompt. At least its last token is left to compute."""
         prompt = np.asarray(prompt_ids, np.int32)
         matches = [
-            min(common_prefix(slot.token_ids, prompt), len(prompt) - 1) if slot.owner == owner else 0
+            min(common_prefix(slot.token_ids, prompt), len(prompt) - 1) if self._reuses and slot.owner == owner else 0
             for slot in self.slots
         ]
         best = max(self.slots, key=lambda slot: (matches[slot.index], not slot.busy))

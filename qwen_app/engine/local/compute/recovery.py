@@ -8,6 +8,7 @@ from enum import Enum
 import torch
 
 STICKY_MARKS = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "cuDNN error", "NCCL error")
+CAPTURE_MARK = "captur"  # in every error of a CUDA graph's capture; the device is as well as it was before
 MEMORY_MARKS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
@@ -25,10 +26,20 @@ def failure_of(error: BaseException) -> Failure:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in MEMORY_MARKS):
         return Failure.OUT_OF_MEMORY
+    if CAPTURE_MARK in text:
+        return Failure.OTHER
     accelerator_error = getattr(torch, "AcceleratorError", ())
     if isinstance(error, accelerator_error) or any(mark in text for mark in STICKY_MARKS):
         return Failure.STICKY
     return Failure.OTHER
+
+
+def answers(device: torch.device) -> bool:
+    """Whether ``device`` still computes for this process, after an error that may have been its last."""
+    try:
+        return float(torch.ones(1, device=device)) == 1.0
+    except Exception:  # whatever it says by then
+        return False
 
 
 def free_memory() -> None:

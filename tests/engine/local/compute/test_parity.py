@@ -13,6 +13,7 @@ import torch
 from transformers import GenerationConfig
 
 from qwen_app.chat.template import PromptEncoder
+from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.kv_offload import HostKVCache
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
@@ -154,6 +155,7 @@ async def test_a_neighbour_that_is_cancelled_changes_nothing(tiny: Pair) -> None
 @pytest.mark.anyio
 async def test_tiny_chunks_beside_a_running_answer(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiny.opened.parts, "prefill_budget", PrefillBudget(min_tokens=3, max_tokens=3))
+    monkeypatch.setattr(tiny.opened.parts, "drafts", DraftBudget(enabled=False))
     prompts = [PROMPTS[1] * 3, PROMPTS[0] * 5]
     answers = await asyncio.gather(*(tiny.answer(prompt, user=prompt) for prompt in prompts))
     assert max(tiny.opened.runner.computed) <= 4  # three of a prompt, one of an answer
@@ -161,6 +163,7 @@ async def test_tiny_chunks_beside_a_running_answer(tiny: Pair, monkeypatch: pyte
         tiny.check(prompt, answer)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_after_preemption(tiny: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     requeue, preempted = Scheduler.requeue, []
@@ -191,6 +194,7 @@ async def test_after_offloading_and_restoring(tiny: Pair, monkeypatch: pytest.Mo
     for prompt in prompts:
         tiny.check(prompt, await tiny.answer(prompt))
     assert parts.host_cache.size_bytes >= 2 * len(prompts[0]) * parts.kv_cache.shape.token_bytes  # a byte is a token
+    monkeypatch.setattr(parts, "drafts", DraftBudget(enabled=False))
     tiny.opened.runner.computed.clear()
     tiny.check(prompts[0], await tiny.answer(prompts[0]))
     assert sum(tiny.opened.runner.computed) <= ANSWER_TOKENS + 1

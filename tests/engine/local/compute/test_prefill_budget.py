@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,3 +71,37 @@ def test_what_was_halved_comes_back_after_a_calm_while_and_not_before() -> None:
     for _ in range(5 * CHUNKS_BEFORE_REGAIN):
         budget.measured(0.1, decoding_rows=0, chunk_tokens=32)
     assert budget.tokens(0) == 64
+
+
+# Seconds of a step that decodes alone, of one that also reads apart from its tokens, and of each token: RTX 4090 and L4
+# in FP16 and NF4, H100 in NF4, estimated from their bandwidth and from what unpacking takes; and how many times as long
+# as alone a prompt may take. An L4 reads FP16 weights for half of the pause that answers are granted.
+CARDS = {
+    "4090 fp16": (0.018, 0.020, 0.00012, 1.5),
+    "4090 nf4": (0.008, 0.038, 0.00013, 1.5),
+    "L4 fp16": (0.056, 0.060, 0.0005, 1.8),
+    "H100 nf4": (0.009, 0.030, 0.00003, 1.5),
+}
+
+
+@pytest.mark.parametrize(("step_s", "mixed_s", "token_s", "times"), CARDS.values(), ids=CARDS)
+def test_on_a_card_a_long_prompt_beside_an_answer_takes_little_longer_than_alone(
+    step_s: float, mixed_s: float, token_s: float, times: float
+) -> None:
+    def read(rows: int) -> tuple[float, float]:
+        """Seconds for 16k tokens, and of the longest step after the first few, which learn."""
+        budget, left, took_s, steps = PrefillBudget.on("cuda"), 16_384, 0.0, []
+        budget.measured(step_s, decoding_rows=1, chunk_tokens=0)
+        while left:
+            size = min(left, budget.tokens(rows))
+            steps.append(mixed_s + size * token_s)
+            budget.measured(steps[-1], decoding_rows=rows, chunk_tokens=size)
+            left -= size
+            took_s += steps[-1]
+            assert size >= 128 or not left
+        return took_s, max(steps[5:])
+
+    alone_s, _ = read(0)
+    beside_s, longest_s = read(1)
+    assert beside_s <= times * alone_s
+    assert longest_s <= 1.1 * max(LONGEST_STEP_FACTOR * step_s, 0.12, mixed_s + 128 * token_s)

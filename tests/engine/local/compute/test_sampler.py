@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import pytest
@@ -21,20 +22,11 @@ from transformers import (
 
 from qwen_app.engine.local.compute.sampler import NO_TOKEN, Sampler, SamplingRow
 from qwen_app.messages import SamplingParams
+from tests.examples import examples
 
-VOCAB = 700  # wider than the sampler's shortlist
-DRAWS = 400
-
-
-class Given(random.Random):
-    """A generator that gives one number for ever."""
-
-    def __init__(self, number: float) -> None:
-        super().__init__(0)
-        self._number = number
-
-    def random(self) -> float:
-        return self._number
+VOCAB = 430  # wider than the sampler's shortlist
+DRAWS, AT_ONCE = 6000, 500  # what is drawn at once stays in the processor's cache
+MOST_SIGMAS = 6.0  # a right sampler is further off for one token in a billion
 
 
 def sampler(*, text_vocab: int = VOCAB) -> Sampler:
@@ -45,15 +37,21 @@ def random_logits(seed: int, scale: float, vocab: int = VOCAB) -> torch.Tensor:
     return torch.randn(1, vocab, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def swept(
+def drawn(
     logits: torch.Tensor, params: SamplingParams, prompt: Sequence[int] = (), answer: Sequence[int] = ()
 ) -> np.ndarray:
-    """How often each token comes when the uniform number is swept evenly: its probability, within one draw."""
-    drawing = sampler()
-    drawing.begin(0, prompt, answer, params)
-    rows = [SamplingRow(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
-    ids = [sampled.token_id for sampled in drawing.sample(logits.expand(DRAWS, -1), rows)]
-    return np.bincount(ids, minlength=logits.shape[1])
+    """How often each token comes in so many draws."""
+    drawing, rows = sampler(), [SamplingRow(0, params, random.Random(1))] * AT_ONCE
+    counted = np.zeros(logits.shape[1], np.int64)
+    for _ in range(DRAWS // AT_ONCE):
+        drawing.begin(0, prompt, answer, params)
+        ids = [sampled.token_id for sampled in drawing.sample(logits.expand(AT_ONCE, -1), rows)]
+        counted += np.bincount(ids, minlength=logits.shape[1])
+    return counted
+
+
+def assert_drawn_as(counted: np.ndarray, expected: np.ndarray) -> None:
+    assert (np.abs(counted - expected) <= MOST_SIGMAS * np.sqrt(expected) + MOST_SIGMAS).all()
 
 
 def of_transformers(logits: torch.Tensor, params: SamplingParams, ids: Sequence[int] = ()) -> np.ndarray:
@@ -82,15 +80,16 @@ settings_of_sampling = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(params=settings_of_sampling, seed=st.integers(0, 1000), scale=st.floats(0.1, 8.0))
 def test_the_distribution_is_that_of_transformers(params: SamplingParams, seed: int, scale: float) -> None:
     logits = random_logits(seed, scale)
     numbers = random.Random(seed)
     prompt, answer = numbers.choices(range(VOCAB), k=40), numbers.choices(range(VOCAB), k=20)
     expected = of_transformers(logits, params, [*prompt, *answer]) * DRAWS
-    counted = swept(logits, params, prompt, answer)
-    assert np.abs(counted - expected).max() <= 1.01
+    counted = drawn(logits, params, prompt, answer)
+    assert not counted[expected == 0].any()
+    assert_drawn_as(counted, expected)
 
 
 def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
@@ -99,7 +98,7 @@ def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
     logits[0, :256] = np.log(0.95 / 256 / (0.05 / (VOCAB - 256)))
     params = SamplingParams(top_p=0.9)
     expected = np.ceil(0.9 / 0.95 * 256)
-    assert np.count_nonzero(swept(logits, params)) == pytest.approx(expected, abs=1)
+    assert np.count_nonzero(drawn(logits, params)) == pytest.approx(expected, abs=1)
 
 
 @given(
@@ -108,7 +107,7 @@ def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
     repetition=st.floats(0.5, 2.0),
     answer=st.lists(st.integers(0, 19), max_size=30),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_penalties_against_a_plain_reference(
     presence: float, frequency: float, repetition: float, answer: list[int]
 ) -> None:
@@ -122,7 +121,7 @@ def test_penalties_against_a_plain_reference(
     for token in set(answer):
         expected[token] -= presence + frequency * answer.count(token)
     wanted = torch.tensor(expected).softmax(-1).double().numpy() * DRAWS
-    assert np.abs(swept(logits, params, prompt, answer) - wanted).max() <= 1.01
+    assert_drawn_as(drawn(logits, params, prompt, answer), wanted)
 
 
 def test_drawn_tokens_are_counted() -> None:
@@ -170,23 +169,39 @@ KINDS = (
 )
 
 
+@cache
+def answers_of(kinds: tuple[int, ...], scale: float) -> list[list[int]]:
+    """What requests of these kinds are answered in 40 steps, side by side."""
+    drawing = sampler()
+    rows = []
+    for kind in kinds:
+        drawing.begin(kind, [1, 2, 3], [], KINDS[kind])
+        rows.append(SamplingRow(kind, KINDS[kind], random.Random(kind)))
+    answers: list[list[int]] = [[] for _ in kinds]
+    for step in range(40):
+        logits = torch.cat([random_logits(1000 * kind + step, scale) for kind in kinds])
+        for answer, sampled in zip(answers, drawing.sample(logits, rows), strict=True):
+            answer.append(sampled.token_id)
+    return answers
+
+
 @pytest.mark.parametrize("index", range(len(KINDS)))
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 def test_a_seed_gives_the_same_alone_and_beside_seven_others(index: int, scale: float) -> None:
-    def run(kinds: Sequence[int]) -> list[list[int]]:
-        drawing = sampler()
-        rows = []
-        for kind in kinds:
-            drawing.begin(kind, [1, 2, 3], [], KINDS[kind])
-            rows.append(SamplingRow(kind, KINDS[kind], random.Random(kind)))
-        answers: list[list[int]] = [[] for _ in kinds]
-        for step in range(40):
-            logits = torch.cat([random_logits(1000 * kind + step, scale) for kind in kinds])
-            for answer, sampled in zip(answers, drawing.sample(logits, rows), strict=True):
-                answer.append(sampled.token_id)
-        return answers
+    assert answers_of((index,), scale)[0] == answers_of(tuple(range(len(KINDS))), scale)[index]
 
-    assert run([index])[0] == run(range(len(KINDS)))[index]
+
+@pytest.mark.parametrize("params", KINDS[1:])
+def test_rounding_hardly_ever_changes_what_a_seed_draws(params: SamplingParams) -> None:
+    """Reused prompts and company change a step's rounding. Flat distributions are the hardest: many tokens are near."""
+    steps, found = 200, []
+    logits = torch.cat([random_logits(step, 1.0) for step in range(steps)])
+    for rounded in (logits, logits + torch.randn_like(logits) * 0.003):
+        drawing = sampler()
+        drawing.begin(0, [1, 2, 3], [], params)
+        rows = [SamplingRow(0, params, random.Random(step)) for step in range(steps)]
+        found.append(np.array([sampled.token_id for sampled in drawing.sample(rounded, rows)]))
+    assert np.count_nonzero(found[0] == found[1]) >= 0.97 * steps
 
 
 @pytest.mark.parametrize("params", KINDS)
@@ -194,13 +209,13 @@ def test_the_best_of_a_single_possible_token_is_drawn(params: SamplingParams) ->
     drawing = sampler()
     drawing.begin(0, [0], [], params)
     masks = np.zeros((1, (VOCAB + 31) // 32), np.int32)
-    masks[0, 654 // 32] = 1 << 654 % 32
+    masks[0, 404 // 32] = 1 << 404 % 32
     row = SamplingRow(0, params, random.Random(0), constrained=True)
-    assert {drawing.sample(random_logits(n, 5.0), [row], masks)[0].token_id for n in range(10)} == {654}
+    assert {drawing.sample(random_logits(n, 5.0), [row], masks)[0].token_id for n in range(10)} == {404}
 
 
 @given(allowed=st.sets(st.integers(0, VOCAB - 1), min_size=1), kind=st.sampled_from(KINDS), seed=st.integers(0, 99))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 def test_masks_are_obeyed_and_rows_without_one_are_free(allowed: set[int], kind: SamplingParams, seed: int) -> None:
     drawing = sampler()
     masks = np.full((2, (VOCAB + 31) // 32), -1, np.int32)
@@ -221,12 +236,13 @@ def test_masks_are_obeyed_and_rows_without_one_are_free(allowed: set[int], kind:
 
 @pytest.mark.parametrize("params", KINDS)
 def test_ids_without_text_are_never_drawn(params: SamplingParams) -> None:
-    drawing = sampler(text_vocab=650)
-    logits = torch.zeros(DRAWS, VOCAB)
-    logits[:, 650:] = 50.0
+    """What lies beyond would come nearly always."""
+    drawing = sampler(text_vocab=410)
+    logits = torch.zeros(AT_ONCE, VOCAB)
+    logits[:, 410:] = 50.0
     drawing.begin(0, [0], [], params)
-    rows = [SamplingRow(0, params, Given((n + 0.5) / DRAWS)) for n in range(DRAWS)]
-    assert max(sampled.token_id for sampled in drawing.sample(logits, rows)) < 650
+    rows = [SamplingRow(0, params, random.Random(n)) for n in range(AT_ONCE)]
+    assert max(sampled.token_id for sampled in drawing.sample(logits, rows)) < 410
 
 
 @pytest.mark.parametrize("params", KINDS)
@@ -256,15 +272,15 @@ def test_a_row_without_any_possible_token_is_impossible_and_the_others_are_not(
 
 def test_logprobs_are_of_the_unchanged_distribution() -> None:
     params = SamplingParams(temperature=0.5, repetition_penalty=1.5, top_k=3, logprobs=True, top_logprobs=4)
-    drawing = sampler(text_vocab=650)
+    drawing = sampler(text_vocab=410)
     logits = random_logits(5, 2.0)
-    best = int(logits[0, :650].argmax())
+    best = int(logits[0, :410].argmax())
     drawing.begin(0, [best], [], params)
     measured, other = drawing.sample(
         logits.repeat(2, 1),
         [SamplingRow(0, params, random.Random(0)), SamplingRow(1, SamplingParams(), random.Random(0))],
     )
-    expected = torch.log_softmax(logits[0, :650], -1)
+    expected = torch.log_softmax(logits[0, :410], -1)
     assert measured.logprob == pytest.approx(float(expected[measured.token_id]), abs=1e-5)
     assert [token for token, _ in measured.top] == torch.topk(expected, 4).indices.tolist()
     assert [value for _, value in measured.top] == pytest.approx(torch.topk(expected, 4).values.tolist(), abs=1e-5)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from transformers import PretrainedConfig
 
-SCRATCH_CELLS = 8  # padding rows of a captured decode step write here, one cell each
-
 
 @dataclass(frozen=True, slots=True)
 class KVShape:
@@ -33,15 +31,17 @@ class KVShape:
 class KVCache:
     """Slot ``s`` owns cells ``s * length`` to ``(s + 1) * length`` of every layer, one cell a position.
 
-    ``keys[l]`` and ``values[l]`` are ``[slots * length + SCRATCH_CELLS, heads, head_dim]`` on layer ``l``'s device;
-    ``slot_keys[l]`` and ``slot_values[l]`` show the same memory as ``[slots, heads, length, head_dim]``.
+    ``keys[l]`` and ``values[l]`` are ``[slots * length + scratch cells, heads, head_dim]`` on layer ``l``'s device;
+    ``slot_keys[l]`` and ``slot_values[l]`` show the same memory as ``[slots, heads, length, head_dim]``. Rows of a
+    captured step that belong to nobody write to the scratch cells, one each: ``scratch_rows`` of them at most.
     """
 
     def __init__(self, shape: KVShape, *, slots: int, length: int, devices: Sequence[torch.device]) -> None:
         self.shape = shape
         self.slots = slots
         self.length = length
-        cells = slots * length + SCRATCH_CELLS
+        self.scratch_rows = -(-slots // 8) * 8
+        cells = slots * length + self.scratch_rows
         size = (cells, shape.heads, shape.head_dim)
         self.keys = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
         self.values = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
@@ -59,6 +59,15 @@ class KVCache:
 
     def cell(self, slot: int, position: int) -> int:
         return slot * self.length + position
+
+    def scratch(self, rows: int) -> range:
+        """Cells for so many rows of nobody's."""
+        return range(self.slots * self.length, self.slots * self.length + rows)
+
+    def store(self, layer: int, slot_mapping: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Put ``keys`` and ``values``, ``[tokens, heads, head_dim]``, into the cells of ``slot_mapping``."""
+        self.keys[layer].index_copy_(0, slot_mapping, keys)
+        self.values[layer].index_copy_(0, slot_mapping, values)
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Give ``target`` the first ``tokens`` positions of ``source``."""
@@ -82,6 +91,13 @@ class KVCache:
             parts.append(host.copy_(tensor[first : first + tokens], non_blocking=True))
         self._wait()
         return parts
+
+    def host_bytes(self, tokens: int) -> int:
+        """What ``read`` takes of the host's memory: pinned blocks are as large as the next power of two."""
+        part_bytes = tokens * self.shape.token_bytes // (2 * self.shape.layers)
+        if self.keys[0].is_cuda:
+            part_bytes = 1 << (part_bytes - 1).bit_length()
+        return 2 * self.shape.layers * part_bytes
 
     def write(self, slot: int, tokens: int, parts: Sequence[torch.Tensor]) -> None:
         """Put back the first ``tokens`` positions of what ``read`` gave."""

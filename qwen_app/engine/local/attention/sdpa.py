@@ -1,68 +1,16 @@
-"""Attention over slots: the function our engine gives to transformers, and how it runs on a CPU.
-
-All tokens of a step travel as one packed row. A :class:`Batch` says which slot and position each belongs to; the
-attention function stores their keys and values in the cache and lets each see its own slot up to itself.
-"""
+"""Attention by PyTorch's scaled dot product, on any device: what a CPU runs, and what flash attention must equal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import Protocol
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AttentionInterface, PreTrainedModel
 
-from qwen_app.engine.local.compute.kv_cache import KVCache
-
-NAME = "qwen_slots"  # unknown to transformers' mask registry, so models build no mask
-
-
-@dataclass(frozen=True, slots=True)
-class QuerySpan:
-    """Consecutive new tokens of one slot, whose queries are computed: positions ``start`` to ``start + length``."""
-
-    slot: int
-    start: int
-    length: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length
-
-
-@dataclass(slots=True)
-class Batch:
-    """One packed forward pass: ``slot_mapping`` int64 ``[tokens]`` is each token's cell in the cache.
-
-    ``plan`` is what ``Attention.plan`` made of it, and means something to that attention alone.
-    """
-
-    spans: Sequence[QuerySpan]
-    slot_mapping: torch.Tensor
-    plan: object = None
-    _copies: dict[torch.device, Batch] = field(default_factory=dict)
-
-    def on(self, device: torch.device, attention: Attention) -> Batch:
-        """The same batch for a layer on another device; layers of one model may lie on several."""
-        if self.slot_mapping.device == device:
-            return self
-        if device not in self._copies:
-            copy = Batch(self.spans, self.slot_mapping.to(device))
-            copy.plan = attention.plan(copy)
-            self._copies[device] = copy
-        return self._copies[device]
-
-
-class Attention(Protocol):
-    """``plan`` runs once a step, ``attend`` once a layer. Query is ``[heads, tokens, head_dim]``; so is the result,
-    with tokens first."""
-
-    def plan(self, batch: Batch) -> object: ...
-
-    def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor: ...
+from qwen_app.engine.local.attention.batch import Batch, QuerySpan
+from qwen_app.engine.local.attention.kv_cache import KVCache
 
 
 class SdpaAttention:
@@ -72,7 +20,7 @@ class SdpaAttention:
     """
 
     def __init__(self, cache: KVCache, query_heads: int) -> None:
-        self._cache = cache
+        self.cache = cache
         self._share = query_heads // cache.shape.heads
 
     def plan(self, batch: Batch) -> SdpaPlan:
@@ -105,7 +53,7 @@ class SdpaAttention:
 
     def _added(self, visible: torch.Tensor) -> torch.Tensor:
         """0 where ``visible``, else minus infinity."""
-        mask = torch.zeros(visible.shape, dtype=self._cache.shape.dtype, device=visible.device)
+        mask = torch.zeros(visible.shape, dtype=self.cache.shape.dtype, device=visible.device)
         return mask.masked_fill_(~visible, -torch.inf)
 
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
@@ -134,8 +82,8 @@ class SdpaAttention:
     def _sdpa(self, packed: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
         """``packed``: ``[slots, kv heads, rows over that head, head_dim]``; so is the result."""
         slots = slice(group.slot, group.slot + group.slots)
-        keys = self._cache.slot_keys[layer][slots, :, : group.end]
-        values = self._cache.slot_values[layer][slots, :, : group.end]
+        keys = self.cache.slot_keys[layer][slots, :, : group.end]
+        values = self.cache.slot_values[layer][slots, :, : group.end]
         packed = packed.contiguous()  # or the fused kernel is not taken
         return scaled_dot_product_attention(packed, keys, values, attn_mask=group.mask, scale=scaling)
 
@@ -171,35 +119,3 @@ def _together(decoding: Sequence[QuerySpan]) -> bool:
     padded = (max(slots) - min(slots) + 1) * max(span.end for span in decoding)
     call_cost_tokens = 256  # a call costs about as much as reading the keys of so many tokens
     return padded <= sum(span.end + call_cost_tokens for span in decoding)
-
-
-class _AttentionLayer(Protocol):
-    """transformers' attention module; every model numbers its layers."""
-
-    layer_idx: int
-
-
-def use(model: PreTrainedModel, cache: KVCache, attention: Attention) -> None:
-    """Make ``model`` attend through ``attention``. Its forward then takes the keyword argument ``batch``."""
-
-    def attend(
-        module: _AttentionLayer,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        attention_mask: torch.Tensor | None,
-        *,
-        scaling: float,
-        batch: Batch,
-        **_: object,
-    ) -> tuple[torch.Tensor, None]:
-        """Called by transformers in every layer; query, key and value are ``[1, heads, tokens, head_dim]``."""
-        layer = module.layer_idx
-        batch = batch.on(key.device, attention)
-        cache.keys[layer].index_copy_(0, batch.slot_mapping, key[0].transpose(0, 1))
-        cache.values[layer].index_copy_(0, batch.slot_mapping, value[0].transpose(0, 1))
-        return attention.attend(query[0], layer, batch, scaling)[None], None
-
-    name = f"{NAME}_{id(cache)}"  # several engines may live in one process
-    AttentionInterface.register(name, attend)
-    model.set_attn_implementation(name)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
-from unittest.mock import patch
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.engine.local.compute.attention import Attention, Batch, QuerySpan, SdpaAttention
-from qwen_app.engine.local.compute.flash_attention import FlashAttention
-from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
+from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from tests.engine.local.cuda_without_card import flash_kernel_on_cpu
+from tests.examples import examples
 
 CPU = torch.device("cpu")
 HEADS, KV_HEADS, WIDTH, SLOTS, LENGTH = 6, 2, 8, 4, 48
@@ -28,46 +29,16 @@ def filled_cache() -> KVCache:
     return cache
 
 
-def batch_of(cache: KVCache, spans: Sequence[QuerySpan]) -> Batch:
-    slot_mapping = [cache.cell(span.slot, at) for span in spans for at in range(span.start, span.end)]
-    return Batch(spans, torch.tensor(slot_mapping))
+def batch_of(spans: Sequence[QuerySpan], attention: Attention) -> Batch:
+    cells = [attention.cache.cell(span.slot, at) for span in spans for at in range(span.start, span.end)]
+    return Batch.planned(spans, torch.tensor(cells), attention)
 
 
 def attended(
     cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor, attention: Attention | None = None
 ) -> torch.Tensor:
-    attention, batch = attention or SdpaAttention(cache, HEADS), batch_of(cache, spans)
-    batch.plan = attention.plan(batch)
-    return attention.attend(query, 0, batch, 1 / math.sqrt(WIDTH))
-
-
-def in_the_kernels_words(
-    query: torch.Tensor,
-    keys: torch.Tensor,
-    values: torch.Tensor,
-    cu_seqlens_q: torch.Tensor,
-    cu_seqlens_k: torch.Tensor,
-    max_seqlen_q: int,
-    max_seqlen_k: int,
-    *,
-    seqused_k: torch.Tensor,
-    scale: float,
-    **_: object,
-) -> torch.Tensor:
-    """What torch's kernel makes of its arguments, row by row; query and result are ``[tokens, heads, width]``."""
-    assert {tensor.dtype for tensor in (cu_seqlens_q, cu_seqlens_k, seqused_k)} == {torch.int32}
-    out = torch.empty_like(query)
-    for span, (first, end) in enumerate(pairwise(cu_seqlens_q.tolist())):
-        used = int(seqused_k[span])
-        assert end - first <= max_seqlen_q
-        assert used <= max_seqlen_k
-        for row in range(first, end):
-            seen = slice(int(cu_seqlens_k[span]), int(cu_seqlens_k[span]) + used - (end - 1 - row))
-            for head in range(HEADS):
-                shared = head // (HEADS // KV_HEADS)
-                weights = torch.softmax(keys[seen, shared] @ query[row, head] * scale, 0)
-                out[row, head] = weights @ values[seen, shared]
-    return out
+    attention = attention or SdpaAttention(cache, HEADS)
+    return attention.attend(query, 0, batch_of(spans, attention), 1 / math.sqrt(WIDTH))
 
 
 def plainly(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> torch.Tensor:
@@ -98,7 +69,7 @@ def steps(draw: st.DrawFn) -> list[QuerySpan]:
     return spans
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120))
 @given(spans=steps(), seed=st.integers(0, 100))
 def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
@@ -107,15 +78,14 @@ def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30))
 @given(spans=steps(), seed=st.integers(0, 100))
 def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
     tokens = sum(span.length for span in spans)
     query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
-    with patch("torch.nn.attention.varlen.varlen_attn", in_the_kernels_words):
-        flash = FlashAttention(cache)
-    result = attended(cache, spans, query, flash)
+    with flash_kernel_on_cpu():
+        result = attended(cache, spans, query, FlashAttention(cache))
     torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
@@ -128,9 +98,8 @@ def test_rows_of_far_apart_lengths_are_not_mixed_up(count: int) -> None:
 
 
 def test_layers_on_other_devices_get_the_batch_there() -> None:
-    cache = filled_cache()
-    batch = batch_of(cache, [QuerySpan(1, 3, 1)])
-    assert batch.on(CPU, SdpaAttention(cache, HEADS)) is batch
-    elsewhere = batch.on(torch.device("meta"), SdpaAttention(cache, HEADS))
+    batch = batch_of([QuerySpan(1, 3, 1)], SdpaAttention(filled_cache(), HEADS))
+    assert batch.on(CPU) is batch
+    elsewhere = batch.on(torch.device("meta"))
     assert elsewhere.slot_mapping.device.type == "meta"
-    assert batch.on(torch.device("meta"), SdpaAttention(cache, HEADS)) is elsewhere
+    assert batch.on(torch.device("meta")) is elsewhere

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Qwen2Config
 
-from qwen_app.engine.local.compute.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 
 CPU = torch.device("cpu")
 

@@ -1,0 +1,75 @@
+"""Prompt lookup decoding: what followed the last few tokens where they stood before is likely to follow again.
+
+Extraction, rewriting and edits of code repeat their source. A draft of the next tokens is computed in one pass with the
+token drawn last, and each of them counts only where the sampler draws it too, from its own row of logits: the answer is
+what it would have been. (A. Saxena, Prompt Lookup Decoding, 2023; ``prompt_lookup_num_tokens`` of transformers.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qwen_app.engine.local.compute.prefill_budget import smoothed
+
+MATCHED_TOKENS = 3
+FIRST_DRAFT_TOKENS = 4
+LONGEST_DRAFT_TOKENS = 16
+DRAFTED_ROWS = 2  # with more answers at once a step has enough to do
+FIRST_REST_STEPS = 8
+LONGEST_REST_STEPS = 512
+
+
+class PromptLookup:
+    """Where each run of three tokens of one prompt and answer stood last. Takes its memory with the first draft."""
+
+    def __init__(self) -> None:
+        self._ends: dict[tuple[int, ...], int] = {}
+        self._indexed = MATCHED_TOKENS
+        self._length = FIRST_DRAFT_TOKENS
+
+    def draft(self, token_ids: Sequence[int], limit_tokens: int) -> list[int]:
+        """What may follow ``token_ids``, which only grow from call to call; empty where nothing is known."""
+        if limit_tokens <= 0 or len(token_ids) < MATCHED_TOKENS:
+            return []
+        for end in range(self._indexed, len(token_ids)):
+            self._ends[tuple(token_ids[end - MATCHED_TOKENS : end])] = end
+        self._indexed = max(self._indexed, len(token_ids))
+        start = self._ends.get(tuple(token_ids[-MATCHED_TOKENS:]))
+        return [] if start is None else list(token_ids[start : start + min(self._length, limit_tokens)])
+
+    def checked(self, drafted_tokens: int, accepted_tokens: int) -> None:
+        """The next draft is longer where this one came true to its end, else hardly longer than what did."""
+        if accepted_tokens == drafted_tokens:
+            self._length = min(max(self._length, 2 * drafted_tokens), LONGEST_DRAFT_TOKENS)
+        else:
+            self._length = max(2, accepted_tokens + 1)
+
+
+class DraftBudget:
+    """Whether drafts pay, by what steps with and without them took. ``enabled`` False: they are never made."""
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._plain_s: dict[int, float] = {}  # a step without drafts, by rows
+        self._drafted_s_per_token: float | None = None  # and row
+        self._resting_steps = 0
+        self._rest_steps = FIRST_REST_STEPS
+
+    def allows(self, rows: int) -> bool:
+        """Whether the next step of so many answers may hold drafts. Asked once a step."""
+        if not self._enabled or rows > DRAFTED_ROWS or rows not in self._plain_s:
+            return False
+        self._resting_steps = max(0, self._resting_steps - 1)
+        return not self._resting_steps
+
+    def measured(self, duration_s: float, *, rows: int, drafted: bool, tokens: int) -> None:
+        """Learn from a step that brought so many tokens to so many answers, and read nothing else."""
+        if not drafted:
+            self._plain_s[rows] = smoothed(self._plain_s.get(rows), duration_s)
+            return
+        self._drafted_s_per_token = smoothed(self._drafted_s_per_token, duration_s * rows / tokens)
+        if self._drafted_s_per_token <= self._plain_s[rows]:
+            self._rest_steps = FIRST_REST_STEPS
+            return
+        self._resting_steps, self._drafted_s_per_token = self._rest_steps, None
+        self._rest_steps = min(2 * self._rest_steps, LONGEST_REST_STEPS)

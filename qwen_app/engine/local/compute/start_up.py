@@ -1,0 +1,68 @@
+"""Start-up: a runner with the right attention, tried out, its graphs captured and checked, before a first request."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from qwen_app.engine.local.attention.batch import QuerySpan
+from qwen_app.engine.local.attention.choice import choose_attention
+from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.attention.kv_cache import KVCache
+from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
+from qwen_app.engine.local.compute.decoder import Decoder, step_model
+from qwen_app.engine.local.compute.graph_check import check_graphs
+from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
+from qwen_app.engine.local.compute.recovery import answers, free_memory
+from qwen_app.errors import DoesNotFit
+from qwen_app.switches import Switches
+
+
+def ready_step(
+    model: PreTrainedModel, context_tokens: int, device: torch.device, switches: Switches
+) -> Decoder | PreTrainedModel:
+    """What computes a step, made before the KV cache is: joined weights leave holes where they lay apart."""
+    step = step_model(model, context_tokens, switches)
+    refuse_a_lost_card(device, step.problem if isinstance(step, Decoder) else "", "fused-kernels")
+    free_memory()
+    return step
+
+
+def ready_runner(
+    model: PreTrainedModel, step: PreTrainedModel | Decoder, cache: KVCache, device: torch.device, switches: Switches
+) -> tuple[ModelRunner, str]:
+    """The runner of ``step``, which computes ``model``; and what impairs it in a sentence, empty where nothing does."""
+    attention, impairment = choose_attention(cache, model.config.num_attention_heads, flash=switches.flash_attention)
+    refuse_a_lost_card(device, impairment, "flash-attention")
+    impairment = impairment or (step.problem if isinstance(step, Decoder) else "")
+    graphs = None
+    if (
+        switches.cuda_graphs
+        and isinstance(attention, FlashAttention)
+        and len({tensor.device for tensor in cache.keys}) == 1
+    ):
+        uncapturable = _uncapturable(model)
+        impairment = impairment or uncapturable
+        graphs = None if uncapturable else DecodeGraphs(step, attention, device)
+    runner = ModelRunner(step, attention, device, graphs)
+    runner.forward_uncaptured([ScheduledChunk(QuerySpan(0, 0, 1), [0], wants_logits=True)])  # what fails, fails now
+    while runner.prepare():
+        pass
+    if graphs is not None:
+        check_graphs(runner, graphs, cache)
+        impairment = impairment or graphs.problem
+    return runner, impairment
+
+
+def refuse_a_lost_card(device: torch.device, problem: str, optimisation: str) -> None:
+    """Raises DoesNotFit where trying ``optimisation`` out has cost the process its card: nothing can serve instead."""
+    if problem and not answers(device):
+        raise DoesNotFit(f"The card does not answer any more. {problem} Start with --without {optimisation}.")
+
+
+def _uncapturable(model: PreTrainedModel) -> str:
+    """Why no step of ``model`` can be captured; empty where nothing stands against it."""
+    quantisation = getattr(model.config, "quantization_config", None)
+    if getattr(quantisation, "load_in_8bit", False) and getattr(quantisation, "llm_int8_threshold", 0.0) > 0:
+        return "8-bit layers ask the card about outliers in every step: no CUDA graphs, and slower than 4-bit or FP16."
+    return ""

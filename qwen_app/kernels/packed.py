@@ -1,0 +1,116 @@
+"""Weights of 4 and 8 bits, unpacked and multiplied in Triton: what torch has no quick kernel for on a card."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+from qwen_app.kernels.launch import on_card_of
+
+MOST_ROWS = 16  # of a product: one tile of the tensor cores
+COLUMNS_AT_ONCE, OUTPUTS_AT_ONCE = 128, 64
+UNPACKED_AT_ONCE = 1024
+
+
+def int8_product(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    """``rows @ weight.T`` in float32 of at most ``MOST_ROWS`` bfloat16 ``rows`` ``[rows, in]``.
+
+    The weight's block ``b`` of columns is ``codes[b] * scales[b][:, None]``: int8 ``[blocks, out, in / blocks]`` and
+    bfloat16 ``[blocks, out]``. A product of two bfloat16 numbers is exact in float32, where they are summed.
+    """
+    count, columns = rows.shape
+    blocks, outputs, _ = codes.shape
+    output = torch.empty(count, outputs, dtype=torch.float32, device=rows.device)
+    with on_card_of(rows):
+        _int8_product[(triton.cdiv(outputs, OUTPUTS_AT_ONCE),)](
+            rows,
+            codes,
+            scales,
+            output,
+            count,
+            outputs,
+            BLOCKS=blocks,
+            BLOCK_COLUMNS=columns // blocks,
+            ROWS=MOST_ROWS,
+            OUTPUTS=OUTPUTS_AT_ONCE,
+            COLUMNS=COLUMNS_AT_ONCE,
+        )
+    return output
+
+
+def int4_unpacked(packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
+    """The weight, bfloat16 ``[out, in]``, of what ``_convert_weight_to_int4pack`` packed in tiles of 8 x 128.
+
+    ``packed``: int32 ``[out / 8, in / 128, 32, 4]``; ``scales_and_zeros``: bfloat16 ``[groups, out, 2]``, the value of
+    a step and that of code 8. Where a code lies is told in ``linear.tile_layout``.
+    """
+    outputs, columns = packed.shape[0] * 8, packed.shape[1] * 128
+    weight = torch.empty(outputs, columns, dtype=torch.bfloat16, device=packed.device)
+    with on_card_of(packed):
+        _int4_unpacked[(outputs, triton.cdiv(columns, UNPACKED_AT_ONCE))](
+            packed,
+            scales_and_zeros,
+            weight,
+            outputs,
+            columns,
+            GROUP=columns // scales_and_zeros.shape[0],
+            COLUMNS=UNPACKED_AT_ONCE,
+        )
+    return weight
+
+
+@triton.jit
+def _int8_product(
+    rows,
+    codes,
+    scales,
+    output,
+    count,
+    outputs,
+    BLOCKS: tl.constexpr,
+    BLOCK_COLUMNS: tl.constexpr,
+    ROWS: tl.constexpr,
+    OUTPUTS: tl.constexpr,
+    COLUMNS: tl.constexpr,
+):
+    """``OUTPUTS`` outputs of all rows."""
+    row, out = tl.arange(0, ROWS), tl.program_id(0).to(tl.int64) * OUTPUTS + tl.arange(0, OUTPUTS)
+    has_row, has_out = row < count, out < outputs
+    total = tl.zeros((ROWS, OUTPUTS), tl.float32)
+    for block in tl.static_range(BLOCKS):
+        of_block = tl.zeros((ROWS, OUTPUTS), tl.float32)
+        for first in range(0, BLOCK_COLUMNS, COLUMNS):
+            column = first + tl.arange(0, COLUMNS)
+            has_column = column < BLOCK_COLUMNS
+            x = tl.load(
+                rows + row[:, None] * (BLOCKS * BLOCK_COLUMNS) + block * BLOCK_COLUMNS + column[None, :],
+                has_row[:, None] & has_column[None, :],
+                0.0,
+            )
+            w = tl.load(
+                codes + (block * outputs + out)[None, :] * BLOCK_COLUMNS + column[:, None],
+                has_column[:, None] & has_out[None, :],
+                0,
+            )
+            of_block = tl.dot(x, w.to(x.dtype), of_block)
+        scale = tl.load(scales + block * outputs + out, has_out, 0.0).to(tl.float32)
+        total += of_block * scale[None, :]
+    tl.store(output + row[:, None] * outputs + out[None, :], total, has_row[:, None] & has_out[None, :])
+
+
+@triton.jit
+def _int4_unpacked(packed, scales_and_zeros, weight, outputs, columns, GROUP: tl.constexpr, COLUMNS: tl.constexpr):
+    """A piece of one row: which of a lane's four integers, and which of its eight nibbles, follows from the column."""
+    out = tl.program_id(0).to(tl.int64)
+    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    within = column < columns
+    lane = out % 8 * 4 + column // 2 % 4
+    integer = ((out // 8 * (columns // 128) + column // 128) * 32 + lane) * 4 + column // 32 % 4
+    nibble = column % 2 * 4 + column // 16 % 2 * 2 + column // 8 % 2
+    code = (tl.load(packed + integer, within, 0) >> (nibble * 4)) & 15
+    scale_place = (column // GROUP * outputs + out) * 2
+    scale = tl.load(scales_and_zeros + scale_place, within, 0.0).to(tl.float32)
+    zero = tl.load(scales_and_zeros + scale_place + 1, within, 0.0).to(tl.float32)
+    value = (code - 8).to(tl.float32) * scale + zero
+    tl.store(weight + out * columns + column, value.to(tl.bfloat16), within)

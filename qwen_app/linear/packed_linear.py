@@ -1,0 +1,37 @@
+"""What layers of packed weights share: few rows are multiplied by them as they lie, many once they are unpacked."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class PackedLinear(nn.Module):
+    """``input @ weight.T + bias``, summed in float32. The result has the input's dtype."""
+
+    in_features: int
+    out_features: int
+    bias: torch.Tensor | None
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        rows = input.reshape(-1, self.in_features).bfloat16()
+        product = self._few if rows.shape[0] <= self._most_few_rows() else self._many
+        output = product(rows)
+        if output.shape[1] != self.out_features:  # what fills up the last tile
+            output = output[:, : self.out_features]
+        output = output.to(input.dtype)
+        if self.bias is not None:
+            output = output + self.bias
+        return output.reshape(*input.shape[:-1], self.out_features)
+
+    def _most_few_rows(self) -> int:
+        """How many rows ``_few`` is the faster for, on the device of the weights."""
+        raise NotImplementedError
+
+    def _few(self, rows: torch.Tensor) -> torch.Tensor:
+        """``rows @ weight.T`` of bfloat16 ``rows`` ``[rows, in]``, by the kernel that reads the packed weights."""
+        raise NotImplementedError
+
+    def _many(self, rows: torch.Tensor) -> torch.Tensor:
+        """As ``_few``, the weights unpacked first."""
+        raise NotImplementedError

@@ -1,0 +1,61 @@
+"""Contexts longer than a model was trained for, by YaRN: what they cost, and the switch.
+
+Qwen2.5's model card: up to 32,768 tokens as the model is, up to 131,072 with YaRN (Peng et al. 2023, arXiv:2309.00071)
+at factor 4. It is static: the same for short texts, which it may cost some quality. So it is on only where
+``--context`` asks for more than the model has by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FACTOR = 4.0
+MOST_TOKENS = 131_072
+ARCHITECTURES = ("qwen2",)
+
+
+@dataclass(frozen=True, slots=True)
+class LongContextCost:
+    """``prefill_ratio`` is the work of reading it, in that of the model's own longest; ``cache_bytes`` are what a
+    conversation holds, read for every token of an answer beside the weights."""
+
+    tokens: int
+    prefill_ratio: float
+    cache_bytes: int
+
+
+def longest_tokens(config: Mapping[str, object], own_tokens: int) -> int:
+    """The longest context of a model with this config.json: its own, or by YaRN where its card offers that."""
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, Mapping) else "default"
+    if config.get("model_type") not in ARCHITECTURES or kind not in ("default", None):
+        return own_tokens
+    return max(own_tokens, min(MOST_TOKENS, int(own_tokens * FACTOR)))
+
+
+def prefill_flops(parameters: int, layers: int, width: int, tokens: int) -> float:
+    """Multiplications and additions of reading ``tokens``: two for each parameter and token, and attention's, half of
+    whose square of scores is masked. ``width`` is that of all query heads together."""
+    return 2.0 * parameters * tokens + 2.0 * layers * width * tokens**2
+
+
+def use_yarn(model: PreTrainedModel, context_tokens: int) -> bool:
+    """Turn positions as YaRN does where ``context_tokens`` are more than the model's own; whether it was needed."""
+    own_tokens = int(model.config.max_position_embeddings)
+    if context_tokens <= own_tokens:
+        return False
+    body = model.get_decoder()
+    model.config.rope_parameters = {
+        **model.config.rope_parameters,
+        "rope_type": "yarn",
+        "factor": FACTOR,
+        "original_max_position_embeddings": own_tokens,
+    }
+    old = body.rotary_emb
+    body.rotary_emb = type(old)(config=model.config).to(old.inv_freq.device)
+    return True

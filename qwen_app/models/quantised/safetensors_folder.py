@@ -1,0 +1,94 @@
+"""A folder of safetensors as a source of weights: in floats, or in 4 bits as GPTQ and AWQ write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from qwen_app.errors import ModelFilesError
+from qwen_app.linear.int4_weight import GROUP_SIZES, Int4Weight
+from qwen_app.models.quantised.skeleton import Weight
+
+AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # the column of eight that each nibble of a number holds, from the lowest
+IN_ORDER = (0, 1, 2, 3, 4, 5, 6, 7)
+MOST_IN_A_GROUP = GROUP_SIZES[-1]
+
+
+class SafetensorsFolder:
+    """Tensors of ``files``. ``quantised`` makes a weight of a layer's parts where it has ``qweight``."""
+
+    def __init__(self, files: Sequence[Path], quantised: Callable[[Mapping[str, torch.Tensor]], Int4Weight]) -> None:
+        self._quantised = quantised
+        self._opened = [safe_open(path, "pt") for path in files]
+        self._places = {name: opened for opened in self._opened for name in opened.keys()}  # noqa: SIM118
+
+    def tensor(self, name: str) -> torch.Tensor | None:
+        opened = self._places.get(name)
+        return None if opened is None else opened.get_tensor(name)
+
+    def matrix(self, module: str) -> Weight | None:
+        if f"{module}.qweight" not in self._places:
+            return self.tensor(f"{module}.weight")
+        parts = {part: self.tensor(f"{module}.{part}") for part in ("qweight", "qzeros", "scales", "g_idx")}
+        return self._quantised({name: part for name, part in parts.items() if part is not None})
+
+
+def float_folder(files: Sequence[Path]) -> SafetensorsFolder:
+    return SafetensorsFolder(files, _refused)
+
+
+def gptq_folder(files: Sequence[Path], config: Mapping[str, object]) -> SafetensorsFolder:
+    """GPTQ's layout. ``config`` is the checkpoint's ``quantization_config``. Raises ModelFilesError for not 4 bits."""
+    _need_four_bits(config.get("bits"))
+    offset = 0 if config.get("checkpoint_format") == "gptq_v2" else 1  # the first format stores zero points less one
+
+    def weight_of(parts: Mapping[str, torch.Tensor]) -> Int4Weight:
+        codes = _nibbles(parts["qweight"].t(), IN_ORDER)  # [out, in]: eight inputs share a number
+        zeros = _nibbles(parts["qzeros"], IN_ORDER).int() + offset
+        return _int4(codes, zeros, parts["scales"], parts.get("g_idx"))
+
+    return SafetensorsFolder(files, weight_of)
+
+
+def awq_folder(files: Sequence[Path], config: Mapping[str, object]) -> SafetensorsFolder:
+    """AWQ's layout for its matrix kernel (``gemm``). Raises ModelFilesError for other than 4 bits or another layout."""
+    _need_four_bits(config.get("bits", config.get("w_bit")))
+    if str(config.get("version", "gemm")).lower() != "gemm":
+        raise ModelFilesError(f"AWQ checkpoints of the layout {config.get('version')} are not read here, only gemm.")
+
+    def weight_of(parts: Mapping[str, torch.Tensor]) -> Int4Weight:
+        codes = _nibbles(parts["qweight"], AWQ_ORDER).t().contiguous()
+        return _int4(codes, _nibbles(parts["qzeros"], AWQ_ORDER).int(), parts["scales"], None)
+
+    return SafetensorsFolder(files, weight_of)
+
+
+def _nibbles(numbers: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
+    """uint8 ``[rows, 8 * columns]`` of int32 ``[rows, columns]``."""
+    shifts = torch.tensor([4 * order.index(place) for place in range(8)], dtype=torch.int32)
+    return ((numbers[..., None] >> shifts) & 15).to(torch.uint8).flatten(1)
+
+
+def _int4(codes: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor, groups: torch.Tensor | None) -> Int4Weight:
+    """``(codes - zeros) * scales``, with zeros and scales ``[groups, out]``."""
+    size = codes.shape[1] // scales.shape[0]
+    if groups is not None and not torch.equal(groups.long(), torch.arange(codes.shape[1]) // size):
+        raise ModelFilesError("GPTQ checkpoints with desc_act (columns out of order) are not read here.")
+    scales = scales.float().t()
+    minimums = -zeros.t() * scales
+    if size > MOST_IN_A_GROUP:  # one scale a row, or so: the same scale for each of several groups
+        repeats = size // next(group for group in reversed(GROUP_SIZES) if size % group == 0)
+        scales, minimums = scales.repeat_interleave(repeats, 1), minimums.repeat_interleave(repeats, 1)
+    return Int4Weight(codes, scales.contiguous(), minimums.contiguous())
+
+
+def _need_four_bits(bits: object) -> None:
+    if bits != 4:
+        raise ModelFilesError(f"Checkpoints of {bits} bits are not read here, only those of 4.")
+
+
+def _refused(parts: Mapping[str, torch.Tensor]) -> Int4Weight:
+    raise ModelFilesError("The weights are quantised, and config.json does not say how.")

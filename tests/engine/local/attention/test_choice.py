@@ -1,0 +1,109 @@
+"""Flash attention serves only where every kind of step is right, and who runs without it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from qwen_app.engine.local.attention.batch import Batch
+from qwen_app.engine.local.attention.choice import cases, choose_attention, problem_of
+from qwen_app.engine.local.attention.flash import FlashAttention, FlashPlan
+from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
+from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from tests.engine.local.cuda_without_card import CPU, flash_kernel_on_cpu
+
+HEADS, KV_HEADS = 4, 2
+
+Fault = Callable[[torch.Tensor, FlashPlan], torch.Tensor]
+
+
+@pytest.fixture(autouse=True)
+def kernel() -> Iterator[None]:
+    with flash_kernel_on_cpu():
+        yield
+
+
+def cache_of(slots: int, length: int, dtype: torch.dtype = torch.float32) -> KVCache:
+    return KVCache(KVShape(1, KV_HEADS, 16, dtype), slots=slots, length=length, devices=[CPU])
+
+
+class Faulty(FlashAttention):
+    """A kernel whose results ``spoil`` changes."""
+
+    def __init__(self, cache: KVCache, spoil: Fault) -> None:
+        super().__init__(cache)
+        self._spoil = spoil
+
+    def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
+        assert isinstance(batch.plan, FlashPlan)
+        return self._spoil(super().attend(query, layer, batch, scaling), batch.plan)
+
+
+def only_rows_alone(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    return out * 1.05 if plan.calls[-1].max_seqlen_q == 1 else out
+
+
+def only_long_keys(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    return out * 1.05 if plan.calls[0].max_seqlen_k > 4096 else out
+
+
+def only_a_chunk_alone(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    return out * 1.05 if plan.calls[0].max_seqlen_q > 1 else out
+
+
+def only_beside_a_chunk(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    return out * 1.05 if len(plan.calls) == 2 else out
+
+
+def all_but_one_unwritten(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    rows = plan.calls[0].tokens if plan.calls[0].max_seqlen_q == 1 else 0
+    out[1:rows] = 0.0
+    return out
+
+
+def no_numbers(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+    return out * float("nan")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize(("slots", "length"), [(8, 6000), (1, 6000), (2, 300), (1, 1)])
+def test_a_right_kernel_passes_and_leaves_an_empty_cache(slots: int, length: int, dtype: torch.dtype) -> None:
+    cache = cache_of(slots, length, dtype)
+    assert problem_of(FlashAttention(cache), SdpaAttention(cache, HEADS), HEADS) == ""
+    assert not cache.keys[0].any()
+    assert not cache.values[0].any()
+
+
+FAULTS = (only_rows_alone, only_long_keys, only_a_chunk_alone, only_beside_a_chunk, all_but_one_unwritten, no_numbers)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("spoil", FAULTS)
+def test_a_fault_in_any_one_kind_of_step_is_seen(spoil: Fault, dtype: torch.dtype) -> None:
+    cache = cache_of(4, 6000, dtype)
+    assert "is wrong for" in problem_of(Faulty(cache, spoil), SdpaAttention(cache, HEADS), HEADS)
+
+
+def test_a_kernel_that_is_not_there_is_a_problem_in_words() -> None:
+    def refuses(out: torch.Tensor, plan: FlashPlan) -> torch.Tensor:
+        raise RuntimeError("FlashAttention only supports Ampere GPUs or newer.\nmore")
+
+    cache = cache_of(4, 64)
+    problem = problem_of(Faulty(cache, refuses), SdpaAttention(cache, HEADS), HEADS)
+    assert problem == "does not work here (FlashAttention only supports Ampere GPUs or newer.)"
+
+
+def test_decoding_rows_alone_are_compared_at_short_and_long_lengths() -> None:
+    spans = cases(cache_of(8, 32_768))
+    alone = {found[0].end for found in spans.values() if [span.length for span in found] == [1]}
+    assert alone == {1, 700, 5000}
+    assert any([span.length for span in found] == [200] for found in spans.values())
+    assert any(sorted({span.length for span in found}) == [1, 200] for found in spans.values())
+
+
+def test_on_a_cpu_plain_attention_is_the_right_one() -> None:
+    attention, problem = choose_attention(cache_of(1, 8), HEADS)
+    assert isinstance(attention, SdpaAttention)
+    assert problem == ""

@@ -1,0 +1,60 @@
+"""The engine whole over flash attention and captured steps, both stood in for by a CPU: answers stay their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
+from qwen_app.engine.local.compute.decoder import step_model
+from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
+from tests.engine.contract import ask, collect, until_idle
+from tests.engine.local.cuda_without_card import CPU, RecorderOnCpu, flash_kernel_on_cpu
+from tests.engine.local.tiny import FaultyRunner, OpenEngine, ids_of, load_talkative
+
+PROMPTS = ("first of three", "the second one", "and a third")
+
+
+@pytest.fixture(scope="module")
+def opened(tiny_qwen_dir: Path) -> Iterator[OpenEngine]:
+    loaded = load_talkative(tiny_qwen_dir)
+    opened = OpenEngine(loaded, slots=4, context_tokens=256)
+    with flash_kernel_on_cpu():
+        attention = FlashAttention(opened.parts.kv_cache)
+        step = step_model(loaded.model, 256)
+        graphs = DecodeGraphs(step, attention, CPU, RecorderOnCpu())
+        runner = ModelRunner(step, attention, CPU, graphs)
+        while runner.prepare():
+            pass
+        opened.parts.runner = opened.runner = FaultyRunner(runner)
+        yield opened
+        asyncio.run(opened.engine.drain(0.0))
+
+
+async def answers(opened: OpenEngine) -> list[list[int]]:
+    opened.forget()
+    requests = [ask(messages=(), prompt=prompt, max_tokens=24, user=prompt) for prompt in PROMPTS]
+    events = await asyncio.gather(*(collect(opened.engine, request) for request in requests))
+    await until_idle(opened.engine)
+    return [ids_of(of_one) for of_one in events]
+
+
+@pytest.mark.anyio
+async def test_after_a_failed_step_each_goes_on_with_its_own_next_token(opened: OpenEngine) -> None:
+    undisturbed = await answers(opened)
+    assert len({tuple(ids) for ids in undisturbed}) == len(PROMPTS)
+    failed: list[int] = []
+
+    def one_is_to_blame(chunks: Sequence[ScheduledChunk]) -> None:
+        decoding = len(chunks) > 1 and all(chunk.span.length == 1 for chunk in chunks)
+        if decoding and len(failed) < 5:
+            failed.append(len(chunks))
+            raise RuntimeError("injected: one of these requests is to blame")
+
+    opened.runner.before = one_is_to_blame
+    assert await answers(opened) == undisturbed
+    assert len(PROMPTS) in failed

@@ -1,0 +1,76 @@
+"""Our kernels for packed weights serve where they are there, work and are right; else the log says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from qwen_app.kernels import packed
+from qwen_app.linear import card_kernels
+from qwen_app.linear.card_kernels import multiplies_8_bits, unpacks_4_bits
+
+CPU = torch.device("cpu")
+Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def right(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    return rows.float() @ (codes.float() * scales.float()[..., None]).transpose(0, 1).flatten(1).t()
+
+
+def wrong(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    return right(rows, codes, scales) * 1.01
+
+
+def broken(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
+    raise RuntimeError("no C compiler\nand more")
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    multiplies_8_bits.cache_clear()
+    yield
+    multiplies_8_bits.cache_clear()
+
+
+def test_a_right_kernel_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(packed, "int8_product", right)
+    assert multiplies_8_bits(CPU)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("product", "said"), [(wrong, "wrong here"), (broken, "no C compiler")])
+def test_a_kernel_that_is_not_does_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, product: Product, said: str
+) -> None:
+    monkeypatch.setattr(packed, "int8_product", product)
+    assert not multiplies_8_bits(CPU)
+    assert [record.getMessage().count(said) for record in caplog.records] == [1]
+
+
+def unpacked(packed_codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
+    codes = packed_codes.float() - 8
+    scales, zeros = (part.t().repeat_interleave(32, 1).float() for part in scales_and_zeros.unbind(-1))
+    return torch.addcmul(zeros, codes, scales).bfloat16()
+
+
+def of_the_next_group(packed_codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
+    return unpacked(packed_codes, scales_and_zeros.roll(1, 0))
+
+
+@pytest.mark.parametrize(("kernel", "serves"), [(unpacked, True), (of_the_next_group, False)])
+def test_unpacking_is_tried_with_scales_that_differ(
+    monkeypatch: pytest.MonkeyPatch, kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], serves: bool
+) -> None:
+    unpacks_4_bits.cache_clear()
+    monkeypatch.setattr(card_kernels, "tiles_of_cuda", lambda codes: codes)
+    monkeypatch.setattr(packed, "int4_unpacked", kernel)
+    assert unpacks_4_bits(CPU) == serves
+    unpacks_4_bits.cache_clear()
+
+
+def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(card_kernels, "has_triton", lambda: False)
+    assert not multiplies_8_bits(CPU)
+    assert "Triton is not installed" in caplog.text
