@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -23,10 +23,12 @@ from transformers import (
 
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.build import build_local_engine
+from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
 
 T = TypeVar("T")
+STORY = "Tell me a very long story, with many people and places, about the number {}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +80,16 @@ class Ours:
 
     name = "this engine"
 
-    def __init__(self, loaded: LoadedModel, *, slots: int = 8, context_tokens: int = 2048) -> None:
+    def __init__(
+        self, loaded: LoadedModel, *, slots: int = 8, context_tokens: int = 2048, without: Sequence[str] = ()
+    ) -> None:
+        self.serve(lambda: build_local_engine(loaded, slots=slots, context_tokens=context_tokens, without=without))
+
+    def serve(self, build: Callable[[], LocalEngine]) -> None:
         self.engine_loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.engine_loop.run_forever, daemon=True)
         self._thread.start()
-        self.engine = on_own_thread(lambda: build_local_engine(loaded, slots=slots, context_tokens=context_tokens))
+        self.engine = on_own_thread(build)
 
     def run(
         self, prompts: Sequence[str], tokens: int, *, grammar: GrammarSpec | None = None, user: str = "bench"
@@ -106,22 +113,37 @@ class Ours:
     ) -> Answer:
         """One answer of at most ``tokens`` tokens, broken off when ``until`` is set."""
         sampling = SamplingParams(temperature=0, max_tokens=tokens)
+        if grammar is None:
+            sampling = replace(sampling, min_tokens=tokens, ignore_eos=True)
         request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, grammar=grammar, user=user)
         submitted = time.perf_counter()
         times: list[float] = []
         async with aclosing(self.engine.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Delta):
-                    times.append(time.perf_counter())
+                    times += [time.perf_counter()] * len(event.token_ids)  # several, where they were forced or guessed
                 elif isinstance(event, Finished) and not times:
                     raise RuntimeError("the model answered nothing")
                 if until and until.is_set():
                     break
         return Answer(submitted, tuple(times))
 
+    async def ids(self, prompts: Sequence[str], tokens: int) -> list[list[int]]:
+        """The token ids of all answers, asked for at once."""
+
+        async def of_one(number: int, prompt: str) -> list[int]:
+            sampling = SamplingParams(temperature=0, max_tokens=tokens)
+            request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, user=f"u{number}")
+            async with aclosing(self.engine.generate(request)) as events:
+                return [token_id async for event in events if isinstance(event, Delta) for token_id in event.token_ids]
+
+        return await asyncio.gather(*(of_one(number, prompt) for number, prompt in enumerate(prompts)))
+
     def close(self) -> None:
         self.on_loop(self.engine.drain(0))
         self.engine_loop.call_soon_threadsafe(self.engine_loop.stop)
+        self._thread.join()
+        self.engine_loop.close()
 
 
 class GenerateThreads:

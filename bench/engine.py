@@ -1,24 +1,28 @@
 """The engine beside what a Gradio demo would otherwise be built on, in one run, in turn.
 
-    python -m bench.engine [--quick] [--json FILE] [--json-mode] [--model DIR] [--threads N] [--rounds N]
+    python -m bench.engine [--quick] [--json FILE] [--json-mode] [--switches] [--model DIR] [--threads N] [--rounds N]
 
 Rows: decode speed at 1, 2, 4 and 8 users; cold and warm time to first token; the gaps of running answers while a long
-prompt is read; how fast a cancelled answer stops. Every figure is the median of the rounds.
+prompt is read; how fast a cancelled answer stops; int4 beside float32, llama.cpp and the server. Every figure is the
+median of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from operator import truediv
 from pathlib import Path
 
 from bench.contenders import (
+    STORY,
     Answer,
     Contender,
     ContinuousBatching,
@@ -26,49 +30,53 @@ from bench.contenders import (
     Ours,
     forward_loop_speed,
     load_builtin,
+    on_own_thread,
     total_speed,
 )
-from bench.report import Report, percentile
+from bench.int4 import int4_beside_others
+from bench.report import Report, benchmark_parser, percentile
 from qwen_app.messages import Delta, GenerationRequest, JsonSchema, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel
+from qwen_app.switches import Switches
+from qwen_app.ui.json_lab.schema_library import CONTACT, MINUTES, PRODUCT
 
-STORY = "Tell me a very long story, with many people and places, about the number {}."
-PERSON = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
-    "required": ["name", "age"],
-    "additionalProperties": False,
-}
-PEOPLE = JsonSchema({"type": "array", "items": PERSON, "minItems": 3})
+EXTRACTIONS = (CONTACT, PRODUCT, MINUTES)
 
 
 def main() -> None:
     options = _options()
     logging.disable(logging.WARNING)
     loaded = load_builtin(options.model, options.threads)
-    theirs = load_builtin(options.model, options.threads)  # the engine changes how its model computes
+    # The engine changes how its model computes, and others have a copy that it does not.
+    theirs = replace(loaded, model=on_own_thread(lambda: copy.deepcopy(loaded.model)))
     report = Report("Engine, built-in model in float32")
     if options.json_mode:
         json_mode(report, loaded, turns=5 if options.quick else 15)
     elif options.quick:
-        one_user(report, loaded, theirs, turns=6, tokens=12)
-        decode(report, loaded, theirs, users=(8,), rounds=2, tokens=14)
+        one_user(report, loaded, theirs, turns=3, tokens=10)
+        decode(report, loaded, theirs, users=(8,), rounds=1, tokens=14)
         first_token(report, loaded, lengths=(1500,), rounds=1)
         disturbed(report, loaded, rounds=1)
+        json_mode(report, loaded, turns=1, prose_tokens=32)
+        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=16)
+    elif options.switches:
+        switches(report, loaded, rounds=options.rounds)
     else:
         one_user(report, loaded, theirs, turns=24)
         decode(report, loaded, theirs, users=(1, 2, 4, 8), rounds=options.rounds, tokens=48)
         first_token(report, loaded, lengths=(500, 1500), rounds=options.rounds)
         disturbed(report, loaded, rounds=options.rounds)
         cancel_latency(report, loaded)
+        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=options.rounds, tokens=48)
     report.finish(options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The engine against what a demo would otherwise use.")
-    parser.add_argument("--quick", action="store_true", help="under a minute: fewer users, fewer rounds")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    parser.add_argument("--json-mode", action="store_true", help="what a grammar costs instead")
+    parser = benchmark_parser(
+        "The engine against what a demo would otherwise use.", quick="in a minute or two: fewer users, fewer rounds"
+    )
+    parser.add_argument("--json-mode", action="store_true", help="what grammars and drafts cost and bring instead")
+    parser.add_argument("--switches", action="store_true", help="what each optimisation brings instead")
     parser.add_argument("--model", type=Path, default=Path("models/builtin"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
@@ -231,20 +239,46 @@ async def _cancel_s(ours: Ours) -> float:
     return time.perf_counter() - closed
 
 
-def json_mode(report: Report, loaded: LoadedModel, *, turns: int) -> None:
-    """What a grammar costs the row that has one, in short turns; its closing in time is part of that."""
-    speeds: dict[str, list[float]] = {"free": [], "constrained": []}
+def json_mode(report: Report, loaded: LoadedModel, *, turns: int, prose_tokens: int = 64) -> None:
+    """Documents held to a schema beside prose, in short turns, and summaries that quote with drafts and without."""
     ours = Ours(loaded)
-    prompt = "List twenty people with their names and ages as JSON."
-    ours.run([prompt], 16, grammar=PEOPLE)
+    speeds: dict[str, list[float]] = {"prose": [], "extraction": [], "quoting": [], "quoting, no drafts": []}
+    plain = Ours(loaded, without=["drafts"])
+    for engine in (ours, plain):
+        engine.run([CONTACT.prompt_in("en")], 4, grammar=JsonSchema(CONTACT.schema))
+    text = _text(loaded, 1000, 0)
     for number in range(turns):
-        speeds["free"].append(total_speed(ours.run([STORY.format(number)], 64)))
-        speeds["constrained"].append(total_speed(ours.run([prompt], 64, grammar=PEOPLE)))
+        example = EXTRACTIONS[number % len(EXTRACTIONS)]
+        prose = total_speed(ours.run([STORY.format(number)], prose_tokens))
+        speeds["prose"].append(prose)
+        speeds["extraction"].append(
+            total_speed(ours.run([example.prompt_in("en")], 96, grammar=JsonSchema(example.schema)))
+        )
+        quoting = f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {number}."
+        for name, engine in (("quoting", ours), ("quoting, no drafts", plain)):
+            speeds[name].append(total_speed(engine.run([quoting], 64)))
     for name, values in speeds.items():
         report.add(f"decode, 1 user, {name}", Ours.name, statistics.median(values), "tokens/s")
-    pairs = [held / free for free, held in zip(speeds["free"], speeds["constrained"], strict=True)]
-    report.ratio("constrained_vs_free", statistics.median(pairs), 1.0)
+    report.ratio_of("json_vs_prose", speeds["extraction"], speeds["prose"])
+    report.ratio_of("drafts_vs_none_quoting", speeds["quoting"], speeds["quoting, no drafts"])
     ours.close()
+    plain.close()
+
+
+def switches(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
+    """Decode speed at 1 and 8 users without one optimisation after the other, each beside all of them, in turn."""
+    for name in Switches.names():
+        speeds: dict[tuple[bool, int], list[float]] = {}
+        for _ in range(rounds):
+            for on in (True, False):
+                engine = Ours(loaded, without=() if on else [name])
+                engine.run(["Hello"], 4)
+                for users in (1, 8):
+                    prompts = [STORY.format(user) for user in range(users)]
+                    speeds.setdefault((on, users), []).append(total_speed(engine.run(prompts, 32)))
+                engine.close()
+        for users in (1, 8):
+            report.ratio_of(f"{name}_{users}_users", speeds[True, users], speeds[False, users])
 
 
 def _text(loaded: LoadedModel, tokens: int, number: int) -> str:

@@ -1,9 +1,11 @@
-"""What HTTP and server-sent events cost: the same requests through the API and straight at the engine.
+"""What the server costs: the same requests over HTTP and straight at the engine.
 
     python -m bench.http [--quick] [--json FILE] [--model DIR] [--rounds N]
+    python -m bench.http --soak [--users 200] [--minutes 5]
 
-Two engines. The built-in model shows the share of real speed that is lost. The scripted engine, which makes tokens for
-nothing, shows what one token and one request cost in time, and so what would be lost on a faster machine.
+Two engines. The built-in model, in the app as ``start.sh`` starts it and in this process alone, shows the share of real
+speed that is lost. The scripted engine, which makes tokens for nothing, shows what one token and one request cost in
+time, and so what would be lost on a faster machine.
 """
 
 from __future__ import annotations
@@ -12,11 +14,9 @@ import argparse
 import asyncio
 import json
 import logging
-import socket
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -26,13 +26,14 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from bench.contenders import on_own_thread
+from bench.contenders import STORY, on_own_thread
 from bench.http_clients import Took
-from bench.report import Report
-from qwen_app.api.routes import install_api
-from qwen_app.engine.base import Engine
+from bench.loopback import on_loopback
+from bench.report import Report, benchmark_parser
+from bench.servers import app_server
+from bench.soak import report_soak
+from qwen_app.api.install import install_api
 from qwen_app.engine.local.build import build_local_engine
-from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.http.middleware import install_request_middleware
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
 from qwen_app.models.loader import load
@@ -40,7 +41,6 @@ from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 
-STORY = "Tell me a very long story, with many people and places, about the number {}."
 SCRIPTED_TOKENS = 500
 GPU_TOKENS_PER_S = 500  # eight users of a 7B on a fast card, for scale
 
@@ -68,14 +68,21 @@ class Run:
 
 def main() -> None:
     options = _options()
-    logging.disable(logging.WARNING)
+    logging.disable(logging.ERROR if options.soak else logging.WARNING)
+    if options.soak:
+        report = Report("Many users for minutes, with a scripted engine")
+        code = report_soak(report, options.users, options.minutes * 60)
+        report.finish(options.json)
+        sys.exit(code)
     report = Report("HTTP and SSE beside the engine alone")
     rounds = 2 if options.quick else options.rounds
-    loaded = on_own_thread(lambda: load(options.model, precision="fp32"))
-    engine = on_own_thread(lambda: build_local_engine(loaded, slots=8, context_tokens=1024))
-    compare(report, "built-in model", engine, tokens=16 if options.quick else 24, rounds=rounds)
-    scripted = ScriptedEngine(Script(("word ",) * SCRIPTED_TOKENS), slots=32)
-    compare(report, "scripted engine", scripted, tokens=SCRIPTED_TOKENS, rounds=rounds)
+    loaded = on_own_thread(lambda: load(options.model, precision="int4"))  # the app's own choice on a CPU
+    engine = on_own_thread(lambda: build_local_engine(loaded, slots=8, context_tokens=2048))
+    with app_server(options.model.parent) as port:
+        compare(report, "built-in model", Service(engine), port, tokens=16 if options.quick else 24, rounds=rounds)
+    scripted = Service(ScriptedEngine(Script(("word ",) * SCRIPTED_TOKENS), slots=32))
+    with serving(scripted) as port:
+        compare(report, "scripted engine", scripted, port, tokens=SCRIPTED_TOKENS, rounds=rounds)
     token_cost(report, rounds=3)
     request_rate(report, requests=200 if options.quick else 1000)
     asyncio.run(engine.drain(0))
@@ -83,34 +90,34 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What HTTP and server-sent events cost.")
-    parser.add_argument("--quick", action="store_true", help="about a minute: shorter answers, fewer rounds")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser = benchmark_parser(
+        "What HTTP and server-sent events cost.", quick="about a minute: shorter answers, fewer rounds"
+    )
     parser.add_argument("--model", type=Path, default=Path("models/builtin"))
     parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--soak", action="store_true", help="instead: many users for minutes (bench/soak.py)")
+    parser.add_argument("--users", type=int, default=200, help="of the soak")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of the soak")
     return parser.parse_args()
 
 
-def compare(report: Report, name: str, engine: Engine, *, tokens: int, rounds: int) -> None:
+def compare(report: Report, name: str, service: Service, port: int, *, tokens: int, rounds: int) -> None:
     """Speed and first token at 1, 8 and 32 clients; within a round the two take turns, so that noise falls on both."""
-    service = Service(engine)
-    with serving(service) as port:
-        asyncio.run(straight(service, prompts(8), 4))  # the first answers of a process are slow, and fill the slots
-        for clients in (1, 8, 32):
-            alone, through = [], []
-            for number in range(rounds):
-                order = (False, True) if number % 2 else (True, False)
-                for http in order:
-                    if http:
-                        through.append(over_http(port, prompts(clients), tokens))
-                    else:
-                        alone.append(asyncio.run(straight(service, prompts(clients), tokens)))
-            what = f"{name}, {clients} clients"
-            report_speed(report, what, "engine alone", alone)
-            report_speed(report, what, "through HTTP", through)
-            if isinstance(engine, LocalEngine):
-                shares = [one.tokens_per_s / other.tokens_per_s for one, other in zip(through, alone, strict=True)]
-                report.ratio(f"http_vs_engine_{clients}_clients", statistics.median(shares), 1.0)
+    asyncio.run(straight(service, prompts(8), 4))  # the first answers of a process are slow, and fill the slots
+    over_http(port, prompts(8), 4)
+    for clients in (1, 8, 32):
+        alone, through = [], []
+        for number in range(rounds):
+            for http in (False, True) if number % 2 else (True, False):
+                if http:
+                    through.append(over_http(port, prompts(clients), tokens))
+                else:
+                    alone.append(asyncio.run(straight(service, prompts(clients), tokens)))
+        what = f"{name}, {clients} clients"
+        report_speed(report, what, "engine alone", alone)
+        report_speed(report, what, "through HTTP", through)
+        speeds = ([run.tokens_per_s for run in runs] for runs in (through, alone))
+        report.ratio_of(f"{name.partition(' ')[0]}_http_vs_engine_{clients}_clients", *speeds)
 
 
 def report_speed(report: Report, what: str, how: str, runs: Sequence[Run]) -> None:
@@ -131,7 +138,7 @@ async def straight(service: Service, texts: Sequence[str], tokens: int) -> Run:
 
 
 async def _ask(service: Service, text: str, tokens: int) -> Took:
-    sampling = SamplingParams(temperature=0, max_tokens=tokens)
+    sampling = SamplingParams(temperature=0, max_tokens=tokens, min_tokens=tokens, ignore_eos=True)
     request = GenerationRequest(service.new_request_id(), (Message("user", text),), sampling=sampling)
     started, first_s, made = time.perf_counter(), 0.0, 0
     async with aclosing(service.generate(request)) as events:
@@ -159,15 +166,8 @@ def serving(service: Service) -> Iterator[int]:
     app = FastAPI(openapi_url=None)
     install_api(app, service, Settings())
     install_request_middleware(app)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
+    with on_loopback(uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))) as port:
+        yield port
 
 
 def token_cost(report: Report, *, rounds: int) -> None:

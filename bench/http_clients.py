@@ -38,6 +38,8 @@ async def ask(port: int, prompt: str, tokens: int) -> Took:
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "max_tokens": tokens,
+            "min_tokens": tokens,
+            "ignore_eos": True,
             "stream": True,
             "stream_options": {"include_usage": True},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -32,7 +33,7 @@ class Report:
 
     name: str
     rows: list[Row] = field(default_factory=list)
-    ratios: dict[str, float] = field(default_factory=dict)
+    ratios: dict[str, float | None] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, what: str, contender: str, value: float, unit: str) -> float:
@@ -43,11 +44,17 @@ class Report:
     def ratio(self, name: str, above: float, below: float) -> None:
         self.ratios[name] = round(above / below, 3) if below else 0.0
 
+    def ratio_of(self, name: str, above: Sequence[float], below: Sequence[float]) -> None:
+        """The median of the ratios of what was measured in the same rounds; None where one was not measured."""
+        pairs = [one / other for one, other in zip(above, below, strict=False) if other]
+        self.ratios[name] = round(statistics.median(pairs), 3) if pairs else None
+
     def markdown(self) -> str:
         lines = [f"# {self.name}", "", f"{machine_line()}", "", "| what | contender | value |", "|---|---|---|"]
         lines += [f"| {row.what} | {row.contender} | {row.value:.3f} {row.unit} |" for row in self.rows]
         lines += ["", "| ratio | |", "|---|---|"]
-        lines += [f"| {name} | {value:.3f} |" for name, value in self.ratios.items()]
+        shown = {name: "not measured" if value is None else f"{value:.3f}" for name, value in self.ratios.items()}
+        lines += [f"| {name} | {value} |" for name, value in shown.items()]
         lines += ["", *self.notes]
         return "\n".join(lines) + "\n"
 
@@ -101,3 +108,11 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def benchmark_parser(description: str | None, *, quick: str) -> argparse.ArgumentParser:
+    """A parser that knows ``--quick``, told about by ``quick``, and ``--json``."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    return parser

@@ -1,0 +1,141 @@
+"""What the page costs the server: an answer's snapshots, a visitor who waits, one who comes; beside plain gr.Blocks.
+
+    python -m bench.page_cost [--quick] [--json FILE]
+
+Eight programs join the page as a browser would and read their streams, in a process of their own; the engine is
+scripted to write 50 tokens a second. Counted is the processor's time of the process that serves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from unittest.mock import patch
+
+import gradio as gr
+import httpx
+
+from bench.report import Report, benchmark_parser
+from qwen_app.messages import GenerationRequest
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.ui import page
+from qwen_app.ui.quick_blocks import QuickBlocks
+from tests.attacks.page_client import PageClient
+from tests.browser.serving import running_page
+
+CLIENTS = 8
+TOKEN_S = 0.02
+WAIT_S = 5.0
+PARAGRAPH = ("A", " sentence", " of", " **some**", " length", " with", " `code`", ".", "\n\n")
+TURN: dict[str, object] = {
+    "content": "A **short** answer with `code`.\n\n- one\n- two\n",
+    "run": {"reason": "stop", "total_s": 1.0},
+}
+
+
+def answer(request: GenerationRequest) -> Script:
+    """A question is the number of tokens of its answer; 0 waits."""
+    tokens = int(request.messages[-1].content or 0)
+    text = [PARAGRAPH[number % len(PARAGRAPH)] for number in range(tokens)]
+    return Script(text or ["."], token_s=TOKEN_S, prefill_s=0.0 if tokens else WAIT_S)
+
+
+def ask_all(url: str, turns: int, question: str, to_server: Connection) -> None:
+    """In the process of the clients: open a chat of so many turns each, say so, ask, and tell how much came."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = list(pool.map(lambda _: opened(url, turns), range(CLIENTS)))
+        to_server.send(0)
+        to_server.recv()
+        to_server.send(sum(pool.map(lambda client: snapshots(client, question), clients)))
+        to_server.recv()
+
+
+def opened(url: str, turns: int) -> PageClient:
+    http = httpx.Client(base_url=url, trust_env=False, timeout=60)
+    http.get("/").raise_for_status()  # which gives the browser's cookie
+    client = PageClient(http, uuid.uuid4().hex[:11], http.get("/config").raise_for_status().json())
+    command = {"do": "new"}
+    if turns:
+        made = client.http.post("/chats/import", json=long_chat(turns), headers={"origin": url}).raise_for_status()
+        command = {"do": "open", "id": made.json()["id"]}
+    client.join(client.body("chat-command", "click") | {"event_data": command}).raise_for_status()
+    completed(client)
+    return client
+
+
+def long_chat(turns: int) -> dict[str, object]:
+    messages: list[dict[str, object]] = []
+    for number in range(turns):
+        before = f"a{number - 1}" if number else None
+        messages.append({"id": f"q{number}", "parent_id": before, "role": "user", "content": "short"})
+        messages.append({"id": f"a{number}", "parent_id": f"q{number}", "role": "assistant"} | TURN)
+    return {"format": "qwen-chat", "version": 1, "title": "A long chat", "messages": messages}
+
+
+def snapshots(client: PageClient, question: str) -> int:
+    client.ask(question)
+    return completed(client)
+
+
+def completed(client: PageClient) -> int:
+    """Read until the event is over; its snapshots."""
+    number = 0
+    for message in client.read():
+        number += message["msg"] == "process_generating"
+        if message["msg"] == "process_completed":
+            break
+    return number
+
+
+@contextmanager
+def page_of(kind: type[gr.Blocks]) -> Iterator[str]:
+    """The whole app with a page of this kind; its address."""
+    engine = ScriptedEngine(answer, slots=2 * CLIENTS, context_tokens=65536)
+    with patch.object(page, "QuickBlocks", kind), running_page(engine, chat_titles=False) as url:
+        yield url
+
+
+def cost(kind: type[gr.Blocks], turns: int, tokens: int) -> tuple[float, float, float]:
+    """Processor seconds of the server: for all who come, for their answers; and how many snapshots those had."""
+    ours, theirs = multiprocessing.Pipe()
+    with page_of(kind) as url:
+        clients = multiprocessing.get_context("spawn").Process(target=ask_all, args=(url, turns, str(tokens), theirs))
+        before_s = time.process_time()
+        clients.start()
+        ours.recv()
+        came_s, before_s = time.process_time() - before_s, time.process_time()
+        ours.send(None)
+        number = ours.recv()
+        used_s = time.process_time() - before_s
+        ours.send(None)
+        clients.join()
+    return came_s, used_s, number
+
+
+def measure(quick: bool) -> Report:
+    report = Report("What the page costs the server")
+    cases: Sequence[tuple[str, int, int]] = [("new chat", 0, 250), ("60 turns", 60, 150), ("long answer", 0, 1500)]
+    for name, turns, tokens in cases[:1] if quick else cases:
+        per_snapshot = {}
+        for who, kind in (("page", QuickBlocks), ("page on gr.Blocks", gr.Blocks)):
+            came_s, used_s, number = cost(kind, turns, tokens)
+            per_snapshot[who] = report.add(f"CPU a snapshot, {name}", who, 1000 * used_s / number, "ms")
+            report.add(f"CPU of one who comes, {name}", who, 1000 * came_s / CLIENTS, "ms")
+        report.ratio(f"snapshot on gr.Blocks / ours, {name}", *reversed(list(per_snapshot.values())))
+    _, used_s, _ = cost(QuickBlocks, 0, 0)
+    report.add("CPU a second of one who waits", "page", 1000 * used_s / CLIENTS / WAIT_S, "ms")
+    return report
+
+
+def main() -> None:
+    arguments = benchmark_parser(__doc__, quick="one case").parse_args()
+    measure(arguments.quick).finish(arguments.json)
+
+
+if __name__ == "__main__":
+    main()
