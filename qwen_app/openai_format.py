@@ -62,11 +62,11 @@ def tool_call_body(call: ToolCall) -> ToolCallBody:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
-def tool_body(tool: Tool, *, strict: bool | None = None) -> ToolDict:
-    """The definition of a tool. ``strict`` None leaves the field out, so that the server's own default holds."""
+def tool_body(tool: Tool, *, strict: bool = False) -> ToolDict:
+    """The definition of a tool. ``strict`` is said only where it is True: False keeps some servers from all help."""
     body = tool_definition(tool)
-    if strict is not None:
-        body["function"]["strict"] = strict
+    if strict:
+        body["function"]["strict"] = True
     return body
 
 
@@ -97,10 +97,7 @@ def openai_body(
     tools: Sequence[Tool] = (),
     choice: ToolChoice | None = None,
 ) -> RequestBody:
-    """A chat request that asks this app's API for the same answer. The model's own defaults are left to the server.
-
-    The API takes ``strict`` of a tool for granted, so only its absence is said.
-    """
+    """A chat request that asks this app's API for the same answer. The model's own defaults are left to the server."""
     body: RequestBody = {
         "model": model,
         "messages": [message_body(message) for message in messages],
@@ -109,7 +106,7 @@ def openai_body(
         "max_tokens": sampling.max_tokens,
         "seed": sampling.seed,
         "response_format": response_format(grammar) if grammar else None,
-        "tools": [tool_body(tool, strict=None if tool.strict else False) for tool in tools] or None,
+        "tools": [tool_body(tool, strict=tool.strict) for tool in tools] or None,
         "tool_choice": tool_choice_body(choice) if tools and choice else None,
     }
     return {name: value for name, value in body.items() if value is not None}

@@ -51,12 +51,12 @@ def test_formats_keep_the_order_of_keys() -> None:
 def test_the_api_reads_it_back() -> None:
     call = ToolCall("c1", "add", '{"a": 1}')
     messages = [*QUESTION, Message("assistant", "", (call,)), Message("tool", "2", tool_call_id="c1")]
-    tools = [Tool("add", "Add."), Tool("loose", strict=False)]
+    tools = [Tool("add", "Add.", strict=True), Tool("loose")]
     for choice in (ToolChoice("required"), ToolChoice("named", "add"), ToolChoice("none"), ToolChoice()):
         body = openai_body("m", messages, SAMPLING, tools=tools, choice=choice)
         read = ChatRequest.model_validate(body)
         assert read.tools is not None
-        assert [tool.function.strict is not False for tool in read.tools] == [True, False]
+        assert [tool.function.strict is True for tool in read.tools] == [True, False]
     assert "tool_choice" not in openai_body("m", messages, SAMPLING, choice=ToolChoice("required"))
 
 
@@ -69,7 +69,7 @@ def test_a_message_that_is_nothing_but_calls_has_no_content() -> None:
     }
 
 
-def test_strict_is_said_only_where_it_is_given() -> None:
+def test_strict_is_said_only_where_it_is_asked_for() -> None:
     tool = Tool("add", "Add.")
     assert "strict" not in tool_body(tool)["function"]
     assert tool_body(tool, strict=True)["function"]["strict"] is True

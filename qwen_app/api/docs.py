@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 
 from fastapi import APIRouter, Request
 from fastapi.openapi.models import OpenAPI, Operation, PathItem, Reference, RequestBody, Schema
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, JSONResponse
+
+from qwen_app.api.client_setups import CLIENT_SETUPS, ClientSetup, lines_of
 
 TITLE = "Qwen chat API"
 DOCS_HEADERS = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'", "x-frame-options": "DENY"}
@@ -23,9 +26,11 @@ summary { cursor: pointer; padding: .4rem 0 }
 .method { font-weight: 600; display: inline-block; min-width: 3.5rem }
 """
 INTRODUCTION = """
-<p>This server speaks OpenAI's API, so the openai SDK and what is built on it work when they are pointed here. The
+<p>This server speaks OpenAI's API and Anthropic's Messages API, so their SDKs and what is built on them work when they
+are pointed here: OpenAI's at the address with <code>/v1</code>, Anthropic's at the address without it. The
 model is called <code>default</code>, or by the id that <code>/v1/models</code> lists. Where the server has API keys,
-send one as <code>Authorization: Bearer KEY</code>; without keys it answers programs on its own machine only.</p>
+send one as <code>Authorization: Bearer KEY</code> or <code>x-api-key</code>; without keys it answers programs on its
+own machine only.</p>
 <p>The description for programs is at <a href="openapi.json">openapi.json</a>.</p>
 """
 EXAMPLES = {
@@ -33,19 +38,19 @@ EXAMPLES = {
 
 client = OpenAI(base_url="{base}v1", api_key="none")
 for chunk in client.chat.completions.create(
-    model="default", messages=[{{"role": "user", "content": "What is the capital of France?"}}], stream=True
+    model="default", messages=[{{"role": "user", "content": "What is the capital of Japan?"}}], stream=True
 ):
     print(chunk.choices[0].delta.content or "", end="")""",
     "curl": """curl {base}v1/chat/completions -H "Content-Type: application/json" -d '{{
   "model": "default",
-  "messages": [{{"role": "user", "content": "What is the capital of France?"}}]
+  "messages": [{{"role": "user", "content": "What is the capital of Japan?"}}]
 }}'""",
     "JavaScript": """import OpenAI from "openai";
 
 const client = new OpenAI({{ baseURL: "{base}v1", apiKey: "none" }});
 const answer = await client.chat.completions.create({{
   model: "default",
-  messages: [{{ role: "user", content: "What is the capital of France?" }}],
+  messages: [{{ role: "user", content: "What is the capital of Japan?" }}],
 }});
 console.log(answer.choices[0].message.content);""",
     "An answer that follows a JSON Schema": """from openai import OpenAI
@@ -64,15 +69,27 @@ print(answer.choices[0].message.parsed)""",
 
 
 def add_docs(router: APIRouter) -> None:
-    """Add the page and the OpenAPI document of all that ``router`` holds by now."""
-    description = describe_api(router)
-    page = DocsPage(OpenAPI.model_validate(description))
+    """Add the page and the OpenAPI document of all that ``router`` holds.
 
-    async def openapi() -> JSONResponse:
-        return JSONResponse(description)
+    Both are made when somebody asks first, and in a thread (that is what a ``def`` route runs in): describing takes
+    longer than the event loop may be held up.
+    """
 
-    async def docs(request: Request) -> HTMLResponse:
-        return HTMLResponse(page.render(str(request.base_url)), headers=DOCS_HEADERS)
+    @cache
+    def description() -> dict[str, object]:
+        return describe_api(router)
+
+    @cache
+    def page() -> DocsPage:
+        return DocsPage(OpenAPI.model_validate(description()))
+
+    def openapi(request: Request) -> JSONResponse:
+        """Paths stand in it as they are here; under a proxy's prefix it says so."""
+        root: str = request.scope.get("root_path", "")
+        return JSONResponse({**description(), **({"servers": [{"url": root}]} if root else {})})
+
+    def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(page().render(str(request.base_url)), headers=DOCS_HEADERS)
 
     router.add_api_route("/v1/openapi.json", openapi, include_in_schema=False)
     router.add_api_route("/v1/docs", docs, include_in_schema=False)
@@ -104,6 +121,7 @@ class DocsPage:
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
             f"<body><h1>{TITLE}</h1>{INTRODUCTION}<h2>Examples</h2>{examples}"
+            f"<h2>Works with</h2>{_works_with(base_url.rstrip('/'))}"
             f"<h2>Paths</h2>{self._operations}</body></html>"
         )
 
@@ -115,7 +133,8 @@ class DocsPage:
     def _fields(self, operation: Operation) -> str:
         if not isinstance(operation.requestBody, RequestBody):
             return "<p>No body.</p>"
-        schema = self._resolved(operation.requestBody.content["application/json"].schema_)
+        (body, *_) = operation.requestBody.content.values()  # JSON, or the form of an upload
+        schema = self._resolved(body.schema_)
         required = set(schema.required or ())
         rows = "".join(
             f"<tr><td><code>{escape(name)}</code>{' (required)' if name in required else ''}</td>"
@@ -131,11 +150,25 @@ class DocsPage:
         return resolved if isinstance(resolved, Schema) else Schema()
 
 
+def _works_with(root: str) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(setup.name)}</td><td>{escape(setup.api)}</td><td>{_setup(setup, root)}</td></tr>"
+        for setup in CLIENT_SETUPS
+    )
+    return f"<table><tr><th>Client</th><th>API</th><th>What it needs</th></tr>{rows}</table>"
+
+
+def _setup(setup: ClientSetup, root: str) -> str:
+    return f"<details><summary>its lines</summary><pre>{escape(lines_of(setup, root, 'none'))}</pre></details>"
+
+
 def _operations(item: PathItem) -> Iterator[tuple[str, Operation]]:
     if item.get:
         yield "GET", item.get
     if item.post:
         yield "POST", item.post
+    if item.delete:
+        yield "DELETE", item.delete
 
 
 def _referred(schema: Schema | Reference | bool | None) -> str:

@@ -57,6 +57,7 @@ def test_waiting_request_never_starts() -> None:
     assert engine.cancelled == 3
 
 
+@pytest.mark.slow
 def test_many_leave_at_once_and_no_slot_is_lost() -> None:
     engine = ScriptedEngine(Script(("word ",) * 500, token_s=0.005), slots=4)
     with running_api(engine) as api:

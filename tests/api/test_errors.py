@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from qwen_app.api.protocol.api_error import json_path
-from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory, TooManyRequests, UpstreamError
+from qwen_app.errors import (
+    AppError,
+    EngineError,
+    EngineUnavailable,
+    OutOfDeviceMemory,
+    SchemaNotMet,
+    TooManyRequests,
+    UpstreamError,
+)
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import CHAT, Api, running_api
 
@@ -42,7 +54,7 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
         ({"temperature": 2.5}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": -0.1}, "top_p"),
-        ({"n": 5}, "n"),
+        ({"n": 17}, "n"),
         ({"n": 10**9}, "n"),
         ({"n": True}, "n"),
         ({"seed": 2**70}, "seed"),
@@ -117,11 +129,41 @@ def test_unknown_path_is_404(scripted_api: Api, path: str) -> None:
     error_of(response)
 
 
-@pytest.mark.parametrize(("method", "path", "allow"), [("GET", CHAT, "POST"), ("DELETE", "/v1/models", "GET")])
+@pytest.mark.parametrize(("method", "path", "allow"), [("GET", CHAT, "POST"), ("DELETE", "/v1/models", "GET, HEAD")])
 def test_wrong_method_is_405_with_allow(scripted_api: Api, method: str, path: str, allow: str) -> None:
     response = scripted_api.request(method, path)
     assert (response.status_code, response.headers["allow"]) == (405, allow)
     error_of(response)
+
+
+HELLO = json.dumps({"model": "default", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress), ("x-gzip", gzip.compress)],
+)
+def test_compressed_bodies_are_read(scripted_api: Api, encoding: str, pack: Callable[[bytes], bytes]) -> None:
+    headers = {**JSON, "content-encoding": encoding}
+    assert scripted_api.request("POST", CHAT, content=pack(HELLO), headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("br", HELLO, 415),
+        ("gzip", HELLO, 400),
+        ("gzip", gzip.compress(HELLO, mtime=0)[:-9], 400),
+        ("gzip", gzip.compress(HELLO, mtime=0) + gzip.compress(b" ", mtime=0), 400),
+        ("deflate", zlib.compress(HELLO) + b"more", 400),
+        ("gzip, br", gzip.compress(HELLO, mtime=0), 415),
+        ("gzip", gzip.compress(b" " * 40_000_000 + HELLO, mtime=0), 413),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(scripted_api: Api, encoding: str, body: bytes, status: int) -> None:
+    response = scripted_api.request("POST", CHAT, content=body, headers={**JSON, "content-encoding": encoding})
+    assert response.status_code == status
+    assert error_of(response)["type"] == "invalid_request_error"
 
 
 def test_unknown_model_is_404(scripted_api: Api) -> None:
@@ -134,7 +176,7 @@ def test_too_long_a_prompt_says_both_numbers(scripted_api: Api) -> None:
     response = scripted_api.chat("word " * 9000, max_tokens=100)
     error = error_of(response)
     assert (response.status_code, error["code"], error["param"]) == (400, "context_length_exceeded", "messages")
-    assert "8192" in error["message"]
+    assert error["message"].startswith("This model's maximum context length is 8192 tokens. However, ")
     assert "9004" in error["message"]
 
 
@@ -145,6 +187,7 @@ def test_too_long_a_prompt_says_both_numbers(scripted_api: Api) -> None:
         (EngineUnavailable("Loading."), 503, "server_error", "service_unavailable"),
         (OutOfDeviceMemory("No memory."), 503, "server_error", "out_of_memory"),
         (UpstreamError("Gone."), 502, "server_error", "upstream_error"),
+        (SchemaNotMet("Too short."), 422, "invalid_request_error", "schema_not_met"),
         (EngineError("Broken."), 500, "server_error", None),
     ],
 )
@@ -172,9 +215,9 @@ def test_an_unforeseen_exception_is_a_500_that_tells_nothing(caplog: pytest.LogC
 
 
 def test_unknown_fields_are_ignored_and_counted(scripted_api: Api) -> None:
-    assert scripted_api.chat(logit_bias={}, made_up_field=1).status_code == 200
+    assert scripted_api.chat(service_tier="flex", made_up_field=1).status_code == 200
     metrics = scripted_api.request("GET", "/metrics").text
-    assert 'qwen_ignored_fields_total{field="logit_bias"}' in metrics
+    assert 'qwen_ignored_fields_total{field="service_tier"}' in metrics
     assert 'qwen_ignored_fields_total{field="other"}' in metrics
     assert "made_up_field" not in metrics
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 
 from qwen_app.api.access.api_keys import ApiKeyStore, is_from_here
 from qwen_app.api.access.rate_limits import Bucket, Caller, RateLimits
-from qwen_app.api.access.request_guard import bearer_key
+from qwen_app.api.access.request_guard import key_of
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -31,7 +31,15 @@ GUARDED_POST = [
     "/detokenize",
     "/v1/tokenize",
     "/v1/detokenize",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/embeddings",
+    "/v1/files",
+    "/v1/vector_stores",
+    "/v1/vector_stores/{store_id}/files",
+    "/v1/vector_stores/{store_id}/search",
 ]
+GUARDED_OTHER = ["/v1/vector_stores/{store_id}", "/v1/vector_stores/{store_id}/files/{file_id}"]  # GET, DELETE
 
 
 class Clock:
@@ -43,7 +51,7 @@ class Clock:
 
 
 def caller_of(store: ApiKeyStore, request: Request) -> Caller:
-    return store.caller_of(request, bearer_key(request))
+    return store.caller_of(request, key_of(request))
 
 
 def request_from(client: str | None, host: str = "localhost:7860", **headers: str) -> Request:
@@ -125,10 +133,20 @@ def test_every_route_but_the_listed_needs_the_key() -> None:
             assert api.request("GET", path).status_code == 401
         for path in GUARDED_POST:
             assert api.post(path, {}).status_code == 401
+        for path in GUARDED_OTHER:
+            assert api.request("DELETE", path).status_code == 401
         for path in ("/health", "/ready", "/v1/docs", "/v1/openapi.json"):
             assert api.request("GET", path).status_code == 200
         listed = set(api.request("GET", "/v1/openapi.json").json()["paths"])
-        assert listed == {"/health", "/ready", "/v1/models", "/v1/models/{name}", "/metrics", *GUARDED_POST}
+        assert listed == {
+            "/health",
+            "/ready",
+            "/v1/models",
+            "/v1/models/{name}",
+            "/metrics",
+            *GUARDED_POST,
+            *GUARDED_OTHER,
+        }
 
 
 @pytest.mark.parametrize("content_type", ["text/x", "application/json"])

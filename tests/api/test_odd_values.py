@@ -43,6 +43,7 @@ FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FIELDS)
 def test_no_value_is_a_500(scripted_api: Api, path: str) -> None:
     rest, names = FIELDS[path]

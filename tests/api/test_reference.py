@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi.routing import APIRoute
 
 import qwen_app
+import qwen_app.documents.refusal  # whose error no module of the API imports
 from qwen_app.api.access.request_guard import RequestGuard
 from qwen_app.api.routes import build_router
 from qwen_app.errors import AppError, StartupError

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
-from qwen_app.errors import OutOfDeviceMemory, SchemaError
+from qwen_app.errors import OutOfDeviceMemory, RequestError, SchemaError
 from qwen_app.messages import (
     Delta,
     Event,
@@ -28,6 +28,8 @@ from tests.api.serving import Api, running_api
 
 PATH = "/v1/responses"
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": True}
+CALL_ITEM = {"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}
+RESULT_ITEM = {"type": "function_call_output", "call_id": "c", "output": "1"}
 CALL = [
     ToolCallDelta(0, "call_a", "weather"),
     ToolCallDelta(0, arguments='{"city": '),
@@ -47,6 +49,7 @@ def test_whole_answer_fits_the_sdk(scripted_api: Api) -> None:
     assert response.usage.total_tokens == response.usage.input_tokens + 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("middle", [[Delta("Hel"), Delta("", (1,)), Delta("lo")], CALL, [Delta("So: "), *CALL], []])
 def test_stream_tells_what_the_whole_answer_holds(middle: list[Event]) -> None:
     with running_api(LoggedEngine(middle)) as api:
@@ -121,6 +124,36 @@ def test_a_conversation_with_calls() -> None:
     assert engine.requests[0].tool_choice == ToolChoice("none")
 
 
+def test_a_history_that_another_model_began() -> None:
+    """Calls of tools that are no functions are calls all the same; what servers did themselves is left out."""
+    engine = ScriptedEngine()
+    items = [
+        {"role": "user", "content": "Mend it."},
+        {"type": "mcp_list_tools", "id": "m1", "server_label": "x", "tools": []},
+        {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "q"}},
+        {"type": "code_interpreter_call", "id": "ci_1", "code": "1", "outputs": [], "container_id": "c"},
+        {"role": "assistant", "content": "I patch."},
+        {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin"},
+        {"type": "local_shell_call", "call_id": "c2", "action": {"type": "exec", "command": ["ls"]}},
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "done"}]},
+        {"type": "local_shell_call_output", "call_id": "c2", "output": "a.txt"},
+        {"role": "user", "content": "Thanks."},
+    ]
+    with running_api(engine) as api:
+        response = respond(api, input=items)
+    assert response.status_code == 200, response.text
+    shell = ToolCall("c2", "local_shell", '{"type": "exec", "command": ["ls"]}')
+    assert engine.requests[0].messages == (
+        Message("user", "Mend it."),
+        Message("assistant", "I patch.", (ToolCall("c1", "apply_patch", "*** Begin"), shell)),
+        Message("tool", "done", tool_call_id="c1"),
+        Message("tool", "a.txt", tool_call_id="c2"),
+        Message("user", "Thanks."),
+    )
+    with running_api(ScriptedEngine(), strict_api=True) as api:
+        assert respond(api, input=[items[0], {"type": "web_search_call"}]).json()["error"]["param"] == "input[1]"
+
+
 def test_format_and_named_tool() -> None:
     engine = ScriptedEngine()
     schema = {"type": "object", "properties": {"b": {}, "a": {}}}
@@ -143,7 +176,10 @@ def test_format_and_named_tool() -> None:
         ({"input": [{"content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0].type"),
         ({"input": [{"type": "function_call", "name": "f"}]}, "input[0]"),
-        ({"input": [{"type": "function_call_output", "call_id": "x", "output": ""}]}, "input[0].tool_call_id"),
+        ({"input": [{"type": "function_call_output", "call_id": "x", "output": ""}]}, "input[0].call_id"),
+        ({"input": [{"type": "function_call_output", "output": ""}]}, "input[0].call_id"),
+        ({"input": [CALL_ITEM, CALL_ITEM]}, "input[1]"),
+        ({"input": [{"role": "user", "content": "x"}, CALL_ITEM, RESULT_ITEM, RESULT_ITEM]}, "input[3].call_id"),
         ({"tools": [TOOL, TOOL]}, "tools[1].name"),
         ({"tool_choice": {"type": "function", "name": "no"}}, "tool_choice"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
@@ -156,6 +192,31 @@ def test_bad_field_is_400_with_its_path(scripted_api: Api, fields: dict[str, Any
     assert response.json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("middle", [[Delta("Hel")], [*CALL[:2]], CALL, []])
+def test_what_the_limit_cuts_is_incomplete_in_its_last_item(middle: list[Event], stream: bool) -> None:
+    with running_api(LoggedEngine(middle, reason="length")) as api:
+        response = respond(api, tools=[TOOL], stream=stream)
+    body = events_of(response)[-1]["response"] if stream else response.json()
+    assert strictly(Response, body).status == "incomplete"
+    assert [item["status"] for item in body["output"]] == ["completed"] * (len(body["output"]) - 1) + ["incomplete"]
+
+
+@pytest.mark.parametrize(
+    ("chat", "own"),
+    [
+        ("response_format", "text.format"),
+        ("tools[3].function.parameters", "tools[3].parameters"),
+        ("max_tokens", "max_output_tokens"),
+        ("messages", "input"),
+        ("logit_bias", "logit_bias"),
+    ],
+)
+def test_what_an_engine_refuses_is_called_as_it_is_here(chat: str, own: str) -> None:
+    with running_api(Refusing(RequestError("No.", param=chat))) as api:
+        assert respond(api).json()["error"]["param"] == own
+
+
 def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
     with running_api(ScriptedEngine(Script(error=OutOfDeviceMemory("No memory."), error_at=2))) as api:
         response = respond(api, stream=True)
@@ -164,16 +225,30 @@ def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
     assert response.text.endswith("data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_refused_in_the_middle_is_called_as_it_is_here(stream: bool) -> None:
+    refusal = RequestError("Allow more tokens.", param="max_tokens")
+    with running_api(ScriptedEngine(Script(error=refusal, error_at=0))) as api:
+        response = respond(api, stream=stream)
+    error = events_of(response)[-1] if stream else response.json()["error"]
+    assert (error["param"], error["message"]) == ("max_output_tokens", "Allow more tokens.")
+
+
 class Refusing(ScriptedEngine):
-    """Can enforce no schema at all."""
+    """Takes nothing."""
+
+    def __init__(self, refusal: RequestError) -> None:
+        super().__init__()
+        self.refusal = refusal
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        yield Failed(SchemaError("The schema keyword not at / cannot be enforced.", pointer="/not"))
+        yield Failed(self.refusal)
 
 
 def test_a_refused_schema_is_named_as_this_endpoint_names_it() -> None:
     form = {"format": {"type": "json_schema", "name": "x", "schema": {"not": {}}, "strict": True}}
-    with running_api(Refusing()) as api:
+    refusal = SchemaError("The schema keyword not at / cannot be enforced.", pointer="/not")
+    with running_api(Refusing(refusal)) as api:
         response = respond(api, text=form)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "text.format"

@@ -87,6 +87,7 @@ async def test_a_client_that_leaves_cancels_the_chunks() -> None:
     assert (closing.closes, closing.cancelled) == (1, True)
 
 
+@pytest.mark.slow
 async def test_a_reader_that_stalls_is_dropped() -> None:
     client, closing = Client(stalls_after=2), Closing()
     await stream(client, closing, 0, 0, 0, 0, stall_limit_s=0.1)

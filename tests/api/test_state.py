@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+from contextlib import aclosing
 from typing import Any
 
 import pytest
 from openai.types import Model
 from prometheus_client.parser import text_string_to_metric_families
 
+from qwen_app.engine import fair_queue
 from qwen_app.errors import OutOfDeviceMemory
+from qwen_app.messages import GenerationRequest, Message
+from qwen_app.metrics import Telemetry
+from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.sdk import sdk, strictly
 from tests.api.serving import Api, running_api
@@ -83,6 +88,14 @@ def test_ready_when_ready(scripted_api: Api) -> None:
     assert (response.status_code, response.json()["status"]) == (200, "ready")
 
 
+def test_ready_tells_what_goes_another_way_than_it_should() -> None:
+    service = Service(ScriptedEngine())
+    service.notice("Saved chats begin anew.")
+    service.notice("Files begin anew.")
+    health = service.health()
+    assert (health.ready, health.reason) == (True, "Saved chats begin anew. Files begin anew.")
+
+
 def test_draining_refuses_new_requests_and_says_when_to_come_back() -> None:
     with running_api(ScriptedEngine()) as api:
         asyncio.run(api.service.drain(0))
@@ -93,7 +106,10 @@ def test_draining_refuses_new_requests_and_says_when_to_come_back() -> None:
 
 
 def samples_of(api: Api) -> dict[str, float]:
-    text = api.request("GET", "/metrics").text
+    return samples_in(api.request("GET", "/metrics").text)
+
+
+def samples_in(text: str) -> dict[str, float]:
     families = list(text_string_to_metric_families(text))
     return {
         sample.name + "".join(f" {key}={value}" for key, value in sorted(sample.labels.items())): sample.value
@@ -105,11 +121,11 @@ def samples_of(api: Api) -> dict[str, float]:
 def test_metrics_count_what_happened() -> None:
     failing = Script(error=OutOfDeviceMemory("No memory."), error_at=1)
     engine = ScriptedEngine(lambda request: failing if request.sampling.seed == 1 else Script())
-    with running_api(engine) as api:
+    with running_api(engine, fresh=True) as api:
         api.chat()
         api.chat(stream=True)
         api.chat(seed=1)
-        api.chat(n=9)
+        api.chat(n=17)
         samples = samples_of(api)
     assert samples["qwen_ready"] == 1
     assert samples["qwen_requests_admitted_total"] == 3
@@ -121,6 +137,58 @@ def test_metrics_count_what_happened() -> None:
     assert samples[f"qwen_http_responses_total {path} status=200"] == 2
     assert samples[f"qwen_http_responses_total {path} status=400"] == 1
     assert samples[f"qwen_http_responses_total {path} status=503"] == 1
+
+
+class Clock:
+    """Half a second passes whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        self.now += 0.5
+        return self.now
+
+
+async def _listen(service: Service, request: GenerationRequest, events: int) -> None:
+    """Read so many events of an answer, then leave."""
+    async with aclosing(service.generate(request)) as answer:
+        for _ in range(events):
+            await anext(answer)
+
+
+def test_metrics_measure_the_gaps_between_pieces_and_count_who_left() -> None:
+    service = Service(ScriptedEngine(Script(("a", "b", "c", "d"))))
+    telemetry = Telemetry(service, Clock())
+    request = GenerationRequest("x", (Message("user", "Hi"),))
+    asyncio.run(_listen(service, request, 3 + 4 + 1))  # planned, queued, prefill; pieces; the end
+    asyncio.run(_listen(service, request, 3 + 2))
+    samples = samples_in(telemetry.exposition().decode())
+    assert samples["qwen_inter_token_seconds_count"] == 3 + 1
+    assert samples["qwen_inter_token_seconds_sum"] == 0.5 * 4
+    assert samples["qwen_requests_ended_total outcome=stop"] == 1
+    assert samples["qwen_requests_ended_total outcome=left"] == 1
+
+
+def test_a_request_that_moves_up_in_the_queue_is_admitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_queue, "LOOK_S", 0.001)  # each move is told
+    service = Service(ScriptedEngine(Script(token_s=0.01), slots=1))
+    telemetry = Telemetry(service)
+
+    async def ask_three() -> None:
+        requests = [GenerationRequest(name, (Message("user", "Hi"),), user=name) for name in "abc"]
+        await asyncio.gather(*(_listen(service, request, 8 + place) for place, request in enumerate(requests)))
+
+    asyncio.run(ask_three())
+    assert samples_in(telemetry.exposition().decode())["qwen_requests_admitted_total"] == 3
+
+
+def test_metrics_tell_of_memory_and_room(scripted_api: Api) -> None:
+    samples = samples_of(scripted_api)
+    assert samples["qwen_slots"] == 4
+    assert samples["process_resident_memory_bytes"] > 10e6
+    assert samples["process_open_fds"] > 3
+    assert {"qwen_weights_bytes", "qwen_cache_bytes"} <= samples.keys()
 
 
 def test_unknown_paths_make_no_new_series(scripted_api: Api) -> None:

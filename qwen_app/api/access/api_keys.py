@@ -40,7 +40,7 @@ class ApiKeyStore:
     ) -> None:
         """``local``: without keys, programs on this machine need none. ``origins`` are whose pages may ask, too."""
         digests = dict.fromkeys(_digest_of(key) for key in keys)
-        self._callers = [(digest, Caller(f"key-{digest.hex()[:8]}", limits, clock)) for digest in digests]
+        self._callers = [(digest, _holder_of(digest, limits, clock)) for digest in digests]
         self._local = Caller("local", limits, clock) if local and not digests else None
         self._origins = origins
         self._limits, self._clock = limits, clock
@@ -71,7 +71,7 @@ class ApiKeyStore:
             return self._holder(key)
         user = request.scope.get("state", {}).get("user")  # the page's session, which stands before us
         if user is not None:
-            return self._users.setdefault(user, Caller(user, self._limits, self._clock))
+            return self._users.setdefault(user, Caller(user, self._limits, self._clock, f"login {user}"))
         raise AuthenticationError(
             "No API key. Send it in the header 'Authorization: Bearer YOUR_KEY'."
             if self._callers
@@ -87,6 +87,10 @@ class ApiKeyStore:
         if found is None:
             raise AuthenticationError("This API key is not valid here. Check it, or ask whoever runs the server.")
         return found
+
+
+def _holder_of(digest: bytes, limits: RateLimits, clock: Clock) -> Caller:
+    return Caller(f"key-{digest.hex()[:8]}", limits, clock, f"key {digest.hex()}")
 
 
 def _digest_of(key: str) -> bytes:

@@ -1,8 +1,9 @@
-"""What surrounds every endpoint: its guard before the body is read, errors in OpenAI's shape, responses counted."""
+"""What surrounds every endpoint: its guard before the body is read, errors in its API's shape, responses counted."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -10,10 +11,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_app.api.access.request_guard import RequestGuard
-from qwen_app.api.protocol.api_error import api_error
 from qwen_app.api.protocol.body_reading import BoundedRequest
+from qwen_app.api.protocol.error_response import error_response
 from qwen_app.api.protocol.sse import ClientGone
-from qwen_app.http.middleware import request_id_of
 from qwen_app.metrics import Telemetry
 
 Handler = Callable[[Request], Coroutine[None, None, Response]]
@@ -21,7 +21,7 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's number for it; nobody is left to read it
 
 
 class ApiRoute(APIRoute):
-    """A route whose guard is asked before its body is read, and whose errors leave in OpenAI's shape."""
+    """A route whose guard is asked before its body is read, and whose errors leave in the shape of its API."""
 
     def get_route_handler(self) -> Handler:
         handler = super().get_route_handler()
@@ -29,13 +29,14 @@ class ApiRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             try:
-                for guard in guards:
-                    guard.admit(request)
-                return await handler(BoundedRequest(request.scope, request.receive))
+                async with AsyncExitStack() as gates:
+                    for guard in guards:
+                        await gates.enter_async_context(guard.admitted(request))
+                    return await handler(BoundedRequest(request.scope, request.receive))
             except ClientGone:
                 return Response(status_code=CLIENT_CLOSED_REQUEST)
             except Exception as error:
-                return api_error(error, request_id_of(request.scope)).response()
+                return error_response(error, request.scope)
 
         return handle
 

@@ -45,10 +45,12 @@ class Bucket:
 
 
 class Caller:
-    """Somebody who may use the API. ``name`` tells callers apart and holds nothing secret."""
+    """Somebody who may use the API. ``name`` tells callers apart and holds nothing secret; ``owner`` is whose files are
+    his, as the page writes owners."""
 
-    def __init__(self, name: str, limits: RateLimits, clock: Clock) -> None:
+    def __init__(self, name: str, limits: RateLimits, clock: Clock, owner: str = "") -> None:
         self.name = name
+        self.owner = owner or name
         self._limits = limits
         self._requests = Bucket(limits.requests_per_minute, clock)
         self._tokens = Bucket(limits.tokens_per_minute, clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from math import isnan
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -15,16 +16,15 @@ from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.answer import Answer, answer_head, collect, finish_reason, json_logprob, usage_of
 from qwen_app.api.protocol.chunk_stream import ChunkStream
-from qwen_app.api.protocol.generation import Generation, choices_of
-from qwen_app.api.protocol.request_bodies import MAX_IDS, AtMost, CompletionFields, TokenId
-from qwen_app.api.protocol.request_translation import check_model, sampling_of, stops_of
+from qwen_app.api.protocol.format_translation import format_as_asked, grammar_of
+from qwen_app.api.protocol.generation import Generation, PromptReading, choices_of
+from qwen_app.api.protocol.request_bodies import MAX_IDS, MAX_TOKENS, AtMost, CompletionFields, TokenId
+from qwen_app.api.protocol.request_translation import check_model, sampling_of
 from qwen_app.api.protocol.response_bodies import AnswerHead, Reason, UsageBody
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
 from qwen_app.errors import RequestError
-from qwen_app.messages import Finished, GenerationRequest, TokenLogprob, ToolCallDelta, ToolChoice
-from qwen_app.service import Service
+from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, TokenLogprob, ToolCallDelta, ToolChoice
 
-MAX_ANSWERS = 16
 DEFAULT_TOKENS = 16  # OpenAI's
 FREE = ToolChoice()
 
@@ -39,32 +39,38 @@ def prompt_kind(value: object) -> str | None:
     return "ids" if isinstance(first, int) else "ids of several" if isinstance(first, list) else "texts"
 
 
+BY_PROMPT_KIND = Discriminator(
+    prompt_kind,
+    custom_error_type="prompt_kind",
+    custom_error_message="Input should be a text, a list of texts, a list of token ids or a list of such lists",
+)
 Ids = Annotated[list[TokenId], AtMost(MAX_IDS)]
 PromptBody = Annotated[
     Annotated[str, Tag("text")]
     | Annotated[list[str], AtMost(MAX_IDS), Tag("texts")]
     | Annotated[Ids, Tag("ids")]
     | Annotated[list[Ids], AtMost(MAX_IDS), Tag("ids of several")],
-    Discriminator(
-        prompt_kind,
-        custom_error_type="prompt_kind",
-        custom_error_message="Input should be a text, a list of texts, a list of token ids or a list of such lists",
-    ),
+    BY_PROMPT_KIND,
 ]
 
 
 class CompletionRequest(CompletionFields):
     prompt: PromptBody = Field(description="text or token ids, one prompt or several")
+    max_tokens: int | None = Field(None, ge=0, le=MAX_TOKENS, description="0 reads the prompt and writes nothing")
     logprobs: int | None = Field(None, ge=0, le=5)
-    echo: bool | None = Field(False, description="repeat the prompt before its continuation")
-    suffix: str | None = None
+    echo: bool | None = Field(
+        False, description="repeat the prompt before its continuation; with logprobs, those of its tokens too"
+    )
+    suffix: str | None = Field(None, description="what comes after the answer, for models that write towards it")
     best_of: int | None = Field(None, ge=1)
 
 
 class TextLogprobs(TypedDict):
+    """The first token of a prompt has null in both lists: nothing came before it."""
+
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
@@ -86,7 +92,7 @@ def add_completion_routes(router: APIRouter, parts: ApiParts) -> None:
     async def completions(body: CompletionRequest, context: RequestContext = guarded) -> Response:
         """Plain text continued, without a chat template."""
         parts.unknown_fields.check(body)
-        return await answer_completion(parts.service, body, context)
+        return await answer_completion(parts, body, context)
 
     router.add_api_route(
         "/v1/completions",
@@ -98,14 +104,17 @@ def add_completion_routes(router: APIRouter, parts: ApiParts) -> None:
     )
 
 
-async def answer_completion(service: Service, body: CompletionRequest, context: RequestContext) -> Response:
+async def answer_completion(parts: ApiParts, body: CompletionRequest, context: RequestContext) -> Response:
     """The continuations of ``body``'s prompts, ``n`` of each, in order."""
+    service = parts.service
     check_model(body.model, service.info())
-    _check(body)
-    requests = await _requests(service, body, context)
-    generation = Generation(service, requests, context.caller.acquire())
-    await generation.admit()
-    echoes = [request.prompt or "" for request in requests] if body.echo else [""] * len(requests)
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise RequestError("best_of is not supported. Use n and choose yourself.", param="best_of")
+    requests = _requests(parts, body, context)
+    echoes = [await _echo(parts, request) if body.echo else "" for request in requests]
+    generation = (PromptReading if body.max_tokens == 0 else Generation)(service, requests, context.caller.acquire())
+    with format_as_asked(body):
+        await generation.admit()
     head = answer_head("text_completion", f"cmpl-{context.request_id}", service.info())
     firsts = range(0, len(requests), body.n or 1)
     if body.stream:
@@ -121,32 +130,29 @@ async def answer_completion(service: Service, body: CompletionRequest, context: 
     return JSONResponse(completion)
 
 
-def _check(body: CompletionRequest) -> None:
-    if body.suffix:
-        raise RequestError("This model cannot write towards a suffix. Leave it out.", param="suffix")
-    if body.best_of is not None and body.best_of != (body.n or 1):
-        raise RequestError("best_of is not supported. Use n and choose yourself.", param="best_of")
-    if body.echo and body.logprobs is not None:
-        raise RequestError("logprobs of the prompt are not there to echo. Leave out echo or logprobs.", param="echo")
-
-
-async def _requests(service: Service, body: CompletionRequest, context: RequestContext) -> list[GenerationRequest]:
-    prompts = await _prompts(service, body.prompt)
+def _requests(parts: ApiParts, body: CompletionRequest, context: RequestContext) -> list[GenerationRequest]:
+    prompts = _prompts(body.prompt)
     n = body.n or 1
-    if not 0 < len(prompts) * n <= MAX_ANSWERS:
+    answers, most = len(prompts) * n, parts.most_answers
+    if not 0 < answers <= most:
         raise RequestError(
-            f"{len(prompts)} prompts with n={n} make {len(prompts) * n} answers; 1 to {MAX_ANSWERS} are possible.",
-            param="prompt",
+            f"{len(prompts)} prompts with n={n} make {answers} answers; 1 to {most} are possible.", param="prompt"
         )
     sampling = sampling_of(
         body,
-        service,
-        stop=stops_of(body.stop),
-        max_tokens=body.max_tokens or DEFAULT_TOKENS,
+        parts.service,
+        max_tokens=DEFAULT_TOKENS if body.max_tokens is None else max(body.max_tokens, 1),
         logprobs=body.logprobs is not None,
         top_logprobs=body.logprobs or 0,
+        prompt_logprobs=bool(body.echo) and body.logprobs is not None,
     )
-    request = GenerationRequest(context.request_id, sampling=sampling, user=context.caller.name)
+    request = GenerationRequest(
+        context.request_id,
+        sampling=sampling,
+        user=context.caller.name,
+        suffix=body.suffix or None,
+        grammar=grammar_of(body),
+    )
     many = len(prompts) > 1
     return [
         choice
@@ -160,21 +166,25 @@ async def _requests(service: Service, body: CompletionRequest, context: RequestC
     ]
 
 
-async def _prompts(service: Service, prompt: str | Sequence[str] | Sequence[int] | Sequence[list[int]]) -> list[str]:
+def _prompts(prompt: str | Sequence[str] | Sequence[int] | Sequence[list[int]]) -> list[str | tuple[int, ...]]:
     if isinstance(prompt, str):
         return [prompt]
     if prompt and isinstance(prompt[0], int):
-        return [await service.detokenize([token_id for token_id in prompt if isinstance(token_id, int)])]
-    return [
-        one if isinstance(one, str) else await service.detokenize(one) for one in prompt if not isinstance(one, int)
-    ]
+        return [tuple(token_id for token_id in prompt if isinstance(token_id, int))]
+    return [one if isinstance(one, str) else tuple(one) for one in prompt if not isinstance(one, int)]
+
+
+async def _echo(parts: ApiParts, request: GenerationRequest) -> str:
+    prompt = request.prompt or ""
+    return prompt if isinstance(prompt, str) else await parts.service.detokenize(prompt)
 
 
 def _choice(index: int, answer: Answer, echo: str) -> TextChoice:
+    tokens = [*answer.prompt_logprobs, *answer.logprobs]
     return {
         "index": index,
         "text": echo + answer.text,
-        "logprobs": text_logprobs(answer.logprobs, 0) if answer.logprobs else None,
+        "logprobs": text_logprobs(tokens, 0) if tokens else None,
         "finish_reason": finish_reason(answer.end, FREE, called=False),
     }
 
@@ -187,8 +197,10 @@ def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
         offset += len(token.text)
     return {
         "tokens": [token.text for token in tokens],
-        "token_logprobs": [json_logprob(token) for token in tokens],
-        "top_logprobs": [{one.text: json_logprob(one) for one in token.top} for token in tokens],
+        "token_logprobs": [None if isnan(token.logprob) else json_logprob(token) for token in tokens],
+        "top_logprobs": [
+            None if isnan(token.logprob) else {one.text: json_logprob(one) for one in token.top} for token in tokens
+        ],
         "text_offset": offsets,
     }
 
@@ -211,6 +223,11 @@ class TextStream(ChunkStream):
         body = text_logprobs(tokens, self._offsets[index])
         self._offsets[index] += sum(len(token.text) for token in tokens)
         return body
+
+    def _written(self, index: int, event_: Event) -> bytes:
+        if isinstance(event_, Prefill) and event_.logprobs:
+            self._held.setdefault(index, []).extend(event_.logprobs)  # sent with the next chunk
+        return super()._written(index, event_)
 
     def call(self, index: int, delta: ToolCallDelta) -> bytes:
         return b""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.endpoints.responses_body import ResponseBody, response_draft, whole_response
-from qwen_app.api.endpoints.responses_input import ResponsesRequest, responses_request
+from qwen_app.api.endpoints.responses_input import ResponsesRequest, left_out, own_path, responses_request
 from qwen_app.api.endpoints.responses_stream import ResponseStream
 from qwen_app.api.protocol.answer import collect
 from qwen_app.api.protocol.generation import DROPPED_HEADER, Generation
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
-from qwen_app.errors import SchemaError
+from qwen_app.errors import RequestError
 from qwen_app.service import Service
 
 
@@ -24,6 +27,7 @@ def add_response_routes(router: APIRouter, parts: ApiParts) -> None:
     async def responses(body: ResponsesRequest, context: RequestContext = guarded) -> Response:
         """An answer as typed items. Nothing is stored."""
         parts.unknown_fields.check(body)
+        parts.unknown_fields.leave_out("input", left_out(body))
         return await answer_response(parts.service, body, context)
 
     router.add_api_route(
@@ -36,22 +40,29 @@ def add_response_routes(router: APIRouter, parts: ApiParts) -> None:
     )
 
 
+@contextmanager
+def in_own_terms() -> Iterator[None]:
+    """What is refused within is called as it is called here: engines speak of the fields of a chat."""
+    try:
+        yield
+    except RequestError as refused:
+        refused.param = refused.param and own_path(refused.param)
+        raise
+
+
 async def answer_response(service: Service, body: ResponsesRequest, context: RequestContext) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
     check_model(body.model, service.info())
     request = responses_request(service, body, context)
     generation = Generation(service, [request], context.caller.acquire())
-    try:
+    with in_own_terms():
         await generation.admit()
-    except SchemaError as refused:
-        if refused.param == "response_format":  # chat's name for it
-            refused.param = "text.format"
-        raise
     truncation = generation.truncation()
     headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
     draft = response_draft(body, service.info().model, context.request_id)
     if body.stream:
         stream = ResponseStream(draft, request.tool_choice)
         return EventStream(stream.chunks(generation), generation.aclose, headers)
-    (answer,) = await while_connected(context.receive, collect(generation, 1))
+    with in_own_terms():
+        (answer,) = await while_connected(context.receive, collect(generation, 1))
     return JSONResponse(whole_response(draft, answer, request.tool_choice), headers=headers)

@@ -14,7 +14,7 @@ from qwen_app.api.protocol.response_bodies import TopLogprobsBody
 from qwen_app.messages import Finished, ToolChoice, Usage
 from qwen_app.openai_format import ToolCallBody
 
-ItemStatus = Literal["in_progress", "completed"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class OutputText(TypedDict):
@@ -109,7 +109,7 @@ def response_draft(body: ResponsesRequest, model: str, request_id: str) -> Respo
         "store": False,
         "temperature": body.temperature,
         "text": body.text.model_dump(by_alias=True, exclude_none=True) if body.text else {"format": {"type": "text"}},
-        "tool_choice": choice.model_dump() if isinstance(choice, BaseModel) else choice or "auto",
+        "tool_choice": choice.model_dump(exclude_unset=True) if isinstance(choice, BaseModel) else choice or "auto",
         "tools": [{"strict": None, **tool.model_dump()} for tool in body.tools or ()],
         "top_p": body.top_p,
         "truncation": body.truncation or "disabled",
@@ -125,6 +125,7 @@ def whole_response(draft: ResponseBody, answer: Answer, choice: ToolChoice) -> R
     if answer.text or not calls:
         output.append(message_item(draft["id"], "completed", [output_text(answer.text, answer)]))
     output += [call_item(draft["id"], index, call, "completed") for index, call in enumerate(calls)]
+    output[-1]["status"] = status_of(answer.end, choice)  # what a limit cuts is the last item
     return ended_response(draft, output, answer.end, choice)
 
 
@@ -132,13 +133,17 @@ def ended_response(
     draft: ResponseBody, output: list[MessageItem | FunctionCallItem], end: Finished, choice: ToolChoice
 ) -> ResponseBody:
     """``draft`` with its output, and how it ended."""
-    cut = finish_reason(end, choice, called=False) == "length"
     ended = draft.copy()
-    ended["status"] = "incomplete" if cut else "completed"
-    ended["incomplete_details"] = {"reason": "max_output_tokens"} if cut else None
+    ended["status"] = status_of(end, choice)
+    ended["incomplete_details"] = {"reason": "max_output_tokens"} if ended["status"] == "incomplete" else None
     ended["output"] = output
     ended["usage"] = _usage(end.usage)
     return ended
+
+
+def status_of(end: Finished, choice: ToolChoice) -> Literal["completed", "incomplete"]:
+    """Of the answer and of the last item in it."""
+    return "incomplete" if finish_reason(end, choice, called=False) == "length" else "completed"
 
 
 def message_item(response_id: str, status: ItemStatus, content: list[OutputText]) -> MessageItem:

@@ -2,69 +2,111 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from qwen_app.api.access.request_guard import RequestContext
+from qwen_app.api.protocol.format_translation import grammar_of_format
 from qwen_app.api.protocol.request_bodies import (
+    A_FUNCTION,
+    ANOTHER_TOOL,
+    IN_CHATS,
     MAX_MESSAGES,
     MAX_PARTS,
     MAX_TOKENS,
     MAX_TOOLS,
+    OF_OTHERS,
+    REFUSED,
     AtMost,
     ChatMessage,
+    CloseCutCalls,
     ContentPart,
     FunctionCall,
     FunctionDefinition,
     JsonSchemaFormat,
     MessageToolCall,
     Name,
-    NamedFunction,
-    NamedToolChoice,
+    OtherTool,
     Part,
     ResponseFormat,
     SamplingFields,
-    ToolDefinition,
+    ToolChoiceField,
+    text_of_arguments,
+    tool_kind,
 )
-from qwen_app.api.protocol.request_translation import (
-    conversation_id,
-    grammar_of,
-    messages_of,
-    sampling_of,
-    tool_choice_of,
-    tools_of,
-)
+from qwen_app.api.protocol.request_translation import MessageSource, conversation_id, messages_of, sampling_of
+from qwen_app.api.protocol.tool_translation import offer_of, tools_of
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, Message, PromptPolicy
 from qwen_app.service import Service
 
 MAX_METADATA = 16  # OpenAI's
+CALL, RESULT = "_call", "_call_output"  # how types of items end
+OF_SERVERS = ("reasoning", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response", "tool_search_output")
 
 
 class InputItem(Part):
-    """A message, a call the model made or a call's result. ``type`` may be left out for a message."""
+    """A message, a call the model made or a call's result. ``type`` may be left out for a message.
+
+    Histories that another model began hold more: calls of tools that are no functions, which say in ``input``,
+    ``action`` or ``operation`` what was asked of the caller, and calls that a server made and answered by itself.
+    """
 
     type: str = "message"
     role: Literal["system", "developer", "user", "assistant"] | None = None
     content: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
+    arguments: Annotated[str, BeforeValidator(text_of_arguments)] = ""
+    input: str | None = None
+    action: dict[str, object] | None = None
+    operation: dict[str, object] | None = None
     output: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call that the caller answers, in an item of its own."""
+        return self.type == "function_call" or (self.type.endswith(CALL) and self.call_id is not None)
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it says nothing to this model: another's thoughts, or what happened on a server."""
+        return self.type in OF_SERVERS or (self.type.endswith(CALL) and not self.is_call)
+
+    @property
+    def tool_name(self) -> str | None:
+        return self.name if self.type == "function_call" else self.name or self.type.removesuffix(CALL)
+
+    @property
+    def call_text(self) -> str:
+        """The arguments of a call, as text."""
+        call_input = self.input or self.action or self.operation
+        return self.arguments or text_of_arguments(call_input)
 
 
 class FlatTool(Part):
+    """A function. Some clients send it here in the form of a chat, one level below the type."""
+
     type: Literal["function"]
     name: Name
     description: str | None = None
     parameters: dict[str, object] | None = None
     strict: bool | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _flat(cls, value: object) -> object:
+        if isinstance(value, dict) and "name" not in value and isinstance(value.get("function"), dict):
+            return {"type": value.get("type"), **value["function"]}
+        return value
 
-class FlatToolChoice(Part):
-    type: Literal["function"]
-    name: str
+
+AnyFlatTool = Annotated[
+    Annotated[FlatTool, Tag(A_FUNCTION)] | Annotated[OtherTool, Tag(ANOTHER_TOOL)], Discriminator(tool_kind)
+]
 
 
 class TextFormat(Part):
@@ -78,14 +120,34 @@ class TextOptions(Part):
     format: TextFormat | None = None
 
 
+FORMAT_HERE = "Here a format is asked for in text.format."
+REFUSED_HERE = {
+    **REFUSED,
+    **OF_OTHERS,
+    **dict.fromkeys(("response_format", "json_schema", "output_config.format", "output_format"), FORMAT_HERE),
+    **dict.fromkeys(("structured_outputs", "guided_json"), FORMAT_HERE),
+    **dict.fromkeys(("guided_regex", "guided_choice"), IN_CHATS),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens"), "Here the limit is called max_output_tokens."),
+    "system": "Here it is called instructions.",
+    "messages": "Here the conversation is called input.",
+    "functions": "Send them as tools.",
+    "n": "Send the request several times.",
+    "logprobs": "Here they are asked for with top_logprobs.",
+    "prompt": "This server keeps no prompts. Send its text as instructions.",
+}
+
+
 class ResponsesRequest(SamplingFields):
+    refused: ClassVar[Mapping[str, str]] = REFUSED_HERE
+
     input: str | Annotated[list[InputItem], AtMost(MAX_MESSAGES)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=MAX_TOKENS)
     text: TextOptions | None = None
-    tools: Annotated[list[FlatTool], AtMost(MAX_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | FlatToolChoice | None = None
+    tools: Annotated[list[AnyFlatTool], AtMost(MAX_TOOLS)] | None = None
+    tool_choice: ToolChoiceField | None = None
     parallel_tool_calls: bool | None = True
+    close_cut_calls: CloseCutCalls = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
     include: Annotated[list[str], AtMost(MAX_PARTS)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
@@ -107,9 +169,12 @@ def responses_request(service: Service, body: ResponsesRequest, context: Request
         )
     if body.background:
         raise RequestError("This server answers at once or not at all. Leave out background.", param="background")
-    tools = tools_of([_tool(tool) for tool in body.tools or ()], path="tools[{}].name")
-    tool_choice = tool_choice_of(_tool_choice(body.tool_choice), tools, parallel=body.parallel_tool_calls is not False)
-    grammar = grammar_of(_format(body.text), tool_choice, param="text.format")
+    named = [
+        (f"tools[{index}].name", _function(tool))
+        for index, tool in enumerate(body.tools or ())
+        if isinstance(tool, FlatTool)
+    ]
+    tools, choice = offer_of(tools_of(named), body.tool_choice, parallel=body.parallel_tool_calls is not False)
     messages = _messages(body)
     return GenerationRequest(
         context.request_id,
@@ -124,23 +189,30 @@ def responses_request(service: Service, body: ResponsesRequest, context: Request
         user=context.caller.name,
         conversation_id=conversation_id(context.caller.name, messages),
         tools=tools,
-        tool_choice=tool_choice,
-        grammar=grammar,
+        tool_choice=choice,
+        close_cut_calls=bool(body.close_cut_calls),
+        grammar=None if choice.forced else grammar_of_format(_format(body.text), "text.format"),  # a format is for text
         policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
 
 
-def _tool_choice(choice: str | FlatToolChoice | None) -> str | NamedToolChoice | None:
-    if isinstance(choice, FlatToolChoice):
-        return NamedToolChoice(type="function", function=NamedFunction(name=choice.name))
-    return choice
+CHAT_PATHS = {
+    "response_format": "text.format",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+}
+CHAT_TOOL = ".function"  # between a tool and its name, or its parameters
 
 
-def _tool(tool: FlatTool) -> ToolDefinition:
-    function = FunctionDefinition(
+def own_path(param: str) -> str:
+    """``param``, a path in the body of a chat, as it is called here."""
+    return CHAT_PATHS.get(param, param.replace(CHAT_TOOL, "", 1) if param.startswith("tools[") else param)
+
+
+def _function(tool: FlatTool) -> FunctionDefinition:
+    return FunctionDefinition(
         name=tool.name, description=tool.description, parameters=tool.parameters, strict=tool.strict
     )
-    return ToolDefinition(type="function", function=function)
 
 
 def _format(text: TextOptions | None) -> ResponseFormat | None:
@@ -151,18 +223,22 @@ def _format(text: TextOptions | None) -> ResponseFormat | None:
     return ResponseFormat(type=flat.type, json_schema=schema)
 
 
+def left_out(body: ResponsesRequest) -> list[str]:
+    """The paths of the input's items that say nothing to this model, but for thoughts, which say so themselves."""
+    items = enumerate(body.input) if isinstance(body.input, list) else ()
+    return [f"input[{index}]" for index, item in items if item.is_left_out and item.type != "reasoning"]
+
+
 def _messages(body: ResponsesRequest) -> tuple[Message, ...]:
     items = [InputItem(role="user", content=body.input)] if isinstance(body.input, str) else body.input
-    bodies: list[ChatMessage] = []
-    paths: list[str] = []
+    sources: list[MessageSource] = []
     for index, item in enumerate(items):
         path = f"input[{index}]"
-        if item.type == "function_call" and bodies and bodies[-1].role == "assistant":
-            bodies[-1] = _with_call(bodies[-1], item, path)
-        elif item.type != "reasoning":  # another model's thoughts; this one has none
-            bodies.append(_message(item, path))
-            paths.append(path)
-    messages = messages_of(bodies, paths)
+        if item.is_call and sources and sources[-1].body.role == "assistant":
+            sources[-1] = replace(sources[-1], body=_with_call(sources[-1].body, item, path), calls=path)
+        elif not item.is_left_out:
+            sources.append(MessageSource(_message(item, path), f"{path}.content", path, f"{path}.call_id"))
+    messages = messages_of(sources)
     if body.instructions:
         messages = (Message("system", body.instructions), *messages)
     if not messages:
@@ -175,17 +251,22 @@ def _message(item: InputItem, path: str) -> ChatMessage:
         if item.role is None:
             raise RequestError("A message needs its role.", param=f"{path}.role")
         return ChatMessage(role=item.role, content=item.content)
-    if item.type == "function_call":
+    if item.is_call:
         return _with_call(ChatMessage(role="assistant"), item, path)
-    if item.type == "function_call_output":
+    if item.type.endswith(RESULT):
+        if item.call_id is None:
+            raise RequestError("An output needs the call_id it answers.", param=f"{path}.call_id")
         return ChatMessage(role="tool", content=item.output, tool_call_id=item.call_id)
-    raise RequestError(f"Input items of type '{item.type}' are not supported.", param=f"{path}.type")
+    raise RequestError(
+        f"Input items of type '{item.type}' are not read here. Send what they hold as messages, calls and outputs.",
+        param=f"{path}.type",
+    )
 
 
 def _with_call(message: ChatMessage, item: InputItem, path: str) -> ChatMessage:
-    if item.call_id is None or item.name is None or item.arguments is None:
-        raise RequestError("A function call needs call_id, name and arguments.", param=path)
-    call = MessageToolCall(id=item.call_id, function=FunctionCall(name=item.name, arguments=item.arguments))
+    if item.call_id is None or item.tool_name is None:
+        raise RequestError("A function call needs call_id and name.", param=path)
+    call = MessageToolCall(id=item.call_id, function=FunctionCall(name=item.tool_name, arguments=item.call_text))
     if message.tool_calls is None:
         return message.model_copy(update={"tool_calls": [call]})
     message.tool_calls.append(call)  # the list is ours: a copy for each call would be quadratic

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from qwen_app.api.endpoints.responses_body import (
     FunctionCallItem,
+    ItemStatus,
     MessageItem,
     ResponseBody,
     call_item,
@@ -15,7 +16,9 @@ from qwen_app.api.endpoints.responses_body import (
     ended_response,
     message_item,
     output_text,
+    status_of,
 )
+from qwen_app.api.endpoints.responses_input import own_path
 from qwen_app.api.protocol.answer import Answer, call_head, json_logprob
 from qwen_app.api.protocol.api_error import api_error
 from qwen_app.api.protocol.generation import Generation
@@ -56,7 +59,8 @@ class ResponseStream:
 
     def _error(self, error: Exception) -> bytes:
         shown = api_error(error, self.draft["id"])
-        return self._event("error", code=shown.code, message=shown.message, param=shown.param)
+        param = shown.param and own_path(shown.param)
+        return self._event("error", code=shown.code, message=shown.message, param=param)
 
     def _written(self, event_: Event) -> list[bytes]:
         if isinstance(event_, Delta):
@@ -94,7 +98,7 @@ class ResponseStream:
 
     def _end(self, end: Finished) -> list[bytes]:
         empty = [] if self._output or self._open else self._open_message()  # an answer of no words is one all the same
-        closed = self._close_item()
+        closed = self._close_item(status_of(end, self.tool_choice))
         body = ended_response(self.draft, self._output, end, self.tool_choice)
         return [*empty, *closed, self._event(f"response.{body['status']}", response=body)]
 
@@ -103,11 +107,11 @@ class ResponseStream:
         self._open = item
         return [*closed, self._event("response.output_item.added", output_index=len(self._output), item=item)]
 
-    def _close_item(self) -> list[bytes]:
+    def _close_item(self, status: ItemStatus = "completed") -> list[bytes]:
         item = self._open
         if item is None:
             return []
-        item["status"] = "completed"
+        item["status"] = status
         closing = self._close_message(item) if item["type"] == "message" else self._close_call(item)
         closing.append(self._event("response.output_item.done", output_index=len(self._output), item=item))
         self._output.append(item)

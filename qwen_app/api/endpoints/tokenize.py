@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -12,25 +13,38 @@ from qwen_app.api.protocol.request_bodies import (
     MAX_IDS,
     MAX_MESSAGES,
     MAX_TOOLS,
+    AnyTool,
     AtMost,
     Body,
     ChatMessage,
     TokenId,
     ToolDefinition,
 )
-from qwen_app.api.protocol.request_translation import check_model, messages_of, tools_of
+from qwen_app.api.protocol.request_translation import chat_sources, check_model, messages_of
+from qwen_app.api.protocol.tool_translation import tools_of
 from qwen_app.errors import RequestError
+from qwen_app.messages import Tool
 from qwen_app.service import Service
+
+WHOLE_PROMPT = "Conversations are counted with the beginning of the answer, and nothing else."
+TEXT_OF_IDS = "Ask /detokenize for the text of ids."
 
 
 class TokenizeRequest(Body):
     """One of ``prompt``, ``content`` and ``messages``."""
 
+    refused: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("with_pieces", "return_token_strs"), TEXT_OF_IDS),
+        **dict.fromkeys(("add_generation_prompt", "continue_final_message", "chat_template_kwargs"), WHOLE_PROMPT),
+        "chat_template": "The model's own template is used.",
+    }
+
     model: str | None = None
     prompt: str | None = None
     content: str | None = None
     messages: Annotated[list[ChatMessage], AtMost(MAX_MESSAGES)] | None = Field(None, min_length=1)
-    tools: Annotated[list[ToolDefinition], AtMost(MAX_TOOLS)] | None = None
+    tools: Annotated[list[AnyTool], AtMost(MAX_TOOLS)] | None = None
+    parse_special: bool | None = Field(True, description="false: control tokens in the text are text, as in messages")
 
 
 class Tokens(BaseModel):
@@ -81,10 +95,16 @@ async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
         raise RequestError("Send one of prompt, content and messages.", param="prompt")
     limit_tokens = service.info().context_tokens
     if body.messages is not None:
-        count = await service.count_tokens(messages_of(body.messages), tools_of(body.tools))
+        count = await service.count_tokens(messages_of(chat_sources(body.messages)), _tools(body))
         return Tokens(count=count, max_model_len=limit_tokens, tokens=None)
-    tokens = await service.tokenize(body.prompt if body.prompt is not None else body.content or "")
+    text = body.prompt if body.prompt is not None else body.content or ""
+    tokens = await service.tokenize(text, parse_special=body.parse_special is not False)
     return Tokens(count=len(tokens), max_model_len=limit_tokens, tokens=tokens)
+
+
+def _tools(body: TokenizeRequest) -> tuple[Tool, ...]:
+    functions = [tool.function for tool in body.tools or () if isinstance(tool, ToolDefinition)]
+    return tools_of([(f"tools[{index}].function.name", function) for index, function in enumerate(functions)])
 
 
 async def detokenize(service: Service, body: DetokenizeRequest) -> DetokenizedText:

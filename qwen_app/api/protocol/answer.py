@@ -17,7 +17,7 @@ from qwen_app.api.protocol.response_bodies import (
 )
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import EngineError, EngineUnavailable
-from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
+from qwen_app.messages import Delta, Event, Finished, Prefill, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
 from qwen_app.openai_format import ToolCallBody, tool_call_body
 
 LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity; OpenAI writes this for it
@@ -30,6 +30,7 @@ class Answer:
     pieces: list[str] = field(default_factory=list)
     calls: dict[int, ToolCallBody] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
 
     @property
@@ -52,6 +53,8 @@ class Answer:
         elif isinstance(event, ToolCallDelta):
             call = self.calls.setdefault(event.index, call_head(event))
             call["function"]["arguments"] += event.arguments
+        elif isinstance(event, Prefill):
+            self.prompt_logprobs.extend(event.logprobs)
         elif isinstance(event, Finished):
             self.finished = event
 
@@ -93,6 +96,11 @@ def finish_reason(finished: Finished, choice: ToolChoice, *, called: bool) -> Re
     return "tool_calls" if called and choice.mode != "named" else "stop"
 
 
+def legacy_reason(reason: Reason) -> Reason:
+    """``reason`` where the tools were ``functions``."""
+    return "function_call" if reason == "tool_calls" else reason
+
+
 def usage_of(finished: Sequence[Finished], prompts: Iterable[int] = (0,)) -> UsageBody:
     """A prompt counts once, however many answers it has. ``prompts`` are the answers that stand for one each."""
     prompt_tokens = sum(finished[index].usage.prompt_tokens for index in prompts)
@@ -102,6 +110,7 @@ def usage_of(finished: Sequence[Finished], prompts: Iterable[int] = (0,)) -> Usa
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
         "prompt_tokens_details": {"cached_tokens": sum(finished[index].usage.reused_tokens for index in prompts)},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 

@@ -12,19 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NotRequired
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from typing_extensions import TypedDict
 
 from qwen_app.api.protocol.response_bodies import ErrorBody
-from qwen_app.errors import AppError, EngineError, RequestError, SchemaError
-from qwen_app.http.middleware import REQUEST_ID_HEADER, request_id_of
+from qwen_app.errors import EngineError, RequestError, SchemaError
 
 log = logging.getLogger(__name__)
 
 OUR_BUG = "Something went wrong on the server. The request id names this failure in the server's log."
+NO_FILE = "Send {name} as a file of the form (multipart/form-data), with filename= beside its name."
 TOO_DEEP = "The body is nested too deeply. Send a flatter document."
 STATUS_SAYS_IT_ALL = {"not_found", "request_too_large", "engine_error", "error"}  # such codes leave as null
 
@@ -115,6 +115,8 @@ def _from_validation(error: RequestValidationError) -> ApiError:
     paths = [json_path(field, error.body) for field in same_field]
     furthest = max(range(len(paths)), key=lambda index: len(paths[index]))
     param, meant = paths[furthest] or None, same_field[furthest]
+    if meant["type"] == "value_error" and isinstance(error.body, FormData):  # FastAPI's word is for programmers
+        return ApiError(400, NO_FILE.format(name=location[-1]), str(location[-1]), "invalid_value")
     where = f"Invalid value for '{param}': " if param else ""
     return ApiError(400, f"{where}{meant['msg']}", param, "invalid_value")
 
@@ -134,16 +136,3 @@ def json_path(error: InvalidField, body: object) -> str:
     if error["type"] == "missing":
         path = f"{path}.{location[-1]}"
     return path.removeprefix(".")
-
-
-def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error of ``app`` in OpenAI's shape, FastAPI's own 404, 405 and 422 included."""
-
-    async def handle(request: Request, error: Exception) -> JSONResponse:
-        request_id = request_id_of(request.scope)
-        response = api_error(error, request_id).response()
-        response.headers[REQUEST_ID_HEADER] = request_id  # what nobody foresaw is answered outside of the middleware
-        return response
-
-    for kind in (AppError, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(kind, handle)

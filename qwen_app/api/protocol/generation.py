@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 from qwen_app.api.protocol.response_bodies import Truncation
 from qwen_app.errors import EngineUnavailable
@@ -116,6 +117,20 @@ class Generation:
                 await answer.aclose()
         finally:
             self._on_close(sum(self._cost.values()))
+
+
+class PromptReading(Generation):
+    """Reads the prompts and says nothing. Engines draw a token all the same, which costs nothing more: it is not
+    shown."""
+
+    async def events(self) -> AsyncGenerator[tuple[int, Event], None]:
+        async with aclosing(super().events()) as events:
+            async for index, event in events:
+                if isinstance(event, Finished):
+                    usage = dataclasses.replace(event.usage, completion_tokens=0)
+                    event = dataclasses.replace(event, reason="length", usage=usage)
+                if not isinstance(event, Delta):
+                    yield index, event
 
 
 def choices_of(request: GenerationRequest, n: int) -> list[GenerationRequest]:

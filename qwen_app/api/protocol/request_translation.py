@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from qwen_app.api.protocol.body_reading import read_json
 from qwen_app.api.protocol.request_bodies import (
     MAX_STOPS,
     ChatMessage,
     ContentPart,
-    NamedToolChoice,
-    ResponseFormat,
+    MessageToolCall,
     SamplingFields,
-    ToolDefinition,
 )
 from qwen_app.engine.base import EngineInfo
-from qwen_app.errors import NotFound, RequestError, SchemaError
-from qwen_app.messages import GrammarSpec, JsonObject, Message, Role, SamplingParams, Tool, ToolCall, ToolChoice
+from qwen_app.errors import NotFound, RequestError
+from qwen_app.messages import Message, Role, SamplingParams, ToolCall
 from qwen_app.service import Service
-from qwen_app.structured.schema_check import json_schema
+from qwen_app.tools.messages import results_in_call_order
 
 ALIAS = "default"
+MAX_ID_DIGITS = 10
 ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
@@ -35,60 +34,57 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
-def check_model(name: str, info: EngineInfo) -> None:
-    if name not in (info.model, ALIAS):
+def check_model(name: str | None, info: EngineInfo) -> None:
+    """Raises ModelNotFound for a name that is not the model's. None asks for the one there is."""
+    if name is not None and name not in (info.model, ALIAS, *info.aliases):
+        also = "', '".join((ALIAS, *info.aliases))
         raise ModelNotFound(
-            f"The model '{name}' does not exist here. This server runs '{info.model}', also called '{ALIAS}'.",
+            f"The model '{name}' does not exist here. This server runs '{info.model}', also called '{also}'.",
             param="model",
         )
 
 
-def messages_of(bodies: Sequence[ChatMessage], paths: Sequence[str] = ()) -> tuple[Message, ...]:
+@dataclass(frozen=True, slots=True)
+class MessageSource:
+    """A message and where it came from, for errors: the paths of its content, its calls and the call it answers."""
+
+    body: ChatMessage
+    content: str
+    calls: str
+    result: str
+
+
+def chat_sources(bodies: Sequence[ChatMessage]) -> list[MessageSource]:
+    """The messages of a chat, in which newer forms have taken the place of ``function_call`` and role ``function``."""
+    sources, last_call = [], ""
+    for index, body in enumerate(bodies):
+        path = f"messages[{index}]"
+        if body.role == "function":
+            body = body.model_copy(update={"role": "tool", "tool_call_id": last_call})
+        elif body.function_call is not None and not body.tool_calls:
+            last_call = f"call_{index}"
+            body = body.model_copy(update={"tool_calls": [MessageToolCall(id=last_call, function=body.function_call)]})
+        sources.append(MessageSource(body, f"{path}.content", f"{path}.tool_calls", f"{path}.tool_call_id"))
+    return sources
+
+
+def messages_of(sources: Sequence[MessageSource]) -> tuple[Message, ...]:
     """The conversation. Raises RequestError for what a text model cannot read and for results without a call.
 
-    ``paths`` say where each message came from, for errors; ``messages[i]`` where they are not given.
+    What its calls say is history, and may be any text.
     """
-    called: set[str] = set()
-    messages = []
-    for index, message in enumerate(bodies):
-        path = paths[index] if paths else f"messages[{index}]"
-        if message.role == "tool":
-            _check_result(message, called, path)
-        calls = _calls_of(message, path)
-        if calls and message.role != "assistant":
-            raise RequestError("Only assistant messages can hold tool_calls.", param=f"{path}.tool_calls")
-        called.update(call.id for call in calls)
-        content = text_of(message.content, f"{path}.content")
-        messages.append(Message(ROLES[message.role], content, calls, message.tool_call_id))
-    return tuple(messages)
+    messages = tuple(_message(source) for source in sources)
+    results_in_call_order(messages, [(source.calls, source.result) for source in sources])
+    return messages
 
 
-def _calls_of(message: ChatMessage, path: str) -> tuple[ToolCall, ...]:
-    for index, call in enumerate(message.tool_calls or ()):
-        if not _is_json_object(call.function.arguments):
-            raise RequestError(
-                "The arguments of a tool call must be the text of a JSON object.",
-                param=f"{path}.tool_calls[{index}].function.arguments",
-            )
-    return tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(read_json(text), dict)
-    except (ValueError, RecursionError, RequestError):
-        return False
-
-
-def _check_result(message: ChatMessage, called: set[str], path: str) -> None:
-    if message.tool_call_id is None:
-        raise RequestError("A tool message needs the tool_call_id it answers.", param=f"{path}.tool_call_id")
-    if message.tool_call_id not in called:
-        raise RequestError(
-            f"No assistant message before this one made the call '{message.tool_call_id}'. "
-            "Send the assistant message with its tool_calls first.",
-            param=f"{path}.tool_call_id",
-        )
+def _message(source: MessageSource) -> Message:
+    body = source.body
+    calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in body.tool_calls or ())
+    if body.role == "tool" and body.tool_call_id is None:
+        raise RequestError("A tool message needs the tool_call_id it answers.", param=source.result)
+    answered = body.tool_call_id if body.role == "tool" else None
+    return Message(ROLES[body.role], text_of(body.content, source.content), calls, answered)
 
 
 def text_of(content: str | list[ContentPart] | None, path: str) -> str:
@@ -119,9 +115,9 @@ def sampling_of(
     service: Service,
     *,
     max_tokens: int | None,
-    stop: tuple[str, ...] | None = None,
     logprobs: bool | None = None,
     top_logprobs: int | None = None,
+    prompt_logprobs: bool | None = None,
 ) -> SamplingParams:
     """The model's defaults under what ``body`` chose; the keywords are fields of SamplingParams, None for no choice."""
     return service.sampling(
@@ -132,61 +128,25 @@ def sampling_of(
         min_p=body.min_p,
         presence_penalty=body.presence_penalty,
         frequency_penalty=body.frequency_penalty,
-        repetition_penalty=body.repetition_penalty,
+        repetition_penalty=body.repetition_penalty if body.repeat_penalty is None else body.repeat_penalty,
+        logit_bias=_biases(body.logit_bias or {}),
         seed=body.seed,
         max_tokens=max_tokens,
-        stop=stop,
+        stop=stops_of(body.stop),
+        stop_token_ids=tuple(body.stop_token_ids or ()),
+        min_tokens=body.min_tokens,
+        ignore_eos=body.ignore_eos,
         logprobs=logprobs,
         top_logprobs=top_logprobs,
+        prompt_logprobs=prompt_logprobs,
     )
 
 
-def tools_of(definitions: Sequence[ToolDefinition] | None, path: str = "tools[{}].function.name") -> tuple[Tool, ...]:
-    """The tools of a request. Raises RequestError, at ``path`` with the tool's index in it, for a name used twice."""
-    tools: dict[str, Tool] = {}
-    for index, definition in enumerate(definitions or ()):
-        function = definition.function
-        if function.name in tools:
-            raise RequestError(f"Two tools are called '{function.name}'.", param=path.format(index))
-        parameters = function.parameters or {"type": "object", "properties": {}}
-        tools[function.name] = Tool(
-            function.name, function.description or "", parameters, strict=function.strict is not False
-        )
-    return tuple(tools.values())
-
-
-def tool_choice_of(choice: str | NamedToolChoice | None, tools: Sequence[Tool], *, parallel: bool) -> ToolChoice:
-    """Whether and which tools are called. Raises RequestError for a choice that names none of ``tools``."""
-    if isinstance(choice, NamedToolChoice):
-        name = choice.function.name
-        if name not in {tool.name for tool in tools}:
-            raise RequestError(f"tool_choice names '{name}', which is none of the tools.", param="tool_choice")
-        return ToolChoice("named", name, parallel)
-    if choice == "required" and not tools:
-        raise RequestError("tool_choice 'required' needs tools.", param="tool_choice")
-    return ToolChoice("none" if choice == "none" else "required" if choice == "required" else "auto", None, parallel)
-
-
-def grammar_of(wanted: ResponseFormat | None, choice: ToolChoice, param: str = "response_format") -> GrammarSpec | None:
-    """What the answer must look like. ``strict`` has to be asked for: else keywords that cannot be enforced are let
-    through, and the finished answer is checked."""
-    if wanted is None or wanted.type == "text":
-        return None
-    if choice.mode in ("required", "named"):
-        raise RequestError(
-            f"The format '{wanted.type}' and a forced tool call exclude each other. Send one of them.",
-            param=param,
-        )
-    if wanted.type == "json_object":
-        return JsonObject()
-    schema = wanted.json_schema.schema_ if wanted.json_schema else None
-    if wanted.json_schema is None or schema is None:
-        where = "schema" if param == "text.format" else "json_schema.schema"
-        raise RequestError("The format 'json_schema' needs a schema.", param=f"{param}.{where}")
-    try:
-        return json_schema(schema, strict=wanted.json_schema.strict is True)
-    except SchemaError as error:
-        raise SchemaError(str(error), pointer=error.pointer, param=param) from error
+def _biases(biases: Mapping[str, float]) -> tuple[tuple[int, float], ...]:
+    for token_id in biases:
+        if not (token_id.isascii() and token_id.isdigit() and len(token_id) < MAX_ID_DIGITS):
+            raise RequestError("The keys of logit_bias are token ids, as /tokenize gives them.", param="logit_bias")
+    return tuple((int(token_id), bias) for token_id, bias in biases.items())
 
 
 def conversation_id(caller: str, messages: Sequence[Message]) -> str:

@@ -9,13 +9,19 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from qwen_app.openai_format import ToolCallBody
+from qwen_app.openai_format import FunctionCallBody, ToolCallBody
 
-Reason = Literal["stop", "length", "tool_calls"]
+Reason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class TokenDetails(TypedDict):
     cached_tokens: int
+
+
+class CompletionDetails(TypedDict):
+    """Models here think aloud or not at all."""
+
+    reasoning_tokens: Literal[0]
 
 
 class UsageBody(TypedDict):
@@ -23,6 +29,7 @@ class UsageBody(TypedDict):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: TokenDetails
+    completion_tokens_details: CompletionDetails
 
 
 class LogprobBody(TypedDict):
@@ -45,6 +52,7 @@ class AnswerMessage(TypedDict):
     content: str | None
     refusal: None
     tool_calls: NotRequired[list[ToolCallBody]]
+    function_call: NotRequired[FunctionCallBody]
 
 
 class Choice(TypedDict):

@@ -36,7 +36,7 @@ def event(payload: object, name: str | None = None) -> bytes:
 
 
 class EventStream(Response):
-    """Sends the events of ``chunks``, with a comment whenever ``ping_interval_s`` pass without one.
+    """Sends the events of ``chunks``, with a ``ping`` whenever ``ping_interval_s`` pass without one.
 
     When the client leaves or stops reading, ``chunks`` is cancelled at once. ``on_close`` always runs, also when
     nothing could be sent.
@@ -50,6 +50,7 @@ class EventStream(Response):
         on_close: Close,
         headers: dict[str, str] | None = None,
         *,
+        ping: bytes = PING,
         ping_interval_s: float = PING_INTERVAL_S,
         stall_limit_s: float = STALL_LIMIT_S,
     ) -> None:
@@ -58,6 +59,7 @@ class EventStream(Response):
         self.init_headers({"cache-control": "no-store", "x-accel-buffering": "no", **(headers or {})})
         self._chunks = chunks
         self._on_close = on_close
+        self._ping = ping
         self._ping_interval_s = ping_interval_s
         self._stall_limit_s = stall_limit_s
         self._sent_at = time.monotonic()
@@ -90,7 +92,7 @@ class EventStream(Response):
                     raise ClientGone
                 await asyncio.sleep(min(self._ping_interval_s, self._stall_limit_s - idle_s))
             elif idle_s >= self._ping_interval_s:
-                await self._send(send, PING)
+                await self._send(send, self._ping)
             else:
                 await asyncio.sleep(self._ping_interval_s - idle_s)
 

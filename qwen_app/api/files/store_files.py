@@ -1,0 +1,94 @@
+"""``/v1/vector_stores/{id}/files``: the files of a collection."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from qwen_app.api.access.request_guard import RequestContext
+from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.files.library import Library
+from qwen_app.api.files.vector_stores import ONE_STORE, Deleted, store_named
+from qwen_app.api.protocol.request_bodies import Body
+from qwen_app.errors import NotFound
+from qwen_app.knowledge.file_store import KeptFile
+
+STORE_FILES = ONE_STORE + "/files"
+
+
+class StoreFileRequest(Body):
+    """``file_id`` is that of ``POST /v1/files``."""
+
+    file_id: str = Field(min_length=1, max_length=100)
+
+
+class StoreFileBody(BaseModel):
+    """Searchable once it is answered. ``usage_bytes`` are the characters of its text."""
+
+    id: str
+    object: Literal["vector_store.file"] = "vector_store.file"
+    created_at: int
+    vector_store_id: str
+    status: Literal["completed"] = "completed"
+    last_error: None = None
+    usage_bytes: int
+    attributes: dict[str, str]
+
+
+class StoreFileList(BaseModel):
+    """All there are: no page follows."""
+
+    object: Literal["list"] = "list"
+    data: list[StoreFileBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: Literal[False] = False
+
+
+def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) -> None:
+    guarded, knowledge = Depends(parts.guard), library.knowledge
+
+    async def add(store_id: str, body: StoreFileRequest, context: RequestContext = guarded) -> StoreFileBody:
+        """Keep an uploaded file in the collection; one of the same name is replaced."""
+        parts.unknown_fields.check(body)
+        owner = context.caller.owner
+        store = await store_named(knowledge, owner, store_id)
+        document = library.documents.find(owner, body.file_id)
+        if document is None:
+            raise NotFound("There is no file of yours with this id, or it is kept no longer.", param="file_id")
+        await knowledge.add(owner, store.name, document)
+        kept = {file.name: file for file in await knowledge.files(owner, store.name)}
+        return _body(kept[document.name], store_id)
+
+    async def listed(store_id: str, context: RequestContext = guarded) -> StoreFileList:
+        """The files of the collection, by name."""
+        store = await store_named(knowledge, context.caller.owner, store_id)
+        data = [_body(file, store_id) for file in await knowledge.files(context.caller.owner, store.name)]
+        first, last = (data[0].id, data[-1].id) if data else (None, None)
+        return StoreFileList(data=data, first_id=first, last_id=last)
+
+    async def remove(store_id: str, file_id: str, context: RequestContext = guarded) -> Deleted:
+        """Forget a file of the collection."""
+        owner = context.caller.owner
+        store = await store_named(knowledge, owner, store_id)
+        names = [file.name for file in await knowledge.files(owner, store.name) if file.id == file_id]
+        if not names:
+            raise NotFound("There is no file with this id in the vector store.", param="file_id")
+        await knowledge.remove(owner, store.name, names)
+        return Deleted(id=file_id, object="vector_store.file.deleted")
+
+    router.add_api_route(STORE_FILES, add, methods=["POST"], tags=["files"])
+    router.add_api_route(STORE_FILES, listed, methods=["GET"], tags=["files"])
+    router.add_api_route(STORE_FILES + "/{file_id}", remove, methods=["DELETE"], tags=["files"])
+
+
+def _body(file: KeptFile, store_id: str) -> StoreFileBody:
+    return StoreFileBody(
+        id=file.id,
+        created_at=int(file.added_at),
+        vector_store_id=store_id,
+        usage_bytes=file.characters,
+        attributes={"filename": file.name},
+    )

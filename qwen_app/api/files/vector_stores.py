@@ -1,0 +1,111 @@
+"""``/v1/vector_stores``: the caller's collections of files, as OpenAI describes vector stores."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
+
+from qwen_app.api.access.request_guard import RequestContext
+from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.protocol.request_bodies import Body
+from qwen_app.errors import NotFound
+from qwen_app.knowledge.file_store import Collection
+from qwen_app.knowledge.knowledge_base import KnowledgeBase
+
+STORES = "/v1/vector_stores"
+ONE_STORE = STORES + "/{store_id}"
+
+
+class VectorStoreRequest(Body):
+    name: str = Field(min_length=1, max_length=200)
+
+
+class FileCounts(BaseModel):
+    in_progress: int = 0
+    completed: int
+    failed: int = 0
+    cancelled: int = 0
+    total: int
+
+
+class VectorStoreBody(BaseModel):
+    """``usage_bytes`` are the characters of its texts."""
+
+    id: str
+    object: Literal["vector_store"] = "vector_store"
+    created_at: int
+    last_active_at: int
+    name: str
+    status: Literal["completed"] = "completed"
+    usage_bytes: int
+    file_counts: FileCounts
+    metadata: dict[str, str] = {}
+
+
+class VectorStoreList(BaseModel):
+    """All there are: no page follows."""
+
+    object: Literal["list"] = "list"
+    data: list[VectorStoreBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: Literal[False] = False
+
+
+class Deleted(BaseModel):
+    id: str
+    object: Literal["vector_store.deleted", "vector_store.file.deleted"]
+    deleted: Literal[True] = True
+
+
+def add_vector_store_routes(router: APIRouter, parts: ApiParts, knowledge: KnowledgeBase) -> None:
+    guarded = Depends(parts.guard)
+
+    async def create(body: VectorStoreRequest, context: RequestContext = guarded) -> VectorStoreBody:
+        """A collection of this name, made where there is none yet."""
+        parts.unknown_fields.check(body)
+        store_id = await knowledge.create(context.caller.owner, body.name)
+        return vector_store_body(await store_named(knowledge, context.caller.owner, store_id))
+
+    async def listed(context: RequestContext = guarded) -> VectorStoreList:
+        """The caller's collections, the newest first."""
+        data = [vector_store_body(one) for one in await knowledge.described(context.caller.owner)]
+        first, last = (data[0].id, data[-1].id) if data else (None, None)
+        return VectorStoreList(data=data, first_id=first, last_id=last)
+
+    async def one(store_id: str, context: RequestContext = guarded) -> VectorStoreBody:
+        """One of the caller's collections."""
+        return vector_store_body(await store_named(knowledge, context.caller.owner, store_id))
+
+    async def delete(store_id: str, context: RequestContext = guarded) -> Deleted:
+        """Forget a collection and all its files."""
+        store = await store_named(knowledge, context.caller.owner, store_id)
+        await knowledge.drop(context.caller.owner, store.name)
+        return Deleted(id=store_id, object="vector_store.deleted")
+
+    router.add_api_route(STORES, create, methods=["POST"], tags=["files"])
+    router.add_api_route(STORES, listed, methods=["GET"], tags=["files"])
+    router.add_api_route(ONE_STORE, one, methods=["GET"], tags=["files"])
+    router.add_api_route(ONE_STORE, delete, methods=["DELETE"], tags=["files"])
+
+
+async def store_named(knowledge: KnowledgeBase, owner: str, store_id: str) -> Collection:
+    """The owner's collection with this id. Raises NotFound where he has none."""
+    for one in await knowledge.described(owner):
+        if one.id == store_id:
+            return one
+    raise NotFound("There is no vector store of yours with this id.", param="vector_store_id")
+
+
+def vector_store_body(collection: Collection) -> VectorStoreBody:
+    created = int(collection.created_at)
+    return VectorStoreBody(
+        id=collection.id,
+        created_at=created,
+        last_active_at=created,
+        name=collection.name,
+        usage_bytes=collection.characters,
+        file_counts=FileCounts(completed=collection.files, total=collection.files),
+    )

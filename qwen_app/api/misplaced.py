@@ -1,0 +1,76 @@
+"""Known paths at a wrong place, answered with the base URL that was meant: no ``/v1``, two of them, another provider's
+base path, or Ollama's API.
+
+Pasting a base URL without ``/v1`` is the most common mistake of all, and a bare 404 looks like a server that is not
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from qwen_app.api.protocol.anthropic_error import ANTHROPIC_PATHS
+
+OLLAMA = "/api"
+OLLAMAS_OWN = "/api/embeddings/"  # ends as a path of ours does
+# How the base paths of other providers begin: they stay where a program's host is changed and its path is not.
+ELSEWHERE = ("/V1", "/compatible-mode", "/engines", "/inference", "/openai", "/v1beta")
+NO_MODEL = {
+    "/audio": "speaks or listens",
+    "/images": "draws",
+    "/moderations": "judges text",
+    "/rerank": "ranks documents",
+}
+
+
+class Misplaced:
+    """Knows where ``paths``, those of the API, are looked for in vain."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._known = sorted({path.split("/{")[0] for path in paths if path.startswith("/v1/")})
+
+    def places(self) -> list[str]:
+        """The paths outside of ``/v1`` that are answered here, without what follows them."""
+        return sorted({known.removeprefix("/v1") for known in self._known} | NO_MODEL.keys() | {OLLAMA, *ELSEWHERE})
+
+    async def refuse(self, request: Request) -> Response:
+        """404 with the base URL; to Ollama's clients in the one shape that they show."""
+        hint = self.hint(request)
+        if hint is None and request.url.path.startswith(OLLAMA):
+            return JSONResponse({"error": f"Ollama's API is not spoken here. {_openai_base(request)}"}, 404)
+        raise HTTPException(404, hint or f"There is nothing at {request.url.path}.")
+
+    def hint(self, request: Request) -> str | None:
+        """The base URL that was meant, or what no model here does; None where the path tells neither."""
+        path = request.url.path.rstrip("/") + "/"
+        for part, what in NO_MODEL.items():
+            if path.removeprefix("/v1").startswith(part + "/"):
+                return f"This server has no model that {what}. What it has is listed at /v1/docs."
+        if path == OLLAMAS_OWN:
+            return None
+        if request.url.path == path and path[:-1] in self._known:
+            return f"There is nothing at {path}. Leave out the slash at its end."
+        meant = [known for known in self._known if _leads_astray(path, known)]
+        if not meant:
+            return None
+        of_anthropic = ANTHROPIC_PATHS.holds(meant[0])
+        return f"There is nothing at {path[:-1]}. {_anthropic_base(request) if of_anthropic else _openai_base(request)}"
+
+
+def _leads_astray(path: str, known: str) -> bool:
+    """Whether ``path`` has the end of ``known`` in it, other than where it belongs."""
+    rest = path.removeprefix(known) if path.startswith(known + "/") else path
+    return known.removeprefix("/v1") + "/" in rest
+
+
+def _openai_base(request: Request) -> str:
+    return f"Use OpenAI's API: its base URL is {request.base_url}v1"
+
+
+def _anthropic_base(request: Request) -> str:
+    """Anthropic's clients add ``/v1`` themselves."""
+    return f"For clients of Anthropic's API the base URL is {str(request.base_url).rstrip('/')}"

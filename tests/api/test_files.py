@@ -1,0 +1,286 @@
+"""Files, vector stores and embeddings as OpenAI's client asks for them; each key has its own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import select
+import socket
+import struct
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.responses import JSONResponse
+
+from qwen_app.http.turns import WAITING
+from qwen_app.knowledge.embeddings import Embedder
+from qwen_app.knowledge.knowledge_base import knowledge_in_memory
+from qwen_app.messages import GenerationRequest, ToolCallDelta
+from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from tests.api.sdk import sdk
+from tests.api.serving import Api, running_api
+from tests.browser.serving import serving
+from tests.documents import files
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/api.md"
+PAGES = [f"Room {number} holds {number * 11} chairs." for number in range(1, 31)]
+
+
+REFUSALS: dict[str, tuple[int, object]] = {
+    "openai": (404, {"error": {"message": "No model of this name.", "code": "model_not_found"}}),
+    "tei": (413, {"error": "Text is over 512 tokens.", "error_type": "Validation"}),
+    "vllm": (400, {"object": "error", "message": "It has no dimensions to choose."}),
+    "nowhere": (404, {"detail": "Not Found"}),
+    "no key": (401, {"error": {"message": "Wrong key."}}),
+    "odd": (400, ["?"]),
+}
+
+
+class Asked(BaseModel):
+    input: list[str] | list[list[int]]
+    model: str
+    dimensions: int | None = None
+
+
+def embedding_server() -> FastAPI:
+    """Two numbers for each input: its length, and the number of dimensions asked for. The model "broken" fails, others
+    of the name of a refusal are refused so."""
+    app = FastAPI()
+
+    @app.post("/v1/embeddings", response_model=None)
+    async def embed(asked: Asked) -> dict[str, object] | JSONResponse:
+        if asked.model in REFUSALS:
+            status, body = REFUSALS[asked.model]
+            return JSONResponse(body, status)
+        rows = [
+            {"index": n, "embedding": [float(len(one)), float(asked.dimensions or 0)]}
+            for n, one in enumerate(asked.input)
+        ]
+        return {"data": [] if asked.model == "broken" else rows, "usage": {"prompt_tokens": 7 * len(rows)}}
+
+    app.add_api_route("/health", lambda: {"status": "ok"})
+    return app
+
+
+def searching(request: GenerationRequest) -> Script:
+    """Calls the tool, then answers with what it was given."""
+    if request.messages[-1].role == "tool":
+        found = json.loads(request.messages[-1].content)
+        return Script((f"{found[0]['text']} [{found[0]['number']}], {found[0]['place']}",))
+    query = json.dumps({"query": request.messages[-1].content})
+    return Script((), [ToolCallDelta(0, "call_1", "search_files", query)])
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with serving(embedding_server) as url:
+        base = knowledge_in_memory(Embedder(f"{url}/v1", model="small"))
+        settings = {"api_keys": "ada,bob,cyd", "tokens_per_minute": 2_000}
+        with running_api(ScriptedEngine(searching), knowledge=base, **settings) as api:
+            yield api
+
+
+@pytest.fixture
+def client(api: Api) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="ada", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def other(api: Api) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="bob", max_retries=0) as client:
+        yield client
+
+
+def filled(client: openai.OpenAI, name: str) -> str:
+    """The id of a vector store with a PDF file of thirty pages."""
+    store = client.vector_stores.create(name=name)
+    uploaded = client.files.create(file=("rooms.pdf", files.pdf(PAGES)), purpose="assistants")
+    added = client.vector_stores.files.create(store.id, file_id=uploaded.id)
+    assert (added.status, uploaded.filename) == ("completed", "rooms.pdf")
+    return store.id
+
+
+def test_a_file_is_searched_and_its_passages_are_numbered(client: openai.OpenAI) -> None:
+    store = filled(client, "rooms")
+    found = client.vector_stores.search(store, query="How many chairs does room 17 hold?", max_num_results=3).data
+    assert [one.attributes and one.attributes["number"] for one in found] == ["1", "2", "3"]
+    assert (found[0].filename, found[0].content[0].text) == ("rooms.pdf", "Room 17 holds 187 chairs.")
+    assert found[0].attributes
+    assert found[0].attributes["place"] == "page 17"
+    assert client.vector_stores.retrieve(store).file_counts.completed == 1
+    (kept,) = client.vector_stores.files.list(store).data
+    assert client.vector_stores.files.delete(kept.id, vector_store_id=store).deleted
+    assert client.vector_stores.search(store, query="chairs").data == []
+    assert client.vector_stores.delete(store).deleted
+    assert store not in [one.id for one in client.vector_stores.list()]
+
+
+def test_nobody_sees_anothers(client: openai.OpenAI, other: openai.OpenAI) -> None:
+    store = filled(client, "mine")
+    uploaded = client.files.create(file=("a.txt", b"secret"), purpose="assistants")
+    assert list(other.vector_stores.list()) == []
+    own = other.vector_stores.create(name="mine").id
+    assert own != store
+    for refused in (
+        lambda: other.vector_stores.retrieve(store),
+        lambda: other.vector_stores.search(store, query="chairs"),
+        lambda: other.vector_stores.delete(store),
+        lambda: other.vector_stores.files.list(store),
+        lambda: other.vector_stores.files.create(own, file_id=uploaded.id),
+    ):
+        with pytest.raises(openai.NotFoundError):
+            refused()
+
+
+def test_the_program_of_the_documents_lets_the_model_search_and_cite(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    programs = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    (program,) = [program for program in programs if "vector_stores" in program]
+    (tmp_path / "rooms.pdf").write_bytes(files.pdf(PAGES))
+    monkeypatch.chdir(tmp_path)
+    run: dict[str, Any] = {}
+    exec(program.replace("http://127.0.0.1:7860", api.url).replace('"none")', '"ada")'), run)
+    run["client"].close()
+    assert capsys.readouterr().out == "Room 17 holds 187 chairs. [1], page 17\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "sentence"),
+    [
+        ("empty.txt", b"", "0 bytes"),
+        ("locked.pdf", files.pdf(["x"], encrypted=True), "password"),
+        ("cut.pdf", files.pdf(PAGES)[:900], "damaged"),
+    ],
+)
+def test_bad_files_get_their_sentence(client: openai.OpenAI, name: str, data: bytes, sentence: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=sentence) as refused:
+        client.files.create(file=(name, data), purpose="assistants")
+    assert refused.value.code == "document_refused"
+
+
+@pytest.mark.parametrize("named", ["", "; filename*=UTF-8''notes.txt"])
+def test_a_field_that_is_no_file_gets_a_sentence_of_ours(api: Api, named: str) -> None:
+    part = f'--b\r\nContent-Disposition: form-data; name="file"{named}\r\n\r\nhello\r\n--b--\r\n'
+    head = {"content-type": "multipart/form-data; boundary=b", "authorization": "Bearer bob"}
+    refused = api.request("POST", "/v1/files", content=part.encode(), headers=head)
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert error["param"] == "file"
+    assert error["message"].startswith("Send file as a file of the form")
+
+
+def test_embeddings_pass_through_in_both_formats(client: openai.OpenAI) -> None:
+    given = client.embeddings.create(model="default", input=["four", "seventy"], encoding_format="float", dimensions=2)
+    assert [one.embedding for one in given.data] == [[4.0, 2.0], [7.0, 2.0]]
+    assert (given.model, given.usage.prompt_tokens, given.usage.total_tokens) == ("small", 14, 14)
+    decoded = client.embeddings.create(model="other", input="four")  # the SDK asks for base64 by itself
+    assert (decoded.data[0].embedding, decoded.model) == ([4.0, 0.0], "other")
+    ids = client.embeddings.create(model="default", input=[[1, 2, 3], [4]], encoding_format="float")
+    assert [one.embedding[0] for one in ids.data] == [3.0, 1.0]
+
+
+def test_base64_is_little_endian_float32(api: Api) -> None:
+    body = {"model": "default", "input": "four", "encoding_format": "base64"}
+    answer = api.post("/v1/embeddings", body, headers={"authorization": "Bearer bob"}).json()
+    assert struct.unpack("<2f", base64.b64decode(answer["data"][0]["embedding"])) == (4.0, 0.0)
+
+
+@pytest.mark.parametrize("given", ["", [], [""], ["a", ""], [[]], ["x"] * 3_000, {"a": 1}, [1.5]])
+def test_what_is_no_input_is_refused(client: openai.OpenAI, given: object) -> None:
+    with pytest.raises(openai.BadRequestError):
+        client.embeddings.create(model="default", input=given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["x"] * 2_049, "At most 2,048 items, not 2,049"),
+        (["a", [1]], r"input\[1\]': Input should be a valid string"),
+        ({"a": 1}, "Input should be a text, a list of texts"),
+    ],
+)
+def test_what_is_wrong_with_an_input_is_said(client: openai.OpenAI, given: object, sentence: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=sentence):
+        client.embeddings.create(model="default", input=given)  # type: ignore[arg-type]
+
+
+def test_a_server_that_fails_is_said_to(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.InternalServerError, match="embedding server"):
+        client.embeddings.create(model="broken", input="x")
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [("openai", "No model of this name."), ("tei", "over 512 tokens"), ("vllm", "It has no dimensions to choose.")],
+)
+def test_a_server_that_says_what_is_wrong_with_a_request_is_passed_on(
+    client: openai.OpenAI, model: str, sentence: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=sentence):
+        client.embeddings.create(model=model, input="x")
+
+
+@pytest.mark.parametrize("model", ["nowhere", "no key", "odd"])
+def test_what_the_owner_has_to_mend_is_no_fault_of_the_request(client: openai.OpenAI, model: str) -> None:
+    with pytest.raises(openai.InternalServerError, match="refused the request \\(status 40"):
+        client.embeddings.create(model=model, input="x")
+
+
+def test_embedded_tokens_count_against_the_keys_limit(api: Api) -> None:
+    with openai.OpenAI(base_url=f"{api.url}/v1", api_key="bob", max_retries=0) as bob:
+        bob.embeddings.create(model="default", input=["x"] * 400)
+        with pytest.raises(openai.RateLimitError, match="tokens a minute"):
+            bob.embeddings.create(model="default", input="x")
+
+
+def test_without_a_server_the_setting_is_named(scripted_api: Api) -> None:
+    with sdk(scripted_api) as client, pytest.raises(openai.NotFoundError, match="--embeddings-url"):
+        client.embeddings.create(model="default", input="x")
+
+
+def test_an_uploaded_file_is_never_written_to_disk(client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file was made")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    large = b"All of it is text. " * 120_000
+    assert client.files.create(file=("large.txt", large), purpose="assistants").bytes == len(large)
+
+
+def begun_upload(api: Api, key: str) -> socket.socket:
+    """A connection on which a file of ``key`` is announced, and not sent."""
+    head = f"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1:{api.port}\r\nAuthorization: Bearer {key}\r\n"
+    form = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 30000000\r\n\r\n--b\r\n"
+    connection = socket.create_connection(("127.0.0.1", api.port), timeout=20)
+    connection.sendall((head + form).encode())
+    return connection
+
+
+def test_files_of_a_key_come_in_one_by_one_and_hold_up_nobody_elses(api: Api) -> None:
+    with ExitStack() as kept:
+        other = kept.enter_context(openai.OpenAI(base_url=f"{api.url}/v1", api_key="cyd", max_retries=0))
+        begun = [kept.enter_context(begun_upload(api, "ada")) for _ in range(WAITING + 2)]
+        (refused, *_), _, _ = select.select(begun, [], [], 20)  # none has sent its file, so an answer is a refusal
+        assert refused.recv(1000).startswith(b"HTTP/1.1 429")
+        assert other.files.create(file=("a.txt", b"meanwhile"), purpose="assistants").status == "processed"
+        begun.remove(refused)
+        assert select.select(begun, [], [], 0)[0] == []
+
+
+def test_programs_may_send_several_files_at_once(client: openai.OpenAI) -> None:
+    def send(number: int) -> str:
+        return client.files.create(file=(f"{number}.txt", b"some text"), purpose="assistants").filename
+
+    with ThreadPoolExecutor(6) as senders:
+        assert list(senders.map(send, range(6))) == [f"{number}.txt" for number in range(6)]
