@@ -1,0 +1,117 @@
+"""HTML: what a reader of the page sees, as Markdown; nothing is fetched and nothing runs.
+
+Read tag after tag, so that pages of any depth and disorder come out whole.
+"""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from qwen_app.documents.document import Section
+from qwen_app.documents.readers.plain_text import read_markdown
+from qwen_app.documents.readers.tables import markdown_table
+
+_UNSEEN = frozenset({"title", "script", "style", "noscript", "template", "svg", "iframe", "object", "canvas"})
+_BLOCK_NAMES = """
+address article aside blockquote body br dd details dialog div dl dt fieldset figcaption figure footer form h1 h2 h3 h4
+h5 h6 header hr li main nav ol p pre section summary ul
+"""
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_HEADING = re.compile(r"h[1-6]")
+_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([\w-]{1,40})""", re.I)
+_CHARSET_WITHIN_BYTES = 4096
+# What the parser opens and what closes it; of each only the last closing counts. Tags come last, for all end so.
+_ENDS = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<![", "]>"), ("<", ">"))
+_SPACES = re.compile(r"[ \t\r\n\f]+")
+_MANY_BREAKS = re.compile(r"\n{3,}")
+
+
+def declared_charset(data: bytes) -> str:
+    """The encoding that the page itself names; empty where it names none."""
+    found = _CHARSET.search(data[:_CHARSET_WITHIN_BYTES])
+    return found[1].decode("ascii") if found else ""
+
+
+def read_html(text: str) -> list[Section]:
+    """A section a heading."""
+    reader = _Reader()
+    reader.feed(_without_open_ends(text))
+    reader.close()
+    reader.end_table()
+    lines = "\n".join(line.strip(" ") for line in "".join(reader.pieces).split("\n"))
+    return read_markdown(_MANY_BREAKS.sub("\n\n", lines).strip())
+
+
+def _without_open_ends(text: str) -> str:
+    """``text`` in which what is opened and never closed is text: for each of these the parser would look through all
+    of the rest, and many of them would take it hours."""
+    for opening, closing in _ENDS:
+        end = text.rfind(closing) + 1
+        text = text[:end] + text[end:].replace(opening, "&lt;" + opening[1:])
+    return text
+
+
+class _Reader(HTMLParser):
+    """Collects ``pieces`` of Markdown. Of tables in tables only the text is kept, in the cell it stands in."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.pieces: list[str] = []
+        self._rows: list[list[str]] = []
+        self._tables = 0  # open within each other
+        self._unseen, self._unseen_depth = "", 0
+        self._kept_spaces = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if self._unseen:
+            self._unseen_depth += tag == self._unseen
+        elif tag in _UNSEEN:
+            self._unseen, self._unseen_depth = tag, 1
+        elif tag == "table":
+            self._tables += 1
+        elif self._tables:
+            self._start_in_table(tag)
+        elif tag in _BLOCKS:
+            self._kept_spaces += tag == "pre"
+            heading = "\n\n" + "#" * int(tag[1]) + " " if _HEADING.fullmatch(tag) else "\n"
+            self.pieces.append("\n- " if tag == "li" else "\n\n" if tag == "p" else heading)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._unseen:
+            self._unseen_depth -= tag == self._unseen
+            self._unseen = self._unseen if self._unseen_depth else ""
+        elif tag == "table" and self._tables:
+            self._tables -= 1
+            if not self._tables:
+                self.end_table()
+        elif tag in _BLOCKS and not self._tables:
+            self._kept_spaces -= tag == "pre" and self._kept_spaces > 0
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if self._unseen:
+            return
+        text = data if self._kept_spaces else _SPACES.sub(" ", data)
+        if not self._tables:
+            self.pieces.append(text)
+        elif self._rows and self._rows[-1]:
+            self._rows[-1][-1] += text
+        elif text.strip():  # a caption, or what stands in a table where nothing may
+            self.pieces.append(f"\n{text.strip()}\n")
+
+    def end_table(self) -> None:
+        """Write the table that was read."""
+        rows = [[_SPACES.sub(" ", cell).strip() for cell in row] for row in self._rows if row]
+        self.pieces += ["\n\n" + markdown_table(rows) + "\n\n"] if rows else []
+        self._rows = []
+
+    def _start_in_table(self, tag: str) -> None:
+        if tag == "tr" and self._tables == 1:
+            self._rows.append([])
+        elif tag in ("td", "th") and self._tables == 1:
+            if not self._rows:
+                self._rows.append([])
+            self._rows[-1].append("")
+        else:
+            self.handle_data(" ")

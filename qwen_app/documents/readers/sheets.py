@@ -1,0 +1,79 @@
+"""XLSX files, by openpyxl: the values of every sheet as they were saved. No formula is ever worked out here."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import zipfile
+from collections.abc import Iterator
+
+import openpyxl
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+
+from qwen_app.documents.document import Note, Section
+from qwen_app.documents.readers.tables import row_sections
+from qwen_app.documents.refusal import LIMIT_CHARACTERS, DocumentRefused
+
+
+def read_xlsx(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
+    """Sections of rows, sheet after sheet. A formula saved without its value stands as it was typed, with a note."""
+    values = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    typed = openpyxl.load_workbook(io.BytesIO(data), read_only=True) if _has_formulas(data) else None
+    sections: list[Section] = []
+    unsaved = _Unsaved()
+    room = LIMIT_CHARACTERS
+    for sheet in values.worksheets:
+        formulas = typed[sheet.title] if typed is not None else None
+        rows: list[list[str]] = []
+        for row in _rows(sheet, formulas, unsaved):
+            room -= sum(map(len, row)) + len(row)
+            if room < 0:
+                raise DocumentRefused("too_much_text", name=name, limit=f"{LIMIT_CHARACTERS:,}")
+            rows.append(row)
+        sections += row_sections(rows, str(sheet.title))
+    notes = [Note("formulas_unsaved", {"cells": f"{unsaved.cells:,}"})] if unsaved.cells else []
+    return sections, notes
+
+
+class _Unsaved:
+    """Counts the formulas whose values are not in the file."""
+
+    cells = 0
+
+
+def _rows(sheet: ReadOnlyWorksheet, typed: ReadOnlyWorksheet | None, unsaved: _Unsaved) -> Iterator[list[str]]:
+    sheet.reset_dimensions()  # what the file says of its size may be wrong, or made up
+    if typed is None:
+        for row in sheet.iter_rows(values_only=True):
+            yield _without_end([_cell(value) for value in row])
+        return
+    typed.reset_dimensions()
+    for row, formulas in zip(sheet.iter_rows(values_only=True), typed.iter_rows(values_only=True), strict=False):
+        cells = []
+        for value, formula in zip(row, formulas, strict=False):
+            lost = value is None and formula is not None
+            unsaved.cells += lost
+            cells.append(_cell(formula if lost else value))
+        yield _without_end(cells)
+
+
+def _has_formulas(data: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        sheets = [part for part in package.namelist() if part.startswith("xl/worksheets/")]
+        return any(b"<f" in package.read(part) for part in sheets)
+
+
+def _without_end(cells: list[str]) -> list[str]:
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    return f"{value:.15g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,52 @@
+"""PPTX files, by python-pptx: the text, tables and speaker's notes of every slide."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+
+from pptx import Presentation
+from pptx.shapes.base import BaseShape
+from pptx.shapes.graphfrm import GraphicFrame
+from pptx.shapes.group import GroupShape
+from pptx.slide import Slide
+
+from qwen_app.documents.document import Section
+from qwen_app.documents.readers.tables import markdown_table
+from qwen_app.documents.refusal import LIMIT_PAGES, DocumentRefused
+
+
+def read_pptx(name: str, data: bytes) -> list[Section]:
+    """A section a slide."""
+    slides = Presentation(io.BytesIO(data)).slides
+    if len(slides) > LIMIT_PAGES:
+        raise DocumentRefused("too_many_pages", name=name, pages=f"{len(slides):,}", limit=f"{LIMIT_PAGES:,}")
+    return [_section(number, slide) for number, slide in enumerate(slides, 1)]
+
+
+def _section(number: int, slide: Slide) -> Section:
+    title = slide.shapes.title
+    lines = [line for shape in _shapes(slide.shapes) for line in _lines(shape)]
+    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
+        spoken = slide.notes_slide.notes_text_frame.text.strip()
+        lines += [f"(notes) {spoken}"] if spoken else []
+    return Section("slide", number, number, "\n".join(lines), title.text_frame.text.strip() if title else "")
+
+
+def _shapes(shapes: Iterable[BaseShape]) -> Iterator[BaseShape]:
+    """All of them, groups opened."""
+    for shape in shapes:
+        if isinstance(shape, GroupShape):
+            yield from _shapes(shape.shapes)
+        else:
+            yield shape
+
+
+def _lines(shape: BaseShape) -> Iterator[str]:
+    if isinstance(shape, GraphicFrame) and shape.has_table:
+        rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
+        yield "\n" + markdown_table(rows) + "\n"
+    elif shape.has_text_frame:
+        text = str(getattr(shape, "text_frame").text).replace("\v", "\n").strip()  # noqa: B009 # not on every shape
+        if text:
+            yield text

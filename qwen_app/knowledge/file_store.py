@@ -1,0 +1,232 @@
+"""Collections and their files. Every call names the owner, and sees nothing of anybody else's: an id is no right.
+
+All of it blocks, and raises SQLAlchemyError where the database fails.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select
+
+from qwen_app.errors import RequestError, ServerFull, TooManyRequests
+from qwen_app.fair_share import has_room
+from qwen_app.knowledge.passages import Passage
+from qwen_app.knowledge.tables import collections, files, passages, vectors
+from qwen_app.saved_chats.held_rows import counted_with, held_rows
+
+LIMIT_NAME_CHARACTERS = 80
+LIMIT_COLLECTIONS = 50  # of an owner
+LIMIT_FILES = 500  # in a collection
+LIMIT_CHARACTERS = 50_000_000  # of an owner's files together
+LIMIT_PASSAGES = 250_000  # of an owner, browsers without a login counted as one: each has its title beside its text
+LIMIT_TITLE_CHARACTERS = 300
+LIMIT_CHARACTERS_IN_ALL = 1_000_000_000  # of everybody's: about three gigabytes with their index
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")  # no text holds these
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFile:
+    """A file of a collection. ``characters`` are those of its text; ``added_at`` in seconds since 1970."""
+
+    id: str
+    name: str
+    characters: int
+    added_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """``created_at`` in seconds since 1970; ``files`` and the ``characters`` of their texts are counted."""
+
+    id: str
+    name: str
+    created_at: float
+    files: int
+    characters: int
+
+
+class FileStore:
+    """Collections in the database behind ``engine``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def collections(self, owner: str) -> list[str]:
+        """The names of an owner's collections."""
+        wanted = select(collections.c.name).where(collections.c.owner == owner).order_by(collections.c.name)
+        with self.engine.connect() as connection:
+            return list(connection.execute(wanted).scalars())
+
+    def described(self, owner: str) -> list[Collection]:
+        """An owner's collections, the newest first."""
+        wanted = (
+            select(
+                collections.c.id,
+                collections.c.name,
+                collections.c.created_at,
+                func.count(files.c.id),
+                func.coalesce(func.sum(files.c.characters), 0),
+            )
+            .outerjoin(files)
+            .where(collections.c.owner == owner)
+            .group_by(collections.c.id)
+            .order_by(collections.c.created_at.desc(), collections.c.id)
+        )
+        with self.engine.connect() as connection:
+            return [Collection(*row) for row in connection.execute(wanted)]
+
+    def create(self, owner: str, name: str) -> str:
+        """The id of the collection of this name, made where it is missing. Raises as ``add`` does."""
+        with self.engine.begin() as connection:
+            return _collection(connection, owner, collection_name(name))
+
+    def files(self, owner: str, collection: str) -> list[KeptFile]:
+        """The files of a collection, by name; none of one that is not there."""
+        wanted = (
+            select(files.c.id, files.c.name, files.c.characters, files.c.added_at)
+            .join(collections)
+            .where(_own(owner, collection))
+            .order_by(files.c.name)
+        )
+        with self.engine.connect() as connection:
+            return [KeptFile(*row) for row in connection.execute(wanted)]
+
+    def add(self, owner: str, collection: str, name: str, pieces: Sequence[Passage]) -> list[int]:
+        """Keep a file in the collection, which is made where it is missing; one of the same name is replaced.
+
+        Returns the numbers of its passages. Raises RequestError for a name that is none, TooManyRequests where as much
+        is kept as may be.
+        """
+        collection, characters = collection_name(collection), sum(len(piece.text) for piece in pieces)
+        with self.engine.begin() as connection:
+            collection_id = _collection(connection, owner, collection)
+            connection.execute(delete(files).where(files.c.collection_id == collection_id, files.c.name == name))
+            _check_room(connection, owner, collection_id, characters, len(pieces))
+            file_id = secrets.token_urlsafe(16)
+            values = {"id": file_id, "collection_id": collection_id, "name": name, "characters": characters}
+            connection.execute(insert(files).values(**values, added_at=time.time()))
+            rows = [
+                {
+                    "file_id": file_id,
+                    "place": piece.place,
+                    "title": _stored(piece.title)[:LIMIT_TITLE_CHARACTERS],
+                    "text": _stored(piece.text),
+                }
+                for piece in pieces
+            ]
+            if rows:
+                connection.execute(insert(passages), rows)
+            added = select(passages.c.number).where(passages.c.file_id == file_id).order_by(passages.c.number)
+            return list(connection.execute(added).scalars())
+
+    def remove(self, owner: str, collection: str, names: Sequence[str]) -> int:
+        """Forget files by name; how many there were."""
+        names = [_stored(name) for name in names[:LIMIT_FILES]]
+        own = select(collections.c.id).where(_own(owner, collection))
+        with self.engine.begin() as connection:
+            gone = connection.execute(delete(files).where(files.c.collection_id.in_(own), files.c.name.in_(names)))
+            return gone.rowcount
+
+    def drop(self, owner: str, collection: str) -> bool:
+        """Forget a collection and all its files."""
+        with self.engine.begin() as connection:
+            return connection.execute(delete(collections).where(_own(owner, collection))).rowcount > 0
+
+    def keep_vectors(self, model: str, numbers: Mapping[int, bytes]) -> None:
+        """Keep the vectors of passages, in the place of those they had. Those that are gone meanwhile are left out."""
+        with self.engine.begin() as connection:
+            connection.execute(delete(vectors).where(vectors.c.passage.in_(list(numbers))))
+            there = set(
+                connection.execute(select(passages.c.number).where(passages.c.number.in_(list(numbers)))).scalars()
+            )
+            rows = [{"passage": n, "model": model, "numbers": v} for n, v in numbers.items() if n in there]
+            if rows:
+                connection.execute(insert(vectors), rows)
+
+    def without_vectors(self, model: str, limit: int) -> dict[int, str]:
+        """The texts of passages that have no vector of ``model``, by their numbers, the oldest first."""
+        wanted = (
+            select(passages.c.number, passages.c.title, passages.c.text)
+            .where(_has_no_vector(model))
+            .order_by(passages.c.number)
+            .limit(limit)
+        )
+        with self.engine.connect() as connection:
+            return {number: embedded_text(title, text) for number, title, text in connection.execute(wanted)}
+
+    def count_without_vectors(self, model: str, owner: str, collection: str) -> int:
+        """How many passages of a collection have no vector of ``model``."""
+        wanted = (
+            select(func.count())
+            .select_from(passages)
+            .join(files)
+            .join(collections)
+            .where(_own(owner, collection), _has_no_vector(model))
+        )
+        with self.engine.connect() as connection:
+            return int(connection.execute(wanted).scalar_one())
+
+
+def embedded_text(title: str, text: str) -> str:
+    """What of a passage its vector is made from."""
+    return f"{title}\n{text}"
+
+
+def _has_no_vector(model: str) -> ColumnElement[bool]:
+    own = (vectors.c.passage == passages.c.number) & (vectors.c.model == model)
+    return ~select(vectors.c.passage).where(own).exists()
+
+
+def collection_name(text: str) -> str:
+    """The name of a collection as it is kept. Raises RequestError for none."""
+    name = as_kept(text)
+    if not name or len(name) > LIMIT_NAME_CHARACTERS:
+        raise RequestError(f"A collection needs a name of 1 to {LIMIT_NAME_CHARACTERS} characters.", param="collection")
+    return name
+
+
+def as_kept(collection: str) -> str:
+    """A name as it would be kept."""
+    return " ".join(_NOT_STORED.sub("", collection).split())
+
+
+def _own(owner: str, collection: str) -> ColumnElement[bool]:
+    return (collections.c.owner == owner) & (collections.c.name == as_kept(collection))
+
+
+def _stored(text: str) -> str:
+    return _NOT_STORED.sub("\ufffd", text)
+
+
+def _collection(connection: Connection, owner: str, name: str) -> str:
+    """The id of the collection, made where it is missing."""
+    found = connection.execute(select(collections.c.id).where(_own(owner, name))).scalar_one_or_none()
+    if found is not None:
+        return str(found)
+    own = select(func.count()).select_from(collections).where(collections.c.owner == owner)
+    if connection.execute(own).scalar_one() >= LIMIT_COLLECTIONS:
+        raise TooManyRequests(f"You have {LIMIT_COLLECTIONS} collections, as many as are kept. Delete one first.")
+    made = secrets.token_urlsafe(16)
+    connection.execute(insert(collections).values(id=made, owner=owner, name=name, created_at=time.time()))
+    return made
+
+
+def _check_room(connection: Connection, owner: str, collection_id: str, characters: int, pieces: int) -> None:
+    beside = select(func.count()).select_from(files).where(files.c.collection_id == collection_id)
+    if connection.execute(beside).scalar_one() >= LIMIT_FILES:
+        raise TooManyRequests(f"The collection has {LIMIT_FILES} files, as many as are kept. Remove some first.")
+    held = held_rows(connection, owner, collections.c.owner, files.c.characters, files.join(collections))
+    if held.own + characters > LIMIT_CHARACTERS:
+        raise TooManyRequests(
+            f"Your files would hold more than {LIMIT_CHARACTERS:,} characters, as many as are kept. Remove some first."
+        )
+    cut = select(func.count()).select_from(passages).join(files).join(collections)
+    if connection.execute(cut.where(counted_with(owner, collections.c.owner))).scalar_one() + pieces > LIMIT_PASSAGES:
+        raise TooManyRequests(f"Your files would have more than {LIMIT_PASSAGES:,} parts. Remove some first.")
+    if not has_room(characters, held, LIMIT_CHARACTERS_IN_ALL):
+        raise ServerFull("The server keeps as many files as it can just now. Remove some of yours first.")

@@ -1,0 +1,194 @@
+"""The knowledge base for an event loop: the store and the search are called in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from qwen_app.documents.document import Document
+from qwen_app.errors import DiskFull, EngineUnavailable, UpstreamError
+from qwen_app.http.turns import Turns
+from qwen_app.knowledge.embeddings import Embedder
+from qwen_app.knowledge.file_store import Collection, FileStore, KeptFile, embedded_text
+from qwen_app.knowledge.passages import passages_of
+from qwen_app.knowledge.search import FoundPassage, PassageSearch
+from qwen_app.knowledge.tables import collections, files, metadata, passages, vectors
+from qwen_app.knowledge.vector_filling import VectorFilling, kept_vectors
+from qwen_app.saved_chats.database import Contents, Tell, memory, migrated, open_file
+from qwen_app.saved_chats.integrity import cannot_write
+
+log = logging.getLogger(__name__)
+
+FILE = "knowledge.sqlite3"
+MIGRATIONS = Path(__file__).with_name("migrations")
+CONTENTS = Contents(
+    "Files of the Files tab", FILE, MIGRATIONS, metadata, (collections, files, passages, vectors), "words"
+)
+NOBODY = ""  # whose turn it is where the app works for itself
+PASSAGES = 6  # that an answer is made from
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """``passages``, the best first. ``by_words_only``: vectors were wanted, and could not be had."""
+
+    passages: tuple[FoundPassage, ...]
+    by_words_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The store and the search of an open database."""
+
+    engine: Engine
+    store: FileStore
+    search: PassageSearch
+
+
+class KnowledgeBase:
+    """Collections of files in the database that ``open_database`` opens once it is needed; with ``embedder``, found by
+    what they mean too."""
+
+    def __init__(self, open_database: Callable[[], Engine], embedder: Embedder | None = None) -> None:
+        self._open_database = open_database
+        self._embedder = embedder
+        self._opened: _Opened | None = None  # touched in the thread alone
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
+        self._turns = Turns()
+        self._filling = VectorFilling(embedder, self._missing, self._keep) if embedder is not None else None
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """What makes vectors; None where no embedding server is named."""
+        return self._embedder
+
+    async def described(self, owner: str) -> list[Collection]:
+        """The owner's collections, with what is in them."""
+        return await self._run(owner, lambda opened: opened.store.described(owner))
+
+    async def create(self, owner: str, name: str) -> str:
+        """The id of the collection of this name, made where it is missing. Raises AppError."""
+        return await self._run(owner, lambda opened: opened.store.create(owner, name))
+
+    async def waiting_vectors(self, owner: str, collection: str) -> int:
+        """How many passages of the collection have no vector yet; 0 where none are wanted."""
+        if self._embedder is None:
+            return 0
+        model = self._embedder.model
+        return await self._run(owner, lambda opened: opened.store.count_without_vectors(model, owner, collection))
+
+    async def collections(self, owner: str) -> list[str]:
+        return await self._run(owner, lambda opened: opened.store.collections(owner))
+
+    async def files(self, owner: str, collection: str) -> list[KeptFile]:
+        return await self._run(owner, lambda opened: opened.store.files(owner, collection))
+
+    async def add(self, owner: str, collection: str, document: Document) -> bool:
+        """Keep ``document`` in the collection, in the place of one of its name; whether vectors of it are kept too,
+        where they are wanted. Raises AppError."""
+        pieces = await asyncio.to_thread(passages_of, document)
+        numbers = await self._run(owner, lambda opened: opened.store.add(owner, collection, document.name, pieces))
+        embedder = self._embedder
+        if embedder is None:
+            return True
+        try:
+            found = await embedder.vectors([embedded_text(piece.title, piece.text) for piece in pieces])
+        except UpstreamError as refused:
+            log.warning("Vectors of a file are made later: %s", refused)
+            if self._filling is not None:
+                self._filling.wake()
+            return False
+        kept = kept_vectors(numbers, found)
+        await self._run(owner, lambda opened: opened.store.keep_vectors(embedder.model, kept))
+        return True
+
+    async def remove(self, owner: str, collection: str, names: Sequence[str]) -> int:
+        """Forget files of the collection by name; how many there were."""
+        return await self._run(owner, lambda opened: opened.store.remove(owner, collection, names))
+
+    async def drop(self, owner: str, collection: str) -> bool:
+        """Forget the collection; whether there was one."""
+        return await self._run(owner, lambda opened: opened.store.drop(owner, collection))
+
+    async def find(self, owner: str, collection: str, question: str, limit: int = PASSAGES) -> SearchResult:
+        """The passages that answer ``question`` best; none where nothing in the collection does."""
+        vector, model, missed = None, "", False
+        if self._embedder is not None:
+            try:
+                (vector,), model = await self._embedder.vectors([question]), self._embedder.model
+            except UpstreamError as refused:
+                log.warning("Searched by words alone: %s", refused)
+                missed = True
+        found = await self._run(
+            owner, lambda opened: opened.search.find(owner, collection, question, limit, vector=vector, model=model)
+        )
+        return SearchResult(tuple(found), missed)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Missing vectors are made meanwhile; the database is closed at the end of the block."""
+        filling = asyncio.create_task(self._filling.run()) if self._filling is not None else None
+        try:
+            yield
+        finally:
+            if filling is not None:
+                filling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await filling
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+            self._thread.shutdown(wait=False)
+
+    async def _missing(self, model: str, limit: int) -> dict[int, str]:
+        return await self._run(NOBODY, lambda opened: opened.store.without_vectors(model, limit))
+
+    async def _keep(self, model: str, numbers: dict[int, bytes]) -> None:
+        await self._run(NOBODY, lambda opened: opened.store.keep_vectors(model, numbers))
+
+    async def _run(self, owner: str, call: Callable[[_Opened], T]) -> T:
+        """What ``call`` returns, in the thread, when it is the owner's turn. Raises DiskFull or EngineUnavailable where
+        the database fails."""
+        async with self._turns.of(owner):
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(self._open()))
+            except SQLAlchemyError as error:
+                log.warning("the database of files failed", exc_info=error)
+                if cannot_write(error):
+                    raise DiskFull("Files") from error
+                raise EngineUnavailable("The files cannot be reached just now. Try again in a minute.") from error
+
+    def _open(self) -> _Opened:
+        if self._opened is None:
+            engine = self._open_database()
+            self._opened = _Opened(engine, FileStore(engine), PassageSearch(engine))
+        return self._opened
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened.engine.dispose()
+
+
+def open_knowledge_base(data_dir: Path, embedder: Embedder | None = None, tell: Tell = log.warning) -> KnowledgeBase:
+    """The knowledge base in ``data_dir``: always SQLite, whatever holds the chats. Where it cannot be used, ``tell`` is
+    told how it goes on."""
+    return KnowledgeBase(partial(open_file, data_dir, CONTENTS, tell), embedder)
+
+
+def knowledge_in_memory(embedder: Embedder | None = None) -> KnowledgeBase:
+    """One that ends with the process."""
+    return KnowledgeBase(_in_memory, embedder)
+
+
+def _in_memory() -> Engine:
+    return migrated(memory(), MIGRATIONS)

@@ -1,0 +1,294 @@
+"""Every kind of file gives its text with marks; every bad one gets its sentence."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+
+import docx
+import openpyxl
+import pytest
+from docx.enum.style import WD_STYLE_TYPE
+from docx.styles.styles import Styles
+from openpyxl.worksheet.worksheet import Worksheet
+
+from qwen_app.documents.document import Document, document_json, read_document_json
+from qwen_app.documents.marks import marked_text
+from qwen_app.documents.readers.tasks import read_document
+from qwen_app.documents.refusal import LIMIT_PAGES, LIMIT_UNPACKED_BYTES, DocumentRefused
+from tests.documents import files
+
+LINES = "\n".join(f"line {number}" for number in range(1, 251))
+SERVED: dict[str, Callable[[], bytes]] = {
+    "notes.txt": lambda: b"one\r\ntwo",
+    "app.py": lambda: b"print('hello')\n",
+    "LICENSE": lambda: "You may … 你可以".encode(),
+    "Makefile": lambda: b"all:\n\techo\n",
+    "deep.json": lambda: b"[" * 100_000 + b"]" * 100_000,
+    "page.md": lambda: b"# First\ntext\n## Second\n```\n# no heading\n```\n",
+    "data.csv": lambda: b"name;age\nAnna;31\n",
+    "offer.pdf": lambda: files.pdf(["Hello (page) one", "Page two"]),
+    "offer.docx": files.word,
+    "offer.xlsx": files.sheet,
+    "offer.pptx": files.slides,
+}
+
+
+def text_of(name: str, data: bytes) -> str:
+    return marked_text(read_document(name, data).sections)
+
+
+def notes_of(document: Document) -> list[str]:
+    return [note.code for note in document.notes]
+
+
+def refusal(name: str, data: bytes) -> DocumentRefused:
+    with pytest.raises(DocumentRefused) as caught:
+        read_document(name, data)
+    return caught.value
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_every_kind_is_read_and_travels_as_json(name: str) -> None:
+    document = read_document(name, SERVED[name]())
+    assert document.sections
+    assert read_document_json(document_json(document)) == document
+
+
+def test_pages_of_a_pdf_are_marked() -> None:
+    assert text_of("offer.pdf", SERVED["offer.pdf"]()) == "[page 1]\nHello (page) one\n[page 2]\nPage two"
+
+
+def test_word_keeps_headings_lists_tables_and_typed_page_breaks() -> None:
+    document = read_document("offer.docx", files.word())
+    assert [section.first for section in document.sections if section.kind == "page"] == [1, 2]
+    text = marked_text(document.sections)
+    assert "# The offer\nWe offer 40 chairs.\n- delivery in May" in text
+    assert "| Item | Price |\n| --- | --- |\n| Chair | 59\\|60 |" in text
+    assert notes_of(document) == ["old_page_breaks"]
+
+
+def test_word_without_pages_is_parted_by_its_headings() -> None:
+    titles = [section.title for section in read_document("offer.docx", files.word(paged=False)).sections]
+    assert titles == ["The offer", "The terms"]
+
+
+def test_rows_of_a_sheet_are_numbered_and_each_part_names_its_columns() -> None:
+    sections = read_document("offer.xlsx", files.sheet()).sections
+    assert [(section.title, section.first, section.last) for section in sections] == [
+        ("Sales", 1, 100),
+        ("Sales", 101, 200),
+        ("Sales", 201, 250),
+    ]
+    assert sections[1].text.startswith("| name | sum |\n| --- | --- |\n| row 101 | 50.5 |")
+
+
+def test_a_cell_at_the_far_end_of_a_sheet_is_read_and_nothing_between() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert isinstance(sheet, Worksheet)
+    for place, value in {"A1": "name", "B2": 7, "XFD3": "wide", "A1048576": "end"}.items():
+        sheet[place] = value
+    saved = BytesIO()
+    book.save(saved)
+    read = read_document("far.xlsx", saved.getvalue())
+    assert [(one.first, one.last) for one in read.sections] == [(1, 100), (1_048_501, 1_048_576)]
+    assert read.sections[0].text == "| name |  |  |\n| --- | --- | --- |\n|  | 7 |  |\n|  |  | wide |"
+    assert read.sections[1].text == "| name |\n| --- |\n| end |"
+
+
+def test_a_word_file_asks_for_its_styles_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    default = Styles.default
+
+    def noted(styles: Styles, kind: WD_STYLE_TYPE) -> object:
+        asked.append(kind)
+        return default(styles, kind)
+
+    monkeypatch.setattr(Styles, "default", noted)
+    document = docx.Document()
+    for number in range(100):
+        document.add_paragraph(f"paragraph {number}")
+    saved = BytesIO()
+    document.save(saved)
+    asked.clear()
+    assert "paragraph 99" in read_document("long.docx", saved.getvalue()).sections[0].text
+    assert len(asked) == 1  # it looks through all styles each time
+
+
+def test_the_colours_of_a_terminal_are_left_out() -> None:
+    read = read_document("run.log", b"\x1b[31mred\x1b[0m and \x1b[1;32mgreen\x1b[m\n")
+    assert read.sections[0].text == "red and green\n"
+
+
+def test_a_formula_saved_without_its_value_stands_as_it_was_typed() -> None:
+    document = read_document("offer.xlsx", files.sheet(formula=True))
+    assert "| row 2 | =1+1 |" in document.sections[0].text
+    assert document.notes[0].values == {"cells": "1"}
+
+
+def test_slides_have_titles_tables_and_notes() -> None:
+    text = text_of("offer.pptx", files.slides())
+    assert text.startswith("[slide 1: Plans]\nPlans\nGrow\n(notes) Smile here\n[slide 2: Figures]\n")
+    assert "| 2026 | 12 % |" in text
+
+
+def test_lines_of_a_text_are_numbered() -> None:
+    text = text_of("log.txt", LINES.encode())
+    assert "[lines 101-200]\nline 101\n" in text
+    assert text.startswith("[lines 1-100]\nline 1\n")
+
+
+def test_a_page_of_html_shows_what_its_reader_sees() -> None:
+    page = (
+        "<html><head><title>no</title><style>x{}</style></head><body><h1>Prices</h1><p>All  of\nthem</p>"
+        "<script>alert(1)</script><ul><li>one<li>two</ul><table><tr><th>a<th>b<tr><td>1<td>2</table>end</body></html>"
+    )
+    text = text_of("page.html", page.encode())
+    assert text.startswith("[section 1: Prices]\n# Prices")
+    assert "All of them" in text
+    assert "- one\n" in text
+    assert "| a | b |\n| --- | --- |\n| 1 | 2 |" in text
+    assert text.endswith("end")
+    assert "alert" not in text
+    assert "x{}" not in text
+
+
+def test_ten_thousand_elements_within_each_other_are_read() -> None:
+    assert "inside" in text_of("page.html", b"<div>" * 10_000 + b"inside")
+
+
+def test_a_wrong_ending_is_told_and_read_as_what_it_is() -> None:
+    document = read_document("offer.txt", files.word())
+    assert document.kind == "docx"
+    assert document.notes[0].values == {"named": "txt", "kind": "DOCX"}
+
+
+def test_macros_are_named_and_never_run() -> None:
+    document = read_document("offer.docm", files.with_part(files.word(), "word/vbaProject.bin", b"\0macro"))
+    assert "macros_ignored" in notes_of(document)
+
+
+def test_a_word_file_declared_with_macros_is_read() -> None:
+    plain = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    types = files.part_of(files.word(), "[Content_Types].xml")
+    data = files.with_part(
+        files.word(),
+        "[Content_Types].xml",
+        types.replace(plain, b"application/vnd.ms-word.document.macroEnabled.main+xml"),
+    )
+    assert "40 chairs" in text_of("offer.docm", data)
+
+
+def test_what_was_deleted_is_left_out_and_what_was_inserted_is_not() -> None:
+    main = files.part_of(files.word(), "word/document.xml")
+    tracked = main.replace(
+        b"<w:r><w:t>We offer 40 chairs.</w:t></w:r>",
+        b'<w:del w:id="1"><w:r><w:delText>old</w:delText></w:r></w:del>'
+        b'<w:ins w:id="2"><w:r><w:t>We offer 50 chairs.</w:t></w:r></w:ins>',
+    )
+    assert tracked != main
+    text = text_of("offer.docx", files.with_part(files.word(), "word/document.xml", tracked))
+    assert "We offer 50 chairs." in text
+    assert "old" not in text
+
+
+def test_some_scanned_pages_are_named() -> None:
+    document = read_document(
+        "mixed.pdf", files.pdf(["a text of more than a few letters", "", "", "end"], scanned=[2, 3])
+    )
+    assert document.notes[0].values == {"pages": "2-3"}
+    assert len(document.sections) == 4
+
+
+def zip_of(entries: dict[str, bytes]) -> bytes:
+    made = BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
+        for name, content in entries.items():
+            package.writestr(name, content)
+    return made.getvalue()
+
+
+def lying_zip() -> bytes:
+    """A bomb that declares to be small."""
+    size = LIMIT_UNPACKED_BYTES + 2**20
+    data = zip_of({"word/document.xml": bytes(size)})
+    return data.replace(size.to_bytes(4, "little"), (100).to_bytes(4, "little"))
+
+
+LAUGHS = b'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><w>&b;</w>'
+OUTSIDE = b'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY a SYSTEM "file:///etc/passwd">]><w>&a;</w>'
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty.txt": (lambda: b"", "empty"),
+    "locked.pdf": (lambda: files.pdf(["secret"], encrypted=True), "encrypted"),
+    "locked.docx": (lambda: OLE, "encrypted"),
+    "locked.bin": (lambda: OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
+    "old.doc": (lambda: OLE, "old_office"),
+    "cut.pdf": (lambda: files.pdf(["one"])[:40], "broken"),
+    "cut.docx": (lambda: files.word()[:2000], "broken"),
+    "cut.xlsx": (lambda: files.sheet()[:-300], "broken"),
+    "no.pdf": (lambda: b"just words", "broken"),
+    "scan.pdf": (lambda: files.pdf([""] * 3, scanned=[1, 2, 3]), "scanned"),
+    "blank.pdf": (lambda: files.pdf([""]), "no_text"),
+    "blank.txt": (lambda: b" \n\t\n", "no_text"),
+    "photo.txt": (lambda: b"\x89PNG\r\n\x1a\n" + bytes(100), "not_text"),
+    "program.py": (lambda: bytes(range(256)) * 8, "unknown_encoding"),
+    "PROGRAM": (lambda: bytes(range(256)) * 8, "unknown_kind"),
+    "pack.zip": (lambda: zip_of({"a.txt": b"a"}), "archive"),
+    "pack.gz.txt": (lambda: b"\x1f\x8b\x08" + bytes(30), "archive"),
+    "song.wav": (lambda: b"whatever", "unknown_kind"),
+    "bomb.docx": (lambda: zip_of({"word/document.xml": bytes(LIMIT_UNPACKED_BYTES + 1)}), "unpacks_too_large"),
+    "laughs.docx": (lambda: files.with_part(files.word(), "word/document.xml", LAUGHS), "xml_entities"),
+    "outside.xlsx": (lambda: files.with_part(files.sheet(), "xl/workbook.xml", OUTSIDE), "xml_entities"),
+    "wide.pptx": (
+        lambda: files.with_part(files.slides(), "ppt/presentation.xml", LAUGHS.decode().encode("utf-16")),
+        "xml_entities",
+    ),
+    "liar.docx": (lying_zip, "broken"),
+    "book.pdf": (lambda: files.pdf(["x"] * (LIMIT_PAGES + 1)), "too_many_pages"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_every_bad_file_has_its_sentence(name: str) -> None:
+    made, reason = BAD[name]
+    refused = refusal(name, made())
+    assert refused.reason == reason
+    assert name in refused.message
+
+
+@pytest.mark.parametrize("opened", ["<!--", "<!-- >", "<![CDATA[", "<![CDATA[>", "<![if", "<!x", "<?x", "<a ", "</a "])
+def test_what_is_opened_a_hundred_thousand_times_and_never_closed_is_read_as_text(opened: str) -> None:
+    document = read_document("a.html", f"<p>before</p>{opened * 100_000}".encode())
+    assert document.sections[0].text.startswith("before")
+
+
+def test_what_is_closed_stays_a_comment() -> None:
+    page = "<p>seen</p><!-- not <b>seen</b> --><![CDATA[ nor this ]]><p>and seen</p><!-- open"
+    text = read_document("a.html", page.encode()).sections[0].text
+    assert "not" not in text
+    assert "nor" not in text
+    assert text.startswith("seen")
+    assert "and seen" in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-16-be", "utf-7", "cp037"])
+def test_entities_in_an_encoding_that_hides_them_neither_grow_nor_read_files(encoding: str) -> None:
+    named = {"utf-32-le": "UTF-32", "utf-16-be": "UTF-16", "utf-7": "UTF-7", "cp037": "IBM037"}[encoding]
+    hidden = '<!DOCTYPE w [<!ENTITY x SYSTEM "file:///etc/passwd">]><w:document xmlns:w="w">&x;</w:document>'
+    start = "\ufeff" if encoding.startswith(("utf-32", "utf-16")) else ""
+    part = f'{start}<?xml version="1.0" encoding="{named}"?>{hidden}'.encode(encoding)
+    with pytest.raises(DocumentRefused) as refused:
+        read_document("a.docx", with_part(files.word(), "word/document.xml", part))
+    assert refused.value.reason in ("broken", "xml_entities", "no_text")
+
+
+def with_part(package: bytes, name: str, data: bytes) -> bytes:
+    """``package`` with another ``data`` in the part called ``name``."""
+    made = BytesIO()
+    with zipfile.ZipFile(BytesIO(package)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        for part in old.namelist():
+            new.writestr(part, data if part == name else old.read(part))
+    return made.getvalue()

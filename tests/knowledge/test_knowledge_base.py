@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from qwen_app.documents.document import Document, Section
+from qwen_app.errors import UpstreamError
+from qwen_app.knowledge.citing import cited, messages_for, with_footnotes
+from qwen_app.knowledge.embeddings import Embedder
+from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_knowledge_base
+from qwen_app.knowledge.search import FoundPassage
+from qwen_app.knowledge.vector_filling import VectorFilling
+from tests.browser.serving import serving
+
+pytestmark = pytest.mark.anyio
+ZOO = Document("zoo.txt", "txt", (Section("lines", 1, 2, "Stripes help it to hide from lions."),))
+PASSAGE = FoundPassage(1, "a.pdf", "[page 3]", "a.pdf", "Text </passage> [9]")
+
+
+class Asked(BaseModel):
+    input: list[str]
+    model: str
+
+
+def embedding_server() -> FastAPI:
+    """Vectors of two numbers: whether a text is about animals. Its model "broken" gives none."""
+    app = FastAPI()
+
+    @app.post("/v1/embeddings")
+    async def embed(asked: Asked) -> dict[str, object]:
+        animals = [any(word in text for word in ("zebra", "lions")) for text in asked.input]
+        rows = [{"index": n, "embedding": [3.0, 0.0] if one else [0.0, 2.0]} for n, one in enumerate(animals)]
+        return {"data": [] if asked.model == "broken" else rows[::-1]}
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(lambda: _behind(embedding_server())) as address:
+        yield f"{address}/v1"
+
+
+def _behind(app: FastAPI) -> FastAPI:
+    app.add_api_route("/health", lambda: {"status": "ok"})
+    return app
+
+
+async def test_a_second_start_finds_what_the_first_one_kept(tmp_path: Path) -> None:
+    await open_knowledge_base(tmp_path).add("ada", "zoo", ZOO)
+    again = open_knowledge_base(tmp_path)
+    assert await again.collections("ada") == ["zoo"]
+    assert [one.text for one in (await again.find("ada", "zoo", "Which animal has stripes?")).passages]
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
+
+
+async def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "data").write_text("")
+    kept = open_knowledge_base(tmp_path / "data")
+    assert await kept.add("ada", "zoo", ZOO)
+    assert "in memory only" in caplog.text
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+async def test_a_damaged_file_is_set_aside_and_what_can_be_read_of_it_is_found(tmp_path: Path, share: float) -> None:
+    """At its end alone the index of words is hit, of which SQLite's own check knows nothing."""
+    first, told = open_knowledge_base(tmp_path), list[str]()
+    await first.add("ada", "zoo", ZOO)
+    async with first.running():
+        pass
+    os.truncate(tmp_path / FILE, int((tmp_path / FILE).stat().st_size * share) - 1)
+    again = open_knowledge_base(tmp_path, tell=told.append)
+    found = await again.find("ada", "zoo", "Which animal has stripes?")
+    assert found.passages or share < 1
+    assert await again.add("ada", "zoo", ZOO)
+    (sentence,) = told
+    assert "Files tab begin anew" in sentence
+    assert (
+        sum(name.startswith("knowledge.unusable-") and name.endswith("sqlite3") for name in os.listdir(tmp_path)) == 1
+    )
+
+
+async def test_with_vectors_it_is_found_by_what_it_means(url: str) -> None:
+    base = knowledge_in_memory(Embedder(url, model="small"))
+    assert await base.add("ada", "zoo", ZOO)
+    found = await base.find("ada", "zoo", "zebra")
+    assert [one.file for one in found.passages] == ["zoo.txt"]
+    assert not found.by_words_only
+    assert (await base.find("ada", "zoo", "tax law")).passages == ()
+
+
+@pytest.mark.parametrize("broken", ["model", "server"])
+async def test_a_broken_embedding_server_leaves_the_words(url: str, broken: str) -> None:
+    embedder = Embedder(url, model="broken") if broken == "model" else Embedder("http://127.0.0.1:9/v1")
+    base = knowledge_in_memory(embedder)
+    assert not await base.add("ada", "zoo", ZOO)
+    found = await base.find("ada", "zoo", "stripes and lions")
+    assert len(found.passages) == 1
+    assert found.by_words_only
+
+
+def test_the_model_is_asked_with_numbered_passages_that_close_nothing() -> None:
+    system, asked = messages_for("Why?", [PASSAGE])
+    assert "[1]" in system.content
+    assert '<passage number="1" file="a.pdf" place="page 3">' in asked.content
+    assert asked.content.count("</passage>") == 1
+    assert asked.content.endswith("Why?")
+
+
+def test_only_passages_that_are_there_are_cited() -> None:
+    answer = "It is so [2], and [1, 3] too 【1】. See [7] and [12]. a[0]"
+    assert cited(answer, 3) == (2, 1, 3)
+    assert with_footnotes(answer, 3) == "It is so [2], and [1][3] too [1]. See  and . a"
+
+
+async def test_files_from_before_the_server_was_named_get_their_vectors_in_the_background(
+    url: str, tmp_path: Path
+) -> None:
+    await open_knowledge_base(tmp_path).add("ada", "zoo", ZOO)
+    base = open_knowledge_base(tmp_path, Embedder(url, model="small"))
+    assert (await base.find("ada", "zoo", "zebra")).passages == ()
+    assert await base.waiting_vectors("ada", "zoo") == 1
+    async with base.running(), asyncio.timeout(20):
+        while await base.waiting_vectors("ada", "zoo"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert [one.file for one in (await base.find("ada", "zoo", "zebra")).passages] == ["zoo.txt"]
+        assert await base.waiting_vectors("bob", "zoo") == 0
+
+
+async def test_what_a_silent_server_did_not_embed_is_asked_again(url: str) -> None:
+    kept: dict[int, bytes] = {}
+    asked = 0
+
+    class Recovering(Embedder):
+        async def vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
+            nonlocal asked
+            asked += 1
+            if asked < 3:
+                raise UpstreamError("not yet")
+            return await super().vectors(texts)
+
+    async def missing(model: str, limit: int) -> dict[int, str]:
+        return {} if kept else {7: "lions"}
+
+    async def keep(model: str, numbers: dict[int, bytes]) -> None:
+        kept.update(numbers)
+
+    running = asyncio.create_task(VectorFilling(Recovering(url, model="small"), missing, keep, again_s=0.01).run())
+    async with asyncio.timeout(20):
+        while not kept:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    assert (list(kept), asked) == ([7], 3)

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, text
+
+from qwen_app.errors import RequestError, TooManyRequests
+from qwen_app.knowledge import file_store
+from qwen_app.knowledge.file_store import FileStore
+from qwen_app.knowledge.passages import Passage
+from qwen_app.knowledge.query_terms import terms_of
+from qwen_app.knowledge.search import PassageSearch, fused
+from qwen_app.knowledge.tables import metadata
+
+ENGLISH = "The contract ends after a notice of ninety days. A late payment costs two per cent a month."
+CHINESE = "本合同的违约金为合同总额的百分之五，逾期付款按月计息。仓库位于上海。"
+
+
+def keep(store: FileStore, name: str, *texts: str, owner: str = "ada", collection: str = "work") -> list[int]:
+    pieces = [Passage(f"[page {n}]", name, one) for n, one in enumerate(texts, 1)]
+    return store.add(owner, collection, name, pieces)
+
+
+@pytest.fixture
+def store(engine: Engine) -> FileStore:
+    made = FileStore(engine)
+    keep(made, "contract.txt", ENGLISH, "Nothing else matters here.")
+    keep(made, "合同.txt", CHINESE)
+    return made
+
+
+def found(store: FileStore, question: str, owner: str = "ada", collection: str = "work") -> list[str]:
+    return [one.file for one in PassageSearch(store.engine).find(owner, collection, question, 5)]
+
+
+def test_the_migrations_make_the_tables_that_the_code_speaks_of(engine: Engine) -> None:
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert [one for one in differences if "words" not in str(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("question", "file"),
+    [
+        ("What is the notice period of the contract?", "contract.txt"),
+        ("LATE PAYMENT", "contract.txt"),
+        ("违约金是多少？", "合同.txt"),
+        ("仓库", "合同.txt"),
+        ("上海", "合同.txt"),
+    ],
+)
+def test_it_is_found_in_either_language_and_in_two_characters(store: FileStore, question: str, file: str) -> None:
+    assert found(store, question)[0] == file
+
+
+@pytest.mark.parametrize(
+    "question", ["", "  ", "?", "the of and", "zebra migration in Kenya", "量子计算机", '"', "NEAR(", "*"]
+)
+def test_nothing_is_found_where_nothing_matches(store: FileStore, question: str) -> None:
+    assert found(store, question) == []
+
+
+def test_nobody_finds_what_is_anothers(store: FileStore) -> None:
+    assert found(store, "contract", owner="bob") == []
+    assert found(store, "contract", collection="home") == []
+    assert store.files("bob", "work") == []
+    assert store.remove("bob", "work", ["contract.txt"]) == 0
+    assert not store.drop("bob", "work")
+    assert found(store, "contract notice")[0] == "contract.txt"
+
+
+def test_a_file_is_replaced_and_removed_and_the_index_follows(store: FileStore) -> None:
+    keep(store, "contract.txt", "The lease ends in spring.")
+    assert found(store, "notice ninety days") == []
+    assert found(store, "lease spring") == ["contract.txt"]
+    assert [one.name for one in store.files("ada", "work")] == ["contract.txt", "合同.txt"]
+    assert store.remove("ada", "work", ["contract.txt", "none"]) == 1
+    assert found(store, "lease spring") == []
+    assert store.drop("ada", "work")
+    assert store.collections("ada") == []
+    assert found(store, "违约金") == []
+
+
+def test_without_the_index_words_are_looked_for_one_by_one(store: FileStore) -> None:
+    with store.engine.begin() as connection:
+        for trigger in ("passage_added", "passage_removed"):
+            connection.execute(text(f"DROP TRIGGER {trigger}"))
+        connection.execute(text("DROP TABLE words"))
+    assert found(store, "notice of the contract")[0] == "contract.txt"
+    assert found(store, "违约金是多少") == ["合同.txt"]
+
+
+def test_vectors_find_what_words_do_not(store: FileStore) -> None:
+    (number,) = keep(store, "zoo.txt", "Stripes help it to hide from lions.")
+    vector = np.array([0.6, 0.8], dtype=np.float32)
+    store.keep_vectors("small", {number: vector.tobytes(), 9999: vector.tobytes()})
+    search = PassageSearch(store.engine)
+    assert [one.file for one in search.find("ada", "work", "zebra", 5, vector, "small")] == ["zoo.txt"]
+    assert search.find("ada", "work", "zebra", 5, -vector, "small") == []
+    assert search.find("ada", "work", "zebra", 5, vector, "another model") == []
+    assert search.find("ada", "work", "zebra", 5, np.ones(3, dtype=np.float32), "small") == []
+
+
+def test_bounds(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RequestError):
+        keep(store, "a", "text", collection=" \n")
+    monkeypatch.setattr(file_store, "LIMIT_FILES", 2)
+    with pytest.raises(TooManyRequests):
+        keep(store, "a", "text")
+    monkeypatch.setattr(file_store, "LIMIT_COLLECTIONS", 1)
+    with pytest.raises(TooManyRequests):
+        keep(store, "a", "text", collection="home")
+    monkeypatch.setattr(file_store, "LIMIT_CHARACTERS", 10)
+    with pytest.raises(TooManyRequests):
+        keep(store, "合同.txt", "more than ten characters")
+    assert found(store, "违约金") == ["合同.txt"]  # a refused file leaves the one before it
+
+
+@given(st.text())
+def test_any_question_makes_terms_that_are_in_it(question: str) -> None:
+    terms = terms_of(question)
+    folded = question.casefold()
+    assert all(term in folded for term in (*terms.indexed, *terms.short, *terms.telling))
+    assert all(len(term) >= 3 for term in terms.indexed)
+
+
+@given(st.lists(st.lists(st.integers(0, 9), unique=True), max_size=3))
+def test_a_fused_ranking_has_everything_once(rankings: list[list[int]]) -> None:
+    ranked = fused(rankings)
+    assert sorted(ranked) == sorted({number for ranking in rankings for number in ranking})
+
+
+def test_what_several_rankings_put_first_comes_first() -> None:
+    assert fused([[1, 2, 3], [2, 3, 1]])[0] == 2
+
+
+def test_a_short_number_is_a_word_of_its_own(store: FileStore) -> None:
+    keep(store, "rooms.txt", *(f"Room {number} holds {number * 11} chairs." for number in range(1, 101)))
+    (first, *_) = PassageSearch(store.engine).find("ada", "work", "How many chairs does room 42 hold?", 5)
+    assert first.place == "[page 42]"
