@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from qwen_app.http.root_path import root_of
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -17,6 +19,7 @@ FORWARDING_HEADERS = (
     "via",
     "x-forwarded-for",
     "x-forwarded-host",
+    "x-forwarded-prefix",
     "x-forwarded-proto",
     "x-real-ip",
     "cf-connecting-ip",
@@ -50,7 +53,7 @@ def household_of(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The addresses whose word is taken for who sent a request, by which name and whether over https."""
+    """The addresses whose word is taken for who sent a request, by which name, under which path, over https or not."""
 
     networks: tuple[IPNetwork, ...] = ()
 
@@ -81,6 +84,7 @@ class TrustedProxies:
             **scope,
             "client": (sender, 0),
             "scheme": scheme if scheme in ("http", "https") else scope["scheme"],
+            "root_path": root_of(_last(headers, "x-forwarded-prefix")),
             "headers": own,
         }
 

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT_BYTES = 4 * 2**20
+FILE_LIMIT_BYTES = 33 * 2**20  # where whole files come in; who takes them has limits of his own, below this
+FILE_PATHS = ("/uploads/document", "/v1/files")
 REQUEST_ID_HEADER = "x-request-id"
 
 
@@ -48,7 +50,7 @@ class RequestIdMiddleware:
 
 
 class BodyLimitMiddleware:
-    """Lets no body over BODY_LIMIT_BYTES be read, whatever length was announced.
+    """Lets no body over BODY_LIMIT_BYTES (on FILE_PATHS, FILE_LIMIT_BYTES) be read, whatever length was announced.
 
     It raises where the body is read, so that whoever reads it answers in the shape of its own errors.
     """
@@ -61,22 +63,23 @@ class BodyLimitMiddleware:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")
-        too_long = announced.isdigit() and int(announced) > BODY_LIMIT_BYTES
+        limit_bytes = FILE_LIMIT_BYTES if scope["path"] in FILE_PATHS else BODY_LIMIT_BYTES
+        too_long = announced.isdigit() and int(announced) > limit_bytes
         received_bytes = 0
 
         async def bounded_receive() -> Message:
             nonlocal received_bytes
             if too_long:
-                raise _too_large()
+                raise _too_large(limit_bytes)
             message = await receive()
             received_bytes += len(message.get("body", b""))
-            if received_bytes > BODY_LIMIT_BYTES:
-                raise _too_large()
+            if received_bytes > limit_bytes:
+                raise _too_large(limit_bytes)
             return message
 
         await self._app(scope, bounded_receive, send)
 
 
-def _too_large() -> HTTPException:
+def _too_large(limit_bytes: int) -> HTTPException:
     # FastAPI lets this kind alone through while it reads a body
-    return HTTPException(413, f"The request is over the limit of {BODY_LIMIT_BYTES // 2**20} MiB. Send less text.")
+    return HTTPException(413, f"The request is over the limit of {limit_bytes // 2**20} MiB. Send less text.")

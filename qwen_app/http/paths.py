@@ -33,5 +33,10 @@ class PathPrefixes:
 
 
 # The API's paths by their first segment, known before the API is built; a test holds them equal to its routes.
-API_PATHS = PathPrefixes(["/v1", "/health", "/ready", "/metrics", "/tokenize", "/detokenize"])
+_WRONG_BASES = (  # where clients with a wrong base URL ask: the API tells them the right one
+    *("/api", "/audio", "/chat", "/completions", "/embeddings", "/images", "/messages", "/models", "/moderations"),
+    *("/files", "/rerank", "/responses", "/vector_stores"),
+    *("/V1", "/compatible-mode", "/engines", "/inference", "/openai", "/v1beta"),
+)
+API_PATHS = PathPrefixes(["/v1", "/health", "/ready", "/metrics", "/tokenize", "/detokenize", *_WRONG_BASES])
 PROBES = frozenset(["/health", "/ready"])  # what load balancers ask, under any name

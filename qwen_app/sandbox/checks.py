@@ -47,7 +47,8 @@ class Checks:
         asks all the same, and holds tools against the draft of JSON Schema too: for those who compile nothing.
         """
         for index, tool in enumerate(tools):
-            _check_parameters(tool, index)
+            if tool.strict or thorough:
+                _check_parameters(tool, index)
         small = _is_small(grammar) and len(tools) <= FEW_TOOLS and all(is_plain(tool.parameters) for tool in tools)
         if small and not thorough:
             return
@@ -73,6 +74,14 @@ class Checks:
         check_schema(schema)
         payload: JsonValue = {"text": text, "schema": cast(JsonValue, schema)}
         return cast(str | None, await self._refusable("validate", payload, user=user, limits=VALIDATE))
+
+    async def complete(self, text: str, grammar: GrammarSpec, *, user: str) -> str:
+        """The shortest text that makes an answer of ``grammar`` of ``text``; empty where it is one, or begins none.
+
+        Raises OverBudget, and SchemaError for a grammar that cannot be enforced.
+        """
+        payload: JsonValue = {"text": text, "grammar": GRAMMAR.dump_python(grammar)}
+        return str(await self._refusable("complete", payload, user=user, limits=COMPILE))
 
     async def call_tool(self, call: ToolCall, table: bytes = b"", *, user: str) -> str:
         """The result of a built-in tool as JSON text. ``table`` is the uploaded file that lookups are done in."""

@@ -108,6 +108,7 @@ def _run(job: Job, tasks: Tasks, pipe: int) -> NoReturn:
     """In the fork: limit, work, tell, end. Never returns, whatever happens."""
     code = 1
     try:
+        _be_silent()
         _limit(job)
         data = json.dumps(_outcome(job, tasks)).encode("utf-8", "surrogatepass")
         with open(pipe, "wb") as stream:
@@ -126,6 +127,14 @@ def _outcome(job: Job, tasks: Tasks) -> Outcome:
         return {"died": "crash"}
     except Exception as unforeseen:  # the job's boundary; the text stays here, for it may be a visitor's
         return {"error": type(unforeseen).__name__}
+
+
+def _be_silent() -> None:
+    """What libraries tell the console, native ones when they give up, may hold what the visitor sent."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for told in (1, 2):
+        os.dup2(nowhere, told)
+    os.close(nowhere)
 
 
 def _limit(job: Job) -> None:

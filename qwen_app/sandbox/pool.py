@@ -19,6 +19,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from qwen_app.errors import EngineUnavailable, OverBudget, TooManyRequests
+from qwen_app.fair_share import has_room, held_by
 from qwen_app.sandbox.child import Job, Outcome, read_frame, write_frame
 
 log = logging.getLogger(__name__)
@@ -86,8 +87,8 @@ class Sandbox:
         }
         waiting = _Waiting(user, job)
         with self._condition:
-            own = sum(other.user == user for other in self._waiting)
-            if len(self._waiting) >= WAITING_LIMIT or own >= WAITING_PER_USER:
+            held = held_by(user, ((other.user, 1) for other in self._waiting))
+            if held.own >= WAITING_PER_USER or not has_room(1, held, WAITING_LIMIT):
                 raise TooManyRequests("Too much is being checked already. Try again in a few seconds.")
             if self._closed:
                 raise EngineUnavailable("The server is shutting down. Try again in a minute.")

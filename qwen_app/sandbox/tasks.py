@@ -13,6 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec, Tool, ToolCall, ToolChoice
+from qwen_app.structured.cut_json import end_of_escape, respelled
 from qwen_app.structured.grammars.byte_grammar import byte_compiler
 from qwen_app.structured.schema_check import Schema
 from qwen_app.structured.validation import check_against_draft, validate_text
@@ -43,6 +44,11 @@ class CompilePayload(TypedDict):
 class ValidatePayload(TypedDict):
     text: str
     schema: Schema
+
+
+class CompletePayload(TypedDict):
+    text: str
+    grammar: JsonValue
 
 
 class CallPayload(TypedDict):
@@ -86,6 +92,28 @@ def validate(payload: ValidatePayload) -> Refusal | str | None:
         return {"message": refused.message, "pointer": refused.pointer, "param": refused.param}
 
 
+def complete(payload: CompletePayload) -> Refusal | str:
+    """What ends ``text`` as its grammar wants it; empty where it is whole, or is no beginning of such an answer."""
+    wanted = GRAMMAR.validate_python(payload["grammar"])
+    if wanted is None:
+        return ""
+    try:
+        grammar = COMPILER.compile(wanted)
+    except SchemaError as refused:
+        return {"message": refused.message, "pointer": refused.pointer, "param": refused.param}
+    state = grammar.new_state()
+    text, ending = payload["text"], ""
+    if state.strings() is not None:
+        ending = end_of_escape(text)
+        text = respelled(text + ending)
+    try:
+        for byte in text.encode():
+            state.accept(grammar.byte_token(byte))
+        return ending + grammar.text_of(state.completion_tokens()).decode()
+    except (SchemaError, UnicodeDecodeError, KeyError):
+        return ""
+
+
 def call_tool(payload: CallPayload) -> str:
     """The result of a built-in tool as JSON text."""
     table = read_csv(base64.b64decode(payload["table"])) if payload["table"] else None
@@ -106,6 +134,7 @@ Task = Callable[[JsonValue], JsonValue]
 TASKS: dict[str, Task] = {
     "compile_grammar": cast(Task, compile_grammar),
     "validate": cast(Task, validate),
+    "complete": cast(Task, complete),
     "call_tool": cast(Task, call_tool),
     "read_table": cast(Task, read_table),
 }

@@ -1,17 +1,23 @@
-"""From settings to everything that answers: model, engine, service, API and page."""
+"""From settings to what runs: model, engine, service, and what answers requests (``asgi.py``)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qwen_app.failed_requests import FailedRequests
 from qwen_app.serve.ending import end_process
 from qwen_app.serve.engines import build_engine
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.start.progress import StartProgress
+from qwen_app.start.times import keep_times
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from qwen_app.saved_chats.saved_chats import SavedChats
+    from qwen_app.web.guests.guest_door import GuestDoor
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,33 +28,38 @@ class App:
     service: Service
 
 
-def load_app(settings: Settings) -> App:
-    """Load the model and build what answers. Slow; raises StartupError."""
-    service = build_service(settings)
-    return App(build_asgi(service, settings), service)
+def load_app(settings: Settings, progress: StartProgress, guests: GuestDoor | None = None) -> App:
+    """Load the model and build what answers, guests at ``guests`` among them. Slow; raises StartupError."""
+    service = build_service(settings, progress)
+    progress.enter("page")
+    from qwen_app.serve.asgi import build_asgi
+
+    app = App(build_asgi(service, settings, open_chats(settings, service), guests), service)
+    keep_times(settings.data_dir, settings.model, progress.took_s())
+    return app
 
 
-def build_service(settings: Settings) -> Service:
+def open_chats(settings: Settings, service: Service) -> SavedChats:
+    """The saved chats that ``settings`` name; in memory, with a notice of ``service``, where these cannot be used."""
+    from qwen_app.saved_chats.saved_chats import open_saved_chats
+
+    return open_saved_chats(
+        settings.data_dir,
+        settings.database_url,
+        chats_per_user=settings.chats_per_user,
+        days=settings.chat_days,
+        tell=service.notice,
+    )
+
+
+def build_service(settings: Settings, progress: StartProgress | None = None) -> Service:
     """The engine that ``settings`` name, behind the service. Loads the model; raises StartupError."""
-    return Service(build_engine(settings, end_process), timeout_s=settings.timeout_s)
-
-
-def build_asgi(service: Service, settings: Settings) -> FastAPI:
-    """API and page on one ASGI app, to be served behind ``qwen_app.web.wall`` alone."""
-    from fastapi import FastAPI
-
-    from qwen_app.api.routes import install_api
-    from qwen_app.sandbox.checks import checks
-    from qwen_app.table_store import TableStore
-    from qwen_app.ui.mount import mount_page
-    from qwen_app.web.install import install_web
-    from qwen_app.web.no_files import NoFiles
-    from qwen_app.web.table_upload import build_table_upload
-
-    app = FastAPI(title="Qwen chat", docs_url=None, redoc_url=None, openapi_url=None)
-    api_paths = install_api(app, service, settings)
-    tables = TableStore()
-    app.include_router(build_table_upload(tables, checks()))
-    app.add_middleware(NoFiles)  # behind the login and the guard, which are added after it
-    install_web(app, settings, api_paths)
-    return mount_page(app, service, settings, tables)
+    engine = build_engine(settings, end_process, progress or StartProgress())
+    service = Service(
+        engine,
+        timeout_s=settings.timeout_s,
+        aliases=settings.model_names(),
+        fallback=settings.fallback_answer,
+    )
+    service.observe(FailedRequests(keeps=settings.failed_requests).watch)
+    return service

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import NOTICE
-from qwen_app.models.device import Device, find_device
-from qwen_app.models.dims import dims_of, stored_bytes
+from qwen_app.models.device import find_device
 from qwen_app.models.download import ensure_model, local_path
-from qwen_app.models.folder import Checkpoint
-from qwen_app.models.memory_plan import MemoryPlan, plan_memory
-from qwen_app.models.registry import choose_model, choose_precision
+from qwen_app.models.registry import choose_model
+from qwen_app.serve.plan_report import plan_and_log
 from qwen_app.settings import Settings
-
-log = logging.getLogger(__name__)
+from qwen_app.start.progress import StartProgress
 
 WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
 CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
 
-def build_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
+def build_engine(settings: Settings, on_fatal: Callable[[str], None], progress: StartProgress) -> Engine:
     """The engine that ``settings`` name. Loads the model where it runs here; raises StartupError.
 
     ``on_fatal`` is called with a reason when the engine is lost and only a new process can help.
     """
-    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings, on_fatal)
+    return _remote_engine(settings) if settings.engine == "remote" else _local_engine(settings, on_fatal, progress)
 
 
 def _remote_engine(settings: Settings) -> Engine:
@@ -49,7 +45,7 @@ def _remote_engine(settings: Settings) -> Engine:
     return engine.connect()
 
 
-def _local_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine:
+def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress: StartProgress) -> Engine:
     from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
@@ -57,33 +53,21 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None]) -> Engine
         local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     device = find_device()
     name = choose_model(settings.model, device)
-    checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
-    memory = _plan(settings, checkpoint, device)
-    loaded = load_checkpoint(checkpoint, precision=memory.precision)
+    checkpoint = ensure_model(
+        name, settings.models_dir, source=settings.source, revision=settings.revision, start=progress
+    )
+    memory = plan_and_log(settings, checkpoint, device, four_bit_file=name == BUILTIN or checkpoint.is_gguf)
+    progress.enter("load", checkpoint.size_bytes())
+    loaded = load_checkpoint(checkpoint, precision=memory.precision, context_tokens=memory.context_tokens)
+    progress.enter("engine")
     slowest_s = CPU_S_PER_GB * loaded.weights_bytes / 1e9 if device.kind == "cpu" else 0.0
     return build_local_engine(
         loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
         queue_limit=settings.queue_limit,
+        without=settings.optimisations_off(),
         notice=NOTICE if name == BUILTIN else "",
         watchdog_s=max(WATCHDOG_S, slowest_s),
         on_fatal=on_fatal,
     )
-
-
-def _plan(settings: Settings, checkpoint: Checkpoint, device: Device) -> MemoryPlan:
-    dims = dims_of(checkpoint.path)
-    precision = choose_precision(settings.precision, dims, device)
-    as_stored = stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
-    plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
-    log.info(
-        "Memory plan: %d x %s tokens in %s need %.1f GB of %.1f GB free on %s.",
-        plan.slots,
-        f"{plan.context_tokens:,}",
-        precision,
-        plan.need_bytes / 1e9,
-        plan.free_bytes / 1e9,
-        device.name,
-    )
-    return plan

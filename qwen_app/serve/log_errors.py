@@ -1,8 +1,9 @@
-"""Exceptions in the log: their types and places, never their messages, which may hold what a visitor wrote."""
+"""Exceptions and the words of other packages in the log: their places alone, for they may hold what a visitor wrote."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 PERIOD_S = 1.0
 _FRAMES = 6  # from where it was raised outwards
 _PARTS = 3  # of a file's path
+_OURS = "qwen_app"
+_WARNED_AT = re.compile(r".+?:\d+: \w+")  # as ``warnings`` writes them: file, line and category, then the text
 _CHAIN = 4  # exceptions that led to one another
 
 
@@ -24,6 +27,17 @@ def type_and_place(error: BaseException) -> str:
         told.append(f"{type(seen).__name__} at {' < '.join(places) or 'no place'}")
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
     return " from ".join(told)
+
+
+class PlacesOfOthers(logging.Filter):
+    """Of what packages of others say, tells who says it and where, and not what."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] != _OURS:
+            warned = _WARNED_AT.match(record.getMessage()) if record.name == "py.warnings" else None
+            place = f"{'/'.join(Path(record.pathname).parts[-_PARTS:])}:{record.lineno}"
+            record.msg, record.args = warned[0] if warned else f"{record.name} at {place}", None
+        return True
 
 
 class OneASecond(logging.Filter):

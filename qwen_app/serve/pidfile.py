@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qwen_app.errors import FolderTaken
+from qwen_app.web.share.state import read_note
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class PidFile:
         """The process it names, if that one is still alive and this app."""
         try:
             process = ServerProcess(**json.loads(self._path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         well_formed = all(isinstance(number, int) for number in (process.pid, process.port, process.started))
         return process if well_formed and _lives(process) and self._agrees(process) else None
@@ -141,6 +142,7 @@ def status(process: ServerProcess | None) -> int:
         f"page:    {process.url}",
         f"model:   {process.model}",
         f"health:  {health}",
+        *((f"link:    {link}",) if (link := read_note()) else ()),
     )
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -1,13 +1,20 @@
-"""What ``--plan`` prints: the memory plan of the model that the settings name."""
+"""The memory plan of the model that the settings name: what ``--plan`` prints, and what a start goes by."""
 
 from __future__ import annotations
 
-from qwen_app.models.device import find_device, imagined_card
-from qwen_app.models.dims import dims_of
+import logging
+
+from qwen_app.models.builtin import NAME as BUILTIN
+from qwen_app.models.device import Device, find_device, imagined_card
+from qwen_app.models.dims import bytes_as_stored, dims_of
 from qwen_app.models.download import local_path
+from qwen_app.models.folder import Checkpoint
+from qwen_app.models.memory_plan import INT4, MemoryPlan, plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import choose_model, choose_precision, known_model
 from qwen_app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 def plan_report(settings: Settings) -> str:
@@ -17,6 +24,28 @@ def plan_report(settings: Settings) -> str:
     known = known_model(name)
     path = local_path(name, settings.models_dir, settings.revision)
     dims = known.dims if known else dims_of(path)
-    chosen = choose_precision(settings.precision, dims, device)
-    precisions = [chosen, *(("fp16", "4bit") if settings.precision == "auto" and device.kind == "cuda" else ())]
-    return plan_table(name, dims, precisions, device, users=settings.users, context=settings.context)
+    four_bit_file = name == BUILTIN or path.suffix == ".gguf"
+    chosen = choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
+    precisions = [chosen, *(("fp16", INT4) if settings.precision == "auto" and device.kind == "cuda" else ())]
+    as_stored = bytes_as_stored(Checkpoint(path), chosen) if path.suffix == ".gguf" else 0
+    return plan_table(
+        name, dims, precisions, device, users=settings.users, context=settings.context, weights_bytes=as_stored
+    )
+
+
+def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, four_bit_file: bool) -> MemoryPlan:
+    """The plan of the model that is about to be loaded; the log tells of it."""
+    dims = dims_of(checkpoint.path)
+    precision = choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
+    as_stored = bytes_as_stored(checkpoint, precision)
+    plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
+    log.info(
+        "Memory plan: %d x %s tokens in %s need %.1f GB of %.1f GB free on %s.",
+        plan.slots,
+        f"{plan.context_tokens:,}",
+        precision,
+        plan.need_bytes / 1e9,
+        plan.free_bytes / 1e9,
+        device.name,
+    )
+    return plan

@@ -3,6 +3,7 @@
 app.py      load_settings           bad options are told together, before anything slow is imported
 main        1 listen                the port is ours, or the start is refused
             2 PidFile.claim, write  this folder is ours; ./start.sh status and stop find this process
+              open_to               a login where strangers may come, made if none was given
 serve_until_signal
             3 wall(LoadingGate)     every path answers that the model is being loaded; the wall is there from the start
   load_then_open
@@ -17,6 +18,7 @@ import asyncio
 import contextlib
 import errno
 import functools
+import gc
 import logging
 import os
 import socket
@@ -32,11 +34,13 @@ from qwen_app.errors import PortTaken, SettingsError, StartupError
 from qwen_app.serve.build import App, load_app
 from qwen_app.serve.connections import ConnectionLimits, limited_protocol
 from qwen_app.serve.ending import leave, set_at_signal
+from qwen_app.serve.first_login import open_to
 from qwen_app.serve.loading_page import LoadingGate
-from qwen_app.serve.logs import set_up_logs
+from qwen_app.serve.logs import leave_out_words_of_others, set_up_logs
 from qwen_app.serve.open_files import connection_limits, raise_open_files
 from qwen_app.serve.pidfile import PidFile, ServerProcess
 from qwen_app.settings import Settings
+from qwen_app.web.owner_door import OwnerDoor
 from qwen_app.web.wall import wall
 
 log = logging.getLogger(__name__)
@@ -52,22 +56,25 @@ def main(settings: Settings) -> int:
     """Run page and API as ``settings`` say; the exit code. Raises StartupError before anything slow begins."""
     limits = connection_limits(raise_open_files())
     listener = listen(settings.host, settings.port)
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, form=settings.log_format)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file = PidFile()
     pid_file.claim()
     pid_file.write(process)
+    settings, door = open_to(settings, process.url)
     log.info("Loading the model. The page opens at %s", process.url)
     if settings.is_local():
         log.info("No login: a proxy or tunnel on this machine lets strangers in. Start it with QWEN_AUTH to ask them.")
 
+    gate = LoadingGate.before_start(settings)
+
     def load() -> App:
-        app = load_app(settings)
+        app = load_app(settings, gate.progress, gate.guests)
         pid_file.write(replace(process, model=app.service.info().model))  # "auto" has become a name
         return app
 
     try:
-        code = asyncio.run(serve_until_signal(listener, load, settings, limits))
+        code = asyncio.run(serve_until_signal(listener, load, settings, limits, door, gate))
     finally:
         pid_file.remove_own()
     return leave(code)
@@ -79,7 +86,9 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as unknown:
         raise SettingsError(f"--host {host} is not an address: {unknown.strerror}.") from unknown
-    listener = socket.socket(family)
+    # The protocol is named, for asyncio sends small packets at once only where it is known to be TCP. Else the body of
+    # an answer waits for the client to confirm its head, which takes clients 40 ms on a connection they keep.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -99,6 +108,8 @@ async def serve_until_signal(
     load: Callable[[], App],
     settings: Settings | None = None,
     limits: ConnectionLimits | None = None,
+    door: OwnerDoor | None = None,
+    gate: LoadingGate | None = None,
 ) -> int:
     """Answer on ``listener`` until a signal ends it; the process's exit code.
 
@@ -107,12 +118,15 @@ async def serve_until_signal(
     """
     stop = asyncio.Event()
     forced = set_at_signal(stop)
-    gate = LoadingGate()
+    gate = gate or LoadingGate()
     settings = settings or Settings()
-    server = Server(server_config(wall(gate, settings), settings, limits or ConnectionLimits()))
+    sessions = door.sessions if door else None
+    server = Server(server_config(wall(gate, settings, sessions, gate.guests), settings, limits or ConnectionLimits()))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     serving.add_done_callback(lambda _: stop.set())  # a server that failed is not waited for
     async with contextlib.AsyncExitStack() as lifespan:  # the app's; left when the server has closed
+        if door:
+            await lifespan.enter_async_context(door)
         opened = await load_then_open(load, gate, lifespan, stop)
         if isinstance(opened, App):
             await stop.wait()
@@ -144,6 +158,8 @@ async def load_then_open(
         log.exception("The start failed in a way nobody foresaw.")
         return _UNFORESEEN_EXIT
     await lifespan.enter_async_context(app.asgi.router.lifespan_context(app.asgi))
+    gc.freeze()  # what was loaded stays: looking through it for garbage would hold everybody up, a tenth of a second
+    leave_out_words_of_others()
     gate.open(app.asgi)
     log.info("Ready.")
     return app

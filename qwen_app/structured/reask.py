@@ -8,7 +8,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Protocol
 
-from qwen_app.errors import EngineError, SchemaError
+from qwen_app.errors import SchemaError, SchemaNotMet
 from qwen_app.messages import (
     Delta,
     Event,
@@ -86,7 +86,7 @@ async def _checked(
             pass
     problem = await second.problem(validate)
     if problem is not None:
-        yield Failed(EngineError(f"The model's answer does not match the schema, at the second try either. {problem}"))
+        yield Failed(SchemaNotMet(problem))
         return
     for event in second.held:
         yield _with_cost_of(first.held[-1], event)

@@ -1,7 +1,8 @@
 """Checks what a grammar cannot: schemas against their own draft, and finished answers against their schema.
 
-By jsonschema-rs, whose regular expressions take linear time and which here fetches nothing. A schema may still be
-written so that checking takes for ever (alternatives below alternatives): a visitor's is checked in the sandbox.
+By jsonschema-rs, which here fetches nothing. Its regular expressions take linear time, or with look-around and back
+references a bounded number of steps. A schema may still be written so that checking takes for ever (alternatives below
+alternatives): a visitor's is checked in the sandbox.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from qwen_app.structured.schema_bounds import escape
 from qwen_app.structured.schema_check import Schema
 
 LIMIT_CHARS = 300  # of a sentence
+PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=100_000)  # what takes more steps counts as no match
 
 
 def check_against_draft(schema: Schema) -> None:
@@ -52,10 +54,10 @@ def _refuse(constant: str) -> float:
 
 
 def _validator(schema: Schema) -> jsonschema_rs.Validator:
-    """Raises SchemaError for what the draft does not allow, for patterns that no linear engine knows and for references
-    that lead nowhere or elsewhere: ``offline`` keeps the library from asking the network for them."""
+    """Raises SchemaError for what the draft does not allow and for references that lead nowhere or elsewhere:
+    ``offline`` keeps the library from asking the network for them."""
     try:
-        return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+        return jsonschema_rs.validator_for(schema, pattern_options=PATTERNS, offline=True)
     except jsonschema_rs.ValidationError as error:
         pointer = "".join(f"/{escape(str(part))}" for part in error.instance_path)
         message = error.message[:LIMIT_CHARS]

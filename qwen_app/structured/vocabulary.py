@@ -27,10 +27,7 @@ class Vocabulary:
     """
 
     def __init__(self, tokenizer: AnyTokenizer, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
-        backend = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
-        plain = Tokenizer.from_str(backend.to_str())
-        plain.no_padding()
-        plain.no_truncation()
+        plain = _plain(tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer)
         self.ll = LLTokenizer(plain.to_str(), n_vocab=vocab_size, eos_token=list(eos_ids))
         self.vocab_size = vocab_size
         self.eos_ids = frozenset(eos_ids)
@@ -58,3 +55,13 @@ class Vocabulary:
     def decode(self, token_ids: Sequence[int]) -> bytes:
         text: bytes = self.ll.decode_bytes([token_id for token_id in token_ids if token_id not in self.eos_ids])
         return text
+
+
+def _plain(tokenizer: Tokenizer) -> Tokenizer:
+    """It, or a copy where it pads or truncates. Copying Qwen's takes as long as half of all the rest."""
+    if tokenizer.padding is None and tokenizer.truncation is None:
+        return tokenizer
+    plain = Tokenizer.from_str(tokenizer.to_str())
+    plain.no_padding()
+    plain.no_truncation()
+    return plain

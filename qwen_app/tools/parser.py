@@ -40,6 +40,16 @@ class ToolCallParser:
         """Whether there was any call, so that the answer's reason is ``tool_calls``."""
         return self._calls > 0
 
+    @property
+    def in_call(self) -> bool:
+        """A call has begun, or what may be one."""
+        return self._body is not None or self.called
+
+    @property
+    def in_named_call(self) -> bool:
+        """A call that has its name is not at its end."""
+        return self._body is not None and self._body.name is not None
+
     def feed(self, text: str) -> list[Piece]:
         self._held += text
         if self._maybe_bare and self._still_bare():
@@ -48,15 +58,16 @@ class ToolCallParser:
         self._advance()
         return self._taken()
 
-    def finish(self) -> list[Piece]:
-        """The answer is over, whole or cut."""
+    def finish(self, *, cut: bool = False) -> list[Piece]:
+        """The answer is over. Where a limit ``cut`` it, a call is not made to look whole: its arguments end where they
+        were cut, and one that has no name yet is none."""
         if self._maybe_bare:
             self._maybe_bare = False
             if not self._bare_calls():
                 self._advance()
         if self._body is not None:
-            self._cut_short(self._body)
-        elif not self._closing or self._held.strip():
+            self._cut_short(self._body, cut=cut)
+        elif not self._closing or (self._held.strip() and not cut):
             self._text(self._held)
         self._held, self._body = "", None
         return self._taken()
@@ -127,12 +138,13 @@ class ToolCallParser:
         else:
             self._text(self._opened + body.raw)
 
-    def _cut_short(self, body: CallBody) -> None:
+    def _cut_short(self, body: CallBody, *, cut: bool) -> None:
         if body.name is None:
-            self._text(self._opened + body.raw)
-        else:
+            self._text("" if cut else self._opened + body.raw)
+            return
+        if not cut:
             body.finish()
-            self._send(body)
+        self._send(body)
 
     def _read_close(self) -> None:
         """After a call: its closing tag and blanks are dropped, another call or text goes on."""

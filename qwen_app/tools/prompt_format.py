@@ -53,8 +53,8 @@ def tools_section(tools: Sequence[Tool]) -> str:
 
 def call_text(call: ToolCall) -> str:
     """A call as the model writes it. The text of the arguments stays as it is, so that a cached prefix still fits."""
-    name = json.dumps(call.name, ensure_ascii=False)
-    return f'{CALL_OPEN}\n{{"name": {name}, "arguments": {call.arguments}}}\n{CALL_CLOSE}'
+    name, arguments = json.dumps(call.name, ensure_ascii=False), call.arguments or "{}"
+    return f'{CALL_OPEN}\n{{"name": {name}, "arguments": {arguments}}}\n{CALL_CLOSE}'
 
 
 def result_text(content: str) -> str:

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any
-
 from fastapi import FastAPI
 
 from qwen_app.http.paths import PathPrefixes
+from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.settings import Settings
+from qwen_app.web.chats.install import CHATS_PATHS, install_chats, install_guest_chats
+from qwen_app.web.guarded import guard_page
+from qwen_app.web.guests.presenter_routes import PRESENTER_PATH
+from qwen_app.web.installable.manifest import build_installable_routes
 from qwen_app.web.login import LOGIN, LOGOUT
-from qwen_app.web.page_calls.faults import GradioFaults, keep_traces_out
-from qwen_app.web.page_calls.ledger import Ledger
-from qwen_app.web.page_calls.middleware import PageCalls
-from qwen_app.web.page_calls.origin import OwnOrigin
-from qwen_app.web.page_guard import PageGuard
-from qwen_app.web.share import share_in_background
+from qwen_app.web.share.install import install_share
+from qwen_app.web.status.stream import STATUS_PATH
 
 
-def install_web(app: FastAPI, settings: Settings, api_paths: PathPrefixes) -> None:
+def install_web(app: FastAPI, settings: Settings, api_paths: PathPrefixes, saved: SavedChats | None = None) -> None:
     """Guard ``app`` behind the wall, and open the public link once it runs. ``api_paths`` are guarded by the API."""
-    keep_traces_out()
-    not_gradios = api_paths.also(LOGIN, LOGOUT)
-    # the innermost first: what is added last comes first
-    app.add_middleware(OwnOrigin, own_host=f"localhost:{settings.port}", not_gradios=not_gradios)
-    app.add_middleware(GradioFaults, not_gradios=not_gradios)
-    app.add_middleware(PageCalls, ledger=Ledger())
-    app.add_middleware(PageGuard, api_paths=api_paths)
+    not_gradios = api_paths.also(LOGIN, LOGOUT, *CHATS_PATHS, STATUS_PATH, PRESENTER_PATH)
+    app.include_router(build_installable_routes())
+    if saved is not None:
+        install_chats(app, saved)
+    guard_page(app, settings, api_paths=api_paths, not_gradios=not_gradios)
     if settings.share:
-        _share_when_running(app, settings)
+        install_share(app, settings.port, settings.share_relay)
 
 
-def _share_when_running(app: FastAPI, settings: Settings) -> None:
-    inner = app.router.lifespan_context
-
-    @contextlib.asynccontextmanager
-    async def lifespan(running: FastAPI) -> AsyncGenerator[Any, None]:
-        async with inner(running) as state:
-            share_in_background(settings)
-            yield state
-
-    app.router.lifespan_context = lifespan
+def install_guest_web(app: FastAPI, settings: Settings, saved: SavedChats) -> None:
+    """Guard ``app``, the site of guests, in the same way. It has no API, no links and no uploads of its own making."""
+    install_guest_chats(app, saved)
+    guard_page(app, settings, api_paths=PathPrefixes([]), not_gradios=PathPrefixes([*CHATS_PATHS, "/guest"]))

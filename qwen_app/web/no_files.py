@@ -10,6 +10,7 @@ import re
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from qwen_app.http.json_bounds import PAGE_BOUNDS
 from qwen_app.http.paths import PathPrefixes
 
 GRADIO = PathPrefixes(["/gradio_api"])
@@ -47,7 +48,7 @@ def refusal_of(body: bytes) -> str:
         return UNREADABLE
     if b"\0" in body:  # JSON in another encoding, which its readers would guess
         return UNREADABLE
-    return REFUSED if _NAMES_A_FILE.search(body) else ""
+    return REFUSED if _NAMES_A_FILE.search(body) else PAGE_BOUNDS.refusal(body)
 
 
 def _spelled(text: str) -> bytes:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 AT_ONCE = 2  # hashes computed at the same time; each takes about 50 ms of a core and 16 MiB
-_COST, _BLOCK = 2**14, 8
+COST = 2**14  # scrypt's N
+_BLOCK = 8
 _NOBODY = ""  # no login has this name; whoever is unknown is compared with its password
 
 
@@ -33,4 +34,4 @@ class Passwords:
 
     def _hash(self, password: str) -> bytes:
         secret = password.encode("utf-8", "surrogatepass")
-        return hashlib.scrypt(secret, salt=self._salt, n=_COST, r=_BLOCK, p=1, dklen=32)
+        return hashlib.scrypt(secret, salt=self._salt, n=COST, r=_BLOCK, p=1, dklen=32)

@@ -16,11 +16,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from qwen_app.documents.document_store import DocumentStore
+from qwen_app.knowledge.knowledge_base import knowledge_in_memory
+from qwen_app.saved_chats.saved_chats import chats_in_memory
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.table_store import TableStore
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.ui.mount import mount_page
+from qwen_app.ui.shared.context import Stores
+from qwen_app.uploads.table_store import TableStore
 from qwen_app.web.no_files import refusal_of
 from tests.browser.serving import running_page
 
@@ -146,7 +150,8 @@ def test_gradios_own_upload_is_closed(web: httpx.Client, path: str) -> None:
 async def test_behind_the_wall_gradio_checks_too(folder: Path) -> None:
     app = FastAPI()
     service = Service(ScriptedEngine())
-    mount_page(app, service, Settings(), TableStore())
+    stores = Stores(TableStore(), chats_in_memory(), DocumentStore(), knowledge_in_memory())
+    mount_page(app, service, Settings(), stores)
     before, statuses = cached(), list[int]()
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as web:

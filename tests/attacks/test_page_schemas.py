@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,7 +48,8 @@ def check(web: httpx.Client, editor: str, text: str) -> httpx.Response:
     ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
     values = {one["id"]: one["props"].get("value") for one in config["components"]} | {ids[editor]: text}
     event = next(one for one in config["dependencies"] if [ids[editor], "change"] in one["targets"])
-    body = {"fn_index": event["id"], "data": [values[one] for one in event["inputs"]], "session_hash": "attack"}
+    session = secrets.token_hex(8)  # of its own: what an earlier check changed of the page's menus is not repeated here
+    body = {"fn_index": event["id"], "data": [values[one] for one in event["inputs"]], "session_hash": session}
     return web.post("/gradio_api/run/predict", json=body)
 
 

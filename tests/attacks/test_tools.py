@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from qwen_app.messages import GenerationRequest, ToolCallDelta
-from qwen_app.table_store import UPLOAD_PATH
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.uploads.table_store import UPLOAD_PATH
 from tests.browser.serving import running_page
 
 BYSTANDER_S = 10  # generous: two busy cores are no fault of the server's

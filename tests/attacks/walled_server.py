@@ -14,13 +14,14 @@ from typing import Any
 import httpx
 from starlette.types import ASGIApp
 
-from qwen_app.api.routes import install_api
+from qwen_app.api.install import install_api
 from qwen_app.serve.connections import ConnectionLimits
 from qwen_app.serve.loading_page import LoadingGate
-from qwen_app.serve.server import Server, server_config
+from qwen_app.serve.server import Server, listen, server_config
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
+from qwen_app.web.sessions import Sessions
 from qwen_app.web.wall import wall
 
 BYSTANDER_S = 15.0  # generous: the machine may be busy with other tests
@@ -85,12 +86,13 @@ def is_closed(connection: socket.socket) -> bool:
 def walled(
     app: ASGIApp | None = None,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
+    sessions: Sessions | None = None,
     **settings: Any,
 ) -> Iterator[Walled]:
     """``app``, or the loading page, behind the wall until the block ends. ``settings`` are fields of Settings."""
     asked = Settings(**settings)
-    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener, ThreadPoolExecutor(1, "walled") as thread:
-        server = Server(server_config(wall(app or LoadingGate(), asked), asked, limits))
+    with listen("127.0.0.1", 0) as listener, ThreadPoolExecutor(1, "walled") as thread:
+        server = Server(server_config(wall(app or LoadingGate(), asked, sessions), asked, limits))
         running = thread.submit(lambda: asyncio.run(server.serve([listener])))
         try:
             while not server.started:

@@ -31,7 +31,7 @@ def hang(_: object = None) -> None:
 
 def load_with(model: Path, watchdog_s: float) -> App:
     """The local engine, stuck in its first step, and the API."""
-    from qwen_app.api.routes import install_api
+    from qwen_app.api.install import install_api
     from qwen_app.engine.local.build import build_local_engine, local_compute_parts
     from qwen_app.http.middleware import install_request_middleware
     from tests.engine.local.tiny import FaultyRunner, load_talkative

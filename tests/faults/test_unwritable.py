@@ -111,7 +111,7 @@ def test_the_app_starts_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="only root can become somebody else")
 def test_the_app_starts_in_the_image_s_layout(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """deploy/Dockerfile: the app's files are root's, and the user who runs it owns two folders beside them."""
+    """deploy/Dockerfile: the app's files are root's, and the user who runs it owns three folders beside them."""
     outside = Path("/tmp") / f"qwen-image-{os.getpid()}"  # pytest's folders are closed to others
     folder = outside / "app"
     try:
@@ -120,8 +120,8 @@ def test_the_app_starts_in_the_image_s_layout(tmp_path_factory: pytest.TempPathF
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, folder / name)
         dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
-        assert "mkdir models run && chown app models run" in dockerfile
-        for name in ("models", "run"):
+        assert "mkdir data models run && chown app data models run" in dockerfile
+        for name in ("data", "models", "run"):
             (folder / name).mkdir()
             os.chown(folder / name, NOBODY, NOBODY)
         output = tmp_path_factory.mktemp("image") / "output"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from qwen_app.errors import EngineUnavailable, OverBudget, TooManyRequests
-from qwen_app.sandbox.pool import WAITING_PER_USER, Limits, Sandbox
+from qwen_app.sandbox.pool import ROOT, WAITING_LIMIT, WAITING_PER_USER, Limits, Sandbox
 
 pytestmark = pytest.mark.anyio
 SHORT = Limits(cpu_s=0.3, wall_s=0.6)
+PATIENT = Limits(cpu_s=30.0, wall_s=60.0)
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +45,19 @@ async def test_a_result_comes_back_as_it_is(pool: Sandbox) -> None:
 )
 async def test_a_fault_ends_its_job_alone(pool: Sandbox, fault: str, limit: str) -> None:
     with pytest.raises(OverBudget) as refused:
-        await pool.run("fault", fault, user="mallory", limits=SHORT)
+        await pool.run("fault", fault, user="mallory", limits=SHORT if limit == "time" else PATIENT)
     assert refused.value.limit == limit
     assert await pool.run("echo", 1, user="ada") == 1
 
 
+async def test_work_is_bounded_in_cpu_time_whatever_time_it_may_take(pool: Sandbox) -> None:
+    patient = Limits(cpu_s=0.3, wall_s=600.0)
+    async with asyncio.timeout(60):
+        with pytest.raises(OverBudget, match="too long"):
+            await pool.run("fault", "loop", user="mallory", limits=patient)
+
+
+@pytest.mark.slow
 async def test_one_user_cannot_hold_all_children(pool: Sandbox) -> None:
     attack = [asyncio.create_task(pool.run("fault", "sleep", user="mallory", limits=SHORT)) for _ in range(4)]
     await asyncio.sleep(0.1)
@@ -55,11 +66,23 @@ async def test_one_user_cannot_hold_all_children(pool: Sandbox) -> None:
     await asyncio.gather(*attack, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_one_user_cannot_fill_the_queue(pool: Sandbox) -> None:
     jobs = [pool.run("fault", "sleep", user="mallory", limits=SHORT) for _ in range(WAITING_PER_USER + 4)]
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)
     assert sum(isinstance(outcome, TooManyRequests) for outcome in outcomes) >= 2
     assert await pool.run("echo", 1, user="ada") == 1
+
+
+async def test_guests_together_leave_places_in_the_queue_to_others() -> None:
+    pool = Sandbox(workers=0, tasks="tests.sandbox.faults")  # nobody serves: what is asked waits
+    for number in range(WAITING_LIMIT // 2):
+        pool.submit("echo", 1, user=f"guest {number}", limits=SHORT)
+    with pytest.raises(TooManyRequests):
+        pool.submit("echo", 1, user="guest of one link more", limits=SHORT)
+    waiting = pool.submit("echo", 1, user="ada", limits=SHORT)
+    assert not waiting.done()
+    pool.close()
 
 
 async def test_a_job_that_nobody_waits_for_any_more_is_not_run(pool: Sandbox) -> None:
@@ -93,6 +116,16 @@ async def test_a_child_knows_no_secret_of_its_server(pool: Sandbox, monkeypatch:
         assert not any(str(name).startswith("QWEN") for name in names)
     finally:
         other.close()
+
+
+def test_what_a_library_says_of_a_visitors_text_reaches_no_console() -> None:
+    asked = (
+        "import asyncio; from qwen_app.sandbox.pool import Sandbox\n"
+        "pool = Sandbox(workers=1, tasks='tests.sandbox.faults')\n"
+        "print([asyncio.run(pool.run('fault', 'talk', user='ada')) for _ in range(2)]); pool.close()"
+    )
+    run = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("[None, None]\n", "")
 
 
 async def test_a_closed_pool_refuses() -> None:

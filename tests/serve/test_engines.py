@@ -40,7 +40,7 @@ async def test_a_start_looks_at_the_models_folder_once(tiny_qwen_dir: Path, monk
 
 def test_what_does_not_fit_is_refused_before_it_is_loaded(tiny_qwen_dir: Path) -> None:
     with pytest.raises(DoesNotFit, match="--context"):
-        build_service(Settings(model=str(tiny_qwen_dir), context=4096))
+        build_service(Settings(model=str(tiny_qwen_dir), context=65_536))
 
 
 def test_an_impossible_name_is_refused() -> None:

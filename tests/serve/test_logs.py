@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from qwen_app.serve.logs import LineFormatter, set_up_logs
+from qwen_app.serve.logs import JsonFormatter, LineFormatter, LogFormat, leave_out_words_of_others, set_up_logs
 from tests.faults.logging_kept import logging_kept
 
 
@@ -26,6 +29,30 @@ def test_a_record_is_one_line_with_its_fields() -> None:
     assert line.endswith("INFO answered\\nforged reason=a\\r\\nb total_s=1.5")
 
 
+def test_json_lines_hold_what_plain_ones_do(tmp_path: Path) -> None:
+    file = tmp_path / "server.log"
+    set_up_logs("info", file, form="json")
+    log = logging.getLogger("qwen_app.service")
+    log.info("answered\n%s", "half a pair \ud800", extra={"request_id": "abc", "total_s": 1.5, "path": tmp_path})
+    try:
+        raise ValueError("canary of a visitor")
+    except ValueError:
+        log.exception("it broke")
+    answered, broke = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    assert (answered["level"], answered["logger"], answered["request_id"]) == ("info", "qwen_app.service", "abc")
+    assert (answered["message"], answered["total_s"]) == ("answered\nhalf a pair \ud800", 1.5)
+    assert datetime.fromisoformat(answered["time"]).tzinfo is UTC
+    assert broke["error"].startswith("ValueError at ")
+    assert "canary" not in str(broke)
+
+
+def test_no_field_of_a_record_takes_the_place_of_ours() -> None:
+    record = logging.makeLogRecord({"msg": "said", "levelname": "INFO", "time": "never", "level": "none"})
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["level"], line["message"]) == ("info", "said")
+    assert line["time"] != "never"
+
+
 def test_lines_go_to_the_file_at_the_level_asked_for(tmp_path: Path) -> None:
     file = tmp_path / "server.log"
     set_up_logs("info", file)
@@ -38,6 +65,26 @@ def test_lines_go_to_the_file_at_the_level_asked_for(tmp_path: Path) -> None:
     assert "not ours" not in text
 
 
+@pytest.mark.parametrize("form", ["plain", "json"])
+def test_once_visitors_come_the_words_of_other_packages_are_left_out(tmp_path: Path, form: LogFormat) -> None:
+    file = tmp_path / "server.log"
+    set_up_logs("info", file, form=form)
+    others = logging.getLogger("python_multipart.multipart")
+    others.warning("of the start")
+    leave_out_words_of_others()
+    others.warning("Unknown Content-Transfer-Encoding: %r", "canary")
+    others.error("canary: {}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("Please update choices to include: canary", UserWarning, stacklevel=1)
+    logging.getLogger("qwen_app.service").warning("ours")
+    text = file.read_text(encoding="utf-8")
+    assert "canary" not in text
+    assert text.count("python_multipart.multipart at tests/serve/test_logs.py:") == 2
+    assert all(words in text for words in ("of the start", "UserWarning", "ours"))
+
+
+@pytest.mark.slow
 def test_the_files_stay_small_and_few(tmp_path: Path) -> None:
     set_up_logs("info", tmp_path / "server.log")
     for _ in range(60):

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
-from qwen_app.errors import SchemaError
+from qwen_app.errors import SchemaError, SchemaNotMet
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, JsonSchema, Message, Planned, Queued
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -72,6 +72,7 @@ async def test_two_answers_that_do_not_match_are_an_error_and_show_no_text() -> 
     events = await events_of(Picky('{"n": 3}', '{"n": "x"}'), asked())
     assert text_of(events) == ""
     assert isinstance(events[-1], Failed)
+    assert isinstance(events[-1].error, SchemaNotMet)
     assert "does not match" in str(events[-1].error)
 
 

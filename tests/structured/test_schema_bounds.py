@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
-from qwen_app.structured.schema_bounds import LIMIT_PATTERN_SIZE, check_bounds, check_pattern, is_plain, pattern_size
+from qwen_app.structured.schema_bounds import (
+    LIMIT_ENUM_CHARS,
+    LIMIT_LISTS,
+    LIMIT_PATTERN_SIZE,
+    check_bounds,
+    check_pattern,
+    is_plain,
+    pattern_size,
+)
 
 STRING = {"type": "string"}
 
@@ -51,10 +59,25 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_too_large_is_refused_with_its_place(name: str) -> None:
     with pytest.raises(SchemaError):
         check_bounds(HOSTILE[name])
+
+
+ONE_TOO_MANY = {
+    **{keyword: {keyword: [f"k{number}" for number in range(most + 1)]} for keyword, most in LIMIT_LISTS.items()},
+    "characters of a fixed value": {"enum": ["a" * (LIMIT_ENUM_CHARS + 1)]},
+    "characters of a constant": {"const": "a" * (LIMIT_ENUM_CHARS + 1)},
+}
+
+
+@pytest.mark.parametrize("name", ONE_TOO_MANY)
+def test_each_bound_holds_by_itself(name: str) -> None:
+    """Just over it, where no other bound is reached."""
+    with pytest.raises(SchemaError):
+        check_bounds(ONE_TOO_MANY[name])
 
 
 def test_what_people_write_passes() -> None:

@@ -238,6 +238,7 @@ def test_whatever_is_wrong_with_a_call_is_a_result(name: str, arguments: str) ->
     assert "error" in result or (name == "current_time" and arguments in ("{}", '{"value": "x"}'))
 
 
+@pytest.mark.slow
 def test_their_schemas_are_enforced_to_the_letter(qwen: GrammarCompiler) -> None:
     tools = [one.tool for one in TOOLS.values()]
     assert qwen.compile_tools(tools, ToolChoice("required")).source.exact

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
-from qwen_app.tools.messages import parsed_arguments, results_in_call_order
+from qwen_app.tools.messages import parsed_arguments, results_in_call_order, shown_arguments
 
 USER = Message("user", "?")
 
@@ -51,12 +51,23 @@ def test_a_round_is_answered_once_and_whole_or_not_at_all() -> None:
     assert refusal(asked("a", "a")) == "messages[0].tool_calls"
 
 
-@pytest.mark.parametrize("arguments", ["", "nonsense", "[1]", "3", "null", '"{}"'])
-def test_arguments_must_be_an_object(arguments: str) -> None:
-    """A template given a string encodes it twice, and given a list it breaks."""
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [("", {}), ("null", {}), ('{"city": "Par', '{"city": "Par'), ("[1]", [1]), ("3", 3), ('"{}"', "{}")],
+)
+def test_arguments_in_the_history_may_be_any_text(arguments: str, shown: object) -> None:
+    """Nothing can be called with them, and what was said was said."""
     call = ToolCall("a", "f", arguments)
     assert parsed_arguments(call) is None
-    assert refusal(Message("assistant", "", (call,))) == "messages[0].tool_calls[0].function.arguments"
+    assert shown_arguments(call) == shown
+    message = Message("assistant", "", (call,))
+    assert results_in_call_order([message]) == (message,)
+
+
+def test_a_place_is_called_as_the_body_calls_it() -> None:
+    with pytest.raises(RequestError) as refused:
+        results_in_call_order([USER, result("a")], [("", ""), ("input[4]", "input[4].call_id")])
+    assert refused.value.param == "input[4].call_id"
 
 
 def test_only_assistants_call() -> None:

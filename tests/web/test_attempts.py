@@ -93,6 +93,7 @@ async def test_a_burst_is_checked_no_oftener_than_one_after_another() -> None:
     assert sum(isinstance(outcome, TooManyRequests) for outcome in outcomes) == 300 - checked
 
 
+@pytest.mark.slow
 async def test_a_burst_of_right_passwords_gets_in(attempts: Attempts) -> None:
     assert all(await asyncio.gather(*(attempts.judge("a", "ada", right) for _ in range(300))))
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.web.passwords import AT_ONCE, Passwords
-from qwen_app.web.sessions import LIFETIME_S, SESSIONS_PER_USER, Sessions, tokens_of
+from qwen_app.web.passwords import AT_ONCE, COST, Passwords
+from qwen_app.web.sessions import INVITATION_S, INVITATIONS, LIFETIME_S, SESSIONS_PER_USER, Sessions, tokens_of
 
 LOGINS = [("ada", "secret"), ("李雷", "密码:1")]
 
@@ -18,6 +18,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_a_hash_is_slow() -> None:
+    assert COST >= 2**14
 
 
 @pytest.mark.anyio
@@ -77,6 +81,64 @@ def test_another_start_knows_no_old_token() -> None:
 def test_every_cookie_of_the_name_is_looked_at() -> None:
     lines = [b"a=1; qwen_session=one; b", b"qwen_session=two;qwen_session2=three", b"=; ;;"]
     assert tokens_of({"type": "http", "headers": [(b"cookie", line) for line in lines]}) == ["one", "two"]
+
+
+def test_the_owner_sees_who_is_there_and_ends_it_by_id_by_user_or_all() -> None:
+    clock = Clock()
+    sessions = Sessions(clock)
+    users = ("ada", "bob", "ada", "eve")
+    tokens = {sessions.token(user, f"203.0.113.{number}"): user for number, user in enumerate(users)}
+    clock.now += 90
+    lines = sessions.lines()
+    assert [(line.user, line.address, line.age_s) for line in lines[:2]] == [
+        ("ada", "203.0.113.0", 90),
+        ("bob", "203.0.113.1", 90),
+    ]
+    assert len({line.id for line in lines}) == 4
+    assert sessions.end_named(lines[1].id) == 1
+    assert sessions.end_named("ada") == 2
+    assert sessions.end_named("nobody") == 0
+    assert [user for token, user in tokens.items() if sessions.user(token)] == ["eve"]
+    assert sessions.end_named("all") == 1
+    assert sessions.lines() == []
+
+
+@pytest.mark.anyio
+async def test_the_end_of_a_session_ends_its_open_requests_and_no_others() -> None:
+    sessions = Sessions()
+    mine, others = sessions.token("ada"), sessions.token("bob")
+
+    async def request(token: str) -> None:
+        with sessions.request(token):
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(request(token)) for token in (mine, others)]
+    await asyncio.sleep(0)
+    assert [line.requests for line in sessions.lines()] == [1, 1]
+    sessions.end(mine)
+    await asyncio.wait(tasks[:1])
+    assert tasks[0].cancelled()
+    assert not tasks[1].done()
+    tasks[1].cancel()
+
+
+def test_an_invitation_is_good_once_and_for_an_hour() -> None:
+    clock = Clock()
+    sessions = Sessions(clock)
+    first, second = sessions.invite("owner"), sessions.invite("owner")
+    assert sessions.redeem(first) == "owner"
+    assert sessions.redeem(first) is None
+    assert sessions.user(second) is None  # it is no session's token
+    clock.now += INVITATION_S
+    assert sessions.redeem(second) is None
+    assert sessions.redeem("made up") is None
+
+
+def test_invitations_are_few() -> None:
+    sessions = Sessions()
+    keys = [sessions.invite("owner") for _ in range(INVITATIONS + 1)]
+    assert sessions.redeem(keys[0]) is None
+    assert sessions.redeem(keys[-1]) == "owner"
 
 
 @given(st.text(max_size=80))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from qwen_app.errors import SchemaError
@@ -52,48 +52,63 @@ class ClosableState(Protocol):
     def completion_tokens(self, guess: bytes | None = None) -> list[int]: ...
 
 
+Closes = Callable[[ClosableState], bool]
+
+
 class BudgetCloser:
     """Decides, for one constrained answer, whether a sampled token may stand.
 
     The promise is that at every step a completion is known that still fits the budget. So a token is looked at before
     it is accepted: when what it forces would no longer fit, the completion found for the state before it is written
-    instead. Far from the limit nothing is done; for how long follows from how much a token can force.
+    instead. Far from the limit nothing is done; for how long follows from how much a token can force. Where ``closes``
+    says no, the limit cuts the answer where it stands, and only loops are ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closes: Closes = lambda state: True) -> None:
+        self._closes = closes
         self._to_write: deque[int] = deque()
         self._unchecked = 0
         self._completion: bytes | None = None  # of the state last looked at
         self.closing = False
 
-    def choose(self, state: ClosableState, sampled: int, remaining_tokens: int, *, close_now: bool = False) -> int:
+    def choose(
+        self,
+        state: ClosableState,
+        sampled: int,
+        remaining_tokens: int,
+        *,
+        close_now: bool = False,
+        may_stop: bool = False,
+    ) -> int:
         """The token to accept where the model wants ``sampled``, a token its mask allows.
 
         ``remaining_tokens`` may still be written, this one included. ``close_now`` turns to the completion at once (a
-        deadline nears). Once ``closing`` is True, the answer ends when the state is done or an end token is returned,
-        and its reason stays ``length`` or ``deadline``.
+        deadline nears). ``may_stop`` says that nothing is lost by an end right here, though the grammar may want more:
+        what the model has not begun is not completed in its name. Once ``closing`` is True, the answer ends when the
+        state is done or an end token is returned, and its reason stays ``length`` or ``deadline``.
         """
         if self.closing:
             return self._next_to_write(state)
-        if close_now:
+        closes = self._closes(state)
+        if close_now and closes and not may_stop:
             return self._close(state)
-        if state.grammar.ends(sampled):
-            return sampled
-        if (way_out := _out_of_loop(state)) is not None:
+        if (way_out := _out_of_loop(state, is_document=closes and not may_stop)) is not None:
             sampled = way_out
+        if state.grammar.ends(sampled) or not closes:
+            return sampled
         if self._unchecked:
             self._unchecked -= 1
             self._completion = None
             return sampled
         spare = self._spare(state, sampled, remaining_tokens - 1)
         if spare < 0:
-            return self._close(state)
+            return self._close(state, may_stop=may_stop)
         self._unchecked = spare // state.grammar.max_forced_tokens
         return sampled
 
-    def _close(self, state: ClosableState) -> int:
+    def _close(self, state: ClosableState, *, may_stop: bool = False) -> int:
         self.closing = True
-        self._to_write.extend(state.completion_tokens(self._completion))
+        self._to_write.extend(() if may_stop else state.completion_tokens(self._completion))
         return self._next_to_write(state)
 
     def _next_to_write(self, state: ClosableState) -> int:
@@ -120,7 +135,7 @@ def _completion_of(state: ClosableState, guess: bytes | None) -> list[int] | Non
         return None
 
 
-def _out_of_loop(state: ClosableState) -> int | None:
+def _out_of_loop(state: ClosableState, *, is_document: bool) -> int | None:
     """The token that ends a string or number in which the model repeats itself without end."""
     count = len(state.token_ids)
     if count < LOOP_TOKENS or count % LOOK_EVERY or not _loops(state.token_ids):
@@ -130,6 +145,8 @@ def _out_of_loop(state: ClosableState) -> int | None:
         return None
     in_number = not strings.inside and state.text()[-LOOP_TOKENS:].isdigit()
     completion = state.completion_bytes() if strings.inside or in_number else None
+    if completion == b"" and is_document:  # it is whole, as a number at the top is at every digit
+        return state.grammar.end_token
     if not completion or completion[0] not in (QUOTE, *b"}],"):
         return None
     return state.grammar.byte_token(completion[0])

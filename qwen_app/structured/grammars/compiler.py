@@ -7,10 +7,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
+from qwen_app.errors import SchemaError
 from qwen_app.messages import GenerationRequest, GrammarSpec, Tool, ToolChoice
 from qwen_app.structured.grammars.grammar import Grammar
 from qwen_app.structured.grammars.grammar_source import GrammarSource, source_of
-from qwen_app.structured.grammars.tool_grammar import tools_source
+from qwen_app.structured.grammars.tool_grammar import tools_source, unbound
 from qwen_app.structured.vocabulary import AnyTokenizer, Vocabulary
 from qwen_app.tools.prompt_format import CALL_OPEN
 
@@ -45,12 +46,18 @@ class GrammarCompiler:
     def compile_tools(self, tools: Sequence[Tool], choice: ToolChoice, answer: GrammarSpec | None = None) -> Grammar:
         """The grammar of answers that call ``tools`` as ``choice`` says; for ``none`` see ``banned_token_ids``.
 
-        ``answer`` is the format of answers that call nothing. Raises SchemaError that names the tool and the keyword.
+        ``answer`` is the format of answers that call nothing. Raises SchemaError that names the tool and the keyword,
+        for strict tools alone: others are called with any object where their set as a whole is no grammar.
         """
         if choice.mode == "none":
             raise ValueError("tool_choice none has no grammar: ban the tokens that open a call")
         key = (json.dumps([[tool.name, tool.parameters, tool.strict] for tool in tools]), choice, answer)
-        return self._cached(key, lambda vocabulary: tools_source(tools, choice, answer, vocabulary))
+        try:
+            return self._cached(key, lambda vocabulary: tools_source(tools, choice, answer, vocabulary))
+        except SchemaError:
+            if all(tool.strict for tool in tools):
+                raise
+        return self._cached(key, lambda vocabulary: tools_source(unbound(tools), choice, answer, vocabulary))
 
     def compile_request(self, request: GenerationRequest) -> Grammar | None:
         """The grammar that the answer to ``request`` is held to, None where it is free. Raises SchemaError as above."""

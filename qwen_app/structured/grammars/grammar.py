@@ -43,6 +43,10 @@ class GrammarState:
             raise SchemaError(self.error or f"Token {token_id} is not allowed here by the grammar.")
         self.token_ids.append(token_id)
 
+    def forced_tokens(self) -> list[int]:
+        """What must come next whatever the model says, as it would write it; none where it may choose."""
+        return [token_id for token_id in self._matcher.compute_ff_tokens() if not self.grammar.ends(token_id)]
+
     @property
     def error(self) -> str:
         """Why this answer cannot go on; empty while it can. The mask of such a state allows only the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from llguidance import LLMatcher, LLParserLimits
@@ -16,13 +17,17 @@ from qwen_app.structured.closing.minimal_instance import (
     string_completions,
 )
 from qwen_app.structured.closing.minimal_match import minimal_match
+from qwen_app.structured.grammars.loosening import Loosening
 from qwen_app.structured.json_text import StringTracker
-from qwen_app.structured.schema_check import Schema, check_integers, locate
+from qwen_app.structured.schema_check import Schema, check_integers, check_schema, locate
 from qwen_app.structured.validation import check_against_draft
 from qwen_app.structured.vocabulary import Vocabulary
 
-# Unbounded blanks are legal JSON, and a model that wanted other text writes them to the end of its budget.
-WHITESPACE = r"[ \t\n\r]{1,8}"
+# As Qwen writes JSON. Blanks elsewhere are legal JSON too, but a model that wanted other text writes them to the end of
+# its budget; and where nothing but these may come, keys and what surrounds them need not be asked of the model.
+SEPARATORS = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
+
+REGEX_PROBLEM = re.compile(r"regex parse error:\n.*?\nerror: ([^\n]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +108,43 @@ def _schema_text(schema: Schema, *, strict: bool) -> str:
 
 def with_options(schema: Schema, *, strict: bool = True) -> Schema:
     """``schema`` with our options for llguidance in place of any it carries."""
-    options = {"whitespace_pattern": WHITESPACE, "lenient": not strict, "coerce_one_of": not strict}
+    options = {**SEPARATORS, "lenient": not strict, "coerce_one_of": not strict}
     return {**schema, "x-guidance": options}
 
 
 def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True) -> GrammarSource:
-    """``schema`` enforced to the letter; with ``strict`` False leniently where that is not possible."""
+    """``schema`` enforced to the letter; with ``strict`` False as far as that is possible."""
+    if strict:
+        check_enforceable(schema, vocabulary)
+        return _json(schema, True)
+    enforced, exact = enforceable_part(schema, vocabulary, loosening_for(vocabulary))
+    if not exact:
+        check_against_draft(schema)  # the finished answer will be checked
+    return _json(enforced, exact)
+
+
+def check_enforceable(schema: Schema, vocabulary: Vocabulary) -> None:
+    """Raises SchemaError, with the place, where not all of ``schema`` can be enforced."""
     check_integers(schema)
-    problem = problem_with(schema, vocabulary)
-    if not problem:
-        return _json(schema, exact=True)
-    if strict or problem_with(schema, vocabulary, strict=False):
+    if problem := problem_with(schema, vocabulary):
         raise refusal(schema, problem, vocabulary)
-    check_against_draft(schema)
-    return _json(schema, exact=False)
 
 
-def _json(schema: Schema, *, exact: bool) -> GrammarSource:
+def loosening_for(vocabulary: Vocabulary) -> Loosening:
+    """Leaves out of schemas what not even a lenient grammar takes."""
+    return Loosening(lambda part: not problem_with(part, vocabulary, strict=False))
+
+
+def enforceable_part(schema: Schema, vocabulary: Vocabulary, loosening: Loosening) -> tuple[Schema, bool]:
+    """What of ``schema`` can be enforced, and whether that is all of it."""
+    try:
+        check_enforceable(check_schema(schema), vocabulary)
+    except SchemaError:
+        return loosening.of(schema), False
+    return schema, True
+
+
+def _json(schema: Schema, exact: bool) -> GrammarSource:
     instance = minimal_instance(schema)
     return GrammarSource(
         _schema_text(schema, strict=exact),
@@ -154,4 +179,6 @@ def refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError
 
 
 def one_line(problem: str) -> str:
-    return " ".join(problem.split()).rstrip(".")[:160]
+    """``problem`` without what llguidance draws around it: of a regular expression, what is wrong with it."""
+    drawn = REGEX_PROBLEM.search(problem)
+    return " ".join((drawn[1] if drawn else problem).split()).rstrip(".")[:160]

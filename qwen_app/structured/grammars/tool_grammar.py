@@ -1,14 +1,16 @@
 """The grammar of answers that may, must or must not call tools, in Qwen2.5's format.
 
-The wrapper is fixed to the character and the name is one of the tools'; arguments follow the tool's schema, or are any
-object where the tool is not strict. Where the tags are tokens of their own, the token is legal beside its spelling:
-llguidance counts every added token of the form ``<...>`` as special, which is no part of any text.
+The wrapper is fixed to the character and the name is one of the tools'; arguments follow the tool's schema. Where a
+tool is not ``strict``, as is usual, what of its schema cannot be enforced is left to whoever takes the call; where it
+is, all of the schema is enforced or the request refused. Where the tags are tokens of their own, the token is legal
+beside its spelling: llguidance counts every added token of the form ``<...>`` as special, which is no part of any text.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import GrammarSpec, Tool, ToolChoice
@@ -20,13 +22,15 @@ from qwen_app.structured.closing.minimal_instance import (
 )
 from qwen_app.structured.grammars.grammar_source import (
     GrammarSource,
+    check_enforceable,
     checked,
-    problem_with,
-    refusal,
+    enforceable_part,
+    loosening_for,
     source_of,
     with_options,
 )
-from qwen_app.structured.schema_check import Schema, check_integers, json_schema
+from qwen_app.structured.grammars.loosening import Loosening
+from qwen_app.structured.schema_check import LIMIT_BYTES, Schema, json_schema
 from qwen_app.structured.vocabulary import Vocabulary
 from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
@@ -39,11 +43,16 @@ def tools_source(
 ) -> GrammarSource:
     """The grammar for ``choice``; ``answer`` is what choice ``auto`` may write in place of calls, None for any text.
 
-    Raises SchemaError with ``tools[i].function.parameters`` as its param when a tool's schema cannot be enforced.
+    Raises SchemaError with ``tools[i].function.parameters`` as its param when a strict tool's schema cannot be
+    enforced.
     """
-    schemas = [(tool.name, _arguments_schema(tool, index, vocabulary)) for index, tool in chosen(tools, choice)]
+    loosening = loosening_for(vocabulary)
+    enforced = [
+        (tool.name, *_arguments_schema(tool, index, vocabulary, loosening)) for index, tool in chosen(tools, choice)
+    ]
+    schemas = [(name, schema) for name, schema, _ in enforced]
     text = call_grammar(
-        [(name, "%json " + json.dumps(with_options(schema))) for name, schema in schemas],
+        [(name, "%json " + json.dumps(with_options(schema, strict=exact))) for name, schema, exact in enforced],
         choice,
         open_id=vocabulary.token_id(CALL_OPEN),
         close_id=vocabulary.token_id(CALL_CLOSE),
@@ -80,25 +89,48 @@ def chosen(tools: Sequence[Tool], choice: ToolChoice) -> list[tuple[int, Tool]]:
     return numbered
 
 
-def _arguments_schema(tool: Tool, index: int, vocabulary: Vocabulary) -> Schema:
-    """The schema of a tool's arguments. Raises SchemaError with the tool's place in the request."""
-    try:
-        schema = json_schema(tool.parameters).schema
-        check_integers(schema)
-    except SchemaError as error:
-        raise _at_tool(error, index) from error
+def unbound(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """``tools`` with any object as arguments where they are not strict: for sets that are no grammar as they are."""
+    return tuple(tool if tool.strict else replace(tool, parameters={"type": "object"}) for tool in tools)
+
+
+def _arguments_schema(tool: Tool, index: int, vocabulary: Vocabulary, loosening: Loosening) -> tuple[Schema, bool]:
+    """The schema that a tool's arguments are held to, and whether it is the tool's own to the letter.
+
+    Raises SchemaError with the tool's place in the request where a strict tool's cannot be.
+    """
     if not tool.strict:
-        return {"type": "object"}
-    schema = {"type": "object", **schema}
+        return _enforceable_arguments(tool, vocabulary, loosening)
+    try:
+        schema = _closed(_of_object(json_schema(tool.parameters).schema))
+        check_enforceable(schema, vocabulary)
+    except SchemaError as error:
+        param = f"tools[{index}].function.parameters"
+        raise SchemaError(str(error), pointer=error.pointer, param=param) from error
+    return schema, True
+
+
+def _of_object(schema: Schema) -> Schema:
+    """``schema`` for what arguments always are. Raises SchemaError where it allows none."""
+    types = schema.get("type", "object")
+    if types != "object" and not (isinstance(types, list) and "object" in types):
+        raise SchemaError(f"A tool's arguments are an object, not of type {json.dumps(types)}.", pointer="/type")
+    return {**schema, "type": "object"}
+
+
+def _enforceable_arguments(tool: Tool, vocabulary: Vocabulary, loosening: Loosening) -> tuple[Schema, bool]:
+    if len(json.dumps(tool.parameters)) > LIMIT_BYTES:
+        return {"type": "object"}, False
+    schema = {**tool.parameters, "type": "object"}
+    whole, exact = enforceable_part(_closed(schema), vocabulary, loosening)
+    return {**whole, "type": "object"}, exact
+
+
+def _closed(schema: Schema) -> Schema:
+    """A tool that lists its arguments takes no others, unless its schema says more than plain ones do."""
     if "properties" in schema and schema.keys() <= PLAIN_KEYWORDS:
-        schema = {**schema, "additionalProperties": False}  # no arguments but those the tool takes
-    if problem := problem_with(schema, vocabulary):
-        raise _at_tool(refusal(schema, problem, vocabulary), index)
+        return {**schema, "additionalProperties": False}
     return schema
-
-
-def _at_tool(error: SchemaError, index: int) -> SchemaError:
-    return SchemaError(str(error), pointer=error.pointer, param=f"tools[{index}].function.parameters")
 
 
 def call_grammar(

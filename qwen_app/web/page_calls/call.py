@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
 from qwen_app.errors import RequestError
+from qwen_app.http.json_bounds import PAGE_BOUNDS
 from qwen_app.http.visitors import owner_of, visitor_of
 
 _PREFIX = "/gradio_api/"
@@ -96,6 +97,9 @@ def _parts(scope: Scope) -> list[str]:
 
 
 def _fields(body: bytes) -> dict[str, object]:
+    refusal = PAGE_BOUNDS.refusal(body)
+    if refusal:
+        raise RequestError(refusal)
     try:
         fields = json.loads(body)  # as FastAPI reads it
     except (ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from qwen_app.errors import NotFound, PermissionDenied, TooManyRequests
+from qwen_app.fair_share import Held, has_room
 from qwen_app.web.page_calls.call import Visitor
 from qwen_app.web.page_calls.gradio_tables import Tables
 
@@ -187,7 +188,8 @@ class Ledger:
                 self._drop(name)
         mine = [name for name in idle if name in self._sessions and self._sessions[name].visitor.user == visitor.user]
         number = sum(one.visitor.user == visitor.user for one in self._sessions.values())
-        full = len(self._sessions) >= self.bounds.sessions_in_all
+        held = Held(number, number, len(self._sessions))  # guests count alone: their page has a ledger of its own
+        full = not has_room(1, held, self.bounds.sessions_in_all)
         if number < self.bounds.sessions and not full:
             return
         if not mine:

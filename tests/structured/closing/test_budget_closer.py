@@ -16,6 +16,7 @@ from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar, GrammarState
 from qwen_app.structured.json_text import duplicate_keys
 from qwen_app.structured.validation import validate_text
+from tests.examples import examples
 from tests.structured.random_model import Answer, RandomModel
 from tests.structured.schemas import schemas
 from tests.structured.writing import schema_grammar
@@ -25,7 +26,6 @@ EXTRA = st.integers(0, 60)  # tokens above the least the schema admits
 LIKINGS = st.sampled_from([0.0, 4.0, 8.0, 10.0, 12.0])
 SAME_EVERY_TIME = settings(
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -38,7 +38,7 @@ def problem(answer: Answer, schema: Any) -> str | None:
 
 
 @pytest.mark.slow
-@settings(SAME_EVERY_TIME, max_examples=500)
+@settings(SAME_EVERY_TIME, max_examples=examples(500))
 @given(schema=schemas, seed=SEEDS, extra=EXTRA, liking=LIKINGS)
 def test_any_answer_to_any_strict_schema_validates(
     qwen: GrammarCompiler, schema: Any, seed: int, extra: int, liking: float
@@ -54,7 +54,8 @@ def test_any_answer_to_any_strict_schema_validates(
     assert answer.tokens <= limit
 
 
-@settings(SAME_EVERY_TIME, max_examples=100)
+@pytest.mark.slow
+@settings(SAME_EVERY_TIME, max_examples=examples(100))
 @given(seed=SEEDS, extra=EXTRA, liking=LIKINGS)
 def test_any_object_validates_with_the_built_in_vocabulary(
     builtin: GrammarCompiler, seed: int, extra: int, liking: float
@@ -64,7 +65,8 @@ def test_any_object_validates_with_the_built_in_vocabulary(
     assert isinstance(json.loads(answer.text.decode(), strict=True), dict)
 
 
-@settings(SAME_EVERY_TIME, max_examples=60)
+@pytest.mark.slow
+@settings(SAME_EVERY_TIME, max_examples=examples(60))
 @given(schema=schemas, seed=SEEDS, steps=st.integers(0, 30))
 def test_the_completion_from_any_state_validates(qwen: GrammarCompiler, schema: Any, seed: int, steps: int) -> None:
     try:
@@ -85,6 +87,7 @@ def test_the_completion_from_any_state_validates(qwen: GrammarCompiler, schema: 
     assert problem(Answer(state.text(), 0, True, state), schema) is None
 
 
+@pytest.mark.slow
 def test_a_deadline_closes_at_once(qwen: GrammarCompiler) -> None:
     schema = {
         "type": "object",
@@ -118,6 +121,7 @@ SKELETON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [5, 300, 800])
 def test_one_bracket_never_commits_to_more_than_fits(qwen: GrammarCompiler, limit: int) -> None:
     """Opening one more object commits this answer to some 350 tokens at once."""
@@ -157,6 +161,8 @@ def repeat(compiler: GrammarCompiler, grammar: Grammar, start: str, loop: str, t
     wanted = compiler.vocabulary.encode(loop.encode()) * times
     for count, token_id in enumerate(wanted):
         chosen = closer.choose(state, token_id, 100_000 - count)
+        if grammar.ends(chosen):
+            break
         state.accept(chosen)
         if chosen != token_id:
             break
@@ -176,6 +182,23 @@ def test_a_number_without_end_is_ended(qwen: GrammarCompiler) -> None:
     text = repeat(qwen, qwen.compile(JsonObject()), '{"a": 0.', "3", 500).text().decode()
     assert text.endswith("}")
     assert len(text) < 200
+
+
+@pytest.mark.parametrize("schema", [{}, {"type": "number"}, {"type": ["integer", "null"]}])
+def test_a_number_without_end_at_the_top_ends_the_answer(qwen: GrammarCompiler, schema: dict[str, object]) -> None:
+    """Nothing has to be closed there: the document is whole, and the model would go on to the limit."""
+    text = repeat(qwen, schema_grammar(qwen, schema), "1", "1", 500).text().decode()
+    assert text.isdigit()
+    assert len(text) < 200
+
+
+def test_where_nothing_is_closed_the_limit_cuts(qwen: GrammarCompiler) -> None:
+    grammar = qwen.compile(JsonObject())
+    state, closer = grammar.new_state(), BudgetCloser(closes=lambda state: False)
+    for left, token_id in enumerate(qwen.vocabulary.encode(b'{"a": "half a po'), start=-40):
+        assert closer.choose(state, token_id, -left, close_now=left > -30) == token_id
+        state.accept(token_id)
+    assert not closer.closing
 
 
 def test_repeated_items_are_no_loop(qwen: GrammarCompiler) -> None:

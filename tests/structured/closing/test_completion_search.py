@@ -25,7 +25,7 @@ def completed(compiler: GrammarCompiler, schema: Any, start: str) -> str:
     ("start", "whole"),
     [
         ("", "{}"),
-        ('{"a', '{"a":null}'),
+        ('{"a', '{"a": null}'),
         ('{"a": {"b": [1, "x', '{"a": {"b": [1, "x"]}}'),
         ('{"a": "x\\', '{"a": "x\\""}'),
         ('{"a": -', '{"a": -0}'),

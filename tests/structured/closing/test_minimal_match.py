@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,17 @@ def test_examples_of_patterns_match_them(pattern: str) -> None:
 def test_any_text_may_be_a_pattern(pattern: str) -> None:
     text = minimal_match(pattern)
     assert text is None or len(text) <= 256
+
+
+@pytest.mark.parametrize("pattern", ["(a{1000}){10000}", "(a{1000}b){10000}", "((ab{99}){99}){99}"])
+def test_repeats_are_cut_before_they_are_written_out(pattern: str) -> None:
+    tracemalloc.start()
+    try:
+        minimal_match(pattern)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 500_000
 
 
 def test_what_no_example_is_made_for() -> None:

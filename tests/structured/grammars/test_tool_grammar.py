@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,15 +107,76 @@ def test_references_stay_within_their_tool(compiler: GrammarCompiler) -> None:
     assert not takes(compiler, grammar, call("grow", '{"root": {}}'))
 
 
-def test_a_tool_that_is_not_strict_takes_any_object(compiler: GrammarCompiler) -> None:
-    loose = Tool("f", "", {"type": "object", "properties": {"a": {"not": {}}}}, strict=False)
-    grammar = compiler.compile_tools((loose,), ToolChoice("required"))
-    assert takes(compiler, grammar, call("f", '{"b": [1]}'))
-    assert not takes(compiler, grammar, call("f", "[1]"))
+@pytest.mark.parametrize("kind", ["array", "string", ["string", "null"], []])
+def test_arguments_are_an_object_or_a_strict_tool_is_refused(compiler: GrammarCompiler, kind: object) -> None:
+    tool = Tool("now", "", {"type": kind}, strict=True)
+    with pytest.raises(SchemaError, match="are an object") as refused:
+        compiler.compile_tools((WEATHER, tool), ToolChoice("auto"))
+    assert refused.value.param == "tools[1].function.parameters"
+    assert takes(
+        compiler, compiler.compile_tools((replace(tool, strict=False),), ToolChoice("auto")), call("now", "{}")
+    )
 
 
-def test_a_schema_that_cannot_be_enforced_names_the_tool(qwen: GrammarCompiler) -> None:
-    wrong = Tool("f", "", {"type": "object", "properties": {"a": {"not": {}}}})
+def test_arguments_that_may_be_null_are_an_object(compiler: GrammarCompiler) -> None:
+    grammar = compiler.compile_tools((Tool("now", "", {"type": ["object", "null"]}, strict=True),), ToolChoice("auto"))
+    assert takes(compiler, grammar, call("now", "{}"))
+    assert not takes(compiler, grammar, call("now", "null"))
+
+
+# Schemas of real tools that no grammar takes whole, with arguments that they have to allow all the same.
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "format": ({"a": {"type": "string", "format": "password"}}, '{"a": "x"}'),
+    "unique": ({"a": {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}}, '{"a": [1, 2]}'),
+    "look-ahead": ({"a": {"type": "string", "pattern": "^(?!x)[a-z]+$"}}, '{"a": "b"}'),
+    "int64": ({"a": {"type": "integer", "maximum": 2**63 - 1}}, '{"a": 3}'),
+    "not": ({"a": {"not": {"type": "string"}}}, '{"a": 1}'),
+    "if": ({"a": {"if": {"type": "string"}, "then": {"minLength": 2}}}, '{"a": "xy"}'),
+    "oneOf": ({"a": {"oneOf": [{"type": "integer"}, {"type": "number"}]}}, '{"a": 1.5}'),
+    "elsewhere": ({"a": {"$ref": "https://example.com/a.json"}}, '{"a": 1}'),
+    "no type": ({"a": {"type": "any"}}, '{"a": 1}'),
+    "no schema": ({"a": None}, '{"a": 1}'),
+    "no list": ({"a": {"type": "object", "required": None, "properties": None}}, '{"a": {}}'),
+    "empty": ({"a": {"type": "string", "minLength": 5, "pattern": "^a$"}}, '{"a": "abcdef"}'),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_of_a_tool_compiles_is_enforced_and_the_rest_left_out(qwen: GrammarCompiler, name: str) -> None:
+    """``strict`` was not asked for. The tool's other argument, and the other tool, are held to all that they say."""
+    odd, arguments = ODD[name]
+    parameters: dict[str, Any] = {"type": "object", "properties": {**odd, "b": {"enum": ["c", "d"]}}, "required": ["a"]}
+    grammar = qwen.compile_tools((WEATHER, Tool("odd", "", parameters)), ToolChoice("required"))
+    assert takes(qwen, grammar, call("odd", arguments))
+    assert takes(qwen, grammar, call("odd", arguments[:-1] + ', "b": "c"}'))
+    wrong_b = call("odd", arguments[:-1] + ', "b": "e"}')
+    for wrong in (wrong_b, call("odd", "{}"), call("odd", "[1]"), call("get_weather", "{}")):
+        assert not takes(qwen, grammar, wrong)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"type": ["object", "null"]}, {"$defs": {"a": 1}}, {"required": 5}, {"x": [[]] * 30_000}]
+)
+def test_parameters_that_are_no_schema_take_any_object(qwen: GrammarCompiler, parameters: dict[str, Any]) -> None:
+    grammar = qwen.compile_tools((Tool("f", "", parameters),), ToolChoice("required"))
+    assert takes(qwen, grammar, call("f", '{"b": [1]}'))
+    assert not takes(qwen, grammar, call("f", "[1]"))
+
+
+@pytest.mark.slow
+def test_a_set_that_is_no_grammar_as_a_whole_is_called_with_any_objects(qwen: GrammarCompiler) -> None:
+    long = {f"argument_{number}": {"enum": [f"{number}{letter}" * 200 for letter in "abcdef"]} for number in range(60)}
+    tools = [
+        Tool(f"t{number}", "", {"type": "object", "properties": long, "required": list(long)}) for number in range(60)
+    ]
+    grammar = qwen.compile_tools(tools, ToolChoice("required"))
+    assert takes(qwen, grammar, call("t7", "{}"))
+    with pytest.raises(SchemaError):
+        qwen.compile_tools([replace(tool, strict=True) for tool in tools], ToolChoice("required"))
+
+
+def test_a_strict_schema_that_cannot_be_enforced_names_the_tool(qwen: GrammarCompiler) -> None:
+    wrong = Tool("f", "", {"type": "object", "properties": {"a": {"not": {}}}}, strict=True)
     with pytest.raises(SchemaError) as refused:
         qwen.compile_tools((NOW, wrong), ToolChoice("auto"))
     assert refused.value.param == "tools[1].function.parameters"

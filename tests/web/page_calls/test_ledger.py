@@ -101,14 +101,27 @@ def test_sessions_in_use_are_not_taken_away() -> None:
 
 def test_with_all_places_taken_nobody_loses_his() -> None:
     book, tables, clock = ledger(sessions=4, sessions_in_all=4)
-    for n in range(4):
-        book.use(ADA, f"a{n}")
+    for user, session in ((ADA, "a1"), (ADA, "a2"), (BOB, "b1")):
+        book.use(user, session)
     with pytest.raises(TooManyRequests):
-        book.use(BOB, "b")
+        book.use(Visitor("carol", "carol 1"), "c")
     assert tables.forgotten == []
     clock.now = 3601.0
     book.use(BOB, "b")  # nobody has been connected to the old ones for an hour
-    assert len(tables.forgotten) == 4
+    assert len(tables.forgotten) == 3
+
+
+def test_nobody_takes_more_places_than_he_leaves_free() -> None:
+    book, tables, _ = ledger(sessions=64, sessions_in_all=12)
+    with contextlib.ExitStack() as open_tabs:
+        for n in range(6):
+            open_tabs.enter_context(book.reading(ADA, f"a{n}"))
+        with pytest.raises(TooManyRequests):
+            book.use(ADA, "a6")
+        for n in range(3):
+            open_tabs.enter_context(book.reading(BOB, f"b{n}"))
+        book.use(Visitor("carol", "carol 1"), "c")
+    assert tables.forgotten == []
 
 
 def test_streams_and_calls_are_given_back_whatever_happens() -> None:
@@ -159,6 +172,7 @@ def test_a_call_without_a_session_gets_its_events() -> None:
     assert tables.forgotten == ["e"]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=120))
 def test_nothing_a_guest_does_touches_adas(steps: list[tuple[int, bool]]) -> None:
     book, tables, clock = ledger(sessions=3, sessions_in_all=8, calls=4)

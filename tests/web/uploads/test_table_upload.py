@@ -13,8 +13,8 @@ from qwen_app.http.addresses import THIS_MACHINE
 from qwen_app.http.visitors import visitor_of
 from qwen_app.sandbox.checks import checks
 from qwen_app.settings import Settings
-from qwen_app.table_store import LIMIT_BYTES, UPLOAD_PATH, TableStore
-from qwen_app.web.table_upload import build_table_upload
+from qwen_app.uploads.table_store import LIMIT_BYTES, UPLOAD_PATH, TableStore
+from qwen_app.web.uploads.table_upload import build_table_upload
 from tests.web.web_app import bare_app
 
 pytestmark = pytest.mark.anyio

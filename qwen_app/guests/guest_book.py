@@ -1,0 +1,172 @@
+"""Who is a guest here, and what each may still do. Decided in memory by the event loop alone, written behind it.
+
+Two sends at once cannot both have the last turn: nothing is awaited between looking and taking. What was taken is in
+the database a moment later, so that a restart knows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from qwen_app.errors import AppError, GuestLinkOver, RequestError, TooManyRequests, TurnsUsedUp
+from qwen_app.fair_share import GUESTS
+from qwen_app.guests.guest import LIMIT_NAME_CHARS, Guest, user_of
+from qwen_app.guests.guest_store import GuestStore
+from qwen_app.saved_chats.saved_chats import SavedChats
+from qwen_app.stage.stage import Stage
+
+log = logging.getLogger(__name__)
+
+MOST_GUESTS = 200
+LONGEST_S = 30 * 24 * 3600.0
+MOST_TURNS = 10_000
+FORGOTTEN_S = 7 * 24 * 3600.0  # after a link is over, its line is kept for the presenter
+_ID_BYTES = 8
+_PASS = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{32})")
+Clock = Callable[[], float]
+
+
+class GuestBook:
+    """The guests. Their passes are signed: ``link`` ones stand in links, ``cookie`` ones in browsers."""
+
+    def __init__(self, saved: SavedChats, stage: Stage, clock: Clock = time.time) -> None:
+        self._saved = saved
+        self._store = GuestStore(saved.chats.engine, saved.links)
+        self._stage = stage
+        self._clock = clock
+        self._guests: dict[str, Guest] = {}
+        self._changed: set[str] = set()
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Within the block the guests of the last start are known; at its end everything is written."""
+        try:
+            self._guests |= {guest.id: guest for guest in await self._saved.run(self._store.read)}
+        except SQLAlchemyError as error:
+            log.warning("the guests could not be read: %s", type(error).__name__)
+        self._forget_old()
+        await self.written()
+        try:
+            yield
+        finally:
+            await self.written()
+
+    def guests(self) -> list[Guest]:
+        """All that are remembered, the newest first."""
+        return sorted(self._guests.values(), key=lambda guest: guest.created_at, reverse=True)
+
+    async def invite(self, name: str, *, lifetime_s: float, turns: int) -> Guest:
+        """A new guest. Raises RequestError for a name, a time or a number of turns that is none."""
+        self._forget_old()
+        name = " ".join(name.split())[:LIMIT_NAME_CHARS]
+        if not name.isprintable() or not name:
+            raise RequestError("A guest needs a name.")
+        if not 60 <= lifetime_s <= LONGEST_S or not 1 <= turns <= MOST_TURNS:
+            raise RequestError(f"A guest link works up to 30 days, for 1 to {MOST_TURNS:,} answers.")
+        if len(self._guests) >= MOST_GUESTS:
+            raise TooManyRequests(f"There are {MOST_GUESTS} guest links. Revoke some first.")
+        now = self._clock()
+        guest = Guest(secrets.token_hex(_ID_BYTES), name, turns, now + lifetime_s, now)
+        self._note(guest)
+        await self.written()
+        return guest
+
+    async def revoke(self, guest_id: str) -> bool:
+        """End a guest's link, and what is being answered for it; whether there was such a guest. One whose link was
+        over before is forgotten."""
+        guest = self._guests.get(guest_id)
+        if guest is None:
+            return False
+        if guest.is_over(self._clock()):
+            del self._guests[guest_id]
+            self._changed.add(guest_id)
+        else:
+            self._note(dataclasses.replace(guest, revoked=True))
+            self._stage.stop(guest.user, GuestLinkOver())
+        await self.written()
+        return True
+
+    def pass_of(self, guest: Guest, kind: str) -> str:
+        """What proves to be this guest. It is bound to the name and the time, so that a change of either ends it."""
+        signed = f"guest {kind}\0{guest.id}\0{guest.expires_at}\0{guest.name}".encode()
+        return f"{guest.id}.{hmac.new(self._saved.key, signed, hashlib.sha256).hexdigest()[:32]}"
+
+    def guest_with(self, guest_pass: str, kind: str) -> Guest | None:
+        """The guest whose pass this is, whether or not it is over; None for what is no pass of ours."""
+        found = _PASS.fullmatch(guest_pass)
+        guest = self._guests.get(found[1]) if found else None
+        return guest if guest and hmac.compare_digest(self.pass_of(guest, kind), guest_pass) else None
+
+    def is_over(self, guest: Guest) -> bool:
+        return guest.is_over(self._clock())
+
+    def left_s(self, guest: Guest) -> float:
+        """How long the guest's link still works."""
+        return guest.expires_at - self._clock()
+
+    def guest_named(self, user: str) -> Guest | None:
+        """The guest that ``Guest.user`` names."""
+        return self._guests.get(user.removeprefix(GUESTS))
+
+    def take(self, user: str) -> None:
+        """One turn of the guest's. Raises AppError where there is none to take, or nothing may be asked just now."""
+        self._stage.check(user)
+        guest = self.guest_named(user)
+        if guest is None or self.is_over(guest):
+            raise GuestLinkOver
+        if not guest.turns_left:
+            raise TurnsUsedUp
+        self._note(dataclasses.replace(guest, turns_used=guest.turns_used + 1))
+        self._write_soon()
+
+    def give_back(self, user: str) -> None:
+        """A turn that came to nothing: the question could not be asked."""
+        guest = self.guest_named(user)
+        if guest is not None:
+            self._note(dataclasses.replace(guest, turns_used=max(0, guest.turns_used - 1)))
+            self._write_soon()
+
+    async def written(self) -> None:
+        """Write all that has changed. A database that fails is told in the log; the next change tries again."""
+        async with self._writing:
+            ids, self._changed = self._changed, set()
+            if not ids:
+                return
+            there = [self._guests[name] for name in ids if name in self._guests]
+            forgotten = [name for name in ids if name not in self._guests]
+            try:
+                await self._saved.run(self._store.write, there, forgotten)
+                for name in forgotten:  # nobody can open their chats any more, and they would take up room for ever
+                    await self._saved.run(self._saved.chats.delete_all, user_of(name))
+            except (AppError, SQLAlchemyError) as error:
+                log.warning("the guests could not be saved: %s", type(error).__name__)
+                self._changed |= ids
+
+    def _note(self, guest: Guest) -> None:
+        self._guests[guest.id] = guest
+        self._changed.add(guest.id)
+
+    def _write_soon(self) -> None:
+        task = asyncio.create_task(self.written())
+        self._tasks.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._tasks.discard)
+
+    def _forget_old(self) -> None:
+        now = self._clock()
+        old = [guest.id for guest in self._guests.values() if now >= guest.expires_at + FORGOTTEN_S]
+        for name in old:
+            del self._guests[name]
+        self._changed |= set(old)

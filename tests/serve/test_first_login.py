@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qwen_app.serve.first_login import open_to, with_login
+from qwen_app.settings import Settings
+
+URL = "http://127.0.0.1:7860"
+
+
+def test_a_login_is_made_once_and_kept_for_its_owner(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "login"
+    first = with_login(Settings(share=True), file)
+    ((user, password),) = first.logins()
+    assert user == "owner"
+    assert len(set(password)) > 5
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert with_login(Settings(host="0.0.0.0"), file).logins() == first.logins()
+    assert with_login(Settings(share=True), tmp_path / "other" / "login").logins() != first.logins()
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(share=True, auth="ada:secret")])
+def test_none_is_made_where_none_is_needed(tmp_path: Path, settings: Settings) -> None:
+    assert with_login(settings, tmp_path / "login") is settings
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "owner:", "owner:short", "eve:long-enough-to-be-one", "owner:a,b:ccccccccccccccc"]
+)
+def test_a_kept_login_that_is_none_is_made_anew(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "login"
+    file.write_text(text)
+    ((user, password),) = with_login(Settings(share=True), file).logins()
+    assert (user, len(password)) == ("owner", 19)
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert with_login(Settings(share=True), Path("/proc/nowhere/login")).has_login()
+    assert "makes another password" in caplog.text
+
+
+def test_the_console_tells_password_and_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings, door = open_to(Settings(share=True), URL)
+    told = capsys.readouterr().out
+    assert door is not None
+    assert settings.logins()[0][1] in told
+    key = told.partition(f"{URL}/login#")[2].split()[0]
+    assert door.sessions.redeem(key) == "owner"
+
+
+def test_without_strangers_there_is_no_door_and_with_a_login_no_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert open_to(Settings(), URL) == (Settings(), None)
+    assert open_to(Settings(auth="ada:secret"), URL)[1] is not None
+    assert capsys.readouterr().out == ""

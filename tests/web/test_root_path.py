@@ -1,0 +1,68 @@
+"""Page and API below a path of a proxy's, whether it takes the path off or leaves it on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from qwen_app.errors import SettingsError
+from qwen_app.settings import Settings, load_settings
+from tests.attacks.walled_server import Walled, api_app, walled
+
+PROXIED: dict[str, Any] = {"trusted_proxy": "127.0.0.1", "api_keys": "secret"}
+KEY = {"authorization": "Bearer secret", "x-forwarded-for": "192.0.2.7", "x-forwarded-host": "host.example"}
+
+
+@pytest.fixture(scope="module")
+def behind_a_proxy() -> Iterator[Walled]:
+    """A server that believes what a proxy on this machine says."""
+    with walled(api_app(Settings(**PROXIED)), **PROXIED) as server:
+        yield server
+
+
+def get(path: str, headers: dict[str, str], **settings: Any) -> httpx.Response:
+    with walled(api_app(Settings(**settings)), **settings) as server:
+        return server.get(path, headers=headers)
+
+
+@pytest.mark.parametrize("path", ["/qwen/v1/models", "/v1/models"])
+def test_the_setting_names_the_path(path: str) -> None:
+    assert get(path, KEY, root_path="/qwen/", **PROXIED).json()["object"] == "list"
+
+
+@pytest.mark.parametrize("path", ["/a/qwen/v1/docs", "/v1/docs"])
+def test_a_trusted_proxy_names_the_path(behind_a_proxy: Walled, path: str) -> None:
+    page = behind_a_proxy.get(path, headers=KEY | {"x-forwarded-prefix": "/a/qwen"})
+    assert "base_url=&quot;http://host.example/a/qwen/v1&quot;" in page.text
+
+
+def test_nobody_else_does() -> None:
+    assert "/qwen" not in get("/v1/docs", {"x-forwarded-prefix": "/qwen"}).text
+
+
+@pytest.mark.parametrize("prefix", ["//evil.example", "/a b", "/..", "x", "/a/../b", '/"><script>', "/" + "a" * 101])
+def test_what_is_no_path_is_none(behind_a_proxy: Walled, prefix: str) -> None:
+    page = behind_a_proxy.get("/v1/docs", headers=KEY | {"x-forwarded-prefix": prefix})
+    assert "http://host.example/v1" in page.text
+    with pytest.raises(SettingsError, match="--root-path"):
+        load_settings(["--root-path", prefix], {})
+
+
+def test_no_path_of_the_apis_own() -> None:
+    with pytest.raises(SettingsError, match="--root-path"):
+        load_settings(["--root-path", "/v1"], {})
+
+
+def test_the_bare_path_leads_to_the_page() -> None:
+    response = get("/qwen", {}, root_path="/qwen")
+    assert (response.status_code, response.headers["location"]) == (307, "/qwen/")
+
+
+def test_the_login_stays_below_it() -> None:
+    html = {"accept": "text/html"}
+    response = get("/qwen/", html, root_path="/qwen", auth="ada:secret-words")
+    assert (response.status_code, response.headers["location"]) == (303, "/qwen/login")
+    assert 'action="login"' in get("/qwen/login", html, root_path="/qwen", auth="ada:secret-words").text
