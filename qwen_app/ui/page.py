@@ -1,4 +1,4 @@
-"""The page: a header, and tabs. A new tab is a folder whose ``tab.py`` has a ``build(page)``, and one line in TABS."""
+"""The page: a header, and the tabs of ``tabs.py``."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ import gradio as gr
 from qwen_app.engine.base import EngineInfo
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.table_store import TableStore
-from qwen_app.ui.chat.tab import build as build_chat
-from qwen_app.ui.json_lab.tab import build as build_json_lab
+from qwen_app.ui.chats_panel.panel import add_chats_panel
+from qwen_app.ui.first_look import SHOWN_WHOLE
 from qwen_app.ui.public import add_endpoint
-from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.quick_blocks import QuickBlocks
+from qwen_app.ui.shared.context import QUICK, PageContext, Stores, TurnCounter
 from qwen_app.ui.shared.handlers import Updates, language_of, text
 from qwen_app.ui.shared.strings import Language, Texts, language_for
-from qwen_app.ui.tools.tab import build as build_tools
+from qwen_app.ui.tabs import GUEST_TABS, TABS
 
-TABS = (build_chat, build_json_lab, build_tools)
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 
 _STORED = "() => [localStorage.getItem('language')]"
 _STORE = "(language) => { localStorage.setItem('language', language); }"
 _DECLARE = "(language) => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; }"
 
+EVENTS_LOOKED_FOR_EVERY_S = 0.02  # what a click may wait longer
+PROGRESS_SENT_EVERY_S = 0.1
 
-def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.Blocks:
-    """The Gradio page for ``service``. Mount it with ``qwen_app.ui.mount.mount_page``."""
+
+def build_page(service: Service, settings: Settings, stores: Stores, turns: TurnCounter | None = None) -> gr.Blocks:
+    """The Gradio page for ``service``; with ``turns``, that of guests. Mount it with ``ui.mount.mount_page``."""
     blocks: gr.Blocks
-    with gr.Blocks(
+    with QuickBlocks(
         title=Texts("en")("title"),
         analytics_enabled=False,
         fill_height=True,
@@ -38,23 +40,33 @@ def build_page(service: Service, settings: Settings, tables: TableStore) -> gr.B
         delete_cache=DELETE_CACHE_S,
     ) as blocks:
         with gr.Row(elem_id="header"):
-            about = gr.HTML(_about(service.info(), Texts("en")), elem_id="about")
-            sign_out = gr.HTML(_sign_out(Texts("en")), elem_id="sign-out", visible=bool(settings.auth))
+            about = gr.HTML(_about(service.info(), Texts("en"), to_tell=False), elem_id="about")
+            if turns is None:
+                gr.HTML('<a href="#status"><span></span></a>', elem_id="pulse", apply_default_css=False)
+            else:
+                gr.HTML("<span></span>", elem_id="guest-line", apply_default_css=False)
+            tools = gr.HTML(elem_id="page-tools")
+            leaves = turns is not None or not settings.is_local()
+            sign_out = gr.HTML(_sign_out(Texts("en"), guest=turns is not None), elem_id="sign-out", visible=leaves)
             language = gr.Radio(
                 [("EN", "en"), ("中文", "zh")], value="en", show_label=False, container=False, elem_id="language"
             )
-        page = PageContext(service, settings, tables, blocks, language)
+        page = PageContext(service, settings, stores, blocks, language, turns)
         page.localize(language, label="language")
+        add_chats_panel(page)
+        page.localize(tools, value="page_tools")
         with gr.Tabs(elem_id="tabs"):
-            for build_tab in TABS:
+            for build_tab in GUEST_TABS if page.for_guests else TABS:
                 build_tab(page)
         _wire_language(page, about, sign_out)
-        add_endpoint(page)
-    _set_queue(blocks, page)
+        if not page.for_guests:
+            add_endpoint(page)
+    set_queue(blocks)
     return blocks
 
 
-def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
+def set_queue(blocks: gr.Blocks) -> None:
+    """Any number may ask at once, and a page that nobody uses costs next to nothing."""
     blocks.queue(
         api_open=False,
         max_size=None,
@@ -63,35 +75,49 @@ def _set_queue(blocks: gr.Blocks, page: PageContext) -> None:
     # Nobody sees Gradio's statistics here, and it would compute them in pandas after every single event.
     blocks._queue.ANALYTICS_MAX_EVENTS = 1
     blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+    # It looks for events by sleeping: a thousand times a second by itself, and a hundred for progress bars.
+    blocks._queue.sleep_when_free = EVENTS_LOOKED_FOR_EVERY_S
+    blocks._queue.progress_update_sleep_when_free = PROGRESS_SENT_EVERY_S
 
 
 def _wire_language(page: PageContext, about: gr.HTML, sign_out: gr.HTML) -> None:
 
-    def header(language: Language) -> Updates:
-        texts = Texts(language)
-        return {about: _about(page.service.info(), texts), sign_out: _sign_out(texts)}
+    def header(language: Language, request: gr.Request) -> Updates:
+        texts, to_tell = Texts(language), bool(page.notices_for(request))
+        return {
+            about: _about(page.service.info(), texts, to_tell=to_tell),
+            sign_out: _sign_out(texts, guest=page.for_guests, who=request.username or ""),
+        }
 
     def detect(stored: object, request: gr.Request) -> Updates:
         accepted = request.headers.get("accept-language", "")
         language = language_for(text(stored), page.settings.language, accepted)
-        return {page.language: language} | header(language)
+        return {page.language: language} | header(language, request)
 
-    def translate(chosen: object) -> Updates:
+    def translate(chosen: object, request: gr.Request) -> Updates:
         language = language_of(chosen)
-        return page.translations(language) | header(language)
+        return page.translations(language) | header(language, request)
 
     detected = page.blocks.load(detect, [page.language], [page.language, about, sign_out], js=_STORED, **QUICK)
     page.language.input(None, [page.language], js=_STORE, api_visibility="private")
     for settled in (detected.then, page.language.change):
         settled(None, [page.language], js=_DECLARE, api_visibility="private")
-    page.language.change(translate, [page.language], [about, sign_out, *page.localized_components()], **QUICK)
+    translated = page.language.change(
+        translate, [page.language], [about, sign_out, *page.localized_components()], **QUICK
+    )
+    translated.then(None, js=SHOWN_WHOLE, api_visibility="private")
 
 
-def _about(info: EngineInfo, texts: Texts) -> str:
+def _about(info: EngineInfo, texts: Texts, *, to_tell: bool) -> str:
+    """``to_tell``: whether the status tab has something to tell the visitor."""
     chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, info.device) if part)
     notice = f'<p class="model-notice">{escape(texts.translated(info.notice))}</p>' if info.notice else ""
+    if to_tell:
+        notice += f'<p class="model-notice"><a href="#status">{escape(texts("status_see"))}</a></p>'
     return f'<h1>{texts("title")}</h1><div class="model"><b>{escape(info.model)}</b>{chips}</div>{notice}'
 
 
-def _sign_out(texts: Texts) -> str:
-    return f'<form method="post" action="/logout"><button>{texts("sign_out")}</button></form>'
+def _sign_out(texts: Texts, *, guest: bool, who: str = "") -> str:
+    action, name = ("guest/leave", "guest_leave") if guest else ("logout", "sign_out")
+    login = f"<span>{escape(who)}</span>" if who and not guest else ""  # a guest's name stands beside it
+    return f'<form method="post" action="{action}">{login}<button>{texts(name)}</button></form>'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import anyio
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
+
+from qwen_app.ui.shared.strings import TEXTS
 
 ANSWER_S = 200  # a busy machine is no fault of the page's
 
@@ -15,7 +18,7 @@ class ChatPage:
         self.page = page
         self.composer = page.locator("#composer textarea")
         self.questions = page.locator("#conversation .user-row")
-        self.answers = page.locator("#conversation .bot-row")
+        self.answers = page.locator("#conversation .bot-row, #live:has(.md > *)")
         self.runs = page.locator("#conversation .run-line")
         self.meter = page.locator("#meter .meter-text")
         self.stop = page.locator("#composer .stop-button")
@@ -32,8 +35,12 @@ class ChatPage:
         await field.press("Enter")
 
     async def send(self, text: str) -> None:
+        """By Return, which under a finger is a new line: there by the button."""
         await self.composer.fill(text)
-        await self.composer.press("Enter")
+        if await self.page.evaluate("matchMedia('(pointer: coarse)').matches"):
+            await self.page.locator("#composer .submit-button").click()
+        else:
+            await self.composer.press("Enter")
 
     async def ask(self, text: str) -> Locator:
         """Send ``text`` and wait for the end of the answer, which is returned."""
@@ -64,11 +71,27 @@ class ChatPage:
             return False
         return True
 
-    async def edit_question(self, number: int, text: str) -> None:
+    async def open_edit(self, number: int) -> Locator:
+        """Open the editor of a question, counted from 0."""
         field = self.page.locator("#conversation .edit-textarea")
         await until_async(lambda: self._editing(number, field))
-        await field.fill(text)
+        return field
+
+    async def edit_question(self, number: int, text: str) -> None:
+        await (await self.open_edit(number)).fill(text)
         await self.page.get_by_role("button", name="Submit").click()
+
+
+async def hold_requests(page: Page, address: str) -> anyio.Event:
+    """Let no request of the page's to ``address``, a pattern, reach the server before the event is set."""
+    go = anyio.Event()
+
+    async def hold(route: Route) -> None:
+        await go.wait()
+        await route.continue_()
+
+    await page.route(address, hold)
+    return go
 
 
 async def until_async(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -83,3 +106,16 @@ async def until(holds: Callable[[], bool]) -> None:
     with anyio.fail_after(30):
         while not holds():  # noqa: ASYNC110 (there is no event for it)
             await anyio.sleep(0.05)
+
+
+async def open_tab(page: Page, name: str) -> None:
+    """Open the tab with the id ``name``-tab, from the menu where there is no room for it beside the others."""
+    await page.wait_for_function("!document.documentElement.classList.contains('translating')")
+    tab = page.locator(f"#{name}-tab-button").filter(visible=True)
+    menu = page.locator("#tabs > .tab-wrapper .overflow-menu")
+    await expect(tab.or_(menu.locator("> button")).filter(visible=True).first).to_be_visible()
+    if await tab.count():
+        await tab.click()
+        return
+    await menu.locator("> button").click()
+    await menu.get_by_text(re.compile("|".join(TEXTS[f"{name}_tab"]))).click()

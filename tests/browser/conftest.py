@@ -16,6 +16,7 @@ from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ChatPage
+from tests.browser.hindrance import hinder
 from tests.browser.serving import running_app, running_page
 
 FLAGS = [
@@ -31,7 +32,7 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OpenChat = Callable[..., Awaitable[ChatPage]]
 REAL_CONTEXT = 384
-PATIENCE_MS = 20_000  # a page takes its time where two cores do everything
+PATIENCE_MS = 45_000  # a page takes its time where two cores do everything
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -62,7 +63,9 @@ async def open_chat(browser: Browser) -> AsyncGenerator[OpenChat, None]:
     async def open_chat(url: str, **options: Any) -> ChatPage:
         context = await browser.new_context(**{"locale": "en-US", "viewport": {"width": 1440, "height": 900}} | options)
         contexts.append(context)
-        return await ChatPage(await context.new_page()).open(url)
+        page = await context.new_page()
+        await hinder(page)
+        return await ChatPage(page).open(url)
 
     yield open_chat
     for context in contexts:
@@ -83,7 +86,7 @@ def say(request: GenerationRequest) -> Script:
     if request.grammar is not None:
         return Script(text=('{"answer"', ": ", '"yes"', "}"))
     if "slowly" in question:
-        return Script(text=("word ",) * 2000, token_s=0.02)
+        return Script(text=("word " * 4,) * 6000, token_s=0.25)  # to the most tokens: two minutes, which no test takes
     if "read long" in question:
         return Script(text=("read.",), prefill_s=3600)
     if "break" in question:
@@ -104,5 +107,5 @@ def engine() -> ScriptedEngine:
 @pytest.fixture(scope="session")
 def scripted(engine: ScriptedEngine) -> Iterator[str]:
     """The whole app on the scripted engine."""
-    with running_page(engine) as url:
+    with running_page(engine, unwatched_s=1, chat_titles=False) as url:
         yield url

@@ -8,21 +8,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
-from starlette.types import Receive, Scope, Send
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_app.engine.base import Engine
-from qwen_app.serve.build import build_asgi
+from qwen_app.serve.asgi import build_asgi
 from qwen_app.serve.connections import ConnectionLimits
-from qwen_app.serve.server import Server, server_config
+from qwen_app.serve.server import Server, listen, server_config
 from qwen_app.service import Service
 from qwen_app.settings import Settings
+from qwen_app.web.guests.guest_door import GuestDoor
 from qwen_app.web.wall import wall
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -30,15 +33,20 @@ START_S = 120
 
 
 @contextmanager
-def running_app(log: Path, **settings: object) -> Iterator[str]:
-    """``python app.py`` with the built-in model, on a free port; its address once it answers."""
-    port = _free_port()
+def running_app(log: Path, *, port: int = 0, processes: list[int] | None = None, **settings: object) -> Iterator[str]:
+    """``python app.py`` with the built-in model, on ``port`` or a free one; its address once it answers.
+
+    Its process id is added to ``processes``, for those who want to kill it.
+    """
+    port = port or _free_port()
     environ = dict(os.environ, QWEN_PORT=str(port), QWEN_MODEL="builtin", PYTHONUNBUFFERED="1")
     environ["QWEN_MODELS_DIR"] = str(ROOT / "models")
     environ |= {f"QWEN_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, str(ROOT / "app.py")]
     with log.open("wb") as output:  # in a folder of its own, for a folder has one app
         process = subprocess.Popen(command, cwd=log.parent, env=environ, stdout=output, stderr=output)
+    if processes is not None:
+        processes.append(process.pid)
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, process, log)
@@ -50,27 +58,47 @@ def running_app(log: Path, **settings: object) -> Iterator[str]:
 
 @contextmanager
 def running_page(engine: Engine, **settings: Any) -> Iterator[str]:
-    """The whole app on ``engine``, in a thread. ``settings`` are fields of Settings."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1, "page-under-test") as thread:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        asked = Settings(**settings)
+    """The whole app on ``engine``, in a thread. ``settings`` are fields of Settings; its chats are nobody else's."""
+    with TemporaryDirectory() as folder:
+        asked = Settings(**{"data_dir": Path(folder)} | settings)
+        guests = GuestDoor()
+        with serving(lambda: build_asgi(Service(engine), asked, guests=guests), asked, guests) as url:
+            yield url
+
+
+@contextmanager
+def serving(
+    build: Callable[[], ASGIApp], settings: Settings | None = None, guests: GuestDoor | None = None
+) -> Iterator[str]:
+    """The app that ``build`` makes, behind the wall, in a thread; it is made with the server's loop running."""
+    asked = settings or Settings()
+    with listen("127.0.0.1", 0) as listener, ThreadPoolExecutor(1, "page-under-test") as thread:
         server = Server(server_config(_nothing, asked, ConnectionLimits()))
-
-        async def serve() -> None:
-            # with the loop running, for Gradio makes loops of its own otherwise and never closes them
-            app = build_asgi(Service(engine), asked)
-            server.config.app = wall(app, asked)
-            async with app.router.lifespan_context(app):
-                await server.serve([listener])
-
-        running = thread.submit(asyncio.run, serve())
+        running = thread.submit(asyncio.run, _serve(server, build, asked, listener, guests))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False, timeout=60) as client:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=10), trust_env=False, timeout=START_S) as client:
                 client.get(f"{url}/health").raise_for_status()
             yield url
         finally:
             server.should_exit = True
             running.result(timeout=20)
+
+
+async def _serve(
+    server: Server,
+    build: Callable[[], ASGIApp],
+    settings: Settings,
+    listener: socket.socket,
+    guests: GuestDoor | None = None,
+) -> None:
+    app = build()  # Gradio makes loops of its own where none runs, and never closes them
+    server.config.app = wall(app, settings, guests=guests)
+    lifespan: AbstractAsyncContextManager[object] = (
+        app.router.lifespan_context(app) if isinstance(app, FastAPI) else nullcontext()
+    )
+    async with lifespan:
+        await server.serve([listener])
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.async_api import Browser, Request, expect
+from playwright.async_api import Browser, Request, Route, expect
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ChatPage
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("locale", ["zh-CN", "zh", "zh-Hans-CN", "zh-TW"])
 async def test_a_chinese_browser_gets_a_chinese_page(scripted: str, open_chat: OpenChat, locale: str) -> None:
     chat = await open_chat(scripted, locale=locale)
-    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
     await expect(chat.composer).to_have_attribute("placeholder", "想问点什么？")
     await expect(chat.page.locator("#ai-notice")).to_contain_text("仅供参考")
     await expect(chat.meter).to_contain_text("个词元")
@@ -25,7 +25,7 @@ async def test_a_chinese_browser_gets_a_chinese_page(scripted: str, open_chat: O
 
 async def test_chinese_answers_and_errors(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted, locale="zh-CN")
-    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
     answer = await chat.ask("please break")
     await expect(answer.locator(".run-error")).to_contain_text("已生成的内容已保留")
     await expect(answer.locator(".run-line")).to_contain_text("失败")
@@ -35,11 +35,11 @@ async def test_switching_keeps_the_chat_and_is_remembered(scripted: str, open_ch
     chat = await open_chat(scripted)
     await chat.ask("hello")
     await chat.page.locator("#language").get_by_text("中文").click()
-    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
     await expect(chat.runs.first).to_contain_text("已完成")
     await expect(chat.answers.first).to_contain_text("You said: hello")
     await chat.page.reload()
-    await expect(chat.page.locator("#new-chat")).to_have_text("新对话")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
 
 
 async def test_narrow_screens_scroll_one_way_only(scripted: str, open_chat: OpenChat) -> None:
@@ -123,11 +123,42 @@ async def test_the_login_lets_in_who_knows_the_password(browser: Browser) -> Non
         await page.get_by_label("Password").fill("wrong")
         await page.get_by_role("button").click()
         await expect(page.get_by_role("alert")).to_contain_text("Wrong name or password")
-        await page.get_by_label("Name").fill("ada")
+        await expect(page.get_by_label("Name")).to_have_value("ada")
+        await expect(page.get_by_label("Password")).to_be_focused()
         await page.get_by_label("Password").fill("secret")
         await page.get_by_role("button").click()
         chat = ChatPage(page)
         await expect(chat.meter).not_to_be_empty()
+        await expect(page.locator("#sign-out")).to_contain_text("ada")
         await chat.ask("hello")
         assert engine.requests[-1].user == "ada"
         await context.close()
+
+
+async def test_toasts_speak_the_visitors_language(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, locale="zh-CN")
+
+    async def refuse(route: Route) -> None:
+        sentence = "You have 64 tabs of this page open, all in use. Close some of them first."
+        await route.fulfill(status=429, json={"detail": sentence, "error": sentence})
+
+    await chat.page.route("**/gradio_api/queue/join*", refuse)
+    await chat.send("hello")
+    await expect(chat.page.get_by_test_id("toast-text").first).to_have_text(
+        "你已打开 64 个标签页，且都在使用中。请先关闭一些。"
+    )
+    await expect(chat.page.locator(".toast-title-row").first).to_contain_text("出错了")
+    async with chat.page.expect_file_chooser() as chooser:
+        await chat.page.get_by_role("button", name="导入").first.click()
+    await (await chooser.value).set_files({"name": "a.json", "mimeType": "application/json", "buffer": b"{}"})
+    await expect(chat.page.locator(".chats-said")).to_have_text("此文件不是从这里以 JSON 导出的对话。")
+
+
+async def test_there_is_one_button_for_a_new_chat(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    top, of_the_list = chat.page.locator("#new-chat"), chat.page.locator(".chats-new")
+    await expect(of_the_list).to_be_visible()
+    await expect(top).not_to_be_visible()
+    await chat.page.locator("#chats-sidebar > .toggle-button").click()
+    await expect(top).to_be_visible()
+    await expect(of_the_list).not_to_be_in_viewport()

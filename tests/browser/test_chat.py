@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from qwen_app.chat.json_hint import JSON_HINT
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.browser.chat_page import until
+from tests.browser.chat_page import hold_requests, until
 from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
@@ -101,7 +101,7 @@ async def test_new_chat_while_an_answer_comes(scripted: str, open_chat: OpenChat
     chat = await open_chat(scripted)
     await chat.send("talk slowly")
     await expect(chat.answers.first).to_contain_text("word word")
-    await chat.page.locator("#new-chat").click()
+    await chat.page.locator(".chats-new").click()
     await expect(chat.questions).to_have_count(0)
     await expect(await chat.ask("fresh")).to_contain_text("You said: fresh")
     await expect(chat.questions).to_have_count(1)
@@ -114,6 +114,26 @@ async def test_a_double_click_asks_once(scripted: str, open_chat: OpenChat, engi
     await chat.page.locator("#composer .submit-button").dblclick()
     await chat.answered(1)
     assert len(engine.requests) == asked + 1
+
+
+async def test_whoever_types_on_while_a_message_is_on_its_way_keeps_that(
+    scripted: str, open_chat: OpenChat, engine: ScriptedEngine
+) -> None:
+    """On a slow line the composer holds the message until the server has it."""
+    chat = await open_chat(scripted)
+    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+    asked = len(engine.requests)
+    await chat.composer.fill("one")
+    await chat.composer.press("Enter")
+    await expect(chat.page.locator(".pending")).to_have_text("one")
+    await chat.composer.press_sequentially("and two")
+    await chat.composer.press("Enter")  # asks neither "one" again nor "oneand two"
+    go.set()
+    await expect(await chat.answered(1)).to_contain_text("You said: one.")
+    await expect(chat.composer).to_have_value("and two")
+    assert [request.messages[-1].content for request in engine.requests[asked:]] == ["one"]
+    await chat.composer.press("Enter")
+    await expect(await chat.answered(2)).to_contain_text("You said: and two.")
 
 
 async def test_an_error_keeps_what_was_written(scripted: str, open_chat: OpenChat) -> None:
@@ -148,7 +168,7 @@ async def test_a_long_chat_is_trimmed_and_says_so(scripted: str, open_chat: Open
     chat = await open_chat(scripted)
     for number in range(4):
         await chat.ask(f"turn {number} " + "pad " * 140)
-    await expect(chat.page.locator(".left-out")).to_have_count(1)
+    await expect(chat.page.locator("#conversation [data-edge]")).to_have_count(1)
     sent = engine.requests[-1].messages
     assert "turn 0" not in sent[0].content
     assert "turn 3" in sent[-1].content

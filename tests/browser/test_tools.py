@@ -27,7 +27,7 @@ def act(request: GenerationRequest) -> Script:
     if last.role == "tool":
         return Script(("The result is **", last.content, "**."))
     if last.content == "slowly":
-        return Script(("word ",) * 2000, token_s=0.02)
+        return Script(("word ",) * 2000, token_s=0.25)
     name, _, arguments = last.content.partition(" ")
     if arguments:
         return Script(
@@ -107,7 +107,7 @@ async def test_a_tool_of_ones_own_is_shown_and_not_run(
     assert (choice.mode, choice.name) == ("named", "book_flight")
     await page.locator("#tools-use-code").click()
     code = page.locator("#tools-code .cm-content")
-    await expect(code).to_contain_text("tool_choice={'type': 'function', 'function': {'name': 'book_flight'}}")
+    await expect(code).to_contain_text('tool_choice={"type": "function", "function": {"name": "book_flight"}}')
 
 
 async def test_boxes_and_definitions_follow_each_other(
@@ -177,18 +177,16 @@ async def switched_off(page: Page, tool: str) -> bool:
     return not await box.is_checked()
 
 
-async def test_the_builtin_model_calls_the_calculator(real: str, open_chat: OpenChat) -> None:
+async def test_the_first_run_succeeds_on_the_builtin_model(real: str, open_chat: OpenChat) -> None:
     page = await tools_page(open_chat, real)
-    for left, other in ((3, "Current time"), (2, "Unit conversion"), (1, "Example weather")):
+    for left, other in ((3, "Current time"), (2, "Unit conversion"), (1, "Calculator")):  # the test's context is small
         await until_async(partial(switched_off, page, other))
         await expect(page.locator("#definitions-check")).to_contain_text(f"Tools offered: {left}")
-    await page.locator("#tool-choice input").click()
-    await page.get_by_role("option", name="Call calculate").click()
     await page.locator("#tools-max-tokens input[type=number]").fill("48")
     await page.locator("#tools-max-tokens input[type=number]").press("Enter")
-    await ask(page, "What is 37 * 41 + 5?")
+    await page.locator("#run-tools").click()
     await expect(page.locator("#tools-state .run-line")).to_be_visible(timeout=ANSWER_S * 1000)
     step = page.locator("#steps details").first
-    await expect(step.locator("summary")).to_contain_text("calculate")
-    await expect(step.locator("dd").first).to_contain_text("expression")
+    await expect(step.locator("summary")).to_contain_text("example_weather")
+    await expect(step.locator("dd").first).to_contain_text("Paris")
     await expect(step.locator("dt").last).to_have_text("Result")

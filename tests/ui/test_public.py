@@ -15,6 +15,8 @@ from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.serving import running_page
 
+pytestmark = pytest.mark.slow  # the whole page, and Gradio's client, which leaves slowly
+
 HELLO = [{"role": "user", "content": "hello"}]
 
 

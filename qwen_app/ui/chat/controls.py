@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import gradio as gr
 from gradio.blocks import Block
+from gradio.components import Component
 
 from qwen_app.engine.base import EngineInfo
-from qwen_app.messages import JsonObject, Message, SamplingParams
-from qwen_app.service import Service
+from qwen_app.ui.conversations.choices import Choices
+from qwen_app.ui.presets.kept_settings import keep_settings
+from qwen_app.ui.presets.panel import PresetControls, PresetMenu
 from qwen_app.ui.shared.context import PageContext
 from qwen_app.ui.shared.generation_controls import (
     SEED_MAX,
@@ -18,41 +21,9 @@ from qwen_app.ui.shared.generation_controls import (
     temperature_of,
     temperature_slider,
 )
-from qwen_app.ui.shared.handlers import Values, number, text
+from qwen_app.ui.shared.handlers import Updates, Values, number, text
 
 LEAST_CONTEXT = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What the visitor set. ``max_tokens`` bounds the answer, ``context_tokens`` prompt and answer together.
-
-    ``problem`` names the text that says what is wrong with the settings, if anything is.
-    """
-
-    system: str
-    temperature: float
-    top_p: float
-    max_tokens: int
-    context_tokens: int
-    seed: int | None
-    json_mode: bool
-    problem: str = ""
-
-    def system_messages(self) -> list[Message]:
-        return [Message("system", self.system)] if self.system.strip() else []
-
-    def reserve_tokens(self) -> int:
-        """Context kept free for the answer; never so much that no question fits."""
-        return min(self.max_tokens, self.context_tokens // 4)
-
-    def sampling(self, service: Service) -> SamplingParams:
-        return service.sampling(
-            temperature=self.temperature, top_p=self.top_p, max_tokens=self.max_tokens, seed=self.seed
-        )
-
-    def grammar(self) -> JsonObject | None:
-        return JsonObject() if self.json_mode else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +37,59 @@ class Controls:
     context: gr.Slider
     seed: gr.Textbox
     json_mode: gr.Checkbox
+    start: gr.Textbox
+    scores: gr.Checkbox
+
+    def defaults(self, info: EngineInfo) -> Updates:
+        """What they held when the page came."""
+        return {
+            self.system: "",
+            self.temperature: info.sampling.temperature,
+            self.top_p: info.sampling.top_p,
+            self.max_tokens: max_tokens_of(None, info.context_tokens),
+            self.context: info.context_tokens,
+            self.seed: "",
+            self.json_mode: False,
+            self.start: "",
+            self.scores: False,
+        }
 
     def components(self) -> set[Block]:
         numbers: set[Block] = {self.temperature, self.top_p, self.max_tokens, self.context}
-        return numbers | {self.system, self.seed, self.json_mode}
+        return numbers | {self.system, self.seed, self.json_mode, self.start, self.scores}
+
+    def kept(self) -> list[Component]:
+        """Those whose values the browser keeps."""
+        numbers: list[Component] = [self.temperature, self.top_p, self.max_tokens, self.context]
+        return [self.system, *numbers, self.seed, self.json_mode, self.start, self.scores]
 
     def read(self, values: Values, info: EngineInfo) -> Choices:
         """What is set. Numbers are brought within range; an empty field means its default."""
         seed = text(values[self.seed]).strip()
         seed_fits = seed.isascii() and seed.isdigit() and int(seed[:20]) <= SEED_MAX
         context_tokens = int(number(values[self.context], LEAST_CONTEXT, info.context_tokens, info.context_tokens))
-        return Choices(
+        start, json_mode = text(values[self.start]).lstrip(), bool(values[self.json_mode])
+        choices = Choices(
             system=text(values[self.system]),
             temperature=temperature_of(values[self.temperature], info.sampling.temperature),
             top_p=number(values[self.top_p], 0.01, 1.0, info.sampling.top_p),
             max_tokens=max_tokens_of(values[self.max_tokens], context_tokens),
             context_tokens=context_tokens,
             seed=int(seed) if seed_fits else None,
-            json_mode=bool(values[self.json_mode]),
+            json_mode=json_mode,
+            start=start,
+            scores=bool(values[self.scores]) and info.logprobs,
             problem="" if seed_fits or not seed else "bad_seed",
         )
+        if start and not choices.problem and (json_mode or not info.continues):
+            return dataclasses.replace(choices, problem="start_in_json" if json_mode else "no_start")
+        return choices
 
 
-def build_controls(page: PageContext) -> Controls:
-    """Add the settings' components to the Blocks being built."""
+def build_controls(page: PageContext, composer: gr.Textbox) -> Controls:
+    """Add the settings' components to the Blocks being built. ``composer`` gets the question of a preset of ours."""
     info = page.service.info()
+    presets = PresetMenu(page)
     system = gr.Textbox(lines=3, max_lines=8, elem_id="system-prompt")
     json_mode = gr.Checkbox(False, elem_id="json-mode")
     temperature = temperature_slider(page, "temperature", info.sampling.temperature, info="temperature_info")
@@ -99,9 +98,16 @@ def build_controls(page: PageContext) -> Controls:
     least = min(LEAST_CONTEXT, info.context_tokens)
     context = gr.Slider(least, info.context_tokens, info.context_tokens, step=1, buttons=[], elem_id="context-tokens")
     seed = gr.Textbox(max_lines=1, elem_id="seed")
+    start = gr.Textbox(lines=1, max_lines=4, elem_id="start-with")
+    scores = gr.Checkbox(False, elem_id="token-scores")
+    page.localize(scores, label="scores_switch", info="scores_info" if info.logprobs else "no_logprobs")
+    page.localize(start, label="start_with", placeholder="start_hint")
     page.localize(system, label="system_prompt", placeholder="system_hint")
     page.localize(top_p, label="top_p", info="top_p_info")
     page.localize(context, label="context", info="tokens_info")
     page.localize(seed, label="seed", placeholder="seed_hint")
     page.localize(json_mode, label="json_mode", info="json_info")
-    return Controls(system, temperature, top_p, max_tokens, context, seed, json_mode)
+    controls = Controls(system, temperature, top_p, max_tokens, context, seed, json_mode, start, scores)
+    keep_settings(page, controls.kept())
+    presets.wire(PresetControls(system, temperature, top_p, max_tokens, json_mode, composer))
+    return controls

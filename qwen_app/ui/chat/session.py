@@ -4,27 +4,81 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from qwen_app.ui.chat.conversation import Conversation
-from qwen_app.ui.shared.answer_slot import AnswerSlot
+from qwen_app.ui.chat.view import ShownChat, ShownReplay, first_recent
+from qwen_app.ui.conversations.conversation import Conversation
+from qwen_app.ui.conversations.open_chat import OpenChat
+from qwen_app.ui.conversations.replay import Replay
+from qwen_app.ui.documents.attaching import Attached
 from qwen_app.ui.shared.strings import Language, Texts
 
 
 @dataclass(slots=True)
 class ChatSession:
-    """One browser tab's chat: the truth, of which the page shows pictures."""
+    """One browser tab: which chat it shows, in which language. ``followed`` is the chat whose answers it draws,
+    ``owner`` whose chats it may show; what is said in a ``temporary`` chat is saved nowhere. ``compared`` has the
+    differences between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the
+    composer, uploaded by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the
+    chat that is shown is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes``
+    counts the chats that were asked for, ``measurings`` the looks at what the next request holds: what one that was
+    overtaken finds is not shown.
+    """
 
-    conversation: Conversation = field(default_factory=Conversation)
+    chat: OpenChat = field(default_factory=OpenChat)
     language: Language = "en"
-    slot: AnswerSlot = field(default_factory=AnswerSlot)
+    followed: OpenChat | None = None
+    owner: str = ""
+    temporary: bool = False
+    compared: dict[str, str] = field(default_factory=dict)
+    attached: tuple[Attached, ...] = ()
+    sending: tuple[Attached, ...] = ()
+    uploader: str = ""
+    replay: Replay | None = None
+    unfolded: OpenChat | None = None
+    wishes: int = 0
+    measurings: int = 0
+
+    def wish(self) -> int:
+        """The number of a wish to see another chat, which is fulfilled as long as there is no newer one."""
+        self.wishes += 1
+        return self.wishes
 
     @property
     def texts(self) -> Texts:
         return Texts(self.language)
 
+    @property
+    def attached_tokens(self) -> int:
+        """What the documents in the composer take in a prompt."""
+        return sum(one.tokens for one in self.attached)
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.chat.conversation
+
+    @property
+    def first_turn(self) -> int:
+        """Number of the first turn that is on the page."""
+        return 0 if self.unfolded is self.chat else first_recent(len(self.conversation.turns))
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is being written, or seems to be, in the chat that is shown."""
+        return self.chat.live is not None or self.replay is not None
+
     def stop(self) -> None:
         """End the answer in progress; what was written is kept."""
-        self.slot.stop()
+        if self.replay is not None:
+            self.replay.stop()
+        if self.chat.live is not None:
+            self.chat.live.stop()
 
-    def abandon(self) -> None:
-        """End the answer in progress and let nothing more of it be written."""
-        self.slot.abandon()
+
+def shown_chat(session: ChatSession) -> ShownChat:
+    """Which chat the tab shows, for the page's own scripts."""
+    chat = session.chat
+    waiting = tuple((message.id, message.text) for message in chat.waiting)
+    now = session.replay
+    replay = None if now is None else ShownReplay(now.paused, now.speed, now.timed)
+    turns = session.conversation.turns
+    last = f"{turns[-1].id} {len(turns[-1].answer)}" if turns else ""
+    return ShownChat(chat.address, session.temporary, session.busy, waiting, replay, session.first_turn, last)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import functools
+import json
+from collections.abc import AsyncGenerator, Callable
+from typing import Concatenate, ParamSpec
 
 import gradio as gr
 from gradio.blocks import Block
-from gradio.components.chatbot import ExampleMessage
 
-from qwen_app.openai_format import RequestBody
-from qwen_app.ui.chat.actions import ChatActions, Views
-from qwen_app.ui.chat.controls import Choices, Controls, build_controls
+from qwen_app.messages import GenerationRequest
+from qwen_app.ui.chat.column import ChatParts, build_column, redrawn
+from qwen_app.ui.chat.commands import ChatCommands, actions_of
+from qwen_app.ui.chat.controls import Controls, build_controls
+from qwen_app.ui.chat.live_answer import with_live_answer
 from qwen_app.ui.chat.session import ChatSession
-from qwen_app.ui.chat.view import ChatView
+from qwen_app.ui.chat.view import ChatView, Views
+from qwen_app.ui.conversations.choices import Choices
+from qwen_app.ui.next_token.panel import NextToken
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.handlers import (
     Update,
     Updates,
@@ -27,206 +34,174 @@ from qwen_app.ui.shared.handlers import (
     streaming,
     text,
 )
-from qwen_app.ui.shared.strings import Texts
 
-LATEX: list[dict[str, str | bool]] = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-]
-EXAMPLES = ("example_capital", "example_code", "example_explain")
-TOGGLE_SETTINGS = "() => { document.getElementById('chat-row').classList.toggle('settings-open'); }"
+P = ParamSpec("P")
 
 # Runs in the browser before each measuring, and hands its values on once nothing was typed for a quarter of a second:
 # a promise that is never kept ends an event that a newer one has overtaken. Sending empties the composer, which is such
-# a newer event; its sizes are all known by then, so that it costs no count.
+# a newer event; its sizes are all known by then, so that it costs no count. Whoever changed the composer, its draft is
+# kept.
 DEBOUNCE = """(...values) => new Promise((send) => {
+  setTimeout(() => window.keepDraft?.());
   clearTimeout(window.measuring);
   window.measuring = setTimeout(() => send(values), 250);
 })"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The tab's components but for the settings."""
-
-    new_chat: gr.Button
-    code: gr.Button
-    conversation: gr.Chatbot
-    notice: gr.HTML
-    composer: gr.Textbox
-    meter: gr.HTML
-
-    def shown(self) -> list[Block]:
-        """What a view may change."""
-        return [self.conversation, self.meter, self.notice, self.composer]
 
 
 def build(page: PageContext) -> None:
     """Add the tab to the Blocks being built."""
     with gr.Tab(elem_id="chat-tab") as tab:
         page.localize(tab, label="chat_tab")
-        session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S, delete_callback=ChatSession.abandon)
+        session = gr.State(ChatSession(), time_to_live=SESSION_TTL_S)
         with gr.Row(elem_id="chat-row"):
             with gr.Column(scale=4, elem_id="chat-column"):
-                parts = _column(page)
-            with gr.Column(scale=1, min_width=280, elem_id="settings-panel"):
+                parts = build_column(page)
+            panel = gr.Column(scale=1, min_width=280, elem_id="settings-panel", visible=not page.for_guests)
+            with panel:
                 close = gr.Button(size="sm", elem_id="close-settings")
                 page.localize(close, value="close")
-                close.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
-                controls = build_controls(page)
+                controls = build_controls(page, parts.composer)
+                _add_reset(page, controls)
+                ask_next = None if page.for_guests else NextToken(page)
         handlers = _Handlers(page, session, parts, controls)
-        add_code_dialog(page, "chat", parts.code, handlers.inputs | {parts.composer}, handlers.body)
+        if ask_next is not None:
+            add_code_dialog(page, "chat", parts.code, handlers.inputs | {parts.composer}, handlers.body)
+            ask_next.wire(handlers.inputs | {parts.composer}, handlers.prompt)
     handlers.wire()
 
 
-def _column(page: PageContext) -> _Parts:
-    new_chat, code = _tools(page)
-    conversation = _conversation(page)
-    notice = gr.HTML(elem_id="notice")
-    composer = _composer(page)
-    with gr.Row(elem_id="under-composer"):
-        meter = gr.HTML(elem_id="meter")
-        keys = gr.HTML(elem_id="keys")
-        page.localize(keys, value="keys")
-    footer = gr.HTML(elem_id="ai-notice")
-    page.localize(footer, value="ai_notice")
-    return _Parts(new_chat, code, conversation, notice, composer, meter)
-
-
-def _tools(page: PageContext) -> tuple[gr.Button, gr.Button]:
-    with gr.Row(elem_id="chat-tools"):
-        new_chat = gr.Button(size="sm", elem_id="new-chat")
-        use_code = gr.Button(size="sm", elem_id="chat-use-code")
-        settings = gr.Button(size="sm", elem_id="toggle-settings")
-    page.localize(new_chat, value="new_chat")
-    page.localize(settings, value="settings")
-    settings.click(None, js=TOGGLE_SETTINGS, api_visibility="private")
-    return new_chat, use_code
-
-
-def _conversation(page: PageContext) -> gr.Chatbot:
-    conversation = gr.Chatbot(
-        elem_id="conversation",
-        show_label=False,
-        container=False,
-        height="100%",
-        layout="bubble",
-        buttons=["copy"],
-        editable="user",
-        latex_delimiters=LATEX,
-        feedback_options=None,
-        placeholder=_welcome(Texts("en")),
-        examples=_examples(Texts("en")),
-    )
-    page.localize(conversation, label="chat_label")
-    return conversation
-
-
-def _composer(page: PageContext) -> gr.Textbox:
-    composer = gr.Textbox(
-        elem_id="composer",
-        show_label=False,
-        lines=1,
-        max_lines=10,
-        autofocus=True,
-        submit_btn=True,
-        container=False,
-    )
-    page.localize(composer, label="composer_label", placeholder="composer_hint")
-    return composer
+def _add_reset(page: PageContext, controls: Controls) -> None:
+    reset = gr.Button(size="sm", elem_id="reset-settings")
+    page.localize(reset, value="reset_settings")
+    reset.click(lambda: controls.defaults(page.service.info()), None, list(controls.components()), **QUICK)
 
 
 class _Handlers:
     """From Gradio's arguments to the actions', and from views to Gradio's updates."""
 
-    def __init__(self, page: PageContext, session: gr.State, parts: _Parts, controls: Controls) -> None:
+    def __init__(self, page: PageContext, session: gr.State, parts: ChatParts, controls: Controls) -> None:
         self._page = page
         self._session = session
         self._parts = parts
         self._controls = controls
-        self._actions = ChatActions(page.service)
+        self._actions = actions_of(page)
+        self._commands = ChatCommands(self._actions, for_guests=page.for_guests)
         self.inputs: set[Block] = {session} | controls.components()
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
         page, parts, controls = self._page, self._parts, self._controls
-        inputs, shown = self.inputs, parts.shown()
+        inputs, shown, measured = self.inputs, parts.shown(), [parts.meter, parts.documents]
         chat, composer, drafted = parts.conversation, parts.composer, inputs | {parts.composer}
-        composer.submit(streaming(self.send, self._updates), drafted, shown, **page.generating)
-        chat.retry(streaming(self.regenerate, self._updates), inputs, shown, **page.generating)
-        chat.edit(streaming(self.edit, self._updates), inputs, shown, **page.generating)
-        chat.example_select(streaming(self.example, self._updates), inputs, shown, **page.generating)
+        send, command = self._streaming(self.send), self._streaming(self.command)
+        sent = composer.submit(send, drafted, shown, trigger_mode="multiple", **page.generating)
+        done = parts.command.click(command, inputs, shown, trigger_mode="multiple", **page.generating)
+        for over in (sent, done):  # something may have been typed meanwhile
+            over.then(self.measure, drafted, measured, **QUICK)
+        chat.retry(self._streaming(self.regenerate), inputs, shown, **page.generating)
+        chat.edit(self._streaming(self.edit), inputs, shown, **page.generating)
+        chat.example_select(self._streaming(self.example), inputs, shown, **page.generating)
         composer.stop(self.stop, {self._session}, None, **QUICK)
-        chat.undo(self.undo, inputs, shown, **QUICK)
+        chat.undo(self.undo, drafted, shown, **QUICK)
         parts.new_chat.click(self.clear, inputs, shown, **QUICK)
-        page.blocks.load(self.measure, drafted, [parts.meter], **QUICK)
+        page.blocks.load(self.measure, drafted, measured, **QUICK)
         sliders = (controls.temperature, controls.top_p, controls.max_tokens, controls.context)
-        settings = [controls.system.change, controls.seed.change, controls.json_mode.change]
+        texts = [controls.system.change, controls.seed.change, controls.start.change]
+        settings = [*texts, controls.json_mode.change]
         gr.on(
             [composer.change, *settings, *(slider.change for slider in sliders)],
             self.measure,
             drafted,
-            [parts.meter],
+            measured,
             js=DEBOUNCE,
             trigger_mode="always_last",
             **QUICK,
         )
         page.language.change(self.translate, drafted | {page.language}, [chat, parts.meter], **QUICK)
 
+    def _streaming(
+        self, handler: Callable[Concatenate[Values, P], Views]
+    ) -> Callable[Concatenate[Values, P], AsyncGenerator[Updates, None]]:
+        @functools.wraps(handler)
+        def views(values: Values, /, *args: P.args, **kwargs: P.kwargs) -> Views:
+            return with_live_answer(handler(values, *args, **kwargs), writing=self._session_of(values).busy)
+
+        return streaming(views, self._updates)
+
     def send(self, values: Values, request: gr.Request) -> Views:
         draft = text(values[self._parts.composer])
-        return self._actions.send(self._session_of(values), draft, self._choices(values), visitor(request))
+        return self._actions.send(self._session_of(values, request), draft, self._choices(values), visitor(request))
+
+    def command(self, values: Values, event: gr.EventData, request: gr.Request) -> Views:
+        session, choices = self._session_of(values, request), self._choices(values)
+        return self._commands.run(session, event._data, choices, visitor(request))
 
     def example(self, values: Values, event: gr.SelectData, request: gr.Request) -> Views:
         question = text(entry(event.value, "text"))
-        return self._actions.send(self._session_of(values), question, self._choices(values), visitor(request))
+        session = self._session_of(values, request)
+        return self._actions.send(session, question, self._choices(values), visitor(request))
 
     def regenerate(self, values: Values, request: gr.Request) -> Views:
-        return self._actions.regenerate(self._session_of(values), self._choices(values), visitor(request))
+        return self._actions.regenerate(self._session_of(values, request), self._choices(values), visitor(request))
 
     def edit(self, values: Values, event: gr.EditData, request: gr.Request) -> Views:
         index, shown = index_of(event.index), text(event.value)
-        session, choices = self._session_of(values), self._choices(values)
+        session, choices = self._session_of(values, request), self._choices(values)
         return self._actions.edit(session, index, shown, choices, visitor(request))
 
     def stop(self, values: Values) -> None:
         self._session_of(values).stop()
 
     async def undo(self, values: Values) -> Updates:
-        return self._updates(await self._actions.undo(self._session_of(values), self._choices(values)))
+        draft = text(values[self._parts.composer])
+        return self._settled(await self._actions.undo(self._session_of(values), self._choices(values), draft))
 
     async def clear(self, values: Values) -> Updates:
-        return self._updates(await self._actions.clear(self._session_of(values), self._choices(values)))
+        return self._settled(await self._actions.clear(self._session_of(values), self._choices(values)))
 
     async def measure(self, values: Values) -> Updates:
-        """The meter for the draft; an answer that comes draws its own."""
-        session = self._session_of(values)
-        if session.slot.busy:
-            return changed({self._parts.meter: None})
-        return {self._parts.meter: await self._meter(values)}
+        """The meter for the draft, and its documents."""
+        draft = text(values[self._parts.composer])
+        view = await self._actions.look(self._session_of(values), draft, self._choices(values))
+        return changed({self._parts.meter: view.meter, self._parts.documents: view.documents})
 
     async def translate(self, values: Values) -> Updates:
         session = self._session_of(values)
         session.language = language_of(values[self._page.language])
         texts, picture = session.texts, self._actions.picture(session)
-        chat = gr.update(value=picture, placeholder=_welcome(texts), examples=_examples(texts))
-        return {self._parts.conversation: chat, self._parts.meter: await self._meter(values)}
+        if session.busy:
+            del picture[-1]  # it is being written, and drawn apart
+        chat = redrawn(picture, texts)
+        return changed({self._parts.conversation: chat, self._parts.meter: await self._meter(values)})
 
-    async def body(self, values: Values, user: str) -> RequestBody:
+    async def prompt(self, values: Values, user: str) -> GenerationRequest:
+        """What would be sent for the draft, else for the last question."""
+        draft = text(values[self._parts.composer])
+        return await self._actions.prompt(self._session_of(values), draft, self._choices(values), user)
+
+    async def body(self, values: Values, user: str) -> dict[str, object]:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
         draft = text(values[self._parts.composer])
         return await self._actions.body(self._session_of(values), draft, self._choices(values))
 
-    async def _meter(self, values: Values) -> str:
+    async def _meter(self, values: Values) -> str | None:
         draft = text(values[self._parts.composer])
         return await self._actions.measure(self._session_of(values), draft, self._choices(values))
 
-    def _session_of(self, values: Values) -> ChatSession:
-        return session_of(values[self._session], ChatSession)
+    def _session_of(self, values: Values, request: gr.Request | None = None) -> ChatSession:
+        session = session_of(values[self._session], ChatSession)
+        if request is not None:
+            session.owner, session.uploader = chats_owner(request), owner(request)
+        return session
+
+    def _settled(self, view: ChatView) -> Updates:
+        """For a view after which no answer is being written."""
+        return self._updates(dataclasses.replace(view, live="", line=""))
 
     def _choices(self, values: Values) -> Choices:
-        return self._controls.read(values, self._page.service.info())
+        """What is set; for guests, who have no settings, what stands there at first."""
+        info = self._page.service.info()
+        return self._controls.read(self._controls.defaults(info) if self._page.for_guests else values, info)
 
     def _updates(self, view: ChatView) -> Updates:
         parts = self._parts
@@ -237,16 +212,12 @@ class _Handlers:
         return changed(
             {
                 parts.conversation: view.messages,
+                parts.live: view.live,
+                parts.line: view.line,
                 parts.meter: view.meter,
                 parts.notice: view.notice,
                 parts.composer: composer,
+                parts.documents: view.documents,
+                parts.shown_chat: None if view.shown is None else json.dumps(dataclasses.asdict(view.shown)),
             }
         )
-
-
-def _welcome(texts: Texts) -> str:
-    return f"<h2>{texts('welcome')}</h2>"
-
-
-def _examples(texts: Texts) -> list[ExampleMessage]:
-    return [{"text": texts(key)} for key in EXAMPLES]

@@ -5,17 +5,25 @@ Parts of the form ``{"type": "text"}`` are used throughout, for the component re
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from types import MappingProxyType
 from typing import Literal, TypedDict
 
 from qwen_app.errors import ContextLengthExceeded, TextTooLong
-from qwen_app.ui.chat.conversation import Conversation, Turn
+from qwen_app.ui.answers.answer_parts import answer_parts
+from qwen_app.ui.answers.run_card import run_card_html, run_tools
+from qwen_app.ui.answers.turn_tools import turn_tools
+from qwen_app.ui.conversations.conversation import Conversation, Turn
+from qwen_app.ui.documents.attachment_view import sent_html
+from qwen_app.ui.markdown.typed import typed_html
 from qwen_app.ui.shared.notices import failure_html, notice_html
-from qwen_app.ui.shared.render import safe_markdown
-from qwen_app.ui.shared.run_line import Run, run_line, waiting_line
+from qwen_app.ui.shared.render import typed_text, verbatim
 from qwen_app.ui.shared.stream import Progress
 from qwen_app.ui.shared.strings import Texts
+
+RECENT_TURNS, FOLDED_TURNS = 20, 10
+DRAWN_WEIGHT = 1_000_000  # about as many characters of prose: a quarter of a second at the very worst
 
 
 class TextPart(TypedDict):
@@ -31,36 +39,128 @@ class DrawnMessage(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class ShownReplay:
+    """That what is shown is a recording. ``timed``: with the times it was recorded with."""
+
+    paused: bool
+    speed: int
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownChat:
+    """What the page's own scripts have to know: the id (empty: the chat cannot be found again), what waits, and
+    whether it is a replay. So many ``earlier`` turns are not on the page. ``last`` changes with the last answer: of a
+    quick one a browser may draw the end alone, and never see that it was ``running``."""
+
+    id: str = ""
+    temporary: bool = False
+    running: bool = False
+    waiting: tuple[tuple[str, str], ...] = ()  # ids and texts
+    replay: ShownReplay | None = None
+    earlier: int = 0
+    last: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatView:
     """What changes on the page; None leaves a part as it is.
 
     ``running`` says whether an answer is being written: then the composer's button stops it, else it sends. ``draft``
-    is the composer's new text, and comes with ``running``.
+    is the composer's new text, and comes with ``running``. ``live`` is the answer being written, as markdown, and
+    ``line`` what stands under it, as HTML.
+    ``shown`` says which chat that is, ``documents`` are the chips above the composer.
     """
 
     messages: list[DrawnMessage] | None = None
+    live: str | None = None
     meter: str | None = None
     notice: str | None = None
     running: bool | None = None
     draft: str | None = None
+    shown: ShownChat | None = None
+    documents: str | None = None
+    line: str | None = None
 
 
-def chat_messages(conversation: Conversation, texts: Texts, progress: Progress | None = None) -> list[DrawnMessage]:
-    """Messages for the Chatbot; ``progress`` is that of the last turn while it is being answered."""
+Views = AsyncGenerator[ChatView, None]
+
+
+def chat_messages(
+    conversation: Conversation,
+    texts: Texts,
+    progress: Progress | None = None,
+    *,
+    continues: bool = True,
+    compared: Mapping[str, str] = MappingProxyType({}),
+    first: int = 0,
+) -> list[DrawnMessage]:
+    """Messages for the Chatbot from turn ``first`` on; ``progress`` is that of the last turn while it is answered.
+
+    ``continues`` says that the engine goes on with an answer that was begun, ``compared`` has the differences that are
+    shown, by the turns' ids.
+    """
     messages: list[DrawnMessage] = []
     last = len(conversation.turns) - 1
-    for number, turn in enumerate(conversation.turns):
-        parts = _answer_parts(turn, texts, progress if number == last else None)
-        if number + 1 == conversation.window_start:
-            parts.append(f'<div class="left-out">{texts("left_out")}</div>')
-        messages.append(_message("user", [safe_markdown(turn.question)]))
+    first_drawn = _first_drawn(conversation.turns)
+    for number, turn in enumerate(conversation.turns[first:], first):
+        plainly = number < first_drawn
+        parts = answer_parts(turn, texts, progress if number == last else None, plainly=plainly)
+        parts += _below(conversation, number, texts, continues=continues, difference=compared.get(turn.id, ""))
+        question = verbatim(turn.question) if plainly else typed_html(turn.question, texts("show_all"))
+        messages.append(_message("user", [question + sent_html(turn.documents, texts)]))
         messages.append(_message("assistant", parts))
     return messages
 
 
-def turn_of(message_index: int) -> int:
-    """Number of the turn that the Chatbot's message belongs to."""
-    return message_index // 2
+def live_text(
+    conversation: Conversation, texts: Texts, progress: Progress, draw: Callable[[str], str], *, continues: bool = True
+) -> str:
+    """The last answer while it is written: what ``chat_messages`` has of it, as one text."""
+    parts = answer_parts(conversation.last, texts, progress, draw=draw)
+    return "\n\n".join(parts + _below(conversation, len(conversation.turns) - 1, texts, continues=continues))
+
+
+def _below(
+    conversation: Conversation, number: int, texts: Texts, *, continues: bool, difference: str = ""
+) -> list[str]:
+    """What stands under an answer: how it came about, how it differs from another, what can be done with it."""
+    turn, card = conversation.turns[number], ""
+    if turn.run is not None:
+        card = run_card_html(turn.run, texts, turn.settings, run_tools(conversation, number, texts))
+    parts = (card, difference, turn_tools(conversation, number, texts, continues=continues))
+    return [part for part in parts if part]
+
+
+def _first_drawn(turns: Sequence[Turn]) -> int:
+    """The turns from this one on are drawn; what is before them, in a chat longer than any that people read, stands
+    there as it was written. The event loop draws: a chat of megabytes, brought in from a file, held it for ten seconds.
+    """
+    left = DRAWN_WEIGHT
+    for number in range(len(turns) - 1, -1, -1):
+        question, answer = turns[number].question, turns[number].answer
+        left -= (
+            4 * len(question) + len(answer) + 20 * sum(map(answer.count, "\n`")) + 4 * sum(map(answer.count, "*$<!"))
+        )
+        if left < 0:
+            return number + 1
+    return 0
+
+
+def first_recent(turns: int) -> int:
+    """Number of the first turn to draw: the Chatbot takes in all it has with every question, a tenth of a second for
+    ten turns. Older ones are folded ten at a time, for all that stay move up."""
+    return max(0, (turns - RECENT_TURNS) // FOLDED_TURNS * FOLDED_TURNS)
+
+
+def turn_of(message_index: int, first: int = 0) -> int:
+    """Number of the turn that the Chatbot's message belongs to, where its messages begin with turn ``first``."""
+    return first + message_index // 2
+
+
+def typed_question(shown: str) -> str:
+    """What was typed, of a question as the Chatbot gives it back."""
+    return typed_text(shown)
 
 
 def refusal_html(error: Exception, texts: Texts) -> str:
@@ -71,29 +171,9 @@ def refusal_html(error: Exception, texts: Texts) -> str:
     return failure_html(error, texts)
 
 
-def _answer_parts(turn: Turn, texts: Texts, progress: Progress | None) -> list[str]:
-    parts: list[str] = []
-    if turn.answer:
-        parts.append(_json_block(turn.answer) if turn.json_mode else safe_markdown(turn.answer))
-    elif turn.run is None:
-        parts.append(f'<div class="waiting">{waiting_line(progress or Progress(), texts)}</div>')
-    if turn.run is not None and turn.run.error_code:
-        parts.append(_error_html(turn.run, texts, partial=bool(turn.answer)))
-    if turn.run is not None:
-        parts.append(f'<div class="run-line run-{turn.run.reason}">{escape(run_line(turn.run, texts))}</div>')
-    return parts
-
-
-def _error_html(run: Run, texts: Texts, *, partial: bool) -> str:
-    kept = " " + texts("run_partial") if partial else ""
-    return f'<div class="run-error" role="alert">{escape(texts.error(run.error_code, run.error_text) + kept)}</div>'
-
-
-def _json_block(text: str) -> str:
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}json\n{text}\n{fence}"
+def not_saved_html(reason: str, texts: Texts) -> str:
+    """Why the chat is not saved, by its text's name; empty where it is."""
+    return notice_html(texts(reason)) if reason else ""
 
 
 def _message(role: Literal["user", "assistant"], parts: list[str]) -> DrawnMessage:

@@ -45,11 +45,11 @@ class JsonLabActions:
 
     def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""
-        return self._guarded(session, user, Texts(language), lambda work: self._once(work, task))
+        return self._guarded(session, user, session.slot.speak(language), lambda work: self._once(work, task))
 
     def repeat(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer several times with the constraint and as often without it."""
-        return self._guarded(session, user, Texts(language), lambda work: self._runs(work, task))
+        return self._guarded(session, user, session.slot.speak(language), lambda work: self._runs(work, task))
 
     async def body(self, task: JsonTask, texts: Texts) -> RequestBody:
         """The API's body for ``task``. Raises AppError for what cannot be asked."""

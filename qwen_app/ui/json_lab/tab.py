@@ -130,7 +130,13 @@ class _Handlers:
         asking.run.click(streaming(self.run, self._updates), inputs, shown, **page.generating)
         asking.repeat.click(streaming(self.repeat, self._updates), inputs, shown, **page.generating)
         asking.stop.click(self.stop, {self._session}, None, **QUICK)
-        asking.library.input(self.pick, {asking.library, page.language}, [asking.prompt, asking.schema], **QUICK)
+        asking.library.input(
+            self.pick,
+            {asking.library, page.language},
+            [asking.prompt, asking.schema],
+            trigger_mode="always_last",
+            **QUICK,
+        )
         gr.on(
             [asking.schema.change, asking.strict.change],
             self.check,
@@ -170,7 +176,8 @@ class _Handlers:
     async def translate(self, values: Values, request: gr.Request) -> Updates:
         """The same in the other language; a prompt of the visitor's own stays."""
         asking, language = self._asking, language_of(values[self._page.language])
-        session, texts = self._session_of(values), Texts(language)
+        session = self._session_of(values)
+        texts = session.slot.speak(language)
         key, prompt = text(values[asking.library]), text(values[asking.prompt])
         example = example_named(key)
         return await self.check(values, request) | {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from qwen_app.ui.shared.strings import Language, Texts
+
 
 class RunningAnswer:
     """An answer's hold on the slot: it ends once ``stop`` is set, and writes nothing once it is not ``current``."""
@@ -33,6 +35,13 @@ class AnswerSlot:
 
     def __init__(self) -> None:
         self.holder: RunningAnswer | None = None
+        self._texts = Texts("en")
+
+    def speak(self, language: Language) -> Texts:
+        """The visitor's words. Those of an answer being written are the same ones: it ends in the language that was
+        chosen last."""
+        self._texts.language = language
+        return self._texts
 
     @property
     def busy(self) -> bool:

@@ -28,6 +28,7 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set
     """Let ``button`` open the dialog. ``body`` makes the API's body of the values of ``inputs``, or raises AppError."""
     page.localize(button, value="use_from_code")
     with gr.Column(visible=False, elem_classes="code-dialog", elem_id=f"{name}-code") as dialog:
+        title = gr.HTML(elem_classes="code-title")
         with gr.Row(elem_classes="code-head"):
             kind = gr.Radio(
                 [(title, key) for key, (title, _, _) in KINDS.items()],
@@ -36,9 +37,11 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set
                 container=False,
                 elem_classes="segmented",
             )
-            close = gr.Button(size="sm", elem_classes="quiet")
+            close = gr.Button(size="sm", elem_classes="close-code")
         note = gr.HTML(elem_classes="code-note")
         code = gr.Code(language="python", show_label=False, max_lines=28, wrap_lines=True, interactive=False)
+    page.localize(title, value="code_title")
+    page.localize(kind, label="code_language")
     page.localize(close, value="close")
 
     async def show(values: Values, request: gr.Request) -> Updates:

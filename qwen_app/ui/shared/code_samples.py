@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from pprint import pformat
 
 from qwen_app.openai_format import RequestBody
 
@@ -17,6 +16,7 @@ OPENAI_ARGUMENTS = frozenset(
         *("stream", "stream_options", "logprobs", "top_logprobs", "user"),
     )
 )
+PYTHON_WIDTH = 88  # of a line
 KEY_VARIABLE = "QWEN_API_KEY"
 PROTO_KEY = re.compile(r'(?<!\\)"__proto__":')
 
@@ -39,10 +39,11 @@ def python(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     extra = {name: value for name, value in body.items() if name not in OPENAI_ARGUMENTS}
     arguments = [*own.items(), *([("extra_body", extra)] if extra else [])]
     lines = [
+        "# pip install openai",
         *(["import os", ""] if needs_key else []),
         "from openai import OpenAI",
         "",
-        f"client = OpenAI(base_url={base_url!r}, api_key={key})",
+        f"client = OpenAI(base_url={_python_string(base_url)}, api_key={key})",
         "answer = client.chat.completions.create(",
         *(_python_argument(name, value) for name, value in arguments),
         ")",
@@ -52,8 +53,38 @@ def python(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
 
 
 def _python_argument(name: str, value: object) -> str:
-    text = pformat(value, indent=1, width=100, sort_dicts=False)
-    return f"    {name}=" + text.replace("\n", "\n    ") + ","
+    return f"    {name}={_python_literal(value, indent=4)},"
+
+
+def _python_literal(value: object, indent: int) -> str:
+    """``value``, which is JSON, as Python is commonly written: in one line where it fits, else an entry a line."""
+    line = _python_line(value)
+    if len(line) <= PYTHON_WIDTH - indent or not isinstance(value, dict | list | tuple):
+        return line
+    left, right = "{}" if isinstance(value, dict) else "[]"
+    names = [f"{_python_string(name)}: " for name in value] if isinstance(value, dict) else [""] * len(value)
+    entries = value.values() if isinstance(value, dict) else value
+    inner = " " * (indent + 4)
+    lines = [
+        f"{inner}{name}{_python_literal(entry, indent + 4)},\n" for name, entry in zip(names, entries, strict=True)
+    ]
+    return f"{left}\n{''.join(lines)}{' ' * indent}{right}"
+
+
+def _python_line(value: object) -> str:
+    if isinstance(value, str):
+        return _python_string(value)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_python_string(name)}: {_python_line(entry)}" for name, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_python_line, value)) + "]"
+    return repr(value)
+
+
+def _python_string(text: str) -> str:
+    """In double quotes; characters stay readable unless they cannot be written in UTF-8 (half a surrogate pair)."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return re.sub(r"[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", quoted)
 
 
 def _python_use(body: RequestBody) -> list[str]:
@@ -77,6 +108,7 @@ def javascript(base_url: str, body: RequestBody, *, needs_key: bool) -> str:
     """A JavaScript module for the openai package."""
     key = f"process.env.{KEY_VARIABLE}" if needs_key else '"none"'
     lines = [
+        "// npm install openai",
         'import OpenAI from "openai";',
         "",
         f"const client = new OpenAI({{ baseURL: {json.dumps(base_url)}, apiKey: {key} }});",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Literal, Protocol, TypedDict
 
 import gradio as gr
 
+from qwen_app.documents.document_store import DocumentStore
 from qwen_app.http.addresses import user_at
-from qwen_app.http.visitors import visitor_of
+from qwen_app.http.visitors import chats_owner_of, guest_of, visitor_of
+from qwen_app.knowledge.knowledge_base import KnowledgeBase
+from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.table_store import TableStore
 from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.uploads.table_store import TableStore
 
 GENERATION = "generation"  # the one concurrency limit that everything that generates shares
 
@@ -37,16 +40,51 @@ class GeneratingOptions(TypedDict):
 QUICK: QuickOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What the server keeps for visitors: their uploaded tables, their chats, documents that wait to be sent."""
+
+    tables: TableStore
+    saved: SavedChats
+    documents: DocumentStore
+    knowledge: KnowledgeBase
+
+
+class TurnCounter(Protocol):
+    """Counts what guests ask."""
+
+    def take(self, user: str) -> None:
+        """Count one. Raises AppError where ``user`` may not ask."""
+        ...
+
+    def give_back(self, user: str) -> None:
+        """It came to nothing."""
+        ...
+
+
 @dataclass(slots=True)
 class PageContext:
-    """Shared by all tabs of one page. ``language`` holds "en" or "zh" and changes when the visitor switches."""
+    """Shared by all tabs of one page. ``language`` holds "en" or "zh" and changes when the visitor switches.
+
+    ``turns`` are counted on the page of guests, and None on the other.
+    """
 
     service: Service
     settings: Settings
-    tables: TableStore
+    stores: Stores
     blocks: gr.Blocks
     language: gr.Radio
+    turns: TurnCounter | None = None
     _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
+
+    @property
+    def for_guests(self) -> bool:
+        return self.turns is not None
+
+    def notices_for(self, request: gr.Request) -> tuple[str, ...]:
+        """What the server tells whoever runs it; nothing for anybody else."""
+        owner = not self.for_guests and self.settings.is_owner(request.username or "")
+        return self.service.notices() if owner else ()
 
     @property
     def generating(self) -> GeneratingOptions:
@@ -82,6 +120,12 @@ def owner(request: gr.Request) -> str:
     return visitor_of(request.request) if request.request is not None else ""
 
 
+def chats_owner(request: gr.Request) -> str:
+    """Whose saved chats this request may read; empty: nobody's."""
+    return chats_owner_of(request.request) if request.request is not None else ""
+
+
 def visitor(request: gr.Request) -> str:
-    """Whom fairness counts a request for: the login where there is one, else the address. Tabs are no users."""
-    return request.username or user_at(request.client.host if request.client else "")
+    """Whom fairness counts a request for: the login, the guest, else the address. Tabs are no users."""
+    guest = guest_of(request.request) if request.request is not None else ""
+    return guest or request.username or user_at(request.client.host if request.client else "")

@@ -30,8 +30,8 @@ def text(value: object) -> str:
 
 def number(value: object, low: float, high: float, default: float) -> float:
     """``value`` within range; ``default`` (within range too) where there is none."""
-    given = value if isinstance(value, int | float) else default
-    return max(min(low, high), min(high, given))
+    number = value if isinstance(value, int | float) else default
+    return max(min(low, high), min(high, number))
 
 
 def entry(value: object, name: str) -> object:

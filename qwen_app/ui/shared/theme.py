@@ -12,9 +12,26 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Noto Sans Mono C
 _UI = Path(__file__).parent.parent
 STYLES = [
     _UI / name
-    for name in ("shared/page.css", "chat/chat.css", "json_lab/json_lab.css", "tools/tools.css", "shared/gradio.css")
+    for name in (
+        "shared/page.css",
+        "chat/chat.css",
+        "chats_panel/chats_panel.css",
+        "json_lab/json_lab.css",
+        "tools/tools.css",
+        "compare/compare.css",
+        "files/files.css",
+        "performance/performance.css",
+        "presenting/presenting.css",
+        "scenarios/scenarios.css",
+        "status/status.css",
+        "shared/gradio.css",
+        "shared/other_screens.css",
+    )
 ]
-SCRIPT = Path(__file__).with_name("page.js")
+ALLOWED_DOM = Path(__file__).with_name("allowed_dom.js")  # runs before anything is drawn
+ELEMENTS = Path(__file__).with_name("elements.js")  # stands before the scripts of widgets that draw themselves
+PRINT_STYLE = Path(__file__).with_name("print.css")  # Gradio confines STYLES to its own box
+SHARE_NOTICE = Path(__file__).with_name("share_notice.js")
 
 
 def theme() -> gr.themes.Base:

@@ -1,4 +1,4 @@
-"""Throttle: the newest of many snapshots, at most ten a second, and at least one, so that a closed tab is noticed."""
+"""Throttle: the newest of many snapshots, at most twenty a second, and one at least: a closed tab is noticed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-PERIOD_S = 0.1
+PERIOD_S = 0.05
 SIGN_OF_LIFE_S = 1.0
 
 T = TypeVar("T")

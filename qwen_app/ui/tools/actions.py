@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from functools import partial
 
-from qwen_app.agent_loop import ToolRun, run_tools
-from qwen_app.messages import GenerationRequest, Message, ToolChoice
+from qwen_app.agent_loop import Implementation, ToolRun, run_tools
+from qwen_app.messages import GenerationRequest, Message, Tool, ToolChoice
 from qwen_app.openai_format import RequestBody, openai_body
 from qwen_app.service import Service
 from qwen_app.ui.shared.notices import failure_html
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.throttle import latest
+from qwen_app.ui.tools.builtin_calls import BuiltinCalls
 from qwen_app.ui.tools.definitions import tools_or_problem, with_tools
 from qwen_app.ui.tools.session import ToolSession
-from qwen_app.ui.tools.table_tool import TableTool
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import DefinitionsView, ToolsView, answer_text, definitions_view, state_html, steps_html
 
 Views = AsyncGenerator[ToolsView, None]
 
 
+def every_builtin(known: Mapping[str, Tool]) -> str:
+    """The definitions of all tools that are ready, which the page begins with."""
+    return with_tools("", known, known)
+
+
 class ToolActions:
     """Handlers of the tools tab, without its components."""
 
-    def __init__(self, service: Service, tables: TableTool) -> None:
+    def __init__(self, service: Service, calls: BuiltinCalls) -> None:
         self._service = service
-        self._tables = tables
+        self._calls = calls
 
     def choose(self, session: ToolSession, names: list[str], definitions: str) -> str:
         """The definitions with just these of the built-in tools."""
@@ -44,16 +48,23 @@ class ToolActions:
         builtin = list(session.builtin().values())
         return definitions_view(problem, tools, builtin, chosen, texts)
 
-    async def run(self, session: ToolSession, task: ToolTask, user: str, language: Language) -> Views:
-        """The loop between the right buttons; what goes wrong is a sentence. Nothing while another one runs."""
+    async def run(
+        self, session: ToolSession, task: ToolTask, user: str, language: Language, files_of: str = ""
+    ) -> Views:
+        """The loop between the right buttons; what goes wrong is a sentence. Nothing while another one runs.
+
+        ``files_of`` is whose files may be searched, empty: nobody's.
+        """
         answer = session.slot.take()
         if answer is None:
             yield ToolsView()
             return
-        session.run, texts = None, Texts(language)
+        session.run, texts = None, session.slot.speak(language)
         try:
             yield ToolsView("", "", state_html(ToolRun(), 0.0, over=False, texts=texts), running=True)
-            async with aclosing(self._loop(session, answer.stop, task, user, texts)) as views:
+            context_tokens = self._service.info().context_tokens
+            implementations = self._calls.implementations(session, user, files_of, context_tokens)
+            async with aclosing(self._loop(session, answer.stop, task, implementations, user, texts)) as views:
                 async for view in views:
                     yield view
             answer.release()
@@ -64,10 +75,18 @@ class ToolActions:
         finally:
             answer.release()
 
-    async def _loop(self, session: ToolSession, stop: asyncio.Event, task: ToolTask, user: str, texts: Texts) -> Views:
+    async def _loop(
+        self,
+        session: ToolSession,
+        stop: asyncio.Event,
+        task: ToolTask,
+        implementations: dict[str, Implementation],
+        user: str,
+        texts: Texts,
+    ) -> Views:
         request = await self._request(task, user, texts)
-        call = partial(self._tables.call, session, user)
-        implementations, started, shown = dict.fromkeys(session.builtin(), call), time.monotonic(), ""
+        session.offered = bool(request.tools) and request.tool_choice.mode != "none"
+        started, shown = time.monotonic(), ""
         session.runnable = tuple(implementations)
         async with (
             aclosing(run_tools(self._service, request, implementations)) as runs,

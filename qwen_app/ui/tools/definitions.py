@@ -75,7 +75,7 @@ def _tool(definition: object, pointer: str) -> Tool:
     if not isinstance(description, str):
         raise _wrong(f"{pointer}/function/description", "A tool's description must be text.")
     parameters = _parameters(function.get("parameters"), f"{pointer}/function/parameters")
-    return Tool(name, description, parameters, strict=function.get("strict") is not False)
+    return Tool(name, description, parameters, strict=function.get("strict") is True)
 
 
 def _parameters(parameters: object, pointer: str) -> Schema:

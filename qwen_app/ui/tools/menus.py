@@ -15,6 +15,7 @@ TITLES = {
     "convert_units": "tool_convert_units",
     "example_weather": "tool_example_weather",
     "lookup_table": "tool_lookup_table",
+    "search_files": "tool_search_files",
 }
 MODES = {"auto": "choice_auto", "required": "choice_required", "none": "choice_none"}
 

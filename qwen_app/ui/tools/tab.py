@@ -9,15 +9,15 @@ from gradio.blocks import Block
 
 from qwen_app.openai_format import RequestBody
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, owner, visitor
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.strings import TEXTS, Texts
-from qwen_app.ui.tools.actions import ToolActions, Views
-from qwen_app.ui.tools.definitions import with_tools
+from qwen_app.ui.tools.actions import ToolActions, Views, every_builtin
+from qwen_app.ui.tools.builtin_calls import PICK_TABLE, BuiltinCalls, first_tools
 from qwen_app.ui.tools.session import ToolSession
-from qwen_app.ui.tools.table_tool import PICK_TABLE, TableTool
-from qwen_app.ui.tools.task import ToolTask
+from qwen_app.ui.tools.showing import Showing, build_showing
+from qwen_app.ui.tools.task import FIRST_CALL, ToolTask
 from qwen_app.ui.tools.view import ToolsView, definitions_view, table_html
 
 
@@ -44,15 +44,6 @@ class _Asking:
         return {self.prompt, self.definitions, self.choice, self.temperature, self.max_tokens}
 
 
-@dataclass(frozen=True, slots=True)
-class _Showing:
-    """What becomes of it."""
-
-    steps: gr.HTML
-    answer: gr.Markdown
-    state: gr.HTML
-
-
 def build(page: PageContext) -> None:
     """Add the tab to the Blocks being built."""
     with gr.Tab(elem_id="tools-tab") as tab:
@@ -62,11 +53,7 @@ def build(page: PageContext) -> None:
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
                 asking = _asking(page)
             with gr.Column(scale=1, min_width=320, elem_classes="bench-side"):
-                showing = _Showing(
-                    steps=gr.HTML(ToolSession().picture(Texts("en")).steps, elem_id="steps"),
-                    answer=gr.Markdown(sanitize_html=True, elem_id="tools-answer"),
-                    state=gr.HTML(elem_id="tools-state"),
-                )
+                showing = build_showing()
         handlers = _Handlers(page, session, asking, showing)
         add_code_dialog(page, "tools", asking.code, asking.inputs(), handlers.body)
     handlers.wire()
@@ -75,7 +62,8 @@ def build(page: PageContext) -> None:
 def _asking(page: PageContext) -> _Asking:
     english, known = Texts("en"), ToolSession().builtin()
     tools = list(known.values())
-    start = definitions_view(None, tools, tools, "auto", english)
+    offered = first_tools(known)
+    start = definitions_view(None, list(offered.values()), tools, FIRST_CALL, english)
     assert start.menus is not None
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
     ready = gr.CheckboxGroup(start.boxes, value=start.menus.ticked, elem_id="ready-tools")
@@ -83,7 +71,7 @@ def _asking(page: PageContext) -> _Asking:
         upload = gr.Button(size="md", elem_id="upload-table")
         uploaded = gr.Textbox(visible=False)
     table = gr.HTML(elem_id="table-check")
-    definitions = gr.Code(with_tools("", known, known), language="json", lines=8, max_lines=10, elem_id="definitions")
+    definitions = gr.Code(every_builtin(offered), language="json", lines=8, max_lines=10, elem_id="definitions")
     check = gr.HTML(start.check, elem_id="definitions-check")
     choice = gr.Dropdown(start.menus.choices, value=start.menus.chosen, elem_id="tool-choice")
     with gr.Row(elem_classes="sliders"):
@@ -108,13 +96,13 @@ def _asking(page: PageContext) -> _Asking:
 class _Handlers:
     """From Gradio's arguments to the actions', and from views to Gradio's updates."""
 
-    def __init__(self, page: PageContext, session: gr.State, asking: _Asking, showing: _Showing) -> None:
+    def __init__(self, page: PageContext, session: gr.State, asking: _Asking, showing: Showing) -> None:
         self._page = page
         self._session = session
         self._asking = asking
         self._showing = showing
-        self._tables = TableTool(page.tables)
-        self._actions = ToolActions(page.service, self._tables)
+        self._calls = BuiltinCalls(page.stores.tables, page.stores.knowledge)
+        self._actions = ToolActions(page.service, self._calls)
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
@@ -124,7 +112,11 @@ class _Handlers:
         asking.run.click(streaming(self.run, self._updates), asking.inputs() | context, shown, **page.generating)
         asking.stop.click(self.stop, {self._session}, None, **QUICK)
         asking.ready.input(
-            self.choose, {self._session, asking.ready, asking.definitions}, [asking.definitions], **QUICK
+            self.choose,
+            {self._session, asking.ready, asking.definitions},
+            [asking.definitions],
+            trigger_mode="always_last",
+            **QUICK,
         )
         asking.upload.click(
             self.upload,
@@ -150,7 +142,8 @@ class _Handlers:
 
     def run(self, values: Values, request: gr.Request) -> Views:
         language = language_of(values[self._page.language])
-        return self._actions.run(self._session_of(values), self._task(values), visitor(request), language)
+        session, task, files_of = self._session_of(values), self._task(values), chats_owner(request)
+        return self._actions.run(session, task, visitor(request), language, files_of)
 
     def stop(self, values: Values) -> None:
         self._session_of(values).stop()
@@ -168,7 +161,7 @@ class _Handlers:
         tools, definitions, user = session_of(session, ToolSession), text(written), owner(request)
         refusal = ""
         try:
-            definitions = self._tables.take(tools, text(outcome), user, definitions)
+            definitions = self._calls.take(tools, text(outcome), user, definitions)
         except ValueError as error:
             refusal = str(error)
         return table_html(tools.table, refusal, Texts(language_of(language))), definitions
@@ -203,7 +196,7 @@ class _Handlers:
         return await self._actions.body(self._task(values), user, Texts("en"))
 
     def _texts(self, values: Values) -> Texts:
-        return Texts(language_of(values[self._page.language]))
+        return self._session_of(values).slot.speak(language_of(values[self._page.language]))
 
     def _session_of(self, values: Values) -> ToolSession:
         return session_of(values[self._session], ToolSession)

@@ -8,7 +8,9 @@ from qwen_app.errors import RequestError
 from qwen_app.messages import Tool, ToolChoice
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.definitions import usable_tools
-from qwen_app.ui.tools.menus import tool_choice
+from qwen_app.ui.tools.menus import NAMED, tool_choice
+
+FIRST_CALL = f"{NAMED}example_weather"  # a forced call that succeeds on the smallest model, too
 
 
 @dataclass(frozen=True, slots=True)

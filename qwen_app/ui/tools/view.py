@@ -10,13 +10,13 @@ from html import escape
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import AppError
 from qwen_app.messages import Tool
-from qwen_app.table_store import TableInfo
+from qwen_app.ui.markdown.answer import answer_markdown
 from qwen_app.ui.shared.notices import check_html, failure_html
-from qwen_app.ui.shared.render import safe_markdown
 from qwen_app.ui.shared.run_line import waiting_line
 from qwen_app.ui.shared.stream import Progress, after
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.menus import Menus, menus_for, tool_titles
+from qwen_app.uploads.table_store import TableInfo
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
 LIMIT_SHOWN = 20_000  # characters of arguments or of a result; the model gets all of them
@@ -90,11 +90,11 @@ def _pretty(text: str) -> str:
 def answer_text(run: ToolRun) -> str:
     """The answer as markdown; text before a call is shown with its step."""
     called = any(step.round == run.round for step in run.steps)
-    return "" if called else safe_markdown(run.text)
+    return "" if called else answer_markdown(run.text)
 
 
-def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts) -> str:
-    """The line under the steps: what goes on, or how it ended."""
+def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts, offered: bool = False) -> str:
+    """The line under the steps: what goes on, or how it ended. ``offered``: the model might have called a tool."""
     if not over:
         progress = Progress() if run.event is None else after(Progress(), run.event, elapsed_s)
         return f'<div class="waiting">{waiting_line(progress, texts)}</div>'
@@ -104,6 +104,8 @@ def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts) -> s
     elif run.end in ENDS:
         sentence = texts(ENDS[run.end], rounds=run.round)
         notice = f'<div class="tools-end" role="status">{sentence}</div>'
+    elif run.end == "answered" and not run.steps and offered:
+        notice = f'<div class="tools-end" role="status">{texts("end_without_tool")}</div>'
     facts = [] if run.error is not None else [_reason(run, texts)]
     facts.append(
         texts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
@@ -11,22 +12,34 @@ import pytest
 from qwen_app.chat.json_hint import JSON_HINT
 from qwen_app.errors import EngineError, EngineUnavailable
 from qwen_app.messages import Message, Tool
+from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.chat.actions import ChatActions
-from qwen_app.ui.chat.controls import Choices
-from qwen_app.ui.chat.session import ChatSession
+from qwen_app.ui.chat.session import ChatSession, shown_chat
 from qwen_app.ui.chat.view import ChatView
+from qwen_app.ui.conversations.answering import Answering
+from qwen_app.ui.conversations.choices import Choices
+from qwen_app.ui.conversations.conversation import Conversation, Turn
+from qwen_app.ui.conversations.open_chat import OpenChat, OpenChats
+from qwen_app.ui.documents.attaching import Attached
+from qwen_app.ui.shared.run_line import Run
 
 pytestmark = pytest.mark.anyio
 CHOICES = Choices(system="", temperature=0, top_p=1, max_tokens=64, context_tokens=512, seed=None, json_mode=False)
+RUN = Run("stop")
 SLOW = Script(text=("word ",) * 10_000, token_s=0.005)
+
+
+def actions_on(service: Service, saved: SavedChats | None = None, *, unwatched_s: float = 60) -> ChatActions:
+    saved = saved or chats_in_memory()
+    return ChatActions(service, Answering(service, saved, unwatched_s=unwatched_s), OpenChats(saved))
 
 
 class Chat:
     def __init__(self, script: Script = Script()) -> None:  # noqa: B008 (frozen)
         self.engine = ScriptedEngine(script, context_tokens=512)
-        self.actions = ChatActions(Service(self.engine))
+        self.actions = actions_on(Service(self.engine), unwatched_s=0.05)
         self.session = ChatSession()
 
     def send(self, text: str, choices: Choices = CHOICES) -> AsyncGenerator[ChatView, None]:
@@ -42,11 +55,27 @@ async def all_of(views: AsyncGenerator[ChatView, None]) -> list[ChatView]:
     return [view async for view in views]
 
 
+async def test_earlier_turns_are_drawn_when_they_are_asked_for() -> None:
+    chat = Chat(Script(("An answer.",)))
+    chat.session.chat.conversation = Conversation("c", tuple(Turn(f"q{n}", "a", run=RUN, id=str(n)) for n in range(45)))
+    shown = chat.actions.picture(chat.session)
+    assert (len(shown), "q20" in str(shown[0]), shown_chat(chat.session).earlier) == (50, True, 20)
+    await all_of(chat.actions.edit(chat.session, 2, "other", CHOICES, "ada"))
+    assert [question for question, *_ in chat.turns] == [*(f"q{n}" for n in range(21)), "other"]
+    whole = chat.actions.unfold(chat.session)
+    assert len(whole.messages or []) == 44
+    assert whole.shown == shown_chat(chat.session)
+    assert shown_chat(chat.session).earlier == 0
+    await chat.actions.clear(chat.session, CHOICES)  # another chat is folded again
+    chat.session.chat.conversation = Conversation("d", tuple(Turn("q", "a", run=RUN, id=str(n)) for n in range(45)))
+    assert len(chat.actions.picture(chat.session)) == 50
+
+
 async def test_a_question_is_answered() -> None:
     chat = Chat()
     views = await all_of(chat.send("hi"))
     assert chat.turns == [("hi", "Hello, world.", "stop")]
-    assert not chat.session.slot.busy
+    assert not chat.session.busy
     assert (views[0].draft, views[0].running) == ("", True)
     assert (views[-1].draft, views[-1].running) == (None, False)
     assert (chat.engine.requests[0].user, chat.engine.requests[0].context_tokens) == ("ada", 512)
@@ -69,11 +98,45 @@ async def test_nothing_is_not_sent(text: str) -> None:
     assert chat.turns == []
 
 
-async def test_two_sends_at_once_make_one_generation() -> None:
-    chat = Chat(Script(text=("a",) * 20, token_s=0.001))
-    await asyncio.gather(all_of(chat.send("one")), all_of(chat.send("two")))
+async def test_what_is_sent_while_an_answer_comes_waits_for_its_end() -> None:
+    chat = Chat(Script(text=("a",) * 20, token_s=0.01))
+    first, second = await asyncio.gather(all_of(chat.send("one")), all_of(chat.send("two")))
+    assert [view.draft for view in second] == [""]
+    assert chat.turns == [("one", "a" * 20, "stop"), ("two", "a" * 20, "stop")]
+    assert first[-1].running is False
+    assert len(chat.engine.requests) == 2
+
+
+async def test_a_double_click_asks_once() -> None:
+    chat = Chat(Script(text=("a",) * 20, token_s=0.01))
+    await asyncio.gather(all_of(chat.send("one")), all_of(chat.send("one")))
     assert [turn[0] for turn in chat.turns] == ["one"]
-    assert len(chat.engine.requests) == 1
+
+
+async def test_a_waiting_message_is_taken_back_or_sent_at_once() -> None:
+    chat = Chat(SLOW)
+    views = chat.send("one")
+    await anext(views)
+    for text in ("two", "three"):
+        await all_of(chat.send(text))
+    two, three = chat.session.chat.waiting
+    await all_of(chat.actions.take_back(chat.session, two.id, CHOICES, send=False))
+    assert [message.text for message in chat.session.chat.waiting] == ["three"]
+    chat.engine.script = Script()
+    await all_of(chat.actions.take_back(chat.session, three.id, CHOICES, send=True))
+    await all_of(views)
+    assert [(question, reason) for question, _, reason in chat.turns] == [("one", "cancelled"), ("three", "stop")]
+
+
+async def test_what_waits_is_not_asked_after_a_stop() -> None:
+    chat = Chat(SLOW)
+    views = chat.send("one")
+    await anext(views)
+    await all_of(chat.send("two"))
+    chat.session.stop()
+    await all_of(views)
+    assert [turn[0] for turn in chat.turns] == ["one"]
+    assert [message.text for message in chat.session.chat.waiting] == ["two"]
 
 
 async def test_stop_keeps_what_was_written() -> None:
@@ -88,15 +151,110 @@ async def test_stop_keeps_what_was_written() -> None:
 
 
 @pytest.mark.parametrize("pictures", [1, 2, 3, 4])
-async def test_a_closed_page_ends_the_answer(pictures: int) -> None:
+async def test_nobody_looks_on_and_the_answer_ends_in_time(pictures: int) -> None:
     chat = Chat(SLOW)
     views = chat.send("hi")
     for _ in range(pictures):
         await anext(views)
+    live = chat.session.chat.live
+    assert live is not None
     await views.aclose()
-    assert chat.turns[0][2] == "cancelled"
+    assert chat.session.busy
+    await live.ended()
+    assert chat.turns[0][2] == "unwatched"
     assert chat.engine.cancelled == len(chat.engine.requests)
-    assert not chat.session.slot.busy
+    assert not chat.session.busy
+
+
+async def test_another_tab_joins_in_and_sees_the_rest() -> None:
+    chat = Chat(Script(text=("word ",) * 40, token_s=0.02))
+    views = chat.send("hi")
+    await anext(views)
+    await views.aclose()
+    other = ChatSession(chat=chat.session.chat)
+    seen = await all_of(chat.actions.follow(other, CHOICES))
+    assert chat.turns == [("hi", "word " * 40, "stop")]
+    assert len(seen) > 2
+    assert seen[-1].running is False
+    assert "word word" in str(seen[-1].messages)
+
+
+async def test_saved_chats_are_found_by_their_owner_alone() -> None:
+    chat = Chat()
+    chat.session.owner = "ada"
+    shown = [view.shown for view in await all_of(chat.send("hi")) if view.shown]
+    for owner, turns in (("ada", 1), ("bob", 0), ("", 0)):
+        other = ChatSession(owner=owner)
+        await all_of(chat.actions.open(other, shown[-1].id, CHOICES))
+        assert len(other.conversation.turns) == turns
+
+
+async def test_a_half_answer_is_there_after_the_process_was_killed() -> None:
+    saved = chats_in_memory()
+    service = Service(ScriptedEngine(SLOW, context_tokens=512))
+    actions, session = actions_on(service, saved), ChatSession(owner="ada")
+    long = dataclasses.replace(CHOICES, max_tokens=450)
+    views = actions.send(session, "hi", long, "ada")
+    async for _ in views:
+        if len(session.conversation.last.answer) > 1500:
+            break
+    found = ChatSession(owner="ada")
+    await all_of(actions_on(service, saved).open(found, session.chat.address, CHOICES))
+    (turn,) = found.conversation.turns
+    assert turn.run is not None
+    assert (turn.question, turn.run.reason) == ("hi", "interrupted")
+    assert turn.answer.startswith("word word")
+    session.stop()
+    await all_of(views)
+
+
+async def test_regenerating_and_editing_keep_what_was_there() -> None:
+    chat = Chat()
+    chat.session.owner = "ada"
+    await all_of(chat.send("one"))
+    await all_of(chat.send("two"))
+    chat.engine.script = Script(text=("again",))
+    await all_of(chat.actions.regenerate(chat.session, CHOICES, "ada"))
+    assert [turn[1] for turn in chat.turns] == ["Hello, world.", "again"]
+    await chat.actions.switch(chat.session, 1, -1, CHOICES)
+    assert [turn[1] for turn in chat.turns] == ["Hello, world.", "Hello, world."]
+    await all_of(chat.actions.edit(chat.session, 0, "ONE", CHOICES, "ada"))
+    assert [turn[0] for turn in chat.turns] == ["ONE"]
+    await chat.actions.switch(chat.session, 0, -1, CHOICES)
+    reloaded = ChatSession(owner="ada")
+    await all_of(chat.actions.open(reloaded, chat.session.chat.address, CHOICES))
+    assert [turn.answer for turn in reloaded.conversation.turns] == ["Hello, world.", "again"]
+
+
+async def test_the_branch_that_is_shown_is_the_one_that_comes_back() -> None:
+    chat = Chat()
+    chat.session.owner = "ada"
+    await all_of(chat.send("one"))
+    await all_of(chat.actions.edit(chat.session, 0, "ONE", CHOICES, "ada"))
+    await chat.actions.switch(chat.session, 0, -1, CHOICES)
+    address, chat.session.chat = chat.session.chat.address, OpenChat()
+    await all_of(chat.actions.open(chat.session, address, CHOICES))
+    assert [turn[0] for turn in chat.turns] == ["one"]
+
+
+async def test_a_fork_is_a_chat_of_its_own() -> None:
+    chat = Chat()
+    chat.session.owner = "ada"
+    for text in ("one", "two"):
+        await all_of(chat.send(text))
+    first = chat.session.chat
+    await chat.actions.fork(chat.session, 0, CHOICES)
+    await all_of(chat.send("other"))
+    assert [turn[0] for turn in chat.turns] == ["one", "other"]
+    assert [turn.question for turn in first.conversation.turns] == ["one", "two"]
+    assert chat.session.chat.address not in ("", first.address)
+
+
+async def test_a_temporary_chat_is_saved_nowhere() -> None:
+    chat = Chat()
+    chat.session.owner, chat.session.temporary = "ada", True
+    views = await all_of(chat.send("hi"))
+    assert {view.shown.id for view in views if view.shown} == {""}
 
 
 async def test_a_new_chat_is_not_written_into_by_the_old_answer() -> None:
@@ -118,9 +276,9 @@ async def test_undo_while_an_answer_comes() -> None:
     views = chat.send("hi")
     await anext(views)
     await anext(views)
-    undone = await chat.actions.undo(chat.session, CHOICES)
+    undone = await chat.actions.undo(chat.session, CHOICES, "typed since")
     await all_of(views)
-    assert (undone.messages, undone.draft, chat.turns) == ([], "hi", [])
+    assert (undone.messages, undone.draft, chat.turns) == ([], "hi\ntyped since", [])
 
 
 async def test_an_error_keeps_text_and_question() -> None:
@@ -181,10 +339,10 @@ class Uncounting(ScriptedEngine):
 
 
 async def test_a_server_that_cannot_count_loses_nothing() -> None:
-    actions, session = ChatActions(Service(Uncounting())), ChatSession()
+    actions, session = actions_on(Service(Uncounting())), ChatSession()
     view = (await all_of(actions.send(session, "hi", CHOICES, "ada")))[-1]
     assert "The other server is away." in str(view.notice)
-    assert (view.draft, session.conversation.turns, session.slot.busy) == ("hi", (), False)
+    assert (view.draft, session.conversation.turns, session.busy) == ("hi", (), False)
     assert await actions.measure(session, "draft", CHOICES) == ""
 
 
@@ -220,13 +378,69 @@ async def test_a_message_sent_costs_two_counts_and_a_keystroke_one() -> None:
     assert chat.engine.counts == sent
 
 
-async def test_what_is_left_out_is_marked_where_the_prompt_begins() -> None:
+def left_out(lens: str) -> list[int]:
+    found = re.search('data-out="([^"]*)"', lens)
+    assert found
+    return [int(number) for number in found[1].split(",") if number]
+
+
+async def test_what_is_left_out_is_said_before_it_is_sent() -> None:
     chat = Chat(Script(text=("word ",) * 60))
     for number in range(9):
+        said = left_out(await chat.actions.measure(chat.session, f"question {number}", CHOICES))
         await all_of(chat.send(f"question {number}"))
-    start = chat.session.conversation.window_start
-    assert start > 0
-    assert chat.engine.requests[-1].messages[0].content == f"question {start}"
+        sent = [message.content for message in chat.engine.requests[-1].messages if message.role == "user"]
+        assert sent == [f"question {turn}" for turn in range(number + 1) if turn not in said]
+    assert said
+
+
+async def test_a_turn_that_is_pinned_is_sent_and_one_that_is_dropped_is_not_and_both_are_remembered() -> None:
+    chat = Chat(Script(text=("word ",) * 60))
+    chat.session.owner = "ada"
+    for number in range(9):
+        await all_of(chat.send(f"question {number}"))
+    await chat.actions.hold(chat.session, 0, "pinned")
+    await chat.actions.hold(chat.session, 8, "dropped")
+    reloaded = ChatSession(owner="ada")
+    await all_of(chat.actions.open(reloaded, chat.session.chat.address, CHOICES))
+    said = left_out(await chat.actions.measure(reloaded, "last", CHOICES))
+    assert 0 not in said
+    assert 8 in said
+    await all_of(chat.actions.send(reloaded, "last", CHOICES, "ada"))
+    sent = [message.content for message in chat.engine.requests[-1].messages if message.role == "user"]
+    assert sent == [turn.question for number, turn in enumerate(reloaded.conversation.turns) if number not in said]
+
+
+async def test_what_is_too_long_is_said_while_it_is_typed() -> None:
+    chat = Chat()
+    assert 'data-over="0"' in await chat.actions.measure(chat.session, "short", CHOICES)
+    lens = await chat.actions.measure(chat.session, "word " * 600, CHOICES)
+    assert f'data-over="{604 - (512 - 64)}"' in lens
+    assert "156 too many" in lens
+
+
+async def test_documents_in_the_composer_count_before_they_are_sent() -> None:
+    chat = Chat(Script(text=("word ",) * 60))
+    chat.session.attached = (Attached("d", "a.txt", 0, (), tokens=700),)
+    assert f'data-over="{4 + 700 - (512 - 64)}"' in await chat.actions.measure(chat.session, "", CHOICES)
+    chat.session.attached = ()
+    for number in range(5):
+        await all_of(chat.send(f"question {number}"))
+    assert left_out(await chat.actions.measure(chat.session, "", CHOICES)) == []
+    chat.session.attached = (Attached("d", "a.txt", 0, (), tokens=152),)
+    lens = await chat.actions.measure(chat.session, "", CHOICES)
+    assert left_out(lens) == [0, 1, 2]
+    assert "64 kept for the answer" in lens
+
+
+async def test_the_context_slider_moves_what_is_left_out() -> None:
+    chat = Chat(Script(text=("word ",) * 60))
+    for number in range(5):
+        await all_of(chat.send(f"question {number}"))
+    assert left_out(await chat.actions.measure(chat.session, "", CHOICES)) == []
+    small = dataclasses.replace(CHOICES, context_tokens=360)
+    assert left_out(await chat.actions.measure(chat.session, "", small)) == [0, 1, 2]
+    assert left_out(await chat.actions.measure(chat.session, "", CHOICES)) == []
 
 
 async def test_json_mode_asks_for_json_in_words_too() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from qwen_app.ui.chat.controls import Choices, Controls
+from qwen_app.ui.chat.controls import Controls
+from qwen_app.ui.conversations.choices import Choices
 
 INFO = ScriptedEngine(context_tokens=1000).info()
 CONTROLS = Controls(
@@ -16,6 +17,8 @@ CONTROLS = Controls(
     context=gr.Slider(),
     seed=gr.Textbox(),
     json_mode=gr.Checkbox(),
+    start=gr.Textbox(),
+    scores=gr.Checkbox(),
 )
 USUAL: dict[str, object] = {
     "system": "",
@@ -25,6 +28,8 @@ USUAL: dict[str, object] = {
     "context": 1000,
     "seed": "",
     "json_mode": False,
+    "start": "",
+    "scores": False,
 }
 
 

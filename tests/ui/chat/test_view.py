@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qwen_app.ui.chat.conversation import Conversation, Turn
-from qwen_app.ui.chat.view import chat_messages, turn_of
+from qwen_app.ui.chat.view import chat_messages, first_recent, turn_of
+from qwen_app.ui.conversations.conversation import Conversation, Turn
 from qwen_app.ui.shared.run_line import Run, waiting_line
 from qwen_app.ui.shared.stream import Progress
 from qwen_app.ui.shared.strings import Texts
@@ -22,6 +24,14 @@ def test_two_messages_a_turn() -> None:
     messages = chat_messages(Conversation(turns=(Turn("q", "a", run=RUN), Turn("r"))), EN)
     assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
     assert [turn_of(index) for index in range(4)] == [0, 0, 1, 1]
+    assert [turn_of(index, 10) for index in range(4)] == [10, 10, 11, 11]
+
+
+@given(st.integers(0, 10_000))
+def test_the_last_twenty_turns_are_always_drawn_and_never_many_more(turns: int) -> None:
+    first = first_recent(turns)
+    assert min(turns, 20) <= turns - first < 30
+    assert first_recent(turns + 1) in {first, first + 10}
 
 
 @pytest.mark.parametrize(
@@ -30,7 +40,7 @@ def test_two_messages_a_turn() -> None:
         (Progress(), "Starting…"),
         (Progress("queued", position=0), "Starting…"),
         (Progress("queued", position=3), "Waiting · 3 before you"),
-        (Progress("prefill", prompt_done=512, prompt_tokens=1500), "Reading the prompt · 512 of 1,500 tokens"),
+        (Progress("prefill", prompt_done=512, prompt_tokens=1500), "Reading the prompt · 512 of 1,500 tokens · 34 %"),
         (Progress("prefill", prompt_done=1500, prompt_tokens=1500), "Writing…"),
     ],
 )
@@ -45,17 +55,11 @@ def test_json_is_drawn_as_code() -> None:
 
 def test_an_error_stands_beside_what_was_written() -> None:
     run = Run("failed", error_code="engine_error", error_text="It <broke>.")
-    text, error, line = parts(Turn("q", "half", run=run))
+    text, error, line, tools = parts(Turn("q", "half", run=run))
     assert text == "half"
     assert "It &lt;broke&gt;. What was written so far is kept." in error
-    assert line == '<div class="run-line run-failed">Failed</div>'
-
-
-def test_turns_left_out_are_marked_once() -> None:
-    turns = tuple(Turn(f"q{i}", "a", run=RUN) for i in range(4))
-    messages = chat_messages(Conversation(turns=turns, window_start=2), EN)
-    marked = [i for i, message in enumerate(messages) if any("left-out" in p["text"] for p in message["content"])]
-    assert marked == [3]
+    assert line.startswith('<details class="run-line run-card run-failed"><summary>Failed</summary>')
+    assert 'name="fork"' in tools
 
 
 def test_text_of_others_cannot_draw_our_lines() -> None:

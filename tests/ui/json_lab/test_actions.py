@@ -39,7 +39,7 @@ async def test_a_run_ends_in_a_result_tree_and_raw_text() -> None:
     actions, engine, session = json_lab()
     shown = await views(actions.run(session, TASK, "ada", "en"))
     last = shown[-2]
-    assert "Valid" in str(last.outcome)
+    assert "Form valid" in str(last.outcome)
     assert json.loads(str(last.tree)) == {"name": "Ada"}
     assert last.raw == '{"name": "Ada"}'
     assert (shown[0].running, shown[-1].running) == (True, False)
@@ -100,7 +100,7 @@ async def test_a_second_run_waits_for_nobody() -> None:
         (dataclasses.replace(TASK, prompt=" "), "Write a prompt first."),
         (dataclasses.replace(TASK, schema="{"), "not valid JSON"),
         (dataclasses.replace(TASK, schema='{"$ref": "http://x.invalid"}'), "/$ref leaves the schema"),
-        (dataclasses.replace(TASK, prompt="word " * 9000), "context is 8192 tokens"),
+        (dataclasses.replace(TASK, prompt="word " * 9000), "context length is 8192 tokens"),
     ],
 )
 async def test_what_cannot_be_asked_is_a_sentence(task: JsonTask, sentence: str) -> None:

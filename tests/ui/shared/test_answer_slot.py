@@ -41,3 +41,11 @@ def test_nothing_to_stop() -> None:
     slot.stop()
     slot.abandon()
     assert not slot.busy
+
+
+def test_an_answer_that_is_being_written_speaks_the_language_chosen_meanwhile() -> None:
+    slot = AnswerSlot()
+    texts = slot.speak("en")
+    before = texts("stop")
+    slot.speak("zh")
+    assert (texts.language, texts("stop") == before) == ("zh", False)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.ui.shared import code_samples
+from tests.examples import examples
 
 URL = "http://127.0.0.1:7860/v1"
 NASTY = (
@@ -133,7 +134,7 @@ def test_python_is_well_formed_for_any_text(body: dict[str, Any]) -> None:
     assert {**given_to_create, "min_p": 0.1} == body
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25))
 @given(body=bodies)
 def test_curl_is_well_formed_for_any_text(body: dict[str, Any]) -> None:
     script = code_samples.curl(URL, body, needs_key=True)

@@ -8,11 +8,24 @@ from pathlib import Path
 import pytest
 
 import qwen_app.ui
-from qwen_app.ui.shared.theme import STYLES
+from qwen_app.ui.shared.theme import PRINT_STYLE, STYLES
 
 UI = Path(qwen_app.ui.__file__).parent
-TONES = {"good", "bad", "tight"}  # put in where the text says how something went
-SET_BY_SCRIPTS = {"dark", "settings-open"}
+TONES = {"good", "bad", "tight", "over", "unsure", "rare"}  # put in where the text says how something went
+LENS_PARTS = {
+    "system",
+    "kept",
+    "pinned",
+    "draft",
+    "free",
+    "reserve",
+    "trimmed",
+    "dropped",
+}  # of its bar, by what they hold
+SET_BY_SCRIPTS = {
+    *("dark", "translating", "pending", "sending", "sheet", "palette"),
+    *("settings-open", "settings-folded"),
+}
 
 
 def classes(sheet: Path) -> set[str]:
@@ -22,11 +35,13 @@ def classes(sheet: Path) -> set[str]:
 
 
 def test_every_sheet_is_served() -> None:
-    assert set(STYLES) == set(UI.rglob("*.css"))
+    assert {*STYLES, PRINT_STYLE} == set(UI.rglob("*.css"))
 
 
 @pytest.mark.parametrize("sheet", [path for path in STYLES if path.name != "gradio.css"], ids=lambda path: path.name)
 def test_classes_are_the_pages_own(sheet: Path) -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in UI.rglob("*.py"))
     given = {name for names in re.findall(r'class(?:es)?="([^"]*)"', code) for name in names.split()}
-    assert classes(sheet) - given - TONES - SET_BY_SCRIPTS == set()
+    scripts = "\n".join(path.read_text(encoding="utf-8") for path in UI.rglob("*.js"))
+    given |= {name for names in re.findall(r'"([\w -]+)"', scripts) for name in names.split()}
+    assert classes(sheet) - given - TONES - LENS_PARTS - SET_BY_SCRIPTS == set()

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.ui.shared.throttle import latest
+from tests.examples import examples
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ async def shown(source: AsyncGenerator[int, None], stop: asyncio.Event | None = 
         return [snapshot async for snapshot in snapshots]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(count=st.integers(1, 60))
 def test_the_last_one_is_always_shown_and_none_goes_back(count: int) -> None:
     seen = asyncio.run(shown(numbers(count)))

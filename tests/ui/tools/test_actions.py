@@ -5,17 +5,19 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from qwen_app.documents.document import Document, Section
+from qwen_app.knowledge.knowledge_base import knowledge_in_memory
 from qwen_app.messages import GenerationRequest, ToolCallDelta
 from qwen_app.service import Service
-from qwen_app.table_store import TableStore
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.tools.builtin import builtin_tools
 from qwen_app.ui.tools.actions import ToolActions
+from qwen_app.ui.tools.builtin_calls import BuiltinCalls
 from qwen_app.ui.tools.definitions import parse_tools, with_tools
 from qwen_app.ui.tools.session import ToolSession
-from qwen_app.ui.tools.table_tool import TableTool
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView
+from qwen_app.uploads.table_store import TableStore
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +33,7 @@ def calculating(request: GenerationRequest) -> Script:
 
 def tools_tab() -> tuple[ToolActions, ScriptedEngine, ToolSession]:
     engine = ScriptedEngine(calculating)
-    return ToolActions(Service(engine), TableTool(TableStore())), engine, ToolSession()
+    return ToolActions(Service(engine), BuiltinCalls(TableStore(), knowledge_in_memory())), engine, ToolSession()
 
 
 async def views(running: AsyncGenerator[ToolsView, None]) -> list[ToolsView]:
@@ -80,7 +82,7 @@ async def test_a_second_run_waits_for_the_first() -> None:
 
 def test_an_uploaded_table_becomes_a_tool_of_its_own_user_alone() -> None:
     tables, session = TableStore(), ToolSession()
-    table_tool = TableTool(tables)
+    table_tool = BuiltinCalls(tables, knowledge_in_memory())
     table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
     before = set(session.builtin())
     with pytest.raises(ValueError, match="again"):
@@ -94,7 +96,7 @@ def test_an_uploaded_table_becomes_a_tool_of_its_own_user_alone() -> None:
 
 def test_a_table_that_takes_the_place_of_another_frees_it() -> None:
     tables, session = TableStore(), ToolSession()
-    table_tool = TableTool(tables)
+    table_tool = BuiltinCalls(tables, knowledge_in_memory())
     first, second = (tables.keep("ada", "a.csv", b"a\n1\n", ("a",), 1) for _ in range(2))
     table_tool.upload(session, first.id, "ada", "")
     table_tool.upload(session, second.id, "ada", "")
@@ -113,7 +115,7 @@ def looking_up(request: GenerationRequest) -> Script:
 @pytest.mark.parametrize(("kept", "said"), [(True, '"age": "36"'), (False, "kept no longer")])
 async def test_a_lookup_reads_the_bytes_that_are_kept(kept: bool, said: str) -> None:
     tables, session = TableStore(), ToolSession()
-    table_tool = TableTool(tables)
+    table_tool = BuiltinCalls(tables, knowledge_in_memory())
     actions = ToolActions(Service(ScriptedEngine(looking_up)), table_tool)
     table = tables.keep("ada", "people.csv", b"name,age\nAda,36\n", ("name", "age"), 1)
     task = dataclasses.replace(TASK, definitions=table_tool.upload(session, table.id, "ada", ""))
@@ -131,4 +133,21 @@ async def test_a_lookup_reads_the_bytes_that_are_kept(kept: bool, said: str) -> 
 )  # fmt: skip
 def test_whatever_a_browser_says_of_an_upload_is_a_sentence(outcome: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        TableTool(TableStore()).take(ToolSession(), outcome, "ada", "[]")
+        BuiltinCalls(TableStore(), knowledge_in_memory()).take(ToolSession(), outcome, "ada", "[]")
+
+
+async def test_the_visitors_own_files_are_searched() -> None:
+    def searching(request: GenerationRequest) -> Script:
+        if request.messages[-1].role == "tool":
+            return Script((request.messages[-1].content,))
+        return Script((), [ToolCallDelta(0, "call_1", "search_files", '{"query": "late payment"}')])
+
+    base, session = knowledge_in_memory(), ToolSession()
+    await base.add("ada", "work", Document("a.txt", "txt", (Section("lines", 1, 1, "A late payment costs 2 %."),)))
+    actions = ToolActions(Service(ScriptedEngine(searching)), BuiltinCalls(TableStore(), base))
+    tools = session.builtin()
+    task = dataclasses.replace(TASK, definitions=with_tools("", {"search_files": tools["search_files"]}, tools))
+    own = await views(actions.run(session, task, "somebody", "en", "ada"))
+    assert "costs 2 %" in "".join(str(view.answer) for view in own)
+    others = await views(actions.run(session, task, "somebody", "en", "bob"))
+    assert "no files" in "".join(str(view.answer) for view in others)

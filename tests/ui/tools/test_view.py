@@ -7,10 +7,10 @@ import pytest
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import EngineError
 from qwen_app.messages import ToolCall
-from qwen_app.table_store import TableInfo
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.definitions import parse_tools
 from qwen_app.ui.tools.view import definitions_html, state_html, steps_html, table_html
+from qwen_app.uploads.table_store import TableInfo
 
 ENGLISH = Texts("en")
 CALL = ToolCall("call_1", "calculate", '{"expression": "6*7"}')
@@ -77,3 +77,12 @@ def test_a_table_is_described_and_a_refusal_explained() -> None:
     assert "<people>" not in html
     assert "too large" in table_html(None, "too large", ENGLISH)
     assert table_html(None, "", ENGLISH) == ""
+
+
+def test_an_answer_without_a_call_says_so_where_a_tool_was_offered() -> None:
+    run = ToolRun(text="42", end="answered", reason="stop")
+    sentence = ENGLISH("end_without_tool")
+    assert sentence in state_html(run, 1.0, over=True, texts=ENGLISH, offered=True)
+    assert sentence not in state_html(run, 1.0, over=True, texts=ENGLISH)
+    called = ToolRun(text="42", end="answered", reason="stop", steps=(Step(1, CALL, "42"),))
+    assert sentence not in state_html(called, 1.0, over=True, texts=ENGLISH, offered=True)

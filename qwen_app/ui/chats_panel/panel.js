@@ -1,0 +1,421 @@
+// The list of saved chats. It is drawn from /chats, and what is clicked goes to the chat tab by chatCommand.
+// Runs once, with `element`, `props` and `watch` of the component; all addresses are relative to the page's own.
+const root = () => element.querySelector("#chats-panel");
+const state = (window.chats = { list: [], shown: "", search: "", temporary: false });
+
+const ask = async (path, options = {}) => {
+  const answer = await fetch(path, options);
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Error(body.detail || String(answer.status));
+  return body;
+};
+const send = (method, path, body) =>
+  ask(path, { method, headers: { "content-type": "application/json" }, body: body && JSON.stringify(body) });
+
+// ---- the list
+let looks = 0; // at the list: one that a newer one has overtaken is not drawn
+const refresh = async () => {
+  const look = ++looks;
+  try {
+    const found = await ask("chats?search=" + encodeURIComponent(state.search));
+    if (look !== looks) return;
+    state.list = found.chats;
+    drawList();
+  } catch (error) {
+    tell(error);
+  }
+};
+window.chatsRefresh = refresh;
+const tell = (error) => {
+  if (!(error instanceof TypeError)) say(error.message); // a lost server is told by reconnect.js
+};
+// What a button does; what goes wrong of it is said.
+const trying = (act) => (...given) => act(...given).catch(tell);
+
+const draw = () => {
+  const say = (window.chatWords = words());
+  const search = tag("input", {
+    type: "search",
+    placeholder: say.chats_search,
+    "aria-label": say.chats_search,
+    value: state.search,
+    oninput: (event) => {
+      state.search = event.target.value;
+      clearTimeout(state.searching);
+      state.searching = setTimeout(refresh, 200);
+    },
+  });
+  root().replaceChildren(
+    tag(
+      "div",
+      { class: "chats-head" },
+      button("＋ " + say.chats_new, () => leaveFor({ do: "new" }), { class: "chats-new" }),
+      button("◌", () => leaveFor({ do: "temporary" }), {
+        class: "chats-temporary",
+        title: say.chats_temporary,
+        "aria-label": say.chats_temporary,
+        "aria-pressed": String(state.temporary),
+      }),
+    ),
+    search,
+    tag("nav", { class: "chats-list", "aria-label": say.chats_all }),
+    tag("div", { class: "chats-said", role: "status" }),
+    tag(
+      "div",
+      { class: "chats-foot" },
+      button(say.chats_import, importChat),
+      button(say.chats_delete_all, deleteAll, { class: "danger" }),
+    ),
+  );
+  document.querySelector("#chats-sidebar > .toggle-button")?.setAttribute("aria-label", say.chats_all);
+  drawList();
+};
+
+const drawList = () => {
+  const list = root()?.querySelector(".chats-list");
+  if (!list || list.querySelector("input")) return; // a name is being typed
+  const say = words();
+  const dayAgo = Date.now() / 1000 - 86400;
+  const groups = [
+    [say.chats_pinned, state.list.filter((chat) => chat.pinned)],
+    [say.chats_today, state.list.filter((chat) => !chat.pinned && chat.updated_at >= dayAgo)],
+    [say.chats_earlier, state.list.filter((chat) => !chat.pinned && chat.updated_at < dayAgo)],
+  ];
+  const drawn = groups.filter(([, chats]) => chats.length);
+  const empty = tag("p", { class: "chats-none" }, state.search ? say.chats_nothing_found : say.chats_none);
+  const focused = document.activeElement;
+  list.replaceChildren(
+    ...(drawn.length ? [] : [empty]),
+    ...drawn.flatMap(([title, chats]) => [tag("h3", {}, title), tag("ul", {}, ...chats.map(keptLine))]),
+  );
+  if (list.contains(focused)) focused.focus({ preventScroll: true });
+};
+
+// A line that says the same stays the same element: a menu that is open belongs to it, and the focus may be in it.
+const lines = new Map();
+const keptLine = (chat) => {
+  const says = JSON.stringify([chat.title, chat.pinned, chat.id === state.shown, words().chats_menu]);
+  if (lines.get(chat.id)?.says !== says) lines.set(chat.id, { says, line: drawLine(chat) });
+  return lines.get(chat.id).line;
+};
+const drawLine = (chat) => {
+  const current = chat.id === state.shown;
+  return tag(
+    "li",
+    { class: current ? "current" : "" },
+    button(chat.title, () => leaveFor({ do: "open", id: chat.id }), {
+      class: "chats-title",
+      title: chat.title,
+      "aria-current": current ? "page" : null,
+    }),
+    button("⋯", (event) => openMenu(event.currentTarget, chat), {
+      class: "chats-more",
+      "aria-label": words().chats_menu + " " + chat.title,
+      "aria-haspopup": "menu",
+    }),
+  );
+};
+
+const leaveFor = (command) => {
+  state.wanted = command.id ?? "";
+  document.querySelector("#tabs button[role=tab]")?.click(); // the chat's
+  keepDraft();
+  window.chatCommand(command);
+  if (window.matchMedia("(max-width: 860px)").matches) closeSidebar();
+};
+const closeSidebar = () => document.querySelector("#chats-sidebar.open .toggle-button")?.click();
+
+// ---- what can be done with a chat
+const openMenu = (at, chat) => {
+  closeMenu();
+  const say = words();
+  const exported = (kind) => `chats/${chat.id}/export?as=${kind}`;
+  // What had the focus gets it back before a dialog opens, which gives it back when it closes.
+  const entry = (text, act) => button(text, () => (closeMenu(true), act()), { role: "menuitem" });
+  const link = (text, href) => tag("a", { role: "menuitem", href, download: true, onclick: () => closeMenu(true) }, text);
+  const guest = document.documentElement.classList.contains("guest"); // makes no links, takes nothing out
+  const menu = tag(
+    "div",
+    { class: "chats-menu", role: "menu" },
+    entry(say.chats_rename, () => rename(chat)),
+    entry(chat.pinned ? say.chats_unpin : say.chats_pin, () => change(chat, { pinned: !chat.pinned })),
+    entry(say.chats_replay, () => leaveFor({ do: "replay", id: chat.id })),
+    ...(guest
+      ? []
+      : [
+          entry(say.chats_share, () => share(chat)),
+          link(say.chats_export_markdown, exported("markdown")),
+          link(say.chats_export_html, exported("html")),
+          link(say.chats_export_json, exported("json")),
+        ]),
+    entry(say.chats_delete, () => remove(chat)),
+  );
+  document.body.append(menu);
+  const box = at.getBoundingClientRect();
+  menu.style.left = Math.max(8, Math.min(box.left, innerWidth - menu.offsetWidth - 8)) + "px";
+  menu.style.top = Math.max(8, Math.min(box.bottom + 4, innerHeight - menu.offsetHeight - 8)) + "px";
+  menu.from = chat.id;
+  menu.querySelector("button").focus();
+};
+const closeMenu = (back) => {
+  const menu = document.querySelector(".chats-menu");
+  if (menu && back === true) lines.get(menu.from)?.line.querySelector(".chats-more").focus();
+  menu?.remove();
+};
+document.addEventListener("click", (event) => event.target.closest(".chats-menu, .chats-more") || closeMenu());
+document.addEventListener("keydown", (event) => {
+  const menu = document.querySelector(".chats-menu");
+  if (!menu) return;
+  const entries = [...menu.children];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (["Escape", "Tab"].includes(event.key)) closeMenu(true);
+  else if (step) entries.at((entries.indexOf(document.activeElement) + step) % entries.length).focus();
+  else return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+}, true);
+
+const change = async (chat, changes) => {
+  try {
+    await send("PATCH", `chats/${chat.id}`, changes);
+  } catch (error) {
+    tell(error);
+  }
+  await refresh();
+  announce();
+};
+const rename = (chat) => {
+  const line = lines.get(chat.id)?.line;
+  if (!line?.isConnected) return; // deleted meanwhile, or not among what is searched for
+  let over = false; // what is taken away while it has the focus is blurred once more
+  const done = (keep, byKey) => {
+    if (over) return;
+    over = true;
+    const title = field.value.trim();
+    const renamed = keep && title && title !== chat.title ? { ...chat, title } : chat;
+    field.remove();
+    lines.delete(chat.id);
+    state.list = state.list.map((one) => (one.id === chat.id ? renamed : one));
+    drawList();
+    if (byKey) lines.get(chat.id)?.line.querySelector(".chats-more").focus();
+    if (renamed !== chat) change(chat, { title });
+  };
+  const field = tag("input", {
+    value: chat.title,
+    maxlength: 120,
+    "aria-label": words().chats_rename,
+    onblur: () => done(true),
+    onkeydown: (event) => {
+      if (event.key === "Enter" || event.key === "Escape") {
+        event.stopPropagation();
+        event.preventDefault(); // it would press the button that gets the focus
+        done(event.key === "Enter", true);
+      }
+    },
+  });
+  line.replaceChildren(field);
+  field.focus();
+  field.select();
+};
+const remove = trying(async (chat) => {
+  await send("DELETE", `chats/${chat.id}`);
+  const shown = chat.id === state.shown;
+  if (shown) window.chatCommand({ do: "new" });
+  const undo = trying(async () => {
+    await send("POST", `chats/${chat.id}/restore`);
+    say("");
+    await refresh();
+    if (shown) window.chatCommand({ do: "open", id: chat.id });
+  });
+  say(words().chats_deleted, button(words().chats_undo, undo));
+  await refresh();
+  announce();
+});
+const deleteAll = () => {
+  const sure = trying(async () => {
+    await send("DELETE", "chats");
+    Object.keys(localStorage).filter((key) => key.startsWith("draft:")).forEach((key) => localStorage.removeItem(key));
+    say("");
+    window.chatCommand({ do: "new" });
+    await refresh();
+    announce();
+  });
+  const say_ = words();
+  say(say_.chats_delete_all_sure, button(say_.chats_delete, sure, { class: "danger" }), button(say_.chats_cancel, () => say("")));
+};
+const importChat = () => {
+  const chosen = trying(async () => {
+    const made = await ask("chats/import", { method: "POST", body: await file.files[0].text() });
+    await refresh();
+    leaveFor({ do: "open", id: made.id });
+  });
+  const file = tag("input", { type: "file", accept: ".json,application/json", onchange: chosen });
+  file.click();
+};
+
+// A line at the foot of the list, with buttons; the empty one takes it away.
+const say = (text, ...buttons) => {
+  clearTimeout(state.saying);
+  root()?.querySelector(".chats-said")?.replaceChildren(...(text ? [tag("span", {}, text), ...buttons] : []));
+  if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(() => say(""), 12000);
+};
+
+// ---- links for others
+const share = trying(async (chat) => {
+  const say_ = words();
+  const dialog = tag("dialog", { class: "chats-share", "aria-label": say_.chats_share });
+  const close = () => (dialog.close(), dialog.remove());
+  const refused = (error) => dialog.append(tag("p", { role: "alert" }, error.message)); // the list is behind the dialog
+  const show = async (made) => {
+    const { links } = await ask(`chats/${chat.id}/links`);
+    const until = (link) => new Date(link.expires_at * 1000).toLocaleString(document.documentElement.lang || undefined);
+    const revoke = (link) => send("DELETE", `chats/links/${link.id}`).then(() => show(null)).catch(refused);
+    const url = made && new URL(made.path, document.baseURI).href;
+    const copy = button(say_.chats_copy, async () => {
+      await navigator.clipboard.writeText(url);
+      copy.textContent = say_.chats_copied;
+    });
+    const picture = made && (await (await fetch(`chats/qr?url=${encodeURIComponent(url)}`)).text());
+    const qr = tag("div", { class: "chats-qr" });
+    if (picture) qr.innerHTML = picture; // our own server's SVG
+    dialog.replaceChildren(
+      tag("h2", {}, say_.chats_share),
+      tag("p", {}, say_.chats_link_note),
+      made
+        ? tag("div", { class: "chats-link" }, tag("input", { readonly: true, value: url, "aria-label": say_.chats_share }), copy)
+        : tag("div", { class: "chats-link" }, days(), button(say_.chats_make_link, make, { class: "primary" })),
+      made ? qr : "",
+      links.length ? tag("h3", {}, say_.chats_links_open) : "",
+      tag("ul", {}, ...links.map((link) => tag("li", {}, until(link), button(say_.chats_revoke, () => revoke(link))))),
+      tag("div", { class: "chats-dialog-foot" }, button("✕", close, { "aria-label": say_.chats_cancel })),
+    );
+  };
+  const days = () =>
+    tag("select", { "aria-label": say_.chats_valid }, ...[1, 7, 30].map((number) =>
+      tag("option", { value: number, selected: number === 7 }, say_.chats_days.replace("#", number))));
+  const make = () => {
+    const lifetime = Number(dialog.querySelector("select").value);
+    return send("POST", `chats/${chat.id}/links`, { days: lifetime }).then(show).catch(refused);
+  };
+  dialog.addEventListener("click", (event) => event.target === dialog && close());
+  dialog.addEventListener("close", () => dialog.remove());
+  await show(null);
+  document.body.append(dialog);
+  dialog.showModal();
+});
+
+// ---- drafts: kept in the browser, one a chat. What the composer holds is one, whoever wrote it: the server empties it when
+// it has a message, and gives back what cannot be asked.
+const composer = () => document.querySelector("#composer textarea");
+const draftKey = () => "draft:" + state.shown;
+let draftsRead = false; // before, what the composer holds is not all that was written
+let noted = ""; // another tab may have written since on what has not changed here
+const keepDraft = () => {
+  const field = composer();
+  const now = `${draftKey()}\n${field?.value}`;
+  if (!field || state.temporary || !draftsRead || now === noted) return;
+  noted = now;
+  if (field.value) localStorage.setItem(draftKey(), field.value);
+  else localStorage.removeItem(draftKey());
+};
+window.keepDraft = keepDraft;
+const showDraft = () => {
+  const early = draftsRead ? "" : composer()?.value; // written while the page was coming
+  const kept = localStorage.getItem(draftKey()) || "";
+  const text = [kept, early === kept ? "" : early].filter(Boolean).join("\n");
+  draftsRead = true;
+  noted = `${draftKey()}\n${kept}`;
+  type(text);
+};
+const type = (text) => {
+  const field = composer();
+  if (!field || field.value === text) return;
+  Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(field, text);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+};
+window.chatType = type;
+document.addEventListener("input", (event) => {
+  if (event.target === composer()) keepDraft();
+});
+
+// ---- which chat the tab shows: in the address, in the list, in the other tabs
+window.chatShown = (shown) => {
+  state.heard = true;
+  const moved = shown.id !== state.shown;
+  const began = moved && !state.shown && shown.running && shown.id !== state.wanted; // a new chat got its name
+  state.temporary = shown.temporary;
+  root()?.querySelector(".chats-temporary")?.setAttribute("aria-pressed", String(shown.temporary));
+  document.body.classList.toggle("temporary-chat", shown.temporary);
+  if (moved) {
+    if (began) localStorage.removeItem("draft:"); // it was sent, but for what is in the composer
+    state.shown = shown.id;
+    const address = new URL(location.href);
+    if (shown.id) address.searchParams.set("chat", shown.id);
+    else address.searchParams.delete("chat");
+    history.replaceState(history.state, "", address);
+    if (began) keepDraft();
+    drawList();
+  }
+  if ((moved && !began) || !draftsRead) showDraft();
+  if (state.running !== shown.running || state.last !== shown.last || moved) {
+    refresh();
+    if (!shown.running) [3000, 10000].forEach((wait) => setTimeout(refresh, wait)); // by then it has its title
+    announce();
+  }
+  state.running = shown.running;
+  state.last = shown.last;
+};
+const channel = new BroadcastChannel("qwen-chats");
+const announce = () => channel.postMessage({ id: state.shown });
+channel.onmessage = (event) => {
+  refresh();
+  if (event.data.id && event.data.id === state.shown) window.chatCommand?.({ do: "follow" });
+};
+const lookAgain = () => {
+  if (document.visibilityState !== "visible") return;
+  refresh();
+  if (state.shown) window.chatCommand?.({ do: "follow" });
+};
+document.addEventListener("visibilitychange", lookAgain);
+window.addEventListener("online", lookAgain);
+window.addEventListener("pageshow", (event) => event.persisted && lookAgain());
+
+// ---- under the answers: variants, forks
+document.addEventListener("click", (event) => {
+  const clicked = event.target.closest?.(".run-tools button");
+  if (!clicked) return;
+  if (clicked.name === "fork") keepDraft();
+  const [turn, step] = clicked.value.split(":").map(Number);
+  window.chatCommand({ do: clicked.name, turn, step });
+});
+
+// ---- the start
+watch("value", draw);
+draw();
+refresh();
+const asked = new URLSearchParams(location.search).get("chat");
+const proposed = (new URLSearchParams(location.search).get("q") || "").slice(0, 20000); // by a link: it is not sent
+const takeProposed = () => {
+  const key = "draft:" + (asked || "");
+  localStorage.setItem(key, [localStorage.getItem(key), proposed].filter(Boolean).join("\n"));
+  const address = new URL(location.href);
+  address.searchParams.delete("q");
+  history.replaceState(history.state, "", address);
+};
+const open = (tries) => {
+  if (state.heard || !tries) return; // what is asked before the page listens is lost
+  state.wanted = asked;
+  window.chatCommand({ do: "open", id: asked });
+  setTimeout(() => open(tries - 1), 1500);
+};
+const start = () => {
+  if (!window.chatCommand || !composer()) return setTimeout(start, 50);
+  if (proposed) takeProposed();
+  if (asked) open(10);
+  else showDraft();
+};
+start();
+// On paper the page is small, too.
+const SMALL = window.matchMedia("screen and (max-width: 1100px)"); // it would cover the chat: so when somebody zooms in, too
+if (SMALL.matches) setTimeout(closeSidebar, 0);
+SMALL.addEventListener("change", () => SMALL.matches && closeSidebar());

@@ -1,0 +1,62 @@
+// Says in our own words that the server is away, asks until it is back, and goes on. A page whose answer was broken off,
+// or whose server is another one since, is loaded again: the server has all that was said, this browser the draft.
+const CALM_MS = 20000; // between looks while nothing is wrong
+const BUSY_MS = 5000; // while an answer comes
+const AWAY_MS = 1500;
+let banner = null;
+let server = "";
+let wasRunning = false;
+let checking = null;
+
+const running = () => Boolean(document.querySelector("#composer .stop-button"));
+const lost = () => {
+  if (banner) return;
+  wasRunning = running();
+  banner = Object.assign(document.createElement("div"), { className: "server-lost" });
+  banner.setAttribute("role", "alert");
+  banner.textContent = (window.chatWords || {}).server_lost || "";
+  document.body.append(banner);
+  document.body.classList.add("server-away");
+};
+const found = (now) => {
+  const other = server && now && server !== now;
+  server = now || server;
+  if (!banner) return;
+  banner.remove();
+  banner = null;
+  document.body.classList.remove("server-away");
+  if (wasRunning || other) location.reload();
+};
+let looks = 0; // what a look finds counts until a newer one has begun
+const look = async () => {
+  const mine = ++looks;
+  clearTimeout(checking);
+  try {
+    const ready = await fetch("ready", { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!ready.ok) throw new TypeError(String(ready.status));
+    const answer = await fetch("chats/server", { cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (answer.status === 401) return location.reload(); // logged out: by a restart, most likely
+    const now = answer.ok ? (await answer.json()).server : "";
+    if (mine === looks) found(now);
+  } catch {
+    if (mine === looks) lost();
+  }
+  if (mine !== looks) return;
+  const wait = banner ? AWAY_MS : running() ? BUSY_MS : CALM_MS;
+  checking = setTimeout(() => (document.visibilityState === "visible" ? look() : (checking = null)), wait);
+};
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look());
+window.addEventListener("online", look);
+window.addEventListener("offline", lost);
+
+// A request of the page's own that finds nobody is the first to know.
+const plain = window.fetch;
+window.fetch = async (...given) => {
+  try {
+    return await plain(...given);
+  } catch (error) {
+    if (error instanceof TypeError && !banner) setTimeout(look, 0);
+    throw error;
+  }
+};
+look();

@@ -1,0 +1,67 @@
+"""How files get here: picked in the browser, sent one after the other, and what became of each told in one text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from qwen_app.documents.document_store import UPLOAD_PATH
+from qwen_app.documents.refusal import LIMIT_FILE_BYTES
+
+LIMIT_OUTCOME_CHARACTERS = 20_000
+MOST_PICKED = 20
+
+# A file never passes through Gradio, which would make a file of it here. The path is relative, for the page may lie
+# below another one. An event whose picker is closed without a file ends in a promise that is never kept.
+PICK_FILES = (
+    """(...values) => new Promise((send) => {
+  const upload = async (file) => {
+    const name = file.name || "document.txt";
+    if (file.size > LIMIT_BYTES) return { name, reason: "too_large", values: { name, limit: "LIMIT_MIB" } };
+    try {
+      const headers = { "content-type": "application/octet-stream", "x-file-name": encodeURIComponent(name) };
+      const response = await fetch("UPLOAD_PATH", { method: "POST", body: file, headers });
+      const { id, reason, values, detail } = await response.json();
+      return { name, id, reason, values, detail: String(detail || "") };
+    } catch {
+      return { name, reason: "broke_off", values: {} };
+    }
+  };
+  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+  input.addEventListener("change", async () => {
+    const outcomes = [];
+    for (const file of [...input.files].slice(0, MOST)) outcomes.push(await upload(file));
+    send([JSON.stringify(outcomes), ...values.slice(1)]);
+  });
+  window.filesPicker = input; // kept, or a browser may collect it while its dialog is open
+  input.click();
+})""".replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))
+    .replace("LIMIT_BYTES", str(LIMIT_FILE_BYTES))
+    .replace("LIMIT_MIB", str(LIMIT_FILE_BYTES // 2**20))
+    .replace("MOST", str(MOST_PICKED))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PickedFile:
+    """A file that was sent: the ``id`` of its text, or why there is none."""
+
+    id: str
+    reason: str = ""
+    values: tuple[tuple[str, str], ...] = ()
+    detail: str = ""
+
+
+def picked_files(outcome: str) -> list[PickedFile]:
+    """What PICK_FILES hands on; whatever else a browser sent is left out."""
+    try:
+        told = json.loads(outcome[:LIMIT_OUTCOME_CHARACTERS])
+    except (ValueError, RecursionError):
+        return []
+    return [_picked(one) for one in told[:MOST_PICKED] if isinstance(one, dict)] if isinstance(told, list) else []
+
+
+def _picked(one: dict[str, object]) -> PickedFile:
+    pairs = one.get("values")
+    values = tuple((str(name), str(value)) for name, value in pairs.items()) if isinstance(pairs, dict) else ()
+    return PickedFile(str(one.get("id") or ""), str(one.get("reason") or ""), values, str(one.get("detail") or ""))

@@ -1,0 +1,70 @@
+"""The presenting tab: a frame that the script fills, and the words it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gradio as gr
+
+from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.handlers import language_of
+from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.theme import ELEMENTS
+
+_SCRIPT = Path(__file__).with_name("presenting.js")
+# What the script says, by the names it uses.
+WORDS = (
+    "present_about",
+    "present_name",
+    "present_name_hint",
+    "present_hours",
+    "present_turns",
+    "present_invite",
+    "present_guests",
+    "present_none",
+    "present_used",
+    "present_until",
+    "present_busy",
+    "present_idle",
+    "present_over",
+    "present_link",
+    "present_revoke",
+    "present_forget",
+    "present_copy",
+    "present_copied",
+    "present_close",
+    "present_local",
+    "present_pause",
+    "present_resume",
+    "present_paused",
+    "present_stop",
+    "present_stopped",
+    "present_running",
+    "present_queued",
+    "present_speed",
+    "present_memory",
+    "present_gpu",
+    "present_gpu_memory",
+    "present_gpu_heat",
+    "present_others",
+    "present_not_you",
+)
+
+
+def build(page: PageContext) -> None:
+    """Add the tab to the Blocks being built."""
+    with gr.Tab(elem_id="presenting-tab") as tab:
+        page.localize(tab, label="presenting_tab")
+        frame = gr.HTML(
+            _words("en"),
+            html_template='<div id="presenting"></div>',
+            js_on_load=ELEMENTS.read_text(encoding="utf-8") + _SCRIPT.read_text(encoding="utf-8"),
+            apply_default_css=False,
+        )
+    page.language.change(lambda chosen: _words(language_of(chosen)), [page.language], [frame], **QUICK)
+
+
+def _words(language: Language) -> str:
+    texts = Texts(language)
+    return json.dumps({name: texts(name) for name in WORDS}, ensure_ascii=False)

@@ -1,0 +1,181 @@
+"""The menu of presets above the chat's settings: choose, save, delete, bring in and take out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+from gradio.components import Component
+
+from qwen_app.errors import RequestError
+from qwen_app.ui.presets.choices import OWN, chosen, menu, with_saved, without
+from qwen_app.ui.presets.preset import LIMIT_FILE_CHARS, Preset, joined, presets_json, read_presets
+from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS
+from qwen_app.ui.shared.handlers import Update, language_of, number, text
+from qwen_app.ui.shared.notices import notice_html
+from qwen_app.ui.shared.strings import Language, Texts
+
+KEY = "chat-presets"  # in the browser's store
+_READ = f"(stored, language) => [localStorage.getItem('{KEY}') ?? '', language]"
+_KEEP = f"(stored) => {{ localStorage.setItem('{KEY}', stored); }}"
+_SAVE_FILE = """(stored) => {
+  if (!stored) return;
+  const url = URL.createObjectURL(new Blob([stored], { type: "application/json" }));
+  Object.assign(document.createElement("a"), { href: url, download: "presets.json" }).click();
+  URL.revokeObjectURL(url);
+}"""
+# What is larger than any file of presets is not read: the server says that it is too large.
+_PICK_FILE = f"""(picked, stored, language) => new Promise((send) => {{
+  const field = Object.assign(document.createElement("input"), {{ type: "file", accept: ".json,application/json" }});
+  field.onchange = async () => send([await field.files[0].slice(0, {4 * LIMIT_FILE_CHARS}).text(), stored, language]);
+  field.click();
+}})"""
+_COMMAND = "window.choosePreset = (name) => trigger('click', { name });"
+
+
+@dataclass(frozen=True, slots=True)
+class PresetControls:
+    """The settings that a preset sets, and the composer, which gets a starter's question."""
+
+    system: gr.Textbox
+    temperature: gr.Slider
+    top_p: gr.Slider
+    max_tokens: gr.Slider
+    json_mode: gr.Checkbox
+    composer: gr.Textbox
+
+    def settings(self) -> list[Component]:
+        return [self.system, self.temperature, self.top_p, self.max_tokens, self.json_mode]
+
+
+class PresetMenu:
+    """The components, to be made where they are to stand; ``wire`` ties them to the settings."""
+
+    def __init__(self, page: PageContext) -> None:
+        self._page = page
+        self._menu = gr.Dropdown(menu((), "en"), value=None, allow_custom_value=True, elem_id="preset")
+        with gr.Row(elem_id="preset-buttons"):
+            self._save, self._delete, self._import, self._export = (
+                gr.Button(size="sm", elem_id=f"preset-{name}") for name in ("save", "delete", "import", "export")
+            )
+        self._said = gr.HTML(elem_id="preset-said")
+        self._stored = gr.Textbox(visible=False)
+        self._picked = gr.Textbox(visible=False)
+        self._command = gr.HTML("", js_on_load=_COMMAND, elem_id="preset-command")
+        page.localize(self._menu, label="preset", info="preset_info")
+        page.localize(self._save, value="preset_save")
+        page.localize(self._delete, value="preset_delete")
+        page.localize(self._import, value="preset_import")
+        page.localize(self._export, value="preset_export")
+
+    def wire(self, controls: PresetControls) -> None:
+        """Tie the menu to the settings."""
+        page, stored, language = self._page, self._stored, self._page.language
+        known = [self._menu, stored, language]
+        outcome: list[Component] = [self._menu, stored, self._said]
+        settings = controls.settings()
+        set_by_choice = [*settings, controls.composer]
+        page.blocks.load(self._restore, [stored, language], outcome, js=_READ, **QUICK)
+        page.language.change(self._translate, known, [self._menu], **QUICK)
+        self._menu.input(self._choose, [*known, controls.composer], set_by_choice, trigger_mode="always_last", **QUICK)
+        starting = self._command.click(
+            self._start, [language, controls.composer], [self._menu, *set_by_choice], **QUICK
+        )
+        starting.then(None, js="() => document.querySelector('#composer textarea')?.focus()", api_visibility="private")
+        saving = self._save.click(self._keep, [*known, *settings], outcome, **QUICK)
+        deleting = self._delete.click(self._remove, known, outcome, **QUICK)
+        importing = self._import.click(
+            self._bring_in,
+            [self._picked, stored, language],
+            outcome,
+            js=_PICK_FILE,
+            trigger_mode="multiple",  # a picker that was closed never answers
+            **QUICK,
+        )
+        for change in (saving, deleting, importing):
+            change.then(None, [stored], js=_KEEP, api_visibility="private")
+        exporting = self._export.click(self._take_out, [stored, language], [self._said], **QUICK)
+        exporting.then(None, [stored], js=_SAVE_FILE, api_visibility="private")
+
+    def _restore(self, stored: object, language: object) -> list[Update]:
+        """The visitor's presets as the browser kept them; what is none is forgotten."""
+        own = _own(stored)
+        return [gr.update(choices=menu(own, language_of(language))), presets_json(own) if own else "", ""]
+
+    def _translate(self, value: object, stored: object, language: object) -> Update:
+        return gr.update(choices=menu(_own(stored), language_of(language)), value=value)
+
+    def _choose(self, value: object, stored: object, language: object, draft: object) -> list[Update]:
+        found = chosen(text(value), _own(stored), language_of(language))
+        if found is None:
+            return [gr.skip()] * 6
+        preset, info = found.preset, self._page.service.info()
+        question = found.question if found.question and not text(draft).strip() else gr.skip()
+        max_tokens = min(preset.max_tokens, info.context_tokens)
+        return [preset.system, preset.temperature, preset.top_p, max_tokens, preset.json_mode, question]
+
+    def _start(self, language: object, draft: object, event: gr.EventData) -> list[Update]:
+        """A starter that was clicked on the empty page."""
+        data = event._data
+        name = text(data.get("name")) if isinstance(data, dict) else ""
+        found = chosen(name, (), language_of(language))
+        return [gr.skip() if found is None else name, *self._choose(name, "", language, "")]
+
+    def _keep(self, value: object, stored: object, language: object, *settings: object) -> list[Update]:
+        spoken = language_of(language)
+        try:
+            own, name = with_saved(_own(stored), text(value), self._settings(settings), Texts(spoken))
+        except RequestError as refusal:
+            return _refused(refusal)
+        return _changed(own, OWN + name, Texts(spoken)("preset_saved", name=name), spoken)
+
+    def _remove(self, value: object, stored: object, language: object) -> list[Update]:
+        spoken = language_of(language)
+        try:
+            own, name = without(_own(stored), text(value), Texts(spoken))
+        except RequestError as refusal:
+            return _refused(refusal)
+        return _changed(own, None, Texts(spoken)("preset_deleted", name=name), spoken)
+
+    def _bring_in(self, picked: object, stored: object, language: object) -> list[Update]:
+        spoken, texts = language_of(language), Texts(language_of(language))
+        try:
+            added = read_presets(text(picked), texts)
+            own = joined(_own(stored), added, texts)
+        except RequestError as refusal:
+            return _refused(refusal)
+        return _changed(own, None, texts("preset_imported", count=len(added)), spoken)
+
+    def _take_out(self, stored: object, language: object) -> str:
+        return "" if _own(stored) else notice_html(Texts(language_of(language))("preset_none_saved"))
+
+    def _settings(self, values: Sequence[object]) -> Preset:
+        system, temperature, top_p, max_tokens, json_mode = values
+        model = self._page.service.info().sampling
+        return Preset(
+            name="",
+            system=text(system),
+            temperature=float(number(temperature, 0, 2, model.temperature)),
+            top_p=float(number(top_p, 0.01, 1, model.top_p)),
+            max_tokens=int(number(max_tokens, 1, 1_000_000, DEFAULT_ANSWER_TOKENS)),
+            json_mode=bool(json_mode),
+        )
+
+
+def _own(stored: object) -> tuple[Preset, ...]:
+    try:
+        return read_presets(text(stored), Texts("en"))
+    except RequestError:
+        return ()
+
+
+def _changed(own: Sequence[Preset], value: str | None, sentence: str, language: Language) -> list[Update]:
+    shown = gr.update(choices=menu(own, language), value=value)
+    return [shown, presets_json(own) if own else "", f'<div class="said" role="status">{escape(sentence)}</div>']
+
+
+def _refused(refusal: RequestError) -> list[Update]:
+    return [gr.skip(), gr.skip(), notice_html(refusal.message)]

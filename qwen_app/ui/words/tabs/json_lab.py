@@ -1,0 +1,53 @@
+"""The JSON tab."""
+
+from __future__ import annotations
+
+JSON_LAB: dict[str, tuple[str, str]] = {
+    # the JSON lab
+    "json_lab_tab": ("JSON", "JSON"),
+    "library": ("Start from", "从示例开始"),
+    "prompt": ("Prompt", "提示词"),
+    "prompt_missing": ("Write a prompt first.", "请先填写提示词。"),
+    "schema": ("JSON Schema", "JSON Schema"),
+    "constrained": ("Enforce the schema", "强制遵循结构"),
+    "constrained_info": ("Off: the schema is only asked for in words", "关闭后仅在提示词中要求该结构"),
+    "strict": ("Strict", "严格"),
+    "strict_info": (
+        "Off: what cannot be enforced is checked afterwards",
+        "关闭后，无法强制的关键字改为事后检查",
+    ),
+    "run": ("Run", "运行"),
+    "run_repeat": ("Run 5 times", "运行 5 次"),
+    "stop": ("Stop", "停止"),
+    "tree": ("Tree", "树形"),
+    "raw": ("Raw", "原文"),
+    "check_good": ("This schema can be enforced.", "可以强制遵循这个结构。"),
+    "stage_start": ("Starting the document", "文档开始"),
+    "stage_key": ("Writing a key in", "正在写键名"),
+    "stage_value": ("About to write", "即将写入"),
+    "stage_string": ("Writing a text at", "正在写文本"),
+    "stage_literal": ("Writing a value at", "正在写值"),
+    "stage_next": ("Just finished", "刚写完"),
+    "stage_done": ("Document complete", "文档已完整"),
+    "stage_too_large": ("Too large to be followed after", "过大，此处之后不再跟踪"),
+    "stage_invalid": ("No JSON any more after", "此处之后不再是 JSON"),
+    "place_depth": ("depth {depth}", "深度 {depth}"),
+    "place_tokens": ("{tokens} tokens", "{tokens} 个词元"),
+    "result_valid": ("Form valid", "格式有效"),
+    "result_closed": ("Form valid, ended early by the limit", "格式有效（达到上限，已提前收尾）"),
+    "result_wrong": ("Not valid", "无效"),
+    "result_cut": ("Cut off by the limit", "达到上限被截断"),
+    "result_unchecked": ("Not checked", "未检查"),
+    "result_stopped": ("Stopped before its end", "未完成即停止"),
+    "runs_mode": ("Schema", "结构"),
+    "runs_made": ("Runs", "运行"),
+    "runs_valid": ("Valid", "有效"),
+    "runs_agree": ("Agreement", "一致性"),
+    "runs_constrained": ("enforced", "强制"),
+    "runs_free": ("asked for in words", "仅文字要求"),
+    "runs_note": (
+        "Agreement: the share of runs that gave the most common answer.",
+        "一致性：与最常见答案相同的运行所占比例。",
+    ),
+    "runs_running": ("Run {number} of {total}", "第 {number} / {total} 次运行"),
+}

@@ -1,0 +1,32 @@
+"""A page on a slow machine, far away: how the tests of the page are searched for races that a quick machine hides.
+
+    HINDERED_PAGE=cpu=4,latency_ms=300 scripts/test -m browser
+
+A test that fails so, and passes otherwise, leans on who is first: the page or the test has a race."""
+
+from __future__ import annotations
+
+import os
+
+from playwright.async_api import Page
+
+
+def _hindrance() -> dict[str, float]:
+    parts = filter(None, os.environ.get("HINDERED_PAGE", "").split(","))
+    return {name: float(value) for name, _, value in (part.partition("=") for part in parts)}
+
+
+async def hinder(page: Page) -> None:
+    """Make a page's processor so many times slower, and each request's way so much longer, if that is asked for."""
+    wished = _hindrance()
+    if not wished:
+        return
+    session = await page.context.new_cdp_session(page)
+    await session.send("Emulation.setCPUThrottlingRate", {"rate": wished.get("cpu", 1)})
+    network = {
+        "offline": False,
+        "latency": wished.get("latency_ms", 0),
+        "downloadThroughput": -1,
+        "uploadThroughput": -1,
+    }
+    await session.send("Network.emulateNetworkConditions", network)

@@ -1,0 +1,249 @@
+"""For those who see little or use no mouse: axe on every screen, names, dialogs, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from qwen_app.serve.loading_page import LoadingGate
+from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.browser.axe import faults
+from tests.browser.chat_page import ChatPage, open_tab
+from tests.browser.conftest import OpenChat
+from tests.browser.serving import running_page, serving
+
+pytestmark = pytest.mark.anyio
+Screen = Callable[[ChatPage], Awaitable[None]]
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+DARK = {"color_scheme": "dark"}
+CHINESE = {"locale": "zh-CN"}
+RICH = """say: # One
+
+Text with `code`, a [link](https://example.org) and \\(a<b\\).
+
+| A | B |
+|---|---|
+| x | y |
+
+```python
+# a comment
+def f(x: int) -> str:
+    return "a" * 3 + str(x)
+```
+"""
+
+
+async def empty(chat: ChatPage) -> None:
+    await expect(chat.page.locator("#conversation .example").first).to_be_visible()
+
+
+async def rich(chat: ChatPage) -> None:
+    await chat.ask("long question\n" * 20)
+    await expect((await chat.ask(RICH)).locator(".katex").first).to_be_visible()
+
+
+async def failed(chat: ChatPage) -> None:
+    await chat.ask("please break")
+
+
+async def trimmed(chat: ChatPage) -> None:
+    for number in range(4):
+        await chat.ask(f"turn {number} " + "pad " * 140)
+
+
+async def documents(chat: ChatPage) -> None:
+    give = """() => { const carried = new DataTransfer(); carried.items.add(new File(["word ".repeat(4000)], "a.txt"));
+      const options = { bubbles: true, cancelable: true, dataTransfer: carried };
+      document.querySelector("#composer").dispatchEvent(new DragEvent("drop", options)); }"""
+    await chat.page.evaluate(give)
+    await expect(chat.page.locator(".documents-too-much")).to_be_visible()
+
+
+async def code(chat: ChatPage) -> None:
+    await chat.page.locator("#chat-use-code").click()
+    await expect(chat.page.locator(".code-dialog .cm-content")).to_be_visible()
+
+
+async def json_lab(chat: ChatPage) -> None:
+    await chat.page.get_by_role("tab", name="JSON").click()
+    await expect(chat.page.locator("#schema-check .check")).to_be_visible()
+
+
+async def tools(chat: ChatPage) -> None:
+    await chat.page.get_by_role("tab").nth(2).click()
+    await expect(chat.page.locator("#definitions .cm-content")).to_be_visible()
+
+
+async def compare(chat: ChatPage) -> None:
+    await chat.page.evaluate("location.hash = 'compare'")
+    await chat.page.locator("#compare-run").click()
+    await expect(chat.page.locator("#compare-difference .difference")).to_be_visible()
+
+
+async def status(chat: ChatPage) -> None:
+    await chat.page.evaluate("location.hash = 'status'")
+    await expect(chat.page.locator("#status-plots figure").first).to_be_visible()
+
+
+async def performance(chat: ChatPage) -> None:
+    await open_tab(chat.page, "performance")
+    await expect(chat.page.locator("#perf-run")).to_be_visible()
+
+
+async def scenarios(chat: ChatPage) -> None:
+    await open_tab(chat.page, "scenarios")
+    await chat.page.locator("#scen-hops").click()
+    card = chat.page.locator(".scen-card", has=chat.page.locator(".result"))
+    await card.locator("summary").click()
+    await expect(card.locator("pre").last).to_be_visible()
+
+
+async def presenting(chat: ChatPage) -> None:
+    await open_tab(chat.page, "presenting")
+    await chat.page.locator(".present-invite [name=name]").fill("Anna")
+    await chat.page.locator(".present-invite .primary").click()
+    await expect(chat.page.locator("dialog.chats-share svg")).to_be_visible()
+    assert await faults(chat.page) == []
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.page.locator(".present-guests b").first).to_be_visible()
+
+
+async def files(chat: ChatPage) -> None:
+    await open_tab(chat.page, "files")
+    await expect(chat.page.locator("#files-ask")).to_be_visible()
+
+
+async def drawer(chat: ChatPage) -> None:
+    await chat.page.locator("#toggle-settings").click()
+    await expect(chat.page.locator("#settings-panel")).to_be_in_viewport()
+
+
+async def settings_over_the_chat(chat: ChatPage) -> None:
+    await open_tab(chat.page, "chat")
+    await drawer(chat)
+
+
+async def chats_over_the_chat(chat: ChatPage) -> None:
+    await expect(chat.page.locator("#settings-panel")).not_to_be_visible()
+    await chat.page.locator("#chats-sidebar > .toggle-button").click()
+    await expect(chat.page.locator(".chats-new")).to_be_in_viewport()
+
+
+SCREENS = [
+    *(empty, rich, failed, trimmed, documents, code),
+    *(json_lab, tools, compare, files, scenarios, performance, status, presenting),
+]
+
+
+@pytest.mark.parametrize(
+    ("looks", "screens"),
+    [({}, SCREENS), (PHONE | DARK | CHINESE, [*SCREENS, settings_over_the_chat, chats_over_the_chat])],
+    ids=["wide", "phone-dark-chinese"],
+)
+async def test_axe_finds_nothing_grave(
+    scripted: str, open_chat: OpenChat, looks: dict[str, object], screens: list[Screen]
+) -> None:
+    """One page goes through all of its screens: opening it takes longer than most of them. What a wide page has beside
+    the chat, a phone has over it.
+    """
+    chat = await open_chat(scripted, **looks)
+    found = {}
+    for screen in screens:
+        await screen(chat)
+        found[screen.__name__] = await faults(chat.page)
+        await chat.page.keyboard.press("Escape")
+    assert not {name: those for name, those in found.items() if those}
+
+
+async def test_axe_finds_nothing_grave_before_the_page(browser: Browser) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    with serving(LoadingGate) as url:
+        await page.goto(url)
+        assert await faults(page) == []
+    with running_page(ScriptedEngine(), auth="ada:secret") as url:
+        await page.goto(url)
+        assert await faults(page) == []
+    await context.close()
+
+
+@pytest.mark.parametrize(("looks", "send", "stop"), [({}, "Send", "Stop"), (CHINESE, "发送", "停止")])
+async def test_send_and_stop_have_names(
+    scripted: str, open_chat: OpenChat, looks: dict[str, object], send: str, stop: str
+) -> None:
+    chat = await open_chat(scripted, **looks)
+    await chat.composer.fill("talk slowly")
+    await chat.page.get_by_role("button", name=send, exact=True).click()
+    await chat.page.get_by_role("button", name=stop, exact=True).click()
+    await chat.answered(1)
+
+
+async def test_a_message_is_read_by_what_it_says(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("say: **bold**")
+    for name in ("Your message", "Answer"):
+        message = chat.page.get_by_role("article", name=name, exact=True).first
+        await expect(message).to_contain_text("bold")
+        await expect(message).not_to_have_attribute("aria-label", "<div")
+
+
+async def focused(page: Page) -> str:
+    """Where the focus is: "dialog", or else an element's id."""
+    held: str = await page.evaluate(
+        "(({activeElement: at}) => at.closest('[role=dialog]') ? 'dialog' : at.id)(document)"
+    )
+    return held
+
+
+async def test_use_from_code_is_a_dialog(scripted: str, open_chat: OpenChat) -> None:
+    """Which is left by Escape, by a click outside and by its button."""
+    chat = await open_chat(scripted)
+    dialog = chat.page.get_by_role("dialog", name="Use from code")
+    ways: list[Callable[[], Awaitable[None]]] = [
+        lambda: chat.page.keyboard.press("Escape"),
+        lambda: chat.page.mouse.click(5, 450),
+        lambda: dialog.get_by_role("button", name="Close").click(),
+    ]
+    for leave in ways:
+        await code(chat)
+        await expect(dialog).to_be_visible()
+        for _ in range(12):
+            await chat.page.keyboard.press("Tab")
+            assert await focused(chat.page) in ("dialog", "")  # or the browser's own bar, which has no id
+        await leave()
+        await expect(chat.page.locator(".code-dialog")).to_have_count(0)
+        await expect(chat.page.locator("#chat-use-code")).to_be_focused()
+        await expect(chat.page.locator("[inert]")).to_have_count(0)
+
+
+async def test_the_settings_drawer_is_a_dialog(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **PHONE)
+    await drawer(chat)
+    await expect(chat.page.get_by_role("dialog", name="Settings")).to_be_visible()
+    await chat.page.mouse.click(20, 400)
+    await expect(chat.page.locator("#settings-panel")).not_to_be_visible()
+    await expect(chat.page.locator("#toggle-settings")).to_be_focused()
+
+
+async def test_focus_can_be_seen_on_every_control(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.locator("#system-prompt textarea").focus()
+    unseen = "(({activeElement: at}) => getComputedStyle(at).outlineStyle === 'none' ? at.outerHTML : '')(document)"
+    found = []
+    for _ in range(9):
+        await chat.page.keyboard.press("Tab")
+        found.append(await chat.page.evaluate(unseen))
+    assert set(found) == {""}
+
+
+async def test_escape_leaves_an_edit_and_keeps_the_answer(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("first")
+    field = chat.page.locator("#conversation .edit-textarea")
+    await chat.open_edit(0)
+    await expect(field).to_have_value("first")
+    await chat.page.keyboard.press("Escape")
+    await expect(field).to_have_count(0)
+    await expect(chat.answers.first).to_contain_text("You said: first")

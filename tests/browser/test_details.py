@@ -1,0 +1,221 @@
+"""Small things that make the page quick to use: keys, palette, code blocks, touch, languages, settings that fold."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.chat_page import hold_requests
+from tests.browser.conftest import OpenChat
+
+pytestmark = pytest.mark.anyio
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+CHINESE = {"locale": "zh-CN"}
+# names of products, of keys and of tools
+NOT_TRANSLATED = re.compile(
+    r"Qwen|JSON|Schema|Top-p|Enter|Shift|Esc|Ctrl|Python|curl|JavaScript|OpenAI|CSV|SQL|English|scripted|none|cpu|EN|calculate|convert_units|current_time|example_weather|lookup_table|search_files|say",
+)
+SAID = """() => {
+  const said = new Set([document.title]);
+  for (const element of document.querySelectorAll("body *")) {
+    if (element.closest(".cm-editor, .typed, script, style, kbd, pre") || !element.checkVisibility()) continue;
+    for (const node of element.childNodes) if (node.nodeType === Node.TEXT_NODE) said.add(node.textContent);
+    for (const name of ["aria-label", "title", "placeholder", "alt"]) said.add(element.getAttribute(name) ?? "");
+  }
+  return [...said];
+}"""
+
+
+async def test_nothing_is_said_in_english_on_a_chinese_page(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **CHINESE)
+    page = chat.page
+    await expect(page.locator(".chats-new")).to_have_text("＋ 新对话")
+    # Where a machine is very busy the page shows itself untranslated in the end: what counts is the translation.
+    await expect(chat.composer).to_have_attribute("placeholder", re.compile("[一-鿿]"))
+    await expect(page.locator("#about h1")).to_be_visible()
+    said = set(await page.evaluate(SAID))
+    await chat.ask("say: 你好\n\n```\nx\n```")
+    said |= set(await page.evaluate(SAID))
+    await page.keyboard.press("Control+k")
+    said |= set(await page.evaluate(SAID))
+    await page.keyboard.press("Escape")
+    await page.locator("#chat-use-code").click()
+    await expect(page.locator(".code-dialog .cm-content")).to_be_visible()
+    said |= set(await page.evaluate(SAID))
+    await page.keyboard.press("Escape")
+    for number in (1, 2):
+        await page.get_by_role("tab").nth(number).click()
+        await expect(page.locator("#schema-check, #definitions-check").filter(visible=True)).not_to_be_empty()
+        said |= set(await page.evaluate(SAID))
+    assert [text for text in said if re.search("[A-Za-z]{2}", NOT_TRANSLATED.sub("", text))] == []
+
+
+async def test_a_chinese_page_never_shows_english_first(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **CHINESE)
+    watch = """window.titles = new Set();
+    const look = () => {
+      const [title, tab] = ["#about h1", "#tabs [role=tab]"].map((selector) => document.querySelector(selector));
+      for (const said of [title, tab]) {
+        if (said?.checkVisibility({visibilityProperty: true})) window.titles.add(said.textContent.trim());
+      }
+      requestAnimationFrame(look);
+    };
+    look();"""
+    await chat.page.add_init_script(watch)
+    await chat.open(scripted)
+    await expect(chat.page.locator("#about h1")).to_be_visible()
+    await expect(chat.page.get_by_role("tab").first).to_be_visible()
+    assert set(await chat.page.evaluate("[...window.titles]")) <= {"与 Qwen 对话", "对话"}
+
+
+async def test_what_is_sent_is_seen_before_the_server_answers(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    go = await hold_requests(chat.page, "**/queue/join*")
+    await chat.send("  **seen** at once")
+    await expect(chat.page.locator(".pending .typed")).to_have_text("**seen** at once")
+    await expect(chat.questions).to_have_count(0)
+    go.set()
+    await expect(await chat.answered(1)).to_contain_text("seen at once")
+
+
+async def test_the_pending_question_gives_way(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("hello")
+    await expect(chat.page.locator(".pending")).to_have_count(0)
+    await chat.page.locator("#seed input").fill("lucky")
+    await chat.send("refused")
+    await expect(chat.page.locator("#notice .notice")).to_be_visible()
+    await expect(chat.page.locator(".pending")).to_have_count(0)
+    await expect(chat.questions).to_have_count(1)
+
+
+async def test_the_palette_finds_and_runs(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.keyboard.press("Control+k")
+    palette = chat.page.get_by_role("dialog", name="What would you like to do?")
+    await chat.page.keyboard.type("json")
+    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
+    keyboard = await chat.page.context.new_cdp_session(chat.page)
+    composing = {"type": "rawKeyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229}
+    await keyboard.send("Input.dispatchKeyEvent", composing)  # confirms a word being composed
+    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.locator("#schema")).to_be_visible()
+    await expect(palette).to_have_count(0)
+
+
+async def test_a_chat_from_right_to_left_and_on_paper(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("say: مرحبا بالعالم\n\n- عنصر")
+    await expect(answer.locator("ul")).to_have_css("direction", "rtl")
+    await expect(answer.locator(".md p").first).to_have_css("unicode-bidi", "plaintext")
+    await chat.page.emulate_media(media="print")
+    for pressed in ("#composer", "#chats-sidebar", "#settings-panel", "#header"):
+        await expect(chat.page.locator(pressed)).to_be_hidden()
+    await expect(answer.locator("ul")).to_be_visible()
+
+
+async def test_keys(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("first *question*")
+    await chat.composer.press("ArrowUp")
+    await expect(chat.composer).to_have_value("first *question*")
+    await chat.composer.fill("")
+    await chat.page.locator("#about h1").click()
+    await chat.composer.blur()
+    await chat.page.keyboard.press("?")
+    sheet = chat.page.get_by_role("dialog", name="Keyboard shortcuts")
+    await expect(sheet.locator("kbd").first).to_be_visible()
+    await chat.page.keyboard.press("Escape")
+    await expect(sheet).to_have_count(0)
+    await chat.page.keyboard.press("/")
+    await expect(chat.composer).to_be_focused()
+
+
+async def test_return_is_a_new_line_under_a_finger(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **PHONE)
+    await expect(chat.composer).not_to_be_focused()
+    await chat.composer.fill("one")
+    await chat.composer.press("Enter")
+    await chat.composer.press_sequentially("two")
+    await expect(chat.composer).to_have_value("one\ntwo")
+    assert await chat.composer.evaluate("area => getComputedStyle(area).fontSize") == "16px"
+    await chat.page.locator("#composer .submit-button").tap()
+    await expect(await chat.answered(1)).to_contain_text("You said: one")
+
+
+async def test_a_code_block_has_a_head_and_copies_code_alone(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, permissions=["clipboard-read", "clipboard-write"])
+    answer = await chat.ask("say: ```python\nprint(1)\n```")
+    await expect(answer.locator(".code-bar [data-name=python]")).to_be_visible()
+    await answer.get_by_role("button", name="Wrap lines").click()
+    assert await answer.locator("code").evaluate("code => getComputedStyle(code).whiteSpace") == "pre-wrap"
+    async with chat.page.expect_download() as download:
+        await answer.get_by_role("button", name="Download").click()
+    assert (await download.value).suggested_filename == "answer.py"
+    await answer.locator(".copy_code_button").click()
+    assert await chat.page.evaluate("navigator.clipboard.readText()") == "print(1)"
+
+
+async def test_the_run_card_unfolds(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("hello")
+    card = answer.locator(".run-card")
+    await expect(card.locator("dl")).not_to_be_visible()
+    await card.locator("summary").click()
+    await expect(card.locator("dl")).to_contain_text("Tokens written")
+    await chat.send("talk slowly")
+    await expect(chat.page.locator("#live-line .run-live")).to_contain_text("tokens/s")
+    await expect(chat.page).to_have_title("… Chat with Qwen")
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.page).to_have_title("Chat with Qwen")
+
+
+async def test_settings_fold_stay_folded_and_reset(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    panel = chat.page.locator("#settings-panel")
+    await chat.set("temperature", 0.3)
+    await chat.page.locator("#reset-settings").click()
+    await expect(chat.page.locator("#temperature input[type=number]")).to_have_value("0.7")
+    await chat.page.locator("#toggle-settings").click()
+    await expect(panel).not_to_be_visible()
+    await chat.page.reload()
+    await expect(chat.meter).not_to_be_empty()
+    await expect(panel).not_to_be_visible()
+    await chat.page.locator("#toggle-settings").click()
+    await expect(panel).to_be_visible()
+
+
+async def test_light_and_dark_are_remembered(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.locator("#switch-look").click()
+    await expect(chat.page.locator("body.dark")).to_have_count(1)
+    await chat.page.reload()
+    await expect(chat.page.locator("body.dark")).to_have_count(1)
+
+
+async def test_the_page_is_sent_compressed(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    assert (await chat.page.request.get(scripted)).headers["content-encoding"] == "gzip"
+
+
+async def test_who_wants_it_is_told_when_an_answer_is_done(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.page.evaluate(
+        """() => {
+          window.told = [];
+          window.Notification = class { static permission = "granted"; constructor(_, { body }) { told.push(body); } };
+        }"""
+    )
+    await chat.page.keyboard.press("Control+k")
+    await chat.page.keyboard.type("tell me")
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.get_by_role("dialog")).to_have_count(0)
+    await chat.page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    await chat.ask("hello")
+    assert await chat.page.evaluate("told") == ["The answer is done."] * 2  # once as a sample
+    await chat.page.evaluate("Object.defineProperty(document, 'hidden', { value: false })")
+    await chat.ask("hello again")
+    assert len(await chat.page.evaluate("told")) == 2

@@ -1,0 +1,181 @@
+"""What is written is what can be read: questions as typed, tables, formulas, Chinese; and it is in sight."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.async_api import expect
+
+from qwen_app.ui.shared.render import WORD_JOINER
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import OpenChat
+
+pytestmark = pytest.mark.anyio
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+TYPED = [
+    'find . \\( -name "*.py" \\) -print',
+    "echo $$ and then $$",
+    "def __init__(self):\n    return 1\n\n\tif x:",
+    "\\d+\\.\\d+ and C:\\_temp\\[x]",
+    "# x\n\n1986. x\n- y\n> z\n***",
+    "a    b &lt;b&gt; <b>H</b> H~2~O `code` ~~~\n```\nx",
+    "**步骤：**打开 &#42; | a | b |",
+]
+TABLE = """say: | Algorithm | Best | Average | Worst | Space | Stability | Remarks |
+|---|---|---|---|---|---|---|
+| Mergesort | O(n log n) | O(n log n) | O(n log n) | O(n) | stable | divide and conquer |
+| Quicksort | O(n log n) | O(n log n) | O(n^2) | O(log n) | unstable | in place |
+
+| 名称 | 说明 | 数值 | 备注 | 其他 |
+|---|---|---|---|---|
+| 归并排序 | 稳定的排序算法 | 一百 | 需要额外空间 | 无 |
+"""
+
+
+async def test_a_question_is_shown_and_edited_and_copied_as_typed(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, permissions=["clipboard-read", "clipboard-write"])
+    text = "\n".join(TYPED)
+    await chat.ask(text)
+    question = chat.questions.first.locator(".typed")
+    assert await question.evaluate("typed => typed.textContent") == text
+    await expect(chat.questions.first.locator("strong, em, code, h1, ol, .katex")).to_have_count(0)
+    await chat.page.get_by_role("button", name="Copy").first.click()
+    assert await chat.page.evaluate("navigator.clipboard.readText()") == text
+    await chat.open_edit(0)
+    await expect(chat.page.locator("#conversation .edit-textarea")).to_have_value(text)
+
+
+async def test_a_long_question_is_folded(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("a line\n" * 60)
+    typed = chat.questions.first.locator(".typed")
+    assert await typed.evaluate("typed => typed.clientHeight < 300")
+    await chat.page.get_by_role("button", name="Show all").click()
+    assert await typed.evaluate("typed => typed.clientHeight > 1000")
+
+
+@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
+async def test_no_table_is_cut_inside_a_word(scripted: str, open_chat: OpenChat, looks: dict[str, object]) -> None:
+    chat = await open_chat(scripted, **looks)
+    answer = await chat.ask(TABLE)
+    cut = """tables => tables.flatMap(table => [...table.querySelectorAll('td, th')]).filter(cell => {
+      const words = [...cell.textContent.matchAll(/[\\w()^]+/g)];
+      return words.some(({0: word, index}) => {
+        const range = document.createRange();
+        range.setStart(cell.firstChild, index);
+        range.setEnd(cell.firstChild, index + word.length);
+        return range.getClientRects().length > 1;
+      });
+    }).map(cell => cell.textContent)"""
+    assert await answer.locator("table").evaluate_all(cut) == []
+    narrow = "tables => [...tables[1].querySelectorAll('td, th')].filter(cell => cell.clientWidth < 60).length"
+    assert await answer.locator("table").evaluate_all(narrow) == 0
+    assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    inside = "table => table.getBoundingClientRect().right <= innerWidth"
+    assert await answer.locator("table").first.evaluate(inside)
+
+
+async def test_chinese_bold_formulas_and_dollars(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask(
+        "say: **步骤一：**打开，这是**重要（注）**内容，是**“重点”**这个。\n\n"
+        "It costs $$5 and he paid $$6. Run `echo $$` then `kill $$`.\n\n"
+        "So \\(a<b\\), and\n\n$$\nE = mc^2\n$$\n\n```\n$$x$$ \\(y\\)\n```"
+    )
+    await expect(answer.locator("strong")).to_have_count(3)
+    bold = [text.replace(WORD_JOINER, "") for text in await answer.locator("strong").all_inner_texts()]
+    assert bold == ["步骤一：", "重要（注）", "“重点”"]
+    await expect(answer.locator("code").nth(1)).to_have_text("kill $$")
+    await expect(answer.locator("pre code")).to_have_text("$$x$$ \\(y\\)\n")
+    await expect(answer).to_contain_text("It costs $$5 and he paid $$6.")
+    await expect(answer.locator(".katex-html")).to_have_count(2)
+
+
+async def test_answers_are_drawn_at_full_strength(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("hello")
+    assert await answer.locator(".prose").first.evaluate("text => getComputedStyle(text).opacity") == "1"
+
+
+async def test_what_is_sent_is_shown_wherever_one_reads(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, viewport={"width": 1000, "height": 600})
+    for number in range(3):
+        await chat.ask(f"say: {number}\n\n" + "words\n\n" * 20)
+    log = chat.page.locator("#conversation .bubble-wrap")
+    await log.hover()
+    await chat.page.mouse.wheel(0, -5000)
+    await expect(chat.questions.first).to_be_in_viewport()
+    await chat.send("please break")
+    await expect(chat.questions.last).to_be_in_viewport()
+    await expect(chat.answers.last.locator(".run-error")).to_be_in_viewport()
+    await chat.answered(4)
+    await log.hover()
+    await chat.page.mouse.wheel(0, -5000)
+    await expect(chat.questions.first).to_be_in_viewport()
+    await chat.button("Retry")
+    await expect(chat.questions.last).to_be_in_viewport()
+
+
+async def test_a_reader_who_scrolled_up_is_left_alone(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, viewport={"width": 1000, "height": 500})
+    await chat.ask("say: first\n\n" + "words\n\n" * 30)
+    await chat.send("talk slowly")
+    await expect(chat.answers.last).to_contain_text("word word word")
+    await chat.page.locator("#conversation .bubble-wrap").hover()
+    await chat.page.mouse.wheel(0, -5000)
+    await expect(chat.questions.first).to_be_in_viewport()
+    await expect(chat.answers.last).to_contain_text("word " * 60)
+    await expect(chat.questions.first).to_be_in_viewport()
+    await chat.page.keyboard.press("Escape")
+
+
+def long_chat(turns: int) -> str:
+    messages: list[dict[str, object]] = []
+    for number in range(turns):
+        for name, role in ((f"q{number}", "user"), (f"a{number}", "assistant")):
+            before = messages[-1]["id"] if messages else None
+            messages.append({"id": name, "parent_id": before, "role": role, "content": f"text {name}"})
+    return json.dumps({"format": "qwen-chat", "version": 1, "title": "Long", "messages": messages})
+
+
+async def open_long_chat(chat: ChatPage, url: str, turns: int) -> str:
+    """Its address."""
+    made = await (await chat.page.request.post(f"{url}/chats/import", data=long_chat(turns))).json()
+    address = f"{url}/?chat={made['id']}"
+    await chat.page.goto(address)
+    return address
+
+
+async def test_earlier_turns_come_when_they_are_asked_for(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page, address = chat.page, await open_long_chat(chat, scripted, 45)
+    await expect(chat.questions).to_have_count(25)
+    await chat.open_edit(0)  # of the first that is drawn
+    await expect(page.locator("#conversation .edit-textarea")).to_have_value("text q20")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Show 20 earlier turns").click()
+    await expect(chat.questions).to_have_count(45)
+    await expect(chat.questions.nth(20)).to_be_in_viewport()  # where the reader was
+    await expect(page.locator("#earlier")).to_have_count(0)
+    await chat.ask("one more")
+    await expect(chat.questions).to_have_count(46)
+    await expect(chat.questions.last).to_be_in_viewport()
+    await page.locator(".chats-new").click()
+    await expect(chat.questions).to_have_count(0)
+    await page.goto(address)
+    await expect(chat.questions).to_have_count(26)
+    await expect(page.get_by_role("button", name="Show 20 earlier turns")).to_be_visible()
+
+
+async def test_a_question_that_folds_older_turns_takes_its_place(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page = chat.page
+    await open_long_chat(chat, scripted, 29)
+    await expect(chat.questions).to_have_count(29)
+    await chat.send("the thirtieth")
+    await expect(chat.answers.last).to_contain_text("You said: the thirtieth")
+    await expect(chat.questions).to_have_count(20)
+    await expect(page.locator(".pending")).to_have_count(0)
+    await expect(chat.questions.last).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Show 10 earlier turns")).to_have_count(1)

@@ -1,0 +1,260 @@
+"""Chats that stay and answers that survive, for a person at a real browser: reload, second tab, restart, two users."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
+
+from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.browser.chat_page import ChatPage
+from tests.browser.conftest import OpenChat, say
+from tests.browser.serving import running_app, running_page
+
+pytestmark = pytest.mark.anyio
+ADDRESS = re.compile(r"\?chat=[0-9a-f]{32}$")
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[str]:
+    """A server whose answers run on unwatched."""
+    with running_page(ScriptedEngine(say, slots=4, context_tokens=4096), unwatched_s=60, chat_titles=False) as url:
+        yield url
+
+
+def lines(page: Page) -> Locator:
+    return page.locator("#chats-panel .chats-title")
+
+
+async def tab(context: BrowserContext, url: str) -> ChatPage:
+    return await ChatPage(await context.new_page()).open(url)
+
+
+async def menu(page: Page, title: str, entry: str) -> None:
+    line = page.locator("#chats-panel li", has_text=title)
+    await line.hover()
+    await line.locator(".chats-more").click()
+    await page.get_by_role("menuitem", name=entry).click()
+
+
+async def test_a_chat_is_there_after_a_reload_and_in_the_list(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("what stays")
+    await expect(chat.page).to_have_url(ADDRESS)
+    await expect(lines(chat.page)).to_have_text(["what stays"])
+    await chat.composer.fill("a draft")
+    await chat.page.reload()
+    await expect(await chat.answered(1)).to_contain_text("You said: what stays")
+    await expect(chat.composer).to_have_value("a draft")
+    await chat.page.locator(".chats-new").click()
+    await expect(chat.questions).to_have_count(0)
+    await expect(chat.composer).to_have_value("")
+    await chat.ask("another")
+    await chat.ask("one more")
+    await expect(lines(chat.page)).to_have_text(["another", "what stays"])
+    await lines(chat.page).last.click()
+    await expect(await chat.answered(1)).to_contain_text("You said: what stays")
+    await expect(chat.composer).to_have_value("a draft")
+    await lines(chat.page).first.click()
+    await expect(await chat.answered(2)).to_contain_text("You said: one more")
+    await expect(chat.composer).to_have_value("")  # what was sent is no draft
+    await search_slowly(chat.page, "what", then="another")
+    await expect(lines(chat.page)).to_have_text(["another"])
+
+
+async def search_slowly(page: Page, text: str, then: str) -> None:
+    """Search for ``text``, and for another text before the server has answered."""
+    asked, go, answered = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def hold(route: Route) -> None:
+        asked.set()
+        await go.wait()
+        await route.fulfill(response=await route.fetch())
+        answered.set()
+
+    await page.route(f"**/chats?search={text}", hold)
+    field = page.get_by_role("searchbox")
+    await field.fill(text)
+    await asked.wait()
+    await field.fill(then)
+    await expect(lines(page)).to_have_text([then])
+    go.set()
+    await answered.wait()
+    await page.evaluate("() => new Promise((later) => setTimeout(later, 100))")  # it would be drawn by then
+
+
+CHAT_ID = "new URL(location.href).searchParams.get('chat')"
+# What another tab is told where the beginning and the end of an answer came in one piece, and its end alone was drawn.
+HEARD_OF_A_QUICK_ANSWER = f"""() => new Promise((heard) => {{
+  new BroadcastChannel("qwen-chats").onmessage = ({{ data }}) => heard(data.id);
+  window.chatShown({{ id: {CHAT_ID}, temporary: false, running: false, last: "another answer" }});
+}})"""
+
+
+async def test_an_answer_goes_on_through_a_reload_and_in_a_second_tab(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.set("max-tokens", 2000)  # it runs until it is stopped, however busy the machine is
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    await expect(chat.page).to_have_url(ADDRESS)
+    second = await tab(chat.page.context, chat.page.url)
+    await expect(second.answers.first).to_contain_text("word word")
+    await chat.composer.fill("a draft meanwhile")
+    await chat.page.reload()
+    await expect(chat.answers.first).to_contain_text("word word")
+    await expect(chat.stop).to_be_visible()
+    await expect(chat.composer).to_have_value("a draft meanwhile")
+    await second.stop.click()
+    for one in (chat, second):
+        await expect((await one.answered(1)).locator(".run-line")).to_contain_text("Stopped")
+    await second.send("say: from the second tab")
+    await expect(await chat.answered(2)).to_contain_text("from the second tab")
+    assert await second.page.evaluate(HEARD_OF_A_QUICK_ANSWER) == await second.page.evaluate(CHAT_ID)
+    await second.send("talk slowly")
+    await chat.stop.click()  # begun there, stopped here
+    await expect((await second.answered(3)).locator(".run-line")).to_contain_text("Stopped")
+
+
+async def test_settings_survive_a_reload(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.set("temperature", 0.3)
+    await chat.page.locator("#system-prompt textarea").fill("Be brief.")
+    stored = "JSON.parse(localStorage.getItem('chat-settings') || '{}')"
+    await chat.page.wait_for_function(f"{stored}['system-prompt'] === 'Be brief.' && {stored}.temperature === 0.3")
+    await chat.page.reload()
+    await expect(chat.page.locator("#system-prompt textarea")).to_have_value("Be brief.")
+    await expect(chat.page.locator("#temperature input[type=number]")).to_have_value("0.3")
+
+
+async def test_two_users_see_their_own_chats_alone(kept: str, open_chat: OpenChat) -> None:
+    ada, bob = await open_chat(kept), await open_chat(kept)
+    await ada.ask("the secret of ada")
+    await bob.ask("nothing of note")
+    await expect(lines(bob.page)).to_have_text(["nothing of note"])
+    await bob.open(ada.page.url)
+    await expect(bob.questions).to_have_count(0)
+    await expect(bob.page.locator("#chats-panel")).not_to_contain_text("secret")
+
+
+async def test_a_menu_stays_with_its_chat_while_the_list_is_drawn_anew(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    line = chat.page.locator("#chats-panel li", has_text="first")
+    await line.hover()
+    await line.locator(".chats-more").click()
+    second = await tab(chat.page.context, kept)
+    await second.ask("second")
+    await expect(lines(chat.page)).to_have_text(["second", "first"])
+    await chat.page.get_by_role("menuitem", name="Rename").click()
+    await expect(chat.page.locator("#chats-panel li input")).to_be_focused()
+    await chat.page.keyboard.type("Number one")
+    await chat.page.keyboard.press("Enter")
+    await expect(lines(chat.page)).to_have_text(["second", "Number one"])
+    await expect(chat.page.locator(".chats-more").last).to_have_attribute("aria-label", re.compile("Number one$"))
+
+
+async def test_rename_pin_search_delete_and_undo(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await chat.page.locator(".chats-new").click()
+    await expect(chat.questions).to_have_count(0)
+    await chat.ask("second")
+    await menu(chat.page, "first", "Rename")
+    await expect(chat.page.locator("#chats-panel li input")).to_be_focused()
+    await chat.page.keyboard.type("Number one")
+    await chat.page.keyboard.press("Enter")
+    await menu(chat.page, "Number one", "Pin")
+    await expect(lines(chat.page)).to_have_text(["Number one", "second"])
+    await chat.page.locator("#chats-panel input").fill("you said: second")
+    await expect(lines(chat.page)).to_have_text(["second"])
+    await chat.page.locator("#chats-panel input").fill("")
+    await menu(chat.page, "second", "Delete")
+    await expect(lines(chat.page)).to_have_text(["Number one"])
+    await expect(chat.questions).to_have_count(0)
+    await chat.page.get_by_role("button", name="Undo").last.click()
+    await expect(lines(chat.page)).to_have_text(["Number one", "second"])
+    await expect(await chat.answered(1)).to_contain_text("You said: second")
+
+
+async def test_regenerate_keeps_the_old_answer_and_a_fork_is_a_new_chat(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await chat.ask("second")
+    await chat.button("Retry")
+    pager = chat.answers.nth(1).locator(".pager")
+    await expect(pager).to_contain_text("2/2")
+    await pager.get_by_role("button", name="Earlier version").click()
+    await expect(pager).to_contain_text("1/2")
+    await chat.answers.first.get_by_role("button", name="Go on from here in a new chat").click()
+    await expect(chat.questions).to_have_count(1)
+    await expect(lines(chat.page)).to_have_count(2)
+
+
+async def test_a_message_typed_meanwhile_waits_and_can_be_taken_back(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    waiting = chat.page.locator(".waiting-message span")
+    for text in ("say: next", "never mind"):
+        await chat.send(text)
+        await expect(chat.composer).to_have_value("")
+    await expect(waiting).to_have_text(["say: next", "never mind"])
+    await chat.page.get_by_role("button", name="Take back").last.click()
+    await expect(waiting).to_have_text(["say: next"])
+    await chat.page.get_by_role("button", name="Stop the answer and send this now").click()
+    await expect(await chat.answered(2)).to_contain_text("next")
+    await expect(waiting).to_have_count(0)
+
+
+async def test_a_temporary_chat_is_in_no_list(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.page.get_by_role("button", name="Temporary chat").click()
+    await expect(chat.page.locator("body")).to_have_class(re.compile("temporary-chat"))
+    await chat.ask("between us")
+    await expect(lines(chat.page)).to_have_count(0)
+    assert "chat=" not in chat.page.url
+
+
+async def test_a_link_with_its_code_opens_in_another_browser(kept: str, open_chat: OpenChat, browser: Browser) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("say: for everybody")
+    await menu(chat.page, "say: for everybody", "Share a link")
+    await chat.page.get_by_role("button", name="Make a link").click()
+    await expect(chat.page.locator(".chats-qr svg")).to_be_visible()
+    url = await chat.page.locator(".chats-link input").input_value()
+    stranger = await browser.new_page()
+    await stranger.goto(url)
+    await expect(stranger.locator("article.assistant")).to_contain_text("for everybody")
+    await chat.page.get_by_role("button", name="Revoke").click()
+    await expect(chat.page.get_by_role("button", name="Revoke")).to_have_count(0)
+    await stranger.reload()
+    await expect(stranger.locator("article")).to_have_count(0)
+    await stranger.close()
+
+
+@pytest.mark.slow
+async def test_a_killed_server_keeps_the_half_answer(builtin_dir: Path, tmp_path: Path, open_chat: OpenChat) -> None:
+    (tmp_path / "app").mkdir()
+    log = tmp_path / "app" / "log"
+    options = {"models_dir": builtin_dir.parent, "context": 512, "users": 1}
+    processes: list[int] = []
+    with running_app(log, processes=processes, **options) as url:
+        chat = await open_chat(url)
+        await chat.set("max-tokens", 400)
+        await chat.send("Write a long story about a dragon and a princess.")
+        await expect(chat.answers.first).to_contain_text(re.compile(r"\w+\W+\w+\W+\w+"))
+        await expect(chat.page).to_have_url(ADDRESS)
+        await chat.page.wait_for_timeout(1500)
+        os.kill(processes[0], signal.SIGKILL)
+        await expect(chat.page.locator(".server-lost")).to_be_visible()
+    with running_app(log, port=int(url.rpartition(":")[2]), **options):
+        answer = chat.answers.first
+        await expect(answer.locator(".run-line")).to_contain_text("Interrupted by a restart", timeout=60_000)
+        await expect(answer).to_contain_text(re.compile(r"\w+\W+\w+"))
+        await expect(chat.page.locator(".server-lost")).to_have_count(0)

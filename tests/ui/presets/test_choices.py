@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from qwen_app.errors import RequestError
+from qwen_app.ui.presets.choices import chosen, menu, with_saved, without
+from qwen_app.ui.presets.preset import Preset, checked_preset
+from qwen_app.ui.presets.starters import STARTERS
+from qwen_app.ui.presets.tasks import TABS, tasks_html
+from qwen_app.ui.shared.strings import LANGUAGES, Language, Texts
+
+ENGLISH = Texts("en")
+BRIEF = Preset("brief", "Be brief.", 0.2, 0.9, 128, json_mode=False)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_preset_of_ours_can_be_chosen_and_is_a_preset(language: Language) -> None:
+    for title, value in menu((), language):
+        found = chosen(value, (), language)
+        assert found is not None
+        assert found.preset.name == title
+        assert found.question
+        assert checked_preset(found.preset, Texts(language)) == found.preset
+
+
+def test_ones_own_come_first_and_what_is_typed_is_none() -> None:
+    assert menu([BRIEF], "en")[0] == ("brief", "own:brief")
+    assert chosen("own:brief", [BRIEF], "en") is not None
+    assert chosen("brief", [BRIEF], "en") is None
+    assert chosen("starter:nothing", [BRIEF], "en") is None
+
+
+def test_a_preset_is_saved_under_what_was_typed_and_replaced_by_its_name() -> None:
+    own, name = with_saved((), " brief ", BRIEF, ENGLISH)
+    assert (own, name) == ((BRIEF,), "brief")
+    hotter = dataclasses.replace(BRIEF, temperature=1.0)
+    assert with_saved(own, "own:brief", hotter, ENGLISH) == ((hotter,), "brief")
+
+
+@pytest.mark.parametrize("value", ["", "  ", "starter:maths", "Maths tutor", "数学老师", "x" * 61])
+def test_names_that_cannot_be(value: str) -> None:
+    with pytest.raises(RequestError):
+        with_saved((), value, BRIEF, ENGLISH)
+
+
+def test_ones_own_alone_can_be_deleted() -> None:
+    assert without([BRIEF], "own:brief", ENGLISH) == ((), "brief")
+    with pytest.raises(RequestError, match="of your own"):
+        without([BRIEF], "starter:maths", ENGLISH)
+
+
+def test_every_task_is_offered() -> None:
+    html = tasks_html(ENGLISH)
+    for part in [
+        *(f'data-preset="starter:{starter.key}"' for starter in STARTERS),
+        *(f'href="#{tab}"' for tab in TABS),
+    ]:
+        assert part in html
