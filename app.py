@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from qwen_app.errors import StartupError
-from qwen_app.settings import load_settings
+from qwen_app.settings import load_settings, without_secrets
 
 
 def main() -> int:
@@ -25,4 +26,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    arguments, secrets = without_secrets(sys.argv[1:])
+    if secrets:  # begin anew, so that the list of processes does not show them
+        os.execve(sys.executable, [sys.executable, __file__, *arguments], {**os.environ, **secrets})
     sys.exit(main())

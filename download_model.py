@@ -28,7 +28,7 @@ def download(settings: Settings, *, verify: bool) -> None:
     from qwen_app.models.registry import choose_model
     from qwen_app.serve.logs import set_up_logs
 
-    set_up_logs(settings.log_level, file=None)
+    set_up_logs(settings.log_level, file=None, form=settings.log_format)
     name = choose_model(settings.model, find_device()) if settings.model == "auto" else settings.model
     checkpoint = ensure_model(name, settings.models_dir, source=settings.source, revision=settings.revision)
     if verify:

@@ -6,6 +6,7 @@
 #   ./start.sh stop                  stop the running app; answers being written may finish
 #   ./start.sh status                running? pid, port, model, health
 #   ./start.sh logs                  follow server.log
+#   ./start.sh sessions              who is logged in; sessions end NAME, sessions link NAME
 #
 # An app that crashed (exit code 70, or a signal such as SEGV or KILL) is started again after 1, 2, 4, ... seconds, five
 # times in ten minutes at most. START_RESTARTS=N changes five to N; with 0 this script becomes the app.
@@ -24,6 +25,7 @@ readonly NOTE=run/start.pid   # of the process that restarts the app: its id, an
 readonly RESTARTS="${START_RESTARTS:-5}"
 readonly RESTARTS_WITHIN_S=600
 readonly STOP_WAIT_S=50
+readonly PIP_FLAGS=(--disable-pip-version-check --no-input)
 readonly NEED_KB=12000000 # PyTorch with CUDA and the rest, unpacked
 
 say() { printf '%s\n' "$*" | tee -a "$LOG" 1>&2 2>/dev/null || true; } # a log that cannot be written is no reason to end
@@ -50,7 +52,38 @@ find_python() {
   fail 6 "Python 3.11 or newer is needed and was not found. Install it, or name it with PYTHON_BIN=/path/to/python."
 }
 
-requirements_hash() { sha256sum requirements.txt constraints.txt | sha256sum | cut -d ' ' -f 1; }
+requirements_hash() { sha256sum requirements.txt requirements-pip.txt constraints.txt | sha256sum | cut -d ' ' -f 1; }
+
+# Only files whose hash constraints.txt has: by uv where it is there, which takes a seventh of the time, else by pip.
+install_packages() {
+  local wanted=(--require-hashes --only-binary :all: -r requirements.txt -c constraints.txt)
+  if command -v uv >/dev/null; then
+    uv pip install --python "$PYTHON" "${wanted[@]}" && return
+    say "uv could not install them. Trying pip ..."
+  fi
+  "$PYTHON" -m pip install "${PIP_FLAGS[@]}" --require-hashes -r requirements-pip.txt && install_torch &&
+    "$PYTHON" -m pip install "${PIP_FLAGS[@]}" "${wanted[@]}"
+}
+
+# PyTorch comes from where pip is told to look: PyPI's has CUDA, a wheel without it lies elsewhere and is a tenth of the size.
+# Hashes in a list would make pip take PyPI's wherever it finds both, so this one's is compared here.
+install_torch() {
+  local wheels="$VENV/wheels" pin version wheel sum
+  pin="$(grep -o '^torch==[^ ]*' constraints.txt)" || return 0
+  version="${pin#*==}"
+  ! compgen -G "$VENV/lib/python3*/site-packages/torch-$version*.dist-info" >/dev/null || return 0
+  rm -rf "$wheels"
+  "$PYTHON" -m pip download "${PIP_FLAGS[@]}" --no-deps --only-binary :all: --dest "$wheels" "$pin" || return
+  for wheel in "$wheels"/*.whl; do
+    sum="$(sha256sum "$wheel")" || return
+    if ! grep -q "sha256:${sum%% *}" constraints.txt; then
+      say "$(basename "$wheel") is not one that constraints.txt knows."
+      return 1
+    fi
+    "$PYTHON" -m pip install "${PIP_FLAGS[@]}" --no-deps "$wheel" || return
+  done
+  rm -rf "$wheels"
+}
 
 installed() { [[ -x "$PYTHON" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]]; }
 
@@ -68,8 +101,7 @@ install() {
     fail 4 "Not enough disk space: $((NEED_KB / 1000000)) GB are needed here, $((free_kb / 1000000)) GB are free."
   fi
   say "Installing requirements.txt (several minutes the first time) ..."
-  "$PYTHON" -m pip install --disable-pip-version-check --no-input -r requirements.txt -c constraints.txt ||
-    fail 4 "pip could not install requirements.txt; its message is above. Check the network and the disk, then run this again."
+  install_packages || fail 4 "requirements.txt could not be installed; the message is above. Check the network and the disk, then run this again."
   requirements_hash >"$STAMP"
 }
 
@@ -113,7 +145,7 @@ run_once() { # run_once [options]: the app, in a process group of its own, so th
 }
 
 keep_running() { # keep_running [options]: exits with the code of the last try
-  local app= code=0 signalled= stopping= tries=() now pause
+  local app= code=0 signalled= stopping= tries=() now pause # app: what is waited for, the app or a pause
   trap 'signalled=1 stopping=1; [[ -z "$app" ]] || kill -TERM "$app" 2>/dev/null || true' INT TERM HUP
   restarter >/dev/null || { mkdir -p run && echo "$$ $(began $$)" >"$NOTE"; } 2>/dev/null || true
   while [[ -z "$stopping" ]]; do
@@ -127,10 +159,12 @@ keep_running() { # keep_running [options]: exits with the code of the last try
     pause=$((1 << ${#tries[@]}))
     tries+=("$now")
     say "The app crashed (exit code $code). It is started again in $pause s."
-    app=
     sleep "$pause" &
-    wait $! || true
-    kill $! 2>/dev/null || true
+    app=$!
+    [[ -z "$stopping" ]] || kill "$app" 2>/dev/null || true # asked to stop before there was anything to end
+    wait "$app" || true
+    kill "$app" 2>/dev/null || true
+    app=
     [[ -z "$stopping" ]] || code=0
   done
   exit "$code"
@@ -156,7 +190,28 @@ run() {
   keep_running "$@"
 }
 
+# Flags show in the list of processes, to everybody on the machine; variables do not. So secrets among the flags become
+# variables, and this script begins anew without them.
+hide_secrets() { # hide_secrets [options]
+  local shown=() found='' name value
+  while (($#)); do
+    name="${1%%=*}"
+    case "$name" in
+      --auth | --database-url | --api-key | --api-keys | --embeddings-key)
+        [[ "$1" == *=* || $# -gt 1 ]] || break
+        if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$2"; shift; fi
+        name="${name#--}" name="${name//-/_}" found=1
+        export "QWEN_${name^^}=$value"
+        ;;
+      *) shown+=("$1") ;;
+    esac
+    shift
+  done
+  [[ -z "$found" ]] || exec "$0" "${shown[@]}" "$@"
+}
+
 main() {
+  hide_secrets "$@"
   without_proxy_for_loopback
   case "${1:-}" in
     setup)
@@ -169,6 +224,11 @@ main() {
       [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
       [[ "$1" == status ]] || stop
       exec "$PYTHON" -m qwen_app.serve.pidfile status
+      ;;
+    sessions)
+      shift
+      [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
+      exec "$PYTHON" -m qwen_app.web.owner_door "$@"
       ;;
     logs)
       [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."

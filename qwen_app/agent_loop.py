@@ -161,13 +161,13 @@ async def _result(call: ToolCall, implementation: Implementation) -> str:
 def _next_request(service: Service, request: GenerationRequest, run: ToolRun) -> GenerationRequest:
     """The conversation with this round's calls and results."""
     steps = [step for step in run.steps if step.round == run.round]
-    asked = Message("assistant", run.text, tuple(_repeatable(step.call) for step in steps))
+    calls_message = Message("assistant", run.text, tuple(_repeatable(step.call) for step in steps))
     results = tuple(Message("tool", step.result or "", tool_call_id=step.call.id) for step in steps)
     choice = request.tool_choice
     return replace(
         request,
         request_id=service.new_request_id(),
-        messages=(*request.messages, asked, *results),
+        messages=(*request.messages, calls_message, *results),
         tool_choice=choice if choice.mode == "none" else ToolChoice("auto", parallel=choice.parallel),
     )
 

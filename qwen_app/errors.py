@@ -12,13 +12,18 @@
     │   ├── ContextLengthExceeded  400   prompt and answer do not fit the context; TextTooLong at first sight
     │   ├── SchemaError            400   a grammar or schema that cannot be enforced
     │   ├── AuthenticationError    401   no key, or a wrong one
-    │   ├── PermissionDenied       403   not from here, not for this caller
+    │   ├── PermissionDenied       403   not from here, not for this caller; GuestLinkOver: not any more
     │   ├── NotFound               404   no such model or route
     │   ├── TooLarge               413   body or upload over the limit
-    │   └── TooManyRequests        429   queue full, or a caller's own limit reached
+    │   ├── UnsupportedMediaType   415   a body in an encoding that is not read
+    │   ├── TooManyRequests        429   queue full, or a caller's own limit reached; TurnsUsedUp: a guest's; ServerFull
+    │   ├── AnswersPaused          503   the presenter lets nothing be asked just now
+    │   └── StoppedByPresenter     503   the presenter has ended what was being answered
     └── EngineError         500    our side failed
+        ├── SchemaNotMet           422    no answer matched the schema: the model's fault or the schema's
         ├── EngineUnavailable      503   loading, draining or stopped
         ├── OutOfDeviceMemory      503   the device had no memory left for this request
+        ├── DiskFull               507   the server's disk took no more
         └── UpstreamError          502   the remote server failed
 
 Each has a ``code`` for programs, an ``http_status``, and a sentence for people that says what to do.
@@ -72,6 +77,10 @@ class DownloadError(StartupError):
     exit_code = 4
 
 
+class HubUnreachable(DownloadError):
+    """The hub does not answer at all."""
+
+
 class DoesNotFit(StartupError):
     code = "does_not_fit"
     exit_code = 5
@@ -91,14 +100,19 @@ class RequestError(AppError):
 CHARACTERS_A_TOKEN = 24  # on average at most: six times what prose has
 
 
+def _limit(limit_tokens: int) -> str:
+    """As OpenAI's sentence begins: client libraries know the case by it."""
+    return f"This model's maximum context length is {limit_tokens} tokens."
+
+
 class ContextLengthExceeded(RequestError):
     code = "context_length_exceeded"
 
     def __init__(self, prompt_tokens: int, answer_tokens: int, limit_tokens: int, *, param: str = "messages") -> None:
         super().__init__(
-            f"This model's context is {limit_tokens} tokens. The request needs {prompt_tokens + answer_tokens}: "
-            f"{prompt_tokens} in the prompt and {answer_tokens} for the answer. "
-            "Shorten the messages or ask for fewer tokens.",
+            f"{_limit(limit_tokens)} However, you requested {prompt_tokens + answer_tokens} tokens "
+            f"({prompt_tokens} in the {param}, {answer_tokens} in the completion). "
+            f"Please reduce the length of the {param} or completion.",
             param=param,
         )
         self.prompt_tokens = prompt_tokens
@@ -112,8 +126,8 @@ class TextTooLong(ContextLengthExceeded):
     def __init__(self, characters: int, limit_characters: int, limit_tokens: int, *, param: str = "messages") -> None:
         super().__init__(max(limit_tokens, characters // CHARACTERS_A_TOKEN), 1, limit_tokens, param=param)
         self.args = (
-            f"This model's context is {limit_tokens} tokens. The text has {characters:,} characters, and more than "
-            f"{limit_characters:,} are not read. Shorten it.",
+            f"{_limit(limit_tokens)} However, your text has {characters:,} characters, and more than "
+            f"{limit_characters:,} are not read. Please reduce its length.",
         )
 
 
@@ -148,6 +162,15 @@ class PermissionDenied(RequestError):
     http_status = 403
 
 
+class GuestLinkOver(PermissionDenied):
+    """A guest's link was revoked, or its time is over."""
+
+    code = "guest_link_over"
+
+    def __init__(self) -> None:
+        super().__init__("Your guest link is over. Ask whoever gave it to you for a new one.")
+
+
 class NotFound(RequestError):
     code = "not_found"
     http_status = 404
@@ -156,6 +179,11 @@ class NotFound(RequestError):
 class TooLarge(RequestError):
     code = "request_too_large"
     http_status = 413
+
+
+class UnsupportedMediaType(RequestError):
+    code = "unsupported_media_type"
+    http_status = 415
 
 
 class TooManyRequests(RequestError):
@@ -169,9 +197,52 @@ class TooManyRequests(RequestError):
         self.retry_after_s = retry_after_s
 
 
+class ServerFull(TooManyRequests):
+    """As much is kept for everybody as may be, or for all guests together: others have to leave first."""
+
+    code = "server_full"
+
+
+class TurnsUsedUp(TooManyRequests):
+    """A guest has asked as often as the link allows."""
+
+    code = "turns_used_up"
+
+    def __init__(self) -> None:
+        super().__init__("Your guest link allows no more questions. Ask whoever gave it to you for a new one.")
+
+
+class AnswersPaused(RequestError):
+    code = "paused_by_presenter"
+    http_status = 503
+    retry_after_s = 15.0
+
+    def __init__(self) -> None:
+        super().__init__("The presenter has paused this server. Try again in a moment.")
+
+
+class StoppedByPresenter(RequestError):
+    code = "stopped_by_presenter"
+    http_status = 503
+    retry_after_s = 15.0
+
+    def __init__(self) -> None:
+        super().__init__("The presenter has stopped all answers.")
+
+
 class EngineError(AppError):
     code = "engine_error"
     http_status = 500
+
+
+class SchemaNotMet(EngineError):
+    """Two answers did not match the schema. ``problem`` is a sentence on the second."""
+
+    code = "schema_not_met"
+    http_status = 422
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"The model's answer does not match the schema, at the second try either. {problem}")
 
 
 class EngineUnavailable(EngineError):
@@ -184,6 +255,17 @@ class OutOfDeviceMemory(EngineError):
     code = "out_of_memory"
     http_status = 503
     retry_after_s = 5.0
+
+
+class DiskFull(EngineError):
+    """``what`` was to be kept, and what was kept before is as it was."""
+
+    code = "disk_full"
+    http_status = 507
+    retry_after_s = 60.0
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} cannot be kept: the server's disk is full or cannot be written. Nothing is lost.")
 
 
 class UpstreamError(EngineError):

@@ -16,7 +16,7 @@ from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.chat.window import fit, split_turns
 from qwen_app.engine.base import Engine
 from qwen_app.errors import ContextLengthExceeded
-from qwen_app.messages import GenerationRequest, Message, Planned, Tool
+from qwen_app.messages import GenerationRequest, Message, Planned, PromptPolicy, Tool
 
 ANSWER_SHARE = 4  # with no limit on the answer, this fraction of the context is kept free for it
 ANSWER_TOKENS = 1024  # ... but no more than this
@@ -32,8 +32,8 @@ class PromptPlan:
     """A prompt before it is sent.
 
     ``request`` is what the engine gets. ``fixed_tokens`` are the template's, the system prompt's and the tools';
-    ``turn_tokens`` those of each turn, the one to be answered last. ``window_start`` is the first turn that is sent for
-    its age alone, ``budget_tokens`` what the prompt may take.
+    ``turn_tokens`` those of each turn, the one to be answered last; ``planned.left_out`` says which are not sent.
+    ``window_start`` is the first turn that is sent for its age alone, ``budget_tokens`` what the prompt may take.
     """
 
     request: GenerationRequest
@@ -44,9 +44,21 @@ class PromptPlan:
     budget_tokens: int
 
     @property
+    def prompt_tokens(self) -> int:
+        """What is sent. Where that is over the budget, it is the least: the history is left out but for its pins."""
+        return self.planned.prompt_tokens or 0
+
+    @property
     def needed_tokens(self) -> int:
-        """The least that must be sent: everything but the history."""
-        return self.fixed_tokens + sum(self.turn_tokens[-1:])
+        """What is sent at the least: all of the history is left out but for its pins."""
+        *history, last = self.turn_tokens
+        pins = self.request.policy.pinned_turns
+        return self.fixed_tokens + sum(tokens for turn, tokens in enumerate(history) if turn in pins) + last
+
+    @property
+    def over_tokens(self) -> int:
+        """How many tokens too many are sent. Such a prompt is refused."""
+        return max(0, self.prompt_tokens - self.budget_tokens)
 
 
 class Prompting:
@@ -66,9 +78,9 @@ class Prompting:
         if request.policy.overflow == "refuse" or not request.messages:
             return _with_hint(request), Planned(len(split_turns(request.messages)[1]))
         plan = await self.plan(request)
-        if plan.needed_tokens > plan.budget_tokens:
+        if plan.over_tokens:
             context_tokens = self._context_tokens(request)
-            raise ContextLengthExceeded(plan.needed_tokens, context_tokens - plan.budget_tokens, context_tokens)
+            raise ContextLengthExceeded(plan.prompt_tokens, context_tokens - plan.budget_tokens, context_tokens)
         self._remember(request.conversation_id, plan)
         return plan.request, plan.planned
 
@@ -84,7 +96,8 @@ class Prompting:
             turn_tokens,
             system_tokens=fixed_tokens,
             budget_tokens=budget_tokens,
-            pins=request.policy.pinned_turns,
+            pins=request.policy.pinned_turns | _affordable(request.policy, turn_tokens, budget_tokens - fixed_tokens),
+            drops=request.policy.dropped_turns,
             start=self._start(request.conversation_id, len(turns), budget_tokens),
         )
         planned = Planned(
@@ -93,6 +106,8 @@ class Prompting:
             dropped_messages=len(window.dropped),
             prompt_tokens=window.tokens,
             reply_tokens=_reply_tokens(request, context_tokens - window.tokens),
+            left_out=window.dropped_turns,
+            dropped_tokens=sum(turn_tokens[turn] for turn in window.dropped_turns),
         )
         trimmed = dataclasses.replace(hinted, messages=window.kept)
         return PromptPlan(trimmed, planned, fixed_tokens, tuple(turn_tokens), window.start, budget_tokens)
@@ -151,7 +166,22 @@ class _Remembered:
     budget_tokens: int
 
 
+def _affordable(policy: PromptPolicy, turn_tokens: Sequence[int], room_tokens: int) -> frozenset[int]:
+    """Those of the preferred turns that fit beside the pinned ones and the last, the newest first."""
+    last = len(turn_tokens) - 1
+    held = {turn for turn in policy.pinned_turns if 0 <= turn < last} | {last}
+    room_tokens -= sum(turn_tokens[turn] for turn in held)
+    kept = set()
+    for turn in sorted(policy.preferred_turns - policy.dropped_turns - held, reverse=True):
+        if 0 <= turn < last and turn_tokens[turn] <= room_tokens:
+            room_tokens -= turn_tokens[turn]
+            kept.add(turn)
+    return frozenset(kept)
+
+
 def _with_hint(request: GenerationRequest) -> GenerationRequest:
+    if request.prompt is not None:
+        return request
     hinted = asking_for_json(request.messages, request.grammar or request.policy.hint)
     return request if hinted is request.messages else dataclasses.replace(request, messages=hinted)
 

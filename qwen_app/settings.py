@@ -22,9 +22,13 @@ from qwen_app.errors import SettingsError
 from qwen_app.http.addresses import is_loopback
 from qwen_app.http.forwarded import TrustedProxies
 from qwen_app.http.origins import origin_of
+from qwen_app.http.paths import API_PATHS
+from qwen_app.http.root_path import root_of
+from qwen_app.switches import Switches
 
 PREFIX = "QWEN_"
-Precision = Literal["auto", "fp16", "bf16", "fp32", "8bit", "4bit"]
+ANY_ORIGIN = "*"
+Precision = Literal["auto", "fp16", "bf16", "fp32", "int4", "8bit", "4bit"]
 
 
 class Settings(BaseSettings):
@@ -33,12 +37,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, validate_default=True)
 
     auth: str = Field("", repr=False, description="logins for the page: user:password[,user:password]")
-    host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own needs --auth")
+    auth_file: str = Field("", description="file with one user:password a line")
+    host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own asks for a login")
     port: int = Field(7860, ge=1, le=65535, description="port of page and API")
-    share: bool = Field(False, description="open Gradio's public link to the page; needs --auth")
+    share: bool = Field(False, description="open Gradio's public link to the page, which asks for a login")
+    share_relay: str = Field("", description="frp server of your own for the public link, as host:port; none: Gradio's")
+    root_path: str = Field("", description="path under which a proxy serves page and API, such as /qwen")
     trusted_proxy: str = Field("", description="addresses or networks of proxies whose X-Forwarded-* is believed")
 
     model: str = Field("auto", min_length=1, description="auto, builtin, a hub id, a local folder or a .gguf file")
+    model_name: str = Field("", description="more names that programs may ask for the model by, separated by commas")
     revision: str = Field("", description="branch, tag or commit of the hub model; empty: the newest")
     source: Literal["hub", "modelscope"] = Field("hub", description="where hub ids are fetched from")
     precision: Precision = Field("auto", description="number format of the weights")
@@ -46,8 +54,18 @@ class Settings(BaseSettings):
     context: int = Field(0, ge=0, le=1_048_576, description="tokens a conversation may hold; 0: by the memory plan")
     models_dir: Path = Field(Path("models"), description="folder for downloaded models")
 
+    without: str = Field("", description="optimisations to do without, separated by commas, such as drafts,cuda-graphs")
     queue_limit: int = Field(64, ge=0, le=10_000, description="requests that may wait; more are refused at once")
     timeout_s: float = Field(600.0, gt=0, le=86_400, description="seconds one answer may take, waiting included")
+
+    data_dir: Path = Field(Path("data"), description="folder for saved chats")
+    database_url: str = Field(
+        "", repr=False, description="PostgreSQL for saved chats instead: postgresql://user@host/db"
+    )
+    chat_days: int = Field(0, ge=0, le=36_500, description="days an unused chat is kept, unless pinned; 0: for ever")
+    chats_per_user: int = Field(1000, ge=0, le=1_000_000, description="chats kept for one user; more are not saved")
+    chat_titles: bool = Field(True, description="let the model name a chat after its first answer")
+    unwatched_s: float = Field(300.0, ge=0, le=86_400, description="seconds an answer of the page runs on unwatched")
 
     engine: Literal["local", "remote"] = Field("local", description="answer here, or through another server")
     base_url: str = Field("", description="address of the other server's API, such as http://host:8000/v1")
@@ -56,14 +74,23 @@ class Settings(BaseSettings):
 
     api_keys: str = Field("", repr=False, description="keys that may use the API, separated by commas")
     api_keys_file: str = Field("", description="file with one API key a line")
-    api_origins: str = Field("", description="origins whose pages may use the API from a browser, separated by commas")
+    api_origins: str = Field("", description="origins whose pages may use the API, by commas; *: any, with API keys")
     requests_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
     tokens_per_minute: int = Field(0, ge=0, description="limit for each API key; 0: none")
     concurrency_per_key: int = Field(0, ge=0, description="requests at once for each API key; 0: no limit")
     strict_api: bool = Field(False, description="refuse API requests with unknown fields")
 
+    embeddings_url: str = Field("", description="address of an API with /embeddings, for files found by meaning too")
+    embeddings_key: str = Field("", repr=False, description="key for the embedding server")
+    embeddings_model: str = Field("", description="model to ask the embedding server for")
+
     language: Literal["auto", "zh", "en"] = Field("auto", description="language of the page; auto: the browser's")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    log_format: Literal["plain", "json"] = Field("plain", description="a log line's form: for people or for programs")
+    failed_requests: Literal["nothing", "shape", "text"] = Field(
+        "shape", description="what is kept of requests that failed, for python -m qwen_app.replay"
+    )
+    fallback_answer: str = Field("", description="answered in the model's place when it fails; none: the error")
     plan: bool = Field(False, description="print the memory plan and stop")
     gpu_gb: float = Field(0.0, ge=0, le=10_000, description="with --plan: plan for a card of this many GB (10^9 bytes)")
 
@@ -74,13 +101,24 @@ class Settings(BaseSettings):
             raise ValueError("must be user:password, or several of them separated by commas, with no empty part")
         return value
 
-    @field_validator("host", "share")
+    @field_validator("auth_file")
     @classmethod
-    def _public_needs_login(cls, value: str | bool, info: ValidationInfo) -> str | bool:
-        public = value if isinstance(value, bool) else not is_loopback(value)
-        if public and info.data.get("auth") == "":
-            raise ValueError("opens the page to other machines, so it also needs --auth user:password (QWEN_AUTH)")
+    def _auth_file_has_pairs(cls, value: str) -> str:
+        try:
+            logins = _lines_of(value)
+        except (OSError, ValueError) as refused:
+            raise ValueError("names a file that cannot be read") from refused
+        if value and not (logins and all(map(_is_login, logins))):
+            raise ValueError("names a file that must hold user:password on each line, and nothing else but # comments")
         return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _root_is_a_path(cls, value: str) -> str:
+        root = root_of(value)
+        if value.strip("/") and (not root or API_PATHS.holds(root)):
+            raise ValueError("takes a path such as /qwen, of letters, digits and dashes, and none that the API has")
+        return root
 
     @field_validator("trusted_proxy")
     @classmethod
@@ -91,11 +129,19 @@ class Settings(BaseSettings):
             raise ValueError("takes addresses or networks, such as 10.0.0.7,100.64.0.0/10") from error
         return value
 
+    @field_validator("without")
+    @classmethod
+    def _without_what_there_is(cls, value: str) -> str:
+        Switches.without(_parts(value))
+        return value
+
     @field_validator("api_origins")
     @classmethod
-    def _origins_are_origins(cls, value: str) -> str:
-        if any("://" not in part or part.count("/") > 2 for part in _parts(value)):
+    def _origins_are_origins(cls, value: str, info: ValidationInfo) -> str:
+        if any(part != ANY_ORIGIN and ("://" not in part or part.count("/") > 2) for part in _parts(value)):
             raise ValueError("takes origins such as https://app.example:8443, separated by commas, without a path")
+        if ANY_ORIGIN in _parts(value) and not (info.data.get("api_keys") or info.data.get("api_keys_file")):
+            raise ValueError("lets pages of any origin in, so it also needs --api-keys (QWEN_API_KEYS)")
         return value
 
     @field_validator("base_url")
@@ -118,19 +164,41 @@ class Settings(BaseSettings):
 
     def is_local(self) -> bool:
         """Whether this machine alone is let in: it listens nowhere else, has no public link, and asks for no login."""
-        return not self.auth and not self.share and is_loopback(self.host)
+        return not self.has_login() and not self.share and is_loopback(self.host)
+
+    def has_login(self) -> bool:
+        """Whether somebody may log in."""
+        return bool(self.auth or self.auth_file)
+
+    def is_owner(self, user: str) -> bool:
+        """Whether ``user`` runs the server: the first of the logins, or anybody where there are none."""
+        logins = self.logins()
+        return not logins or user == logins[0][0]
 
     def proxies(self) -> TrustedProxies:
         """Whose word about who sent a request is taken."""
         return TrustedProxies.parse(self.trusted_proxy)
 
     def allowed_origins(self) -> frozenset[str]:
-        """The origins whose pages may use the API."""
-        return frozenset(origin_of(part) for part in _parts(self.api_origins))
+        """The origins whose pages may use the API, by name."""
+        return frozenset(origin_of(part) for part in _parts(self.api_origins) if part != ANY_ORIGIN)
+
+    def any_origin(self) -> bool:
+        """Whether a page of any origin may use the API with a key."""
+        return ANY_ORIGIN in _parts(self.api_origins)
+
+    def optimisations_off(self) -> tuple[str, ...]:
+        """Names of Switches."""
+        return tuple(_parts(self.without))
+
+    def model_names(self) -> tuple[str, ...]:
+        """Names of the model beside its own."""
+        return tuple(dict.fromkeys(_parts(self.model_name)))
 
     def logins(self) -> list[tuple[str, str]]:
-        """The (user, password) pairs that may open the page; empty: no login needed."""
-        pairs = (part.split(":", 1) for part in self.auth.split(",") if part)
+        """The (user, password) pairs that may open the page."""
+        entries = [*(part for part in self.auth.split(",") if part), *_lines_of(self.auth_file)]
+        pairs = (part.split(":", 1) for part in entries)
         return [(user, password) for user, password in pairs]
 
 
@@ -139,10 +207,10 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
 
     Raises SettingsError with one line for everything that is wrong. ``--help`` prints and exits 0.
     """
-    given, problems = _parse_flags(arguments)
+    flags, problems = _parse_flags(arguments)
     problems += _unknown_variables(os.environ if environ is None else environ)
     try:
-        settings = Settings(**given)
+        settings = Settings(**flags)
     except ValidationError as invalid:
         problems += [_sentence(detail) for detail in invalid.errors()]
     if problems:
@@ -153,6 +221,23 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
 def flag(name: str) -> str:
     """The command-line flag of the option called ``name``."""
     return "--" + name.replace("_", "-")
+
+
+def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """``arguments`` without their secrets, and these as variables.
+
+    Every program on a machine sees the arguments of every other; variables are seen by those of the same user alone.
+    """
+    names = {flag(name): PREFIX + name.upper() for name, field in Settings.model_fields.items() if not field.repr}
+    shown, hidden, rest = [], {}, list(arguments)
+    while rest:
+        name, equals, value = rest[0].partition("=")
+        if name in names and (equals or len(rest) > 1):
+            hidden[names[name]] = value if equals else rest.pop(1)
+        else:
+            shown.append(rest[0])
+        del rest[0]
+    return shown, hidden
 
 
 _NO_VALUE = "\0"  # a flag given without its value; no real argument can hold this character
@@ -179,12 +264,12 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         else:
             parser.add_argument(flag(name), nargs="?", const=_NO_VALUE)
     parsed, unknown = parser.parse_known_args(list(arguments))
-    given = vars(parsed)
+    flags = vars(parsed)
     problems = _unknown_arguments(unknown)
-    for name in [name for name, value in given.items() if value == _NO_VALUE]:
-        del given[name]
+    for name in [name for name, value in flags.items() if value == _NO_VALUE]:
+        del flags[name]
         problems.append(f"{flag(name)} needs a value: {_takes(Settings.model_fields[name])}.")
-    return given, problems
+    return flags, problems
 
 
 def _unknown_arguments(unknown: Sequence[str]) -> list[str]:
@@ -248,6 +333,12 @@ def _shown(default: object) -> str:
 
 def _parts(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _lines_of(file: str) -> list[str]:
+    """The lines of ``file`` that say something; none of no file. Raises OSError or ValueError."""
+    lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _is_login(part: str) -> bool:

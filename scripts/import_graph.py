@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,6 +28,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def room_of(module: str) -> str:
     """``qwen_app.engine.local.worker`` stands in ``engine.local``, ``qwen_app.service`` in itself."""
     parts = module.split(".")[1:]
@@ -35,7 +37,8 @@ def room_of(module: str) -> str:
     return ".".join(parts)
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """What the file imports of qwen_app: modules, and names in modules as ``module.name``. Raises ValueError for a
     relative import."""
     found: set[str] = set()
@@ -46,7 +49,7 @@ def imports_of(path: Path) -> set[str]:
             if node.level:
                 raise ValueError(f"{path}: imports are written in full")
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return {name for name in found if name.startswith("qwen_app.")}
+    return frozenset(name for name in found if name.startswith("qwen_app."))
 
 
 def modules_imported_by(path: Path) -> set[str]:
@@ -54,6 +57,7 @@ def modules_imported_by(path: Path) -> set[str]:
     return {_module_of(name) for name in imports_of(path)} - {name_of(path)}
 
 
+@cache
 def _module_of(name: str) -> str:
     parts = name.split(".")
     while not (ROOT.joinpath(*parts).is_dir() or ROOT.joinpath(*parts).with_suffix(".py").is_file()):
@@ -74,6 +78,7 @@ class ImportGraph:
         return sum(map(len, self.arrows.values()))
 
 
+@cache
 def read_graph() -> ImportGraph:
     """The graph of the files as they lie there."""
     arrows: dict[str, set[str]] = {}

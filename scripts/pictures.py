@@ -18,10 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, async_playwright, expect
 
+from qwen_app.ui.conversations.titles import WISH
 from scripts.stand_in import Answer, StandIn
 from tests.browser.serving import running_page
+from tests.documents.files import pdf
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "images"
@@ -78,7 +80,50 @@ MINUTES = {
     ],
 }
 
+LEASE = """\
+# Lease of the workshop in Quay Street
+
+## Rent
+
+The rent is 1,240 EUR a month, due on the third working day. A payment that is late costs two per cent a month from \
+the tenth day on.
+
+## Notice
+
+Either side may end the lease with a notice of six months to the end of a quarter. In the first two years the tenant \
+may end it with a notice of three months.
+
+## Deposit
+
+The deposit is three months' rent. It is paid back within eight weeks of the keys, less what repairs have cost.
+"""
+
+LATE = "A late payment costs **two per cent a month**, but only from the tenth day on [1]. The rent is due on the \
+third working day of each month [1]."
+
+REPORT_PAGES = 120
+REPORT_TITLES = ("Piers", "Bearings", "Deck", "Railings", "Drainage", "Lighting")
+FINDINGS = (
+    "Piers 1 to 4 are sound; pier 3 has hairline cracks above the water line [page 9].",
+    "The bearings of span 2 no longer move and were greased without effect [page 44].",
+    "The deck's asphalt is worn to the membrane in the northern lane [page 88].",
+    "The drains of span 5 end above a girder, where its paint has gone [page 112].",
+)
+
+SUMMARY = """\
+Three findings need work this year:
+
+1. **Bearings of span 2**: they no longer move, and grease did not help [page 44].
+2. **Drains of span 5**: they end above a girder whose paint has gone [page 112].
+3. **Northern lane**: the asphalt is worn to the membrane [page 88].
+
+The cracks of pier 3 are to be looked at again in two years [page 9]."""
+
 ANSWERS: Mapping[str, Answer] = {
+    WISH: Answer(""),  # no title of the model's: the chat keeps its first question's
+    **{f'<part number="{number}"': Answer(found) for number, found in enumerate(FINDINGS, 1)},
+    "needs work this year": Answer(SUMMARY),
+    "late payment cost": Answer(LATE),
     "in one sentence": Answer(
         "Merge sort splits a list in half until each part has one item, then merges the sorted parts back together."
     ),
@@ -150,12 +195,65 @@ async def tools(page: Page) -> None:
         await step.click()
 
 
+async def files(page: Page) -> None:
+    await page.get_by_role("tab", name="Files", exact=True).click()
+    await _give(page, page.locator("#files-add"), "lease.md", "text/markdown", LEASE.encode())
+    await expect(page.locator("#files-told")).to_contain_text("lease.md can be asked now.")
+    await page.locator("#files-question textarea").fill("What does a late payment cost?")
+    await page.locator("#files-ask").click()
+    await expect(page.locator("#files-state .run-line")).to_be_visible()
+    await page.locator("#files-answer sup").first.click()
+    await expect(page.locator("#files-sources pre").first).to_be_visible()
+
+
+async def reading_in_parts(page: Page) -> None:
+    await _give(page, page.get_by_role("button", name="Add a document"), "bridge.pdf", "application/pdf", _report())
+    await page.locator("#composer textarea").fill("What needs work this year?")
+    await page.get_by_role("button", name="Read in parts").click()
+    await page.locator("#conversation .notes summary").click()
+    await expect(page.locator("#composer .stop-button")).to_have_count(0)
+    await page.locator("#conversation .notes").scroll_into_view_if_needed()
+
+
+async def present(page: Page) -> None:
+    await page.locator("#presenting-tab-button").click()
+    for name, turns in (("Product team", "50"), ("Anna Lindqvist", "20"), ("周敏", "20")):
+        await page.locator(".present-invite [name=name]").fill(name)
+        await page.locator(".present-invite [name=turns]").fill(turns)
+        await page.locator(".present-invite .primary").click()
+        await expect(page.get_by_role("dialog", name=name).locator("svg")).to_be_visible()
+        await page.keyboard.press("Escape")
+    await expect(page.locator(".present-guests li")).to_have_count(3)
+
+
+async def guest_on_a_phone(page: Page) -> None:
+    """What the link opens; the browser is a guest's from here on, and is not used again."""
+    guest = {"name": "Anna Lindqvist", "hours": 4, "turns": 20}
+    address = page.url.partition("?")[0]
+    made = await (await page.request.post(f"{address}presenter/guests", data=guest)).json()
+    await page.goto(f"{address}{made['path']}")
+    await expect(page.locator("#guest-line span")).not_to_be_empty()
+    await _ask(page, "How long should green tea steep?")
+
+
+async def compare(page: Page) -> None:
+    await page.locator("#compare-tab-button").click()
+    await page.locator("#compare-prompt textarea").fill("How long should green tea steep?")
+    await page.locator("#compare-run").click()
+    await expect(page.locator("#compare-difference .word-difference, #compare-difference .difference")).to_be_visible()
+
+
 PICTURES_TAKEN = (
     Picture("chat.png", chat, height=960),
     Picture("chat-narrow.png", chat_on_a_phone, width=390),
     Picture("chat-zh-dark.png", chat_in_chinese, locale="zh-CN", dark=True),
     Picture("json-workbench.png", json_lab, height=930),
     Picture("tools.png", tools, height=840),
+    Picture("files.png", files, height=700),
+    Picture("long-document.png", reading_in_parts, height=960),
+    Picture("compare.png", compare, height=900),
+    Picture("present.png", present, height=720),
+    Picture("guest-phone.png", guest_on_a_phone, width=390),
 )
 
 
@@ -191,6 +289,22 @@ async def _take(browser: Browser, url: str, picture: Picture) -> None:
     await page.wait_for_timeout(400)  # the copy buttons and the scroll bar fade
     (PICTURES / picture.name).write_bytes(_smaller(await page.screenshot(animations="disabled")))
     await context.close()
+
+
+async def _give(page: Page, button: Locator, name: str, kind: str, data: bytes) -> None:
+    async with page.expect_file_chooser() as choosing:
+        await button.click()
+    await (await choosing.value).set_files(FilePayload(name=name, mimeType=kind, buffer=data))
+
+
+def _report() -> bytes:
+    """A report of many pages, each with a heading and lines of measurements."""
+    pages = []
+    for number in range(1, REPORT_PAGES + 1):
+        title = REPORT_TITLES[number * len(REPORT_TITLES) // (REPORT_PAGES + 1)]
+        lines = (f"Point {number}.{row}: {row * number % 17 / 10} mm, last year {row} mm." for row in range(1, 33))
+        pages.append("\n".join((f"{title}, sheet {number}", *lines)))
+    return pdf(pages)
 
 
 async def _ask(page: Page, question: str) -> None:

@@ -16,6 +16,7 @@ from tests.qwen_vocabulary import qwen_tokenizer
 
 TOKENS_PER_S = 50.0  # the weights of a 7B model in FP16 are 15.2 GB; a 24 GB card reads about 1,000 GB a second
 PREFILL_S = 0.12
+PREFILL_TOKENS_PER_S = 4_000  # 15.2 GFLOP a token, of the 60 TFLOPS that such a card does of them
 TEMPLATE_TOKENS = 5  # around each message
 OPENING_TOKENS = 3  # before the answer
 CONTEXT_TOKENS = 24_576
@@ -45,7 +46,7 @@ class StandIn:
         offered = sum(_tokens(json.dumps(tool_definition(tool))) for tool in tools)
         return [OPENING_TOKENS + offered + sum(map(_message_tokens, messages)) for messages in prompts]
 
-    async def tokenize(self, text: str) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
         return qwen_tokenizer().encode(text).ids
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
@@ -83,7 +84,8 @@ class StandIn:
             name, arguments = answer.calls[done]
             call = ToolCallDelta(0, f"call_{done}", name, json.dumps(arguments))
             return Script((), (call,), prefill_s=PREFILL_S)
-        return Script(_pieces(answer.text), token_s=1 / TOKENS_PER_S, prefill_s=PREFILL_S)
+        prefill_s = max(PREFILL_S, sum(map(_message_tokens, request.messages)) / PREFILL_TOKENS_PER_S)
+        return Script(_pieces(answer.text), token_s=1 / TOKENS_PER_S, prefill_s=prefill_s)
 
 
 def _pieces(text: str) -> list[str]:

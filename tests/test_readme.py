@@ -53,6 +53,7 @@ def test_it_says_that_the_pictures_answers_are_written() -> None:
     assert said in " ".join(README.split())
 
 
+@pytest.mark.slow
 def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
     examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(examples) == 2

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.errors import SettingsError
-from qwen_app.settings import Settings, flag, load_settings
+from qwen_app.settings import Settings, flag, load_settings, without_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,7 +47,7 @@ def test_all_bad_values_are_told_together(monkeypatch: pytest.MonkeyPatch) -> No
         load_settings(["--port", "abc", "--timeout-s=0", "--users", "--engine", "remote"])
     lines = str(caught.value).splitlines()
     assert "--port (QWEN_PORT) 'abc' is not possible: it takes a whole number from 1 up to 65,535." in lines
-    assert any("'fp17'" in line and "auto, fp16, bf16, fp32, 8bit, 4bit" in line for line in lines)
+    assert any("'fp17'" in line and "auto, fp16, bf16, fp32, int4, 8bit, 4bit" in line for line in lines)
     assert any(line.startswith("--timeout-s") and "above 0" in line for line in lines)
     assert any(line.startswith("--users needs a value") for line in lines)
     assert any(line.startswith("--base-url") and "is needed with --engine remote" in line for line in lines)
@@ -69,9 +69,42 @@ def test_a_stray_word_is_told() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--host", "0.0.0.0"], ["--host", "::"], ["--share"], ["--host", "my-pod"]])
-def test_other_machines_need_a_login(arguments: list[str]) -> None:
-    assert "needs --auth user:password" in refusal(*arguments)
+def test_where_other_machines_come_in_nobody_is_local(arguments: list[str]) -> None:
+    settings = load_settings(arguments, {})  # a login is made at the start (serve/first_login.py)
+    assert not settings.is_local()
+    assert not settings.has_login()
     assert load_settings([*arguments, "--auth", "ada:secret"], {}).logins() == [("ada", "secret")]
+
+
+def test_logins_come_from_a_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "logins"
+    file.write_text("# the team\nada:a,b:c\n\n bob:other \n", encoding="utf-8")
+    settings = load_settings(["--auth-file", str(file), "--auth", "eve:x"], {})
+    assert settings.logins() == [("eve", "x"), ("ada", "a,b:c"), ("bob", "other")]
+    assert settings.has_login()
+    assert not settings.is_local()
+
+
+@pytest.mark.parametrize("text", [None, "", "# nobody", "ada", "ada:x\nbob:", b"\xff:\xfe"])
+def test_a_file_of_logins_that_is_none(tmp_path: Path, text: str | bytes | None) -> None:
+    file = tmp_path / "logins"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert "--auth-file" in refusal("--auth-file", str(file))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "hidden"),
+    [
+        (["--port", "1", "--auth", "a:b"], ["--port", "1"], {"QWEN_AUTH": "a:b"}),
+        (["--auth=a:=c", "--share"], ["--share"], {"QWEN_AUTH": "a:=c"}),
+        (["--api-keys", "k", "--api-key=u"], [], {"QWEN_API_KEYS": "k", "QWEN_API_KEY": "u"}),
+        (["--share", "--auth"], ["--share", "--auth"], {}),
+        (["--model", "--auth-file"], ["--model", "--auth-file"], {}),
+    ],
+)
+def test_secrets_among_the_flags_become_variables(given: list[str], shown: list[str], hidden: dict[str, str]) -> None:
+    assert without_secrets(given) == (shown, hidden)
 
 
 @pytest.mark.parametrize("auth", ["ada", "ada:", ":secret", "ada:secret,", "ada:secret,bob"])

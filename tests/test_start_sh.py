@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,11 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
+from qwen_app.settings import Settings, flag
+
 ROOT = Path(__file__).resolve().parent.parent
+
+LISTS = ("requirements.txt", "requirements-pip.txt", "constraints.txt")
 
 # Stands where the virtual environment's Python stands: notes calls of pip, runs everything else for real.
 FAKE_PYTHON = f"""#!/usr/bin/env bash
@@ -31,13 +39,16 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("start.sh", "app.py", "download_model.py", "requirements.txt", "constraints.txt"):
+        for name in ("start.sh", "app.py", "download_model.py", *LISTS):
             shutil.copy(ROOT / name, folder / name)
         (folder / "qwen_app").symlink_to(ROOT / "qwen_app")
 
     def use_fake_python(self) -> None:
+        """With a PyTorch that is there already."""
+        (torch,) = re.findall("(?m)^torch==([^ ]*)", (ROOT / "constraints.txt").read_text())
+        (self.folder / f".venv/lib/python3/site-packages/torch-{torch}.dist-info").mkdir(parents=True)
         python = self.folder / ".venv" / "bin" / "python"
-        python.parent.mkdir(parents=True)
+        python.parent.mkdir()
         python.write_text(FAKE_PYTHON)
         python.chmod(0o755)
 
@@ -58,8 +69,9 @@ class Copy:
         )
 
     def pip_calls(self) -> int:
+        """How often packages were installed, the newer pip not counted."""
         log = self.folder / "pip.log"
-        return len(log.read_text().splitlines()) if log.exists() else 0
+        return log.read_text().count("-r requirements.txt -c constraints.txt\n") if log.exists() else 0
 
 
 @pytest.fixture
@@ -67,7 +79,7 @@ def copy(tmp_path: Path) -> Copy:
     return Copy(tmp_path)
 
 
-@pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
+@pytest.mark.parametrize("changed", LISTS)
 def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: Copy, changed: str) -> None:
     copy.use_fake_python()
     copy.stub_app()
@@ -82,13 +94,16 @@ def test_setup_installs_once_and_again_only_when_the_requirements_changed(copy: 
         file.write("# changed\n")
     copy.run()
     assert copy.pip_calls() == 2
-    assert "-r requirements.txt -c constraints.txt" in (copy.folder / "pip.log").read_text()
+    calls = (copy.folder / "pip.log").read_text().splitlines()
+    assert len(calls) == 4
+    assert all("--require-hashes" in call for call in calls)
 
 
 @pytest.mark.slow
 def test_a_fresh_folder_gets_its_environment_and_runs_with_the_flags(copy: Copy) -> None:
     copy.stub_app()
-    (copy.folder / "requirements.txt").write_text("")
+    for name in LISTS:
+        (copy.folder / name).write_text("")
     done = copy.run("--port", "7999", "--system", "two words", no_proxy="intern.example")
     assert done.returncode == 0, done.stderr
     assert "['--port', '7999', '--system', 'two words']" in done.stdout
@@ -97,12 +112,93 @@ def test_a_fresh_folder_gets_its_environment_and_runs_with_the_flags(copy: Copy)
     assert "Making the virtual environment" in (copy.folder / "server.log").read_text()
 
 
+def wheel_of(text: str) -> bytes:
+    """A wheel of the package ``harmless`` whose one module is ``text``."""
+    file = io.BytesIO()
+    with ZipFile(file, "w") as wheel:
+        wheel.writestr("harmless.py", text)
+        wheel.writestr("harmless-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: harmless\nVersion: 1.0\n")
+        wheel.writestr("harmless-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("harmless-1.0.dist-info/RECORD", "")
+    return file.getvalue()
+
+
+@pytest.mark.slow  # an environment is made twice with either
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_changed_package_is_refused(copy: Copy, tmp_path_factory: pytest.TempPathFactory, installer: str) -> None:
+    """By either installer; the same package unchanged is taken."""
+    copy.stub_app()
+    wheels = tmp_path_factory.mktemp("wheels")
+    known, path = wheel_of("as it was"), wheels / "harmless-1.0-py3-none-any.whl"
+    pin = f"harmless==1.0 --hash=sha256:{sha256(known).hexdigest()}\n"
+    wanted = "harmless==1.0\n" if installer == "uv" else pin  # a new environment's pip takes none of constraints
+    for name, text in zip(LISTS, (wanted, "", pin), strict=True):
+        (copy.folder / name).write_text(text)
+    if installer == "uv":
+        (wheels / "uv").symlink_to(Path(sys.executable).with_name("uv"))
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheels)}
+    places = {**offline, "PATH": f"{wheels}:{os.environ['PATH']}", "UV_CACHE_DIR": str(wheels / "cache")}
+    path.write_bytes(wheel_of("as nobody checked it"))
+    refused = copy.run("setup", **places)
+    assert refused.returncode == 4, refused.stderr
+    assert ("uv could not" in refused.stderr) == (installer == "uv")
+    path.write_bytes(known)
+    taken = copy.run("setup", **places)
+    assert taken.returncode == 0, taken.stderr
+    assert [path.read_text() for path in copy.folder.glob(".venv/lib/*/site-packages/harmless.py")] == ["as it was"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_pytorch_is_taken_from_where_pip_looks_if_its_hash_is_known(
+    copy: Copy, tmp_path_factory: pytest.TempPathFactory, known: bool
+) -> None:
+    """A build with a name of its own, too, such as the one without CUDA."""
+    copy.use_fake_python()
+    copy.stub_app()
+    next(copy.folder.glob(".venv/lib/python3/site-packages/torch-*")).rmdir()
+    content = b"a wheel for machines without a card"
+    (copy.folder / "wheel").write_bytes(content)
+    (copy.folder / "constraints.txt").write_text(
+        f"torch==2.13.0 \\\n    --hash=sha256:{sha256(content if known else b'another').hexdigest()}\n"
+    )
+    fetches = 'mkdir -p .venv/wheels; cp wheel .venv/wheels/t.whl; exit "$(cat'
+    fake = FAKE_PYTHON.replace('exit "$(cat', fetches)
+    (copy.folder / ".venv/bin/python").write_text(fake)
+    done = copy.run("setup")
+    assert done.returncode == (0 if known else 4), done.stderr
+    assert ("t.whl is not one that constraints.txt knows" in done.stderr) == (not known)
+    assert (".venv/wheels/t.whl" in (copy.folder / "pip.log").read_text()) == known
+
+
+@pytest.mark.parametrize("flags", [["--auth", "ada:hunter2"], ["--auth=ada:hunter2"]])
+def test_a_password_is_not_among_the_arguments(copy: Copy, flags: list[str]) -> None:
+    copy.use_fake_python()
+    shows = "import os, sys; print(sys.argv[1:], os.environ['QWEN_AUTH'], open(f'/proc/{os.getppid()}/cmdline').read())"
+    (copy.folder / "app.py").write_text(shows)
+    done = copy.run("--port", "7999", *flags, "--language", "zh")
+    assert done.returncode == 0, done.stderr
+    assert "['--port', '7999', '--language', 'zh'] ada:hunter2" in done.stdout
+    assert done.stdout.count("hunter2") == 1  # the variable
+
+
+def test_the_script_and_the_app_know_the_same_secrets() -> None:
+    script = (ROOT / "start.sh").read_text(encoding="utf-8")
+    secrets = [flag(name) for name, field in Settings.model_fields.items() if not field.repr]
+    assert f"      {' | '.join(secrets)})\n" in script
+
+
+def test_sessions_of_an_app_that_does_not_run(copy: Copy) -> None:
+    copy.use_fake_python()
+    assert copy.run("sessions").returncode == 1
+    assert "usage: ./start.sh sessions" in copy.run("sessions", "what").stderr
+
+
 def test_a_failing_pip_has_its_own_code(copy: Copy) -> None:
     copy.use_fake_python()
     (copy.folder / "pip.exit").write_text("1")
     done = copy.run()
     assert done.returncode == 4
-    assert "pip could not install requirements.txt" in done.stderr
+    assert "requirements.txt could not be installed" in done.stderr
     (copy.folder / "pip.exit").write_text("0")
     copy.stub_app()
     assert copy.run().returncode == 0

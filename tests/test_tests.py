@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from scripts.import_graph import ROOT
 
@@ -15,6 +14,7 @@ TESTS = ROOT / "tests"
 FILES = sorted(TESTS.rglob("*.py"))
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -42,11 +42,11 @@ def imported_by(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=place)
-def test_no_test_module_is_imported(path: Path) -> None:
+def test_no_test_module_is_imported() -> None:
     """What two test modules need stands in a helper module or in a conftest."""
-    names = {name for name in imported_by(path) if name.startswith("tests.")}
-    assert {name for name in names if any(part.startswith("test_") for part in name.split("."))} == set()
+    ours = {place(path): {name for name in imported_by(path) if name.startswith("tests.")} for path in FILES}
+    tests = {path: {name for name in names if ".test_" in name} for path, names in ours.items()}
+    assert {path: names for path, names in tests.items() if names} == {}
 
 
 def test_no_fixture_hides_another() -> None:

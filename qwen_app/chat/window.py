@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from qwen_app.messages import Message
 
 Turn = tuple[Message, ...]
-TRIM_TO = 0.6  # of the budget: room for several turns before the next trim, during which the prompt's prefix is stable
+# A trim makes room for several turns before the next one, during which the prompt's prefix is stable: what is sent is
+# cut back to this share of what the system prompt and the pinned turns leave...
+TRIM_TO = 0.6
+# ... but one long question alone never takes more than this share of what it leaves itself.
+HISTORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ def split_turns(messages: Sequence[Message]) -> tuple[Turn, tuple[Turn, ...]]:
     first = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
     turns: list[list[Message]] = []
     for message in messages[first:]:
-        asked = bool(turns) and any(earlier.role == "user" for earlier in turns[-1])
-        if not turns or (message.role == "user" and asked):
+        has_question = bool(turns) and any(earlier.role == "user" for earlier in turns[-1])
+        if not turns or (message.role == "user" and has_question):
             turns.append([])
         turns[-1].append(message)
     return tuple(messages[:first]), tuple(tuple(turn) for turn in turns)
@@ -55,13 +59,14 @@ def fit(
     system_tokens: int,
     budget_tokens: int,
     pins: Collection[int] = (),
+    drops: Collection[int] = (),
     start: int = 0,
 ) -> Window:
     """Leave out whole turns, oldest first, until the conversation is within ``budget_tokens``.
 
     ``turn_tokens`` holds the size of each turn of ``split_turns(messages)``; ``system_tokens`` all that is sent
-    besides turns. The system prompt, the turns numbered in ``pins`` and the last turn always stay. Raises ValueError
-    when the sizes do not match the turns.
+    besides turns. The system prompt, the turns numbered in ``pins`` and the last turn always stay; those in ``drops``
+    never do. Raises ValueError when the sizes do not match the turns.
     """
     system, turns = split_turns(messages)
     if len(turn_tokens) != len(turns):
@@ -70,13 +75,16 @@ def fit(
     start = max(0, min(start, last))
 
     def kept_from(first: int) -> list[int]:
-        return [i for i in range(len(turns)) if i >= first or i in pins or i == last]
+        return [i for i in range(len(turns)) if i == last or i in pins or (i >= first and i not in drops)]
 
     def size_from(first: int) -> int:
         return system_tokens + sum(turn_tokens[i] for i in kept_from(first))
 
     if size_from(start) > budget_tokens:
-        while start < last and size_from(start) > budget_tokens * TRIM_TO:
+        needed = size_from(last)
+        held = needed - sum(turn_tokens[-1:])
+        target = max(held + (budget_tokens - held) * TRIM_TO, needed + (budget_tokens - needed) * HISTORY_SHARE)
+        while start < last and size_from(start) > target:
             start += 1
     kept = kept_from(start)
     dropped = [i for i in range(len(turns)) if i not in set(kept)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -23,6 +24,7 @@ from qwen_app.messages import (
     Queued,
     SamplingParams,
     Timings,
+    TokenLogprob,
     Tool,
     ToolCallDelta,
     Usage,
@@ -53,6 +55,7 @@ class ScriptedEngine:
     slots: int = 4
     queue_limit: int = 64
     context_tokens: int = 8192
+    gpu_uuids: tuple[str, ...] = ()
     state: HealthState = "ready"
     requests: list[GenerationRequest] = field(default_factory=list)
     tokens_made: int = 0
@@ -135,7 +138,7 @@ class ScriptedEngine:
                 await asyncio.sleep(script.token_s)
                 self.tokens_made += 1
                 text.append(piece)
-                yield Delta(piece, (index,))
+                yield Delta(piece, (index,), _logprobs(piece, request.sampling))
             for call in script.tool_calls:
                 yield call
                 reason = "tool_calls"
@@ -151,14 +154,14 @@ class ScriptedEngine:
 
     async def _prompt_tokens(self, request: GenerationRequest) -> int:
         if request.prompt is not None:
-            return len(request.prompt.split())
+            return len(request.prompt.split()) if isinstance(request.prompt, str) else len(request.prompt)
         return _words(request.messages, request.tools)
 
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         self.counts += 1
         return [_words(messages, tools) for messages in prompts]
 
-    async def tokenize(self, text: str) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
         return list(text.encode())
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
@@ -175,6 +178,7 @@ class ScriptedEngine:
             context_tokens=self.context_tokens,
             slots=self.slots,
             sampling=SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+            gpu_uuids=self.gpu_uuids,
         )
 
     def health(self) -> Health:
@@ -190,6 +194,17 @@ class ScriptedEngine:
         self._stopped = True
         while self._queue.running:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def _logprobs(piece: str, sampling: SamplingParams) -> tuple[TokenLogprob, ...]:
+    """Every piece is as likely as all others together, each of which is half as likely as the one before."""
+    if not sampling.logprobs:
+        return ()
+    texts = [piece, *(f" other{number}" for number in range(1, sampling.top_logprobs))][: sampling.top_logprobs]
+    top = tuple(
+        TokenLogprob(number, text, text.encode(), math.log(0.5) * (number + 1)) for number, text in enumerate(texts)
+    )
+    return (TokenLogprob(0, piece, piece.encode(), math.log(0.5), top),)
 
 
 def _words(messages: Sequence[Message], tools: Sequence[Tool]) -> int:

@@ -47,6 +47,7 @@ def windows(draw: st.DrawFn) -> tuple[list[Message], list[int], dict[str, object
         "system_tokens": draw(st.integers(0, 300)),
         "budget_tokens": draw(st.integers(1, 4000)),
         "pins": draw(st.sets(st.integers(0, 39))),
+        "drops": draw(st.sets(st.integers(0, 39))),
         "start": draw(st.integers(0, 45)),
     }
     return messages, sizes, options
@@ -61,6 +62,9 @@ def test_what_must_stay_stays_and_nothing_is_lost(case: tuple[list[Message], lis
     assert isinstance(pins, set)
     assert sorted((*window.kept_turns, *window.dropped_turns)) == list(range(len(turns)))
     assert set(window.kept_turns) >= {pin for pin in pins if pin < len(turns)}
+    drops = options["drops"]
+    assert isinstance(drops, set)
+    assert set(window.dropped_turns) >= {drop for drop in drops - pins if drop < len(turns) - 1}
     assert not turns or window.kept_turns[-1] == len(turns) - 1
     assert window.kept == system + tuple(m for i in window.kept_turns for m in turns[i])
     assert window.dropped == tuple(m for i in window.dropped_turns for m in turns[i])
@@ -98,9 +102,26 @@ def test_trims_to_a_part_of_the_budget_and_then_keeps_the_prefix() -> None:
     assert grow(15, trimmed.start).start == 10
 
 
+def test_one_long_question_takes_no_more_than_half_of_what_it_leaves() -> None:
+    sizes = [40] * 10 + [600]
+    window = fit(chat(11), sizes, system_tokens=50, budget_tokens=1000)
+    assert window.kept_turns == (6, 7, 8, 9, 10)
+
+
+def test_what_is_pinned_takes_no_room_for_turns_to_come() -> None:
+    sizes = [650, *[40] * 10]
+    window = fit(chat(11), sizes, system_tokens=50, budget_tokens=1000, pins={0})
+    assert window.kept_turns == (0, 7, 8, 9, 10)
+
+
+def test_a_turn_left_out_by_hand_makes_room_for_the_others() -> None:
+    window = fit(chat(10), [100] * 10, system_tokens=50, budget_tokens=1000, drops={4})
+    assert window.dropped_turns == (4,)
+
+
 def test_pinned_turns_stay_where_they_are() -> None:
     window = fit(chat(10), [100] * 10, system_tokens=50, budget_tokens=500, pins={1})
-    assert window.kept_turns == (1, 9)
+    assert window.kept_turns == (1, 8, 9)
 
 
 def test_a_start_past_the_end_means_the_last_turn() -> None:
