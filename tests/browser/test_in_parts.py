@@ -99,11 +99,13 @@ async def test_stop_keeps_the_notes_and_continue_reads_on(slow_third: str, open_
     await expect(chat.answers.first.locator(".run-card")).to_contain_text("Stopped")
 
 
-async def asked_in_the_files_tab(chat: ChatPage, book: Path) -> None:
+async def ask_in_the_files_tab(chat: ChatPage, book: Path) -> None:
     await give(chat.page, book)
     await chat.composer.fill("How many chairs does room 42 hold?")
     await chat.page.get_by_role("button", name="Ask the knowledge base").click()
-    page = chat.page
+
+
+async def expect_the_answer(page: Page) -> None:
     await expect(page.locator("#files-told")).to_contain_text("book.pdf can be asked now.")
     await expect(page.locator("#files-collection input")).to_have_value("book")
     await expect(page.locator("#files-question textarea")).to_have_value("How many chairs does room 42 hold?")
@@ -113,32 +115,31 @@ async def asked_in_the_files_tab(chat: ChatPage, book: Path) -> None:
 
 async def test_one_click_asks_the_document_in_the_files_tab(slow_third: str, open_chat: OpenChat, book: Path) -> None:
     chat = await open_chat(slow_third)
-    await asked_in_the_files_tab(chat, book)
+    await ask_in_the_files_tab(chat, book)
     page = chat.page
+    await expect_the_answer(page)
     await page.locator("#chat-tab-button").click()
     await page.locator("#files-tab-button").click()  # the collection stays the one that is asked
     await expect(page.locator("#files-collection input")).to_have_value("book")
 
 
-async def test_a_slow_look_at_the_tab_does_not_overwrite_what_arrived_meanwhile(
+async def test_documents_arrive_in_the_files_tab_after_the_look_at_it(
     slow_third: str, open_chat: OpenChat, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arrived, looked = threading.Event(), threading.Event()
+    looking, go_on = threading.Event(), threading.Event()
     files_of = KnowledgeBase.files
 
     async def slow_files(knowledge: KnowledgeBase, owner: str, collection: str) -> list[KeptFile]:
-        if collection == "book":
-            return await files_of(knowledge, owner, collection)
-        await asyncio.to_thread(arrived.wait, PATIENCE_S)  # the look at the first collection began with the tab
-        looked.set()
-        return []
+        if collection != "book":  # the look at the first collection begins with the tab
+            looking.set()
+            await asyncio.to_thread(go_on.wait, PATIENCE_S)
+        return await files_of(knowledge, owner, collection)
 
     monkeypatch.setattr(KnowledgeBase, "files", slow_files)
     chat = await open_chat(slow_third)
-    await asked_in_the_files_tab(chat, book)
-    async with chat.page.expect_response(lambda response: "/run/" in response.url) as look:
-        arrived.set()
-    await (await look.value).finished()
-    assert looked.is_set()
-    await expect(chat.page.locator("#files-told")).to_contain_text("book.pdf can be asked now.")
-    await expect(chat.page.locator("#files-collection input")).to_have_value("book")
+    await ask_in_the_files_tab(chat, book)
+    assert await asyncio.to_thread(looking.wait, PATIENCE_S)
+    await expect(chat.page.locator("#files-question textarea")).to_be_visible()
+    await expect(chat.page.locator("#files-question textarea")).to_have_value("")
+    go_on.set()
+    await expect_the_answer(chat.page)

@@ -80,13 +80,10 @@ document.addEventListener("click", (event) => {
   const question = composer()?.value ?? "";
   if (way.name === "documents_in_parts") return window.chatCommand({ do: way.name, question });
   const ids = [...document.querySelectorAll("#documents button[name=detach]")].map((button) => button.value);
+  window.filesArrival = { ids, question }; // the files tab takes it, once it shows what it has
+  window.filesLooked = false;
   showTab("files");
-  askFiles({ ids, question }, 50);
 });
-const askFiles = (sent, tries) => {
-  if (window.filesAsk) window.filesAsk(sent);
-  else if (tries) setTimeout(askFiles, 100, sent, tries - 1); // a tab is built when it is first shown
-};
 document.addEventListener("change", (event) => {
   const field = event.target.closest("#documents input");
   if (field) window.chatCommand({ do: "document_pages", id: field.name, pages: field.value });

@@ -34,8 +34,18 @@ element.closest("#files-side").addEventListener("click", (event) => {
 """
 
 
-# The channel by which documents of the chat come here: {ids, question}.
-ARRIVALS = "window.filesAsk = (data) => trigger('click', data);"
+# How documents of the chat come here, as {ids, question}: once the look at the tab, which began before, is on the page. A
+# browser may show the answers to two events in either order.
+ARRIVALS = """
+window.takeArrival = () => {
+  const arrival = window.filesArrival;
+  if (!arrival || !window.filesLooked) return;
+  window.filesArrival = null;
+  trigger("click", arrival);
+};
+window.takeArrival(); // a tab is built when it is first shown
+"""
+LOOKED = "() => { window.filesLooked = true; window.takeArrival?.(); }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +139,7 @@ class _Handlers:
         )
         parts.arrivals.click(self.arrive, context, [*listed, *shown, parts.question], **page.generating)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
-        tab.select(self.show, chosen | {self._session}, listed, **QUICK)
+        tab.select(self.show, chosen | {self._session}, listed, **QUICK).then(None, None, None, js=LOOKED)
         parts.collection.input(self.choose, chosen | {self._session}, listed, trigger_mode="always_last", **QUICK)
         parts.add.click(
             self.add,

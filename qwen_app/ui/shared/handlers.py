@@ -64,12 +64,19 @@ def changed(updates: Mapping[Block, Update | None]) -> Updates:
 def streaming(
     handler: Callable[P, AsyncGenerator[V, None]], updates: Callable[[V], Updates]
 ) -> Callable[P, AsyncGenerator[Updates, None]]:
-    """``handler`` as Gradio wants it: an async generator function of updates, closed with all it started."""
+    """``handler`` as Gradio wants it: an async generator function of updates, closed with all it started.
+
+    Gradio empties every output of one that ends without an update: one without a view leaves all as it is.
+    """
 
     @functools.wraps(handler)
     async def stream(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Updates, None]:
+        drawn = False
         async with aclosing(handler(*args, **kwargs)) as views:
             async for view in views:
+                drawn = True
                 yield updates(view)
+        if not drawn:
+            yield gr.skip()
 
     return stream

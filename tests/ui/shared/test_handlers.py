@@ -64,3 +64,20 @@ async def test_a_streaming_handler_closes_what_it_started() -> None:
     async with aclosing(handler("a", gr.Request())) as shown:
         assert await anext(shown) == {part: "a"}
     assert ended == ["a"]
+
+
+@pytest.mark.anyio
+async def test_a_streaming_handler_without_a_view_leaves_all_outputs_as_they_are() -> None:
+    async def views() -> AsyncGenerator[str, None]:
+        for view in ():
+            yield view
+
+    with gr.Blocks() as page:
+        outputs = [gr.Textbox("a draft"), gr.Textbox("another")]
+        gr.Button().click(streaming(views, lambda view: dict.fromkeys(outputs, view)), None, outputs)
+    response = await page.process_api(0, [], session_hash="tab", event_id="a")
+    iterator = response["iterator"]
+    while response["is_generating"]:
+        assert response["data"] == [gr.skip(), gr.skip()]
+        response = await page.process_api(0, [], session_hash="tab", event_id="a", iterator=iterator)
+    assert response["data"] == [gr.skip(), gr.skip()]
