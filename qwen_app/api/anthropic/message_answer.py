@@ -22,7 +22,7 @@ async def answer_message(service: Service, body: MessagesRequest, context: Reque
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
     info = service.info()
     check_model(body.model, info)
-    request = generation_request(service, body, context)
+    request = await generation_request(service, body, context)
     generation = Generation(service, [request], context.caller.acquire())
     try:
         await generation.admit()

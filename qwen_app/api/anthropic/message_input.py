@@ -14,6 +14,7 @@ from qwen_app.api.anthropic.message_request import (
     MessagesRequest,
     ToolUseChoice,
 )
+from qwen_app.api.protocol.long_lists import converted
 from qwen_app.api.protocol.request_translation import conversation_id, stops_of
 from qwen_app.errors import RequestError, SchemaError
 from qwen_app.messages import (
@@ -38,7 +39,7 @@ class ThreadUnsupported(RequestError):
     code = "thread_unsupported_request"
 
 
-def generation_request(service: Service, body: MessagesRequest, context: RequestContext) -> GenerationRequest:
+async def generation_request(service: Service, body: MessagesRequest, context: RequestContext) -> GenerationRequest:
     """Raises RequestError for what this server cannot do, naming the field.
 
     ``max_tokens`` is "at most": agents ask for tens of thousands whatever the context, as that of Claude allows.
@@ -47,7 +48,7 @@ def generation_request(service: Service, body: MessagesRequest, context: Request
         raise ThreadUnsupported("This server keeps no threads. Send the whole conversation.", param="thread")
     tools = tools_of(body.tools)
     choice = choice_of(body.tool_choice, tools)
-    messages = conversation(body)
+    messages = await converted(len(body.messages), conversation, body)
     grammar = grammar_of_format(body, choice)
     continued = messages[-1].role == "assistant"
     if continued:

@@ -13,6 +13,7 @@ from qwen_app.api.anthropic.message_input import conversation, is_ours, tools_of
 from qwen_app.api.anthropic.message_request import CountTokensRequest, MessagesRequest
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.anthropic_error import AnthropicErrorBody
+from qwen_app.api.protocol.long_lists import converted
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.sse import STREAMED
 
@@ -39,7 +40,8 @@ def add_message_routes(router: APIRouter, parts: ApiParts) -> None:
         """The number of tokens of a prompt, tools and system prompt included."""
         check_fields(parts, body)
         check_model(body.model, parts.service.info())
-        return {"input_tokens": await parts.service.count_tokens(conversation(body), tools_of(body.tools))}
+        messages = await converted(len(body.messages), conversation, body)
+        return {"input_tokens": await parts.service.count_tokens(messages, tools_of(body.tools))}
 
     router.add_api_route(
         "/v1/messages",

@@ -48,7 +48,7 @@ def add_chat_routes(router: APIRouter, parts: ApiParts) -> None:
 async def answer_chat(service: Service, body: ChatRequest, context: RequestContext) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
     info = service.info()
-    request = chat_request(service, body, context)
+    request = await chat_request(service, body, context)
     generation = Generation(service, choices_of(request, body.n or 1), context.caller.acquire())
     with format_as_asked(body):
         await generation.admit()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.protocol.format_translation import grammar_of
+from qwen_app.api.protocol.long_lists import converted
 from qwen_app.api.protocol.request_bodies import ChatRequest, NamedFunction, ToolDefinition
 from qwen_app.api.protocol.request_translation import (
     chat_sources,
@@ -14,15 +15,15 @@ from qwen_app.api.protocol.request_translation import (
 )
 from qwen_app.api.protocol.tool_translation import Offer, offer_of, tools_of
 from qwen_app.errors import RequestError
-from qwen_app.messages import GenerationRequest, PromptPolicy, TemplateOptions
+from qwen_app.messages import GenerationRequest, Message, PromptPolicy, TemplateOptions
 from qwen_app.service import Service
 
 
-def chat_request(service: Service, body: ChatRequest, context: RequestContext) -> GenerationRequest:
+async def chat_request(service: Service, body: ChatRequest, context: RequestContext) -> GenerationRequest:
     """Raises NotFound for another model and RequestError for what this server cannot do, naming the field."""
     check_model(body.model, service.info())
     tools, choice = _offer(body)
-    messages = messages_of(chat_sources(body.messages))
+    messages = await converted(len(body.messages), _messages, body)
     if body.top_logprobs and not body.logprobs:
         raise RequestError("top_logprobs needs logprobs: true.", param="top_logprobs")
     if set(body.modalities or ()) - {"text"}:
@@ -46,6 +47,10 @@ def chat_request(service: Service, body: ChatRequest, context: RequestContext) -
         grammar=None if choice.forced else grammar_of(body),  # a format is for text
         policy=PromptPolicy(overflow="trim" if body.truncation == "auto" else "refuse"),
     )
+
+
+def _messages(body: ChatRequest) -> tuple[Message, ...]:
+    return messages_of(chat_sources(body.messages))
 
 
 def _offer(body: ChatRequest) -> Offer:

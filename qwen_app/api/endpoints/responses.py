@@ -53,7 +53,7 @@ def in_own_terms() -> Iterator[None]:
 async def answer_response(service: Service, body: ResponsesRequest, context: RequestContext) -> Response:
     """The answer to ``body``. Everything that can be refused is refused before the status line is sent."""
     check_model(body.model, service.info())
-    request = responses_request(service, body, context)
+    request = await responses_request(service, body, context)
     generation = Generation(service, [request], context.caller.acquire())
     with in_own_terms():
         await generation.admit()

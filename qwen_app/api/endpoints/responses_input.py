@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.protocol.format_translation import grammar_of_format
+from qwen_app.api.protocol.long_lists import converted
 from qwen_app.api.protocol.request_bodies import (
     A_FUNCTION,
     ANOTHER_TOOL,
@@ -161,7 +162,7 @@ class ResponsesRequest(SamplingFields):
         return bool(self.top_logprobs) or "message.output_text.logprobs" in (self.include or ())
 
 
-def responses_request(service: Service, body: ResponsesRequest, context: RequestContext) -> GenerationRequest:
+async def responses_request(service: Service, body: ResponsesRequest, context: RequestContext) -> GenerationRequest:
     """Raises RequestError for what this server cannot do, naming the field."""
     if body.previous_response_id is not None:
         raise RequestError(
@@ -175,7 +176,8 @@ def responses_request(service: Service, body: ResponsesRequest, context: Request
         if isinstance(tool, FlatTool)
     ]
     tools, choice = offer_of(tools_of(named), body.tool_choice, parallel=body.parallel_tool_calls is not False)
-    messages = _messages(body)
+    items = len(body.input) if isinstance(body.input, list) else 1
+    messages = await converted(items, _messages, body)
     return GenerationRequest(
         context.request_id,
         messages,

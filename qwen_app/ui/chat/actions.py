@@ -10,7 +10,7 @@ from qwen_app.service import Service
 from qwen_app.ui.chat.composed import Composed, check_choices
 from qwen_app.ui.chat.lens import lens_html, lens_of
 from qwen_app.ui.chat.live_answer import LiveDrawing
-from qwen_app.ui.chat.session import ChatSession, shown_chat
+from qwen_app.ui.chat.session import ChatSession, Follower, shown_chat
 from qwen_app.ui.chat.view import (
     ChatView,
     DrawnMessage,
@@ -184,7 +184,7 @@ class ChatActions:
     async def follow(self, session: ChatSession, choices: Choices) -> Views:
         """Draw what is being written in the chat that is shown, unless that is being done already."""
         chat = session.chat
-        if session.followed is chat:
+        if session.follower is not None and session.follower.chat is chat:
             return
         if chat.live is None:
             yield ChatView(self.picture(session), running=False, shown=shown_chat(session))
@@ -308,25 +308,40 @@ class ChatActions:
                 yield view
 
     async def _follow(self, session: ChatSession, choices: Choices, *, cleared: bool) -> Views:
-        """Pictures of the chat's answers, one after the other, until none is being written or another chat is shown."""
-        chat, drawing = session.chat, self.drawing()
-        session.followed = chat
+        """Pictures of the chat's answers, one after the other, until none is being written or another chat is shown.
+
+        One that begins while the end of the one before is drawn is followed too, here or by who began it.
+        """
+        chat = session.chat
+        follower = session.follower = Follower(chat)
         try:
-            while (live := chat.live) is not None:
-                async with aclosing(live.attach()) as snapshots:
-                    async for _, progress in snapshots:
-                        if session.chat is not chat:
-                            yield self.overtaken(session)  # the last picture is shown again at the end
-                            return
-                        if not progress.over:
-                            yield drawing.view(session, progress, choices)
-                await live.ended()
+            while session.follower is follower and session.chat is chat:
+                async with aclosing(self._live_views(session, choices)) as views:
+                    async for view in views:
+                        yield view
+                if session.chat is not chat:
+                    return
+                ended = await self._ended(session, choices, cleared=cleared)
+                if chat.live is None:
+                    yield ended if session.chat is chat else self.overtaken(session)
+                if chat.live is None:
+                    return
+                cleared = False  # it was another question
         finally:
-            if session.followed is chat:
-                session.followed = None
-        if session.chat is chat:
-            ended = await self._ended(session, choices, cleared=cleared)
-            yield ended if session.chat is chat else self.overtaken(session)
+            if session.follower is follower:
+                session.follower = None
+
+    async def _live_views(self, session: ChatSession, choices: Choices) -> Views:
+        chat, drawing = session.chat, self.drawing()
+        while (live := chat.live) is not None:
+            async with aclosing(live.attach()) as snapshots:
+                async for _, progress in snapshots:
+                    if session.chat is not chat:
+                        yield self.overtaken(session)  # the last picture is shown again at the end
+                        return
+                    if not progress.over:
+                        yield drawing.view(session, progress, choices)
+            await live.ended()
 
     async def _ended(self, session: ChatSession, choices: Choices, *, cleared: bool) -> ChatView:
         chat = session.chat

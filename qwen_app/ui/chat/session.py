@@ -12,20 +12,27 @@ from qwen_app.ui.documents.attaching import Attached
 from qwen_app.ui.shared.strings import Language, Texts
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Follower:
+    """One event that draws the answers of ``chat`` in a browser tab, until a newer one does."""
+
+    chat: OpenChat
+
+
 @dataclass(slots=True)
 class ChatSession:
-    """One browser tab: which chat it shows, in which language. ``followed`` is the chat whose answers it draws,
-    ``owner`` whose chats it may show; what is said in a ``temporary`` chat is saved nowhere. ``compared`` has the
-    differences between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the
-    composer, uploaded by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the
-    chat that is shown is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes``
-    counts the chats that were asked for, ``measurings`` the looks at what the next request holds: what one that was
-    overtaken finds is not shown.
+    """One browser tab: which chat it shows, in which language. ``follower`` draws the answers of a chat, ``owner`` is
+    whose chats it may show; what is said in a ``temporary`` chat is saved nowhere. ``compared`` has the differences
+    between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the composer, uploaded
+    by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
+    is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` counts the chats that
+    were asked for, ``measurings`` the looks at what the next request holds: what one that was overtaken finds is not
+    shown.
     """
 
     chat: OpenChat = field(default_factory=OpenChat)
     language: Language = "en"
-    followed: OpenChat | None = None
+    follower: Follower | None = None
     owner: str = ""
     temporary: bool = False
     compared: dict[str, str] = field(default_factory=dict)

@@ -34,8 +34,8 @@ element.closest("#files-side").addEventListener("click", (event) => {
 """
 
 
-# How documents of the chat come here, as {ids, question}: once the look at the tab, which began before, is on the page. A
-# browser may show the answers to two events in either order.
+# How documents of the chat come here, as {ids, question}: once the look at the tab, which began before, is on the page.
+# A browser may show the answers to two events in either order.
 ARRIVALS = """
 window.takeArrival = () => {
   const arrival = window.filesArrival;

@@ -179,6 +179,43 @@ async def test_another_tab_joins_in_and_sees_the_rest() -> None:
     assert "word word" in str(seen[-1].messages)
 
 
+async def test_an_answer_that_another_tab_begins_while_the_end_of_one_is_drawn_is_followed_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chat = Chat()
+    measure, ending, go_on = chat.actions.measure, asyncio.Event(), asyncio.Event()
+
+    async def slow_measure(*args: object) -> str | None:
+        ending.set()
+        await go_on.wait()
+        return await measure(*args)
+
+    monkeypatch.setattr(chat.actions, "measure", slow_measure)
+    seen: list[ChatView] = []
+    second_seen = asyncio.Event()
+
+    async def watch() -> None:
+        async for view in chat.send("one"):
+            seen.append(view)
+            if len(chat.turns) == 2 and view.live:
+                second_seen.set()
+
+    watching = asyncio.create_task(watch())
+    await ending.wait()
+    chat.engine.script = SLOW
+    other = ChatSession(chat=chat.session.chat)
+    await anext(begun := chat.actions.send(other, "two", CHOICES, "ada"))
+    assert await all_of(chat.actions.follow(chat.session, CHOICES)) == []
+    go_on.set()
+    await second_seen.wait()
+    assert all(view.running is not False for view in seen)
+    other.stop()
+    await all_of(begun)
+    await watching
+    assert seen[-1].running is False
+    assert [reason for _, _, reason in chat.turns] == ["stop", "cancelled"]
+
+
 async def test_saved_chats_are_found_by_their_owner_alone() -> None:
     chat = Chat()
     chat.session.owner = "ada"
