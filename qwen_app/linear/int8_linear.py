@@ -14,6 +14,7 @@ from qwen_app.linear.packed_linear import PackedLinear
 
 BLOCKS = 4  # of columns, each with scales of its own: half the error of one scale a row, and no slower
 MOST_ROWS_ON_A_CARD = 16  # our kernel's one tile, whatever is in it
+STEP_OF_PACKED = 16  # columns; torch's kernel for AVX-512 takes no fewer, and reads and writes beyond the end of others
 MOST_ROWS_PACKED = 8  # torch's kernel walks the weights once for so many rows; beyond, a plain product is faster
 
 
@@ -65,7 +66,7 @@ class Int8Linear(PackedLinear):
 
     def _most_few_rows(self) -> int:
         if not self.codes.is_cuda:
-            return MOST_ROWS_PACKED
+            return MOST_ROWS_PACKED if self.codes.shape[-1] % STEP_OF_PACKED == 0 else 0
         return MOST_ROWS_ON_A_CARD if multiplies_8_bits(self.codes.device) else 0
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:

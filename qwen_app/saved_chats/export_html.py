@@ -29,6 +29,7 @@ p.about { color: var(--soft); font-size: 13.5px; margin: 0 0 28px; }
 article { margin: 0 0 20px; }
 article > div { overflow-wrap: anywhere; }
 article > div.plain { white-space: pre-wrap; }
+h1, article > div.plain, .drawn :is(p, li, th, td) { unicode-bidi: plaintext; text-align: start; }
 .drawn > :first-child { margin-top: 0; }
 .drawn :is(h1, h2, h3, h4) { font-size: 1.15em; line-height: 1.4; margin: 1.4em 0 0.4em; }
 .drawn h1 { font-size: 1.35em; }
@@ -37,7 +38,7 @@ article > div.plain { white-space: pre-wrap; }
 blockquote { border-left: 3px solid var(--line); padding-left: 14px; color: var(--soft); }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.94em; }
-th, td { border: 1px solid var(--line); padding: 6px 12px; text-align: left; overflow-wrap: normal; }
+th, td { border: 1px solid var(--line); padding: 6px 12px; overflow-wrap: normal; }
 article.user > div { background: var(--mine); border-radius: 16px; padding: 10px 16px; margin-left: 12%; }
 article.user { display: flex; justify-content: flex-end; }
 ul.documents { margin: 6px 0 0; padding-left: 18px; color: var(--soft); font-size: 12.5px; white-space: normal; }

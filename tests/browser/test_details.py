@@ -115,6 +115,21 @@ async def test_a_chat_from_right_to_left_and_on_paper(scripted: str, open_chat: 
     for pressed in ("#composer", "#chats-sidebar", "#settings-panel", "#header"):
         await expect(chat.page.locator(pressed)).to_be_hidden()
     await expect(answer.locator("ul")).to_be_visible()
+    address = chat.page.url.replace("?chat=", "chats/") + "/export?as=html"
+    exported = await (await chat.page.context.request.get(address)).text()
+    page = await chat.page.context.new_page()
+    await page.set_content(exported)
+    for said in ("مرحبا", "عنصر"):
+        await expect(page.get_by_text(said).last).to_have_css("unicode-bidi", "plaintext")
+
+
+async def test_control_and_return_send(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    for answers, keys in enumerate(("Control+Enter", "Meta+Enter"), start=1):
+        await chat.composer.fill(f"by {keys}")
+        await chat.composer.press(keys)
+        await expect(await chat.answered(answers)).to_contain_text(f"You said: by {keys}")
+    await expect(chat.questions).to_have_count(2)
 
 
 async def test_keys(scripted: str, open_chat: OpenChat) -> None:

@@ -142,6 +142,30 @@ async def test_two_users_see_their_own_chats_alone(kept: str, open_chat: OpenCha
     await expect(bob.page.locator("#chats-panel")).not_to_contain_text("secret")
 
 
+async def test_back_leads_to_the_chat_before(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await expect(chat.page).to_have_url(ADDRESS)
+    first = chat.page.url
+    await chat.page.locator(".chats-new").click()
+    await expect(chat.questions).to_have_count(0)
+    await chat.ask("second")
+    await chat.composer.fill("a draft")
+    await chat.page.go_back()
+    await expect(chat.page).to_have_url(first)
+    await expect(await chat.answered(1)).to_contain_text("You said: first")
+    await expect(chat.composer).to_have_value("")
+    await chat.page.go_forward()
+    await expect(await chat.answered(1)).to_contain_text("You said: second")
+    await expect(chat.composer).to_have_value("a draft")
+    await lines(chat.page).last.click()
+    await expect(await chat.answered(1)).to_contain_text("You said: first")
+    await chat.page.locator("#tools-tab-button").click()
+    await chat.page.go_back()
+    await expect(chat.composer).to_be_visible()
+    await expect(await chat.answered(1)).to_contain_text("You said: first")
+
+
 async def test_a_menu_stays_with_its_chat_while_the_list_is_drawn_anew(kept: str, open_chat: OpenChat) -> None:
     chat = await open_chat(kept)
     await chat.ask("first")

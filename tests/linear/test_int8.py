@@ -10,7 +10,7 @@ from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
 from qwen_app.linear.join import joined
 
 
-@pytest.mark.parametrize("columns", [128, 24])
+@pytest.mark.parametrize("columns", [128, 64, 24, 8])
 @pytest.mark.parametrize("rows", [1, 8, 9])
 def test_a_layer_is_the_product_with_its_weights(columns: int, rows: int) -> None:
     weight = Int8Weight.of(torch.randn(80, columns))

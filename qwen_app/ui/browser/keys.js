@@ -33,7 +33,11 @@ const withControl = (event) => {
     event.preventDefault();
     showPalette();
   }
-  if (event.key === "Enter" && editing()) pressBeside(editing(), "submit");
+  if (event.key !== "Enter") return;
+  if (editing()) return pressBeside(editing(), "submit");
+  if (event.target !== composer()) return;
+  event.preventDefault();
+  event.target.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true }));
 };
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") return escape();

@@ -7,7 +7,7 @@ forEvery("#composer textarea", (area) => {
 window.addEventListener(
   "keypress",
   (event) => {
-    if (TOUCH.matches && event.key === "Enter" && event.target === composer()) event.stopImmediatePropagation();
+    if (TOUCH.matches && event.key === "Enter" && !event.ctrlKey && event.target === composer()) event.stopImmediatePropagation();
   },
   true,
 );

@@ -124,15 +124,15 @@ class ChatActions:
 
     async def clear(self, session: ChatSession, choices: Choices) -> ChatView:
         """Show an empty chat. An answer that is being written in the one before goes on."""
-        session.wish()
+        session.wishes.begin()
         session.chat = OpenChat()
         return await self.show(session, choices)
 
     async def open(self, session: ChatSession, chat_id: str, choices: Choices) -> Views:
         """Show the owner's chat with this id, and its answer as it comes; an empty one where he has none."""
-        wish = session.wish()
+        wish = session.wishes.begin()
         found = await self.chats.find(session.owner, chat_id)
-        if session.wishes != wish:
+        if session.wishes.is_overtaken(wish):
             yield self.overtaken(session)
             return
         session.chat = found or OpenChat()
@@ -152,11 +152,11 @@ class ChatActions:
     async def fork(self, session: ChatSession, turn: int, choices: Choices) -> ChatView:
         """Show a new chat that begins with this one up to ``turn``."""
         if 0 <= turn < len(session.conversation.turns):
-            wish = session.wish()
+            wish = session.wishes.begin()
             chat = OpenChat(fork(session.conversation, turn), "" if session.temporary else session.owner)
             await self._answering.store(chat)
             self.chats.register(chat)
-            if session.wishes != wish:
+            if session.wishes.is_overtaken(wish):
                 return self.overtaken(session)
             session.chat = chat
         return await self.show(session, choices)
@@ -218,14 +218,13 @@ class ChatActions:
     async def measure(self, session: ChatSession, draft: str, choices: Choices) -> str | None:
         """The lens for the next request, were ``draft`` sent; empty where the engine cannot count, None where a newer
         look has overtaken this one."""
-        session.measurings += 1
-        number = session.measurings
+        number = session.measurings.begin()
         try:
             with_question = begun(ask(session.conversation, draft), choices.start)
             plan = await self.composed.plan(session, with_question, choices)
         except AppError:
-            return "" if session.measurings == number else None
-        if session.measurings != number:
+            return None if session.measurings.is_overtaken(number) else ""
+        if session.measurings.is_overtaken(number):
             return None
         exact, attached = self._service.info().exact_counts, session.attached_tokens
         lens = lens_of(plan, with_question, choices.context_tokens, exact=exact, attached_tokens=attached)

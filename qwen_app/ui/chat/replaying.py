@@ -22,9 +22,9 @@ class Replaying:
 
     async def begin(self, session: ChatSession, command: object, choices: Choices, _: str) -> Views:
         """Show the chat with this id from its beginning; at the end, the chat itself is open."""
-        wish = session.wish()
+        wish = session.wishes.begin()
         recorded = await self._chats.find(session.owner, text(entry(command, "id")))
-        if session.wishes != wish or recorded is None or not recorded.conversation.turns:
+        if session.wishes.is_overtaken(wish) or recorded is None or not recorded.conversation.turns:
             yield ChatView()
             return
         stage = session.chat = OpenChat()  # saved nowhere, and nobody else's

@@ -9,6 +9,7 @@ from qwen_app.ui.conversations.conversation import Conversation
 from qwen_app.ui.conversations.open_chat import OpenChat
 from qwen_app.ui.conversations.replay import Replay
 from qwen_app.ui.documents.attaching import Attached
+from qwen_app.ui.shared.handlers import Newest
 from qwen_app.ui.shared.strings import Language, Texts
 
 
@@ -25,9 +26,8 @@ class ChatSession:
     whose chats it may show; what is said in a ``temporary`` chat is saved nowhere. ``compared`` has the differences
     between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the composer, uploaded
     by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
-    is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` counts the chats that
-    were asked for, ``measurings`` the looks at what the next request holds: what one that was overtaken finds is not
-    shown.
+    is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` are for another chat,
+    ``measurings`` of what the next request holds.
     """
 
     chat: OpenChat = field(default_factory=OpenChat)
@@ -41,13 +41,8 @@ class ChatSession:
     uploader: str = ""
     replay: Replay | None = None
     unfolded: OpenChat | None = None
-    wishes: int = 0
-    measurings: int = 0
-
-    def wish(self) -> int:
-        """The number of a wish to see another chat, which is fulfilled as long as there is no newer one."""
-        self.wishes += 1
-        return self.wishes
+    wishes: Newest = field(default_factory=Newest)
+    measurings: Newest = field(default_factory=Newest)
 
     @property
     def texts(self) -> Texts:

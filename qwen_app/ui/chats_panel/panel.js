@@ -116,11 +116,14 @@ const drawLine = (chat) => {
   );
 };
 
-const leaveFor = (command) => {
+const askFor = (command) => {
   state.wanted = command.id ?? "";
-  document.querySelector("#tabs button[role=tab]")?.click(); // the chat's
   keepDraft();
   window.chatCommand(command);
+};
+const leaveFor = (command) => {
+  document.querySelector("#tabs button[role=tab]")?.click(); // the chat's
+  askFor(command);
   if (window.matchMedia("(max-width: 860px)").matches) closeSidebar();
 };
 const closeSidebar = () => document.querySelector("#chats-sidebar.open .toggle-button")?.click();
@@ -348,11 +351,8 @@ window.chatShown = (shown) => {
   document.body.classList.toggle("temporary-chat", shown.temporary);
   if (moved) {
     if (began) localStorage.removeItem("draft:"); // it was sent, but for what is in the composer
+    noteChat(shown.id, began);
     state.shown = shown.id;
-    const address = new URL(location.href);
-    if (shown.id) address.searchParams.set("chat", shown.id);
-    else address.searchParams.delete("chat");
-    history.replaceState(history.state, "", address);
     if (began) keepDraft();
     drawList();
   }
@@ -365,6 +365,20 @@ window.chatShown = (shown) => {
   state.running = shown.running;
   state.last = shown.last;
 };
+// Back leads to the chat before. That a new one gets its name is no step.
+const addressedChat = () => new URL(location.href).searchParams.get("chat") ?? "";
+const noteChat = (id, began) => {
+  if (addressedChat() === id) return; // it was come to by Back, or by a link
+  const address = new URL(location.href);
+  if (id) address.searchParams.set("chat", id);
+  else address.searchParams.delete("chat");
+  if (began) history.replaceState(history.state, "", address);
+  else history.pushState(history.state, "", address);
+};
+window.addEventListener("popstate", () => {
+  const id = addressedChat();
+  if (id !== state.shown) askFor(id ? { do: "open", id } : { do: "new" });
+});
 const channel = new BroadcastChannel("qwen-chats");
 const announce = () => channel.postMessage({ id: state.shown });
 channel.onmessage = (event) => {

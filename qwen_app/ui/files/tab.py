@@ -190,9 +190,9 @@ class _Handlers:
 
     async def _shown(self, name: str, values: Values, request: gr.Request) -> Updates:
         session = session_of(values[self._session], FilesSession)
-        look = session.look()
+        look = session.looks.begin()
         view = await self._keeping.shown(chats_owner(request), name, self._texts(values))
-        if not session.is_news(look):
+        if session.looks.is_overtaken(look):
             return dict.fromkeys((self._parts.collection, self._parts.files, self._parts.told), gr.skip())
         if name not in view.collections:  # a new one is made with its first file
             view = CollectionView(view.collections, name, [])
@@ -230,7 +230,7 @@ class _Handlers:
 
     def _changed_listing(self, session: FilesSession, view: CollectionView) -> Updates:
         """The collection after a change, which what was looked up before it does not overwrite."""
-        session.is_news(session.look())
+        session.looks.begin()
         return self._listing(view)
 
     def _listing(self, view: CollectionView) -> Updates:

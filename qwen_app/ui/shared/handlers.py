@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -54,6 +55,22 @@ def session_of(value: object, kind: type[S]) -> S:
     if not isinstance(value, kind):
         raise TypeError(f"The session is a {type(value).__name__}, not a {kind.__name__}.")
     return value
+
+
+@dataclass(slots=True)
+class Newest:
+    """Numbers the looks of one browser tab at one thing. Events end in any order: what the newest found is shown."""
+
+    number: int = 0
+
+    def begin(self) -> int:
+        """The number of a look that begins now, and overtakes those before."""
+        self.number += 1
+        return self.number
+
+    def is_overtaken(self, number: int) -> bool:
+        """Whether a newer look has begun since the one of that ``number``."""
+        return number != self.number
 
 
 def changed(updates: Mapping[Block, Update | None]) -> Updates:

@@ -56,6 +56,6 @@ SCRIPT: dict[str, tuple[str, str]] = {
     "key_escape": ("Close, leave an edit, or stop the answer", "关闭、退出编辑或停止回答"),
     "key_recall": ("Write the last question again", "重新编辑上一个问题"),
     "key_palette": ("All commands", "全部命令"),
-    "key_edit": ("Send the edited question", "发送编辑后的问题"),
+    "key_edit": ("Send, in an edited question too", "发送，编辑问题时亦然"),
     "show_all": ("Show all", "展开全文"),
 }

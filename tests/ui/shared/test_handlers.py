@@ -7,9 +7,11 @@ from contextlib import aclosing
 
 import gradio as gr
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwen_app.ui.shared.answer_slot import AnswerSlot
-from qwen_app.ui.shared.handlers import Updates, changed, language_of, number, session_of, streaming, text
+from qwen_app.ui.shared.handlers import Newest, Updates, changed, language_of, number, session_of, streaming, text
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,11 @@ async def test_a_streaming_handler_without_a_view_leaves_all_outputs_as_they_are
         assert response["data"] == [gr.skip(), gr.skip()]
         response = await page.process_api(0, [], session_hash="tab", event_id="a", iterator=iterator)
     assert response["data"] == [gr.skip(), gr.skip()]
+
+
+@given(st.integers(1, 20), st.permutations(range(20)))
+def test_in_whatever_order_looks_end_the_newest_alone_is_shown(count: int, order: list[int]) -> None:
+    looks = Newest()
+    numbers = [looks.begin() for _ in range(count)]
+    ended = [numbers[place] for place in order if place < count]
+    assert [number for number in ended if not looks.is_overtaken(number)] == [numbers[-1]]
