@@ -70,8 +70,10 @@ async def test_a_streaming_handler_closes_what_it_started() -> None:
 
 @pytest.mark.anyio
 async def test_a_streaming_handler_without_a_view_leaves_all_outputs_as_they_are() -> None:
+    nothing: tuple[str, ...] = ()
+
     async def views() -> AsyncGenerator[str, None]:
-        for view in ():
+        for view in nothing:
             yield view
 
     with gr.Blocks() as page:
