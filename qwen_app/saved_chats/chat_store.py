@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     RowMapping,
+    Update,
     and_,
     delete,
     exists,
@@ -93,9 +94,11 @@ class ChatStore:
     def save(self, owner: str, chat: SavedChat, *, new: bool = True) -> bool:
         """Write the messages of ``chat`` as they are now, and its head; what is saved of it beside them stays.
 
-        With ``new``, a chat that is not there yet begins; else False says that it is not there any more. Raises
-        TooManyRequests where the owner's limits leave no room for more, ServerFull where others' chats do.
+        With ``new``, a chat that is not there yet begins; else False says that it is not there any more. A question
+        that is new to a deleted chat, asked in a tab that still showed it, brings it back; the end of an answer does
+        not. Raises TooManyRequests where the owner's limits leave no room for more, ServerFull where others' chats do.
         """
+        came_back = False
         with self.engine.begin() as connection:
             saved = self._touch(connection, owner, chat)
             if not saved and not new:
@@ -113,7 +116,11 @@ class ChatStore:
             for message in added:
                 connection.execute(insert(messages).values(**self._new_message(chat, message)))
             _note_size(connection, chat.summary.id)
-            return True
+            if saved and any(message.role == "user" for message in added):
+                came_back = connection.execute(_taking_back(owner, chat.summary.id)).rowcount > 0
+        if came_back:
+            self._links.note()
+        return True
 
     def rename(self, owner: str, chat_id: str, title: str, titled_by: TitleSource) -> bool:
         """Whether there is such a chat. A title of a person's is kept against a model's."""
@@ -133,8 +140,8 @@ class ChatStore:
 
     def restore(self, owner: str, chat_id: str) -> bool:
         """Take ``delete`` back."""
-        wanted = and_(chats.c.owner == owner, chats.c.id == chat_id, chats.c.deleted_at.is_not(None))
-        found = self._change(wanted, deleted_at=None)
+        with self.engine.begin() as connection:
+            found = connection.execute(_taking_back(owner, chat_id)).rowcount > 0
         self._links.note()
         return found
 
@@ -161,7 +168,7 @@ class ChatStore:
             return connection.execute(update(chats).where(wanted).values(**values)).rowcount > 0
 
     def _touch(self, connection: Connection, owner: str, chat: SavedChat) -> bool:
-        """Note the head and the time; False where the chat is not saved yet. One that was deleted stays so."""
+        """Note the head and the time; False where the chat is not saved yet."""
         wanted = and_(chats.c.owner == owner, chats.c.id == chat.summary.id)
         moved = update(chats).where(wanted).values(head_id=chat.head_id, updated_at=self._clock())
         return connection.execute(moved).rowcount > 0
@@ -207,6 +214,11 @@ def whole_chat(connection: Connection, row: RowMapping) -> SavedChat:
 def clean_title(title: str) -> str:
     """One line of a length that a list can show."""
     return _stored(" ".join(title.split()))[:LIMIT_TITLE_CHARS] or "…"
+
+
+def _taking_back(owner: str, chat_id: str) -> Update:
+    wanted = and_(chats.c.owner == owner, chats.c.id == chat_id, chats.c.deleted_at.is_not(None))
+    return update(chats).where(wanted).values(deleted_at=None)
 
 
 def _own(owner: str) -> ColumnElement[bool]:

@@ -48,6 +48,20 @@ def test_what_is_saved_comes_back(engine: Engine) -> None:
     assert (found.summary.title, found.head_id) == ("Title", "a")
 
 
+def test_a_deleted_chat_comes_back_with_a_question_and_not_with_an_answer(engine: Engine) -> None:
+    store = ChatStore(engine)
+    store.save("ada", chat("c", "one"))
+    assert store.delete("ada", "c")
+    store.save("ada", chat("c", "one", "the end of an answer"), new=False)
+    assert store.listed("ada") == []
+    store.save("bob", chat("d", "another's"))
+    store.save("ada", chat("c", "one", "the end of an answer", "two"), new=False)
+    assert [summary.id for summary in store.listed("ada")] == ["c"]
+    found = store.load("ada", "c")
+    assert found is not None
+    assert [message.content for message in found.messages] == ["one", "the end of an answer", "two"]
+
+
 def test_an_id_is_no_right(engine: Engine) -> None:
     store = ChatStore(engine)
     store.save("ada", chat("c", "secret", "answer"))
