@@ -10,6 +10,7 @@ from html import escape
 from qwen_app.agent_loop import Step, ToolRun
 from qwen_app.errors import AppError
 from qwen_app.messages import Tool
+from qwen_app.tools.prompt_format import RESULT_CLOSE, RESULT_OPEN
 from qwen_app.ui.markdown.answer import answer_markdown
 from qwen_app.ui.shared.notices import check_html, failure_html
 from qwen_app.ui.shared.run_line import waiting_line
@@ -88,9 +89,12 @@ def _pretty(text: str) -> str:
 
 
 def answer_text(run: ToolRun) -> str:
-    """The answer as markdown; text before a call is shown with its step."""
-    called = any(step.round == run.round for step in run.steps)
-    return "" if called else answer_markdown(run.text)
+    """The answer as markdown; text before a call is shown with its step. A small model may say a result again, with
+    the marks that it stood between: they are the prompt's, and nobody's to read."""
+    if any(step.round == run.round for step in run.steps):
+        return ""
+    text = run.text.replace(RESULT_OPEN, "").replace(RESULT_CLOSE, "") if run.steps else run.text
+    return answer_markdown(text)
 
 
 def state_html(run: ToolRun, elapsed_s: float, *, over: bool, texts: Texts, offered: bool = False) -> str:

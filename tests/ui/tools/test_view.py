@@ -9,7 +9,7 @@ from qwen_app.errors import EngineError
 from qwen_app.messages import ToolCall
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.definitions import parse_tools
-from qwen_app.ui.tools.view import definitions_html, state_html, steps_html, table_html
+from qwen_app.ui.tools.view import answer_text, definitions_html, state_html, steps_html, table_html
 from qwen_app.uploads.table_store import TableInfo
 
 ENGLISH = Texts("en")
@@ -24,6 +24,14 @@ def test_a_step_has_the_name_the_arguments_and_the_result() -> None:
     html = steps(Step(1, CALL, '{"result": 42}', "So: "))
     for part in ("calculate", "6*7", "42", "So:", "good"):
         assert part in html
+
+
+def test_a_result_that_is_said_again_comes_without_the_prompts_marks() -> None:
+    echo = "<tool_response>\n42 is the answer.\n</tool_response>"
+    called = Step(1, CALL, "42")
+    assert answer_text(ToolRun(steps=(called,), text=echo, round=2)).strip() == "42 is the answer."
+    assert answer_text(ToolRun(steps=(called,), text=echo, round=1)) == ""
+    assert "tool_response" in answer_text(ToolRun(text=echo, round=1))  # somebody may ask about them
 
 
 @pytest.mark.parametrize(
