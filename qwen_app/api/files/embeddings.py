@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field, StringConstraints, Tag
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
-from qwen_app.api.endpoints.completions import BY_PROMPT_KIND
-from qwen_app.api.protocol.request_bodies import MAX_IDS, AtMost, Body, TokenId
+from qwen_app.api.endpoints.completions import BY_PROMPT_KIND, Ids
+from qwen_app.api.protocol.request_bodies import AtMost, Body
 from qwen_app.errors import NotFound, RequestError
 from qwen_app.knowledge.embeddings import Embedded, Embedder, Input, InputRefused
 
@@ -26,7 +26,6 @@ NONE_NAMED = (
 )
 
 Text = Annotated[str, StringConstraints(min_length=1)]
-Ids = Annotated[list[TokenId], AtMost(MAX_IDS)]
 InputBody = Annotated[
     Annotated[Text, Tag("text")]
     | Annotated[list[Text], AtMost(MOST_INPUTS), Tag("texts")]

@@ -323,7 +323,7 @@ class ChatActions:
                 ended = await self._ended(session, choices, cleared=cleared)
                 if chat.live is None:
                     yield ended if session.chat is chat else self.overtaken(session)
-                if chat.live is None:
+                if chat.live is None:  # nor did one begin while that was drawn
                     return
                 cleared = False  # it was another question
         finally:
