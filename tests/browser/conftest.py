@@ -16,7 +16,7 @@ from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.browser.chat_page import ChatPage
-from tests.browser.hindrance import hinder
+from tests.browser.hindrance import hands_ms, hinder
 from tests.browser.serving import running_app, running_page
 
 FLAGS = [
@@ -50,7 +50,7 @@ def _chromium() -> str:
 async def browser(anyio_backend: str) -> AsyncGenerator[Browser, None]:
     executable = _chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS, slow_mo=hands_ms())
         yield browser
         await browser.close()
 
