@@ -14,7 +14,8 @@ class Switches:
     computed by our decoder, not by transformers' forward. fused_kernels: on a card, what lies between its products is
     one launch each. few_rows: float32 products on a CPU are turned around where that is faster. prefix_cache: what a
     user's last prompts left in the KV cache is used again. kv_offload: conversations that lose their slot are kept in
-    host memory. forced_tokens: what a grammar forces is read in one step. drafts: prompt lookup.
+    host memory. forced_tokens: what a grammar forces is read in one step. drafts: prompt lookup. overlap: on a card, a
+    step is launched before the tokens of the last are read.
     """
 
     cuda_graphs: bool = True
@@ -26,6 +27,7 @@ class Switches:
     kv_offload: bool = True
     forced_tokens: bool = True
     drafts: bool = True
+    overlap: bool = True
 
     @classmethod
     def names(cls) -> list[str]:

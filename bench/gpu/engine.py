@@ -17,6 +17,7 @@ from bench.gpu.options import Options
 from bench.gpu.rows import Rows
 from bench.report import Report
 from qwen_app.engine.local.build import build_local_engine, local_compute_parts
+from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.models.device import Device
 from qwen_app.models.dims import dims_from_config
@@ -37,20 +38,22 @@ class Watched:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.before: Callable[[Sequence[ScheduledChunk]], None] = lambda chunks: None
+        self.ahead = 0  # steps whose tokens the host did not know
 
     def prepare(self) -> bool:
         return self._runner.prepare()
 
-    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+    def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         self.before(chunks)
-        return self._runner.forward(chunks)
+        self.ahead += drawn is not None
+        return self._runner.forward(chunks, drawn)
 
 
 class WatchedEngine(Ours):
     """The engine with its runner in reach."""
 
     def __init__(self, loaded: LoadedModel, *, slots: int, context_tokens: int, watchdog_s: float = 30.0) -> None:
-        parts = local_compute_parts(loaded, slots=slots, context_tokens=context_tokens)
+        self.parts = parts = local_compute_parts(loaded, slots=slots, context_tokens=context_tokens)
         parts.runner = self.runner = Watched(parts.runner)
         self.fatal: list[str] = []
         self.serve(
@@ -90,6 +93,7 @@ def _of_one_precision(
     rows.check(f"{precision}: nothing slows it", not health.reason, said=health.reason)
     checks: dict[str, Callable[[], None]] = {
         "users": lambda: _users(rows, precision, ours, TOKENS_TINY if options.tiny else TOKENS),
+        "overlap": lambda: _overlap(rows, precision, ours, TOKENS_TINY if options.tiny else TOKENS),
         "one to blame": lambda: _one_to_blame(rows, precision, ours),
     }
     if options.on_card:
@@ -144,6 +148,25 @@ def _users(rows: Rows, precision: str, ours: Ours, tokens: int) -> None:
         rows.add(f"{precision}: {users} users", total_speed(answers), "tokens/s")
         ended = [len(answer.tokens) for answer in answers]
         rows.check(f"{precision}: {users} answers came", all(ended), tokens=ended)
+
+
+def _overlap(rows: Rows, precision: str, ours: WatchedEngine, tokens: int) -> None:
+    """Steps launched ahead give what steps one after another give, in less time."""
+    stories = [STORY.format(number) for number in range(SLOTS)]
+    overlaps, drafts = ours.parts.overlaps, ours.parts.drafts
+    ours.parts.drafts = DraftBudget(enabled=False)
+    for users in (1, SLOTS):
+        came, speeds = [], []
+        for ours.parts.overlaps in (False, True):
+            ours.runner.ahead = 0
+            came.append(ours.on_loop(ours.ids(stories[:users], tokens)))
+            speeds.append(total_speed(ours.run(stories[:users], tokens)))
+        rows.check(f"{precision}: {users} users, steps were launched ahead", ours.runner.ahead > 0)
+        same = [one == other for one, other in zip(*came, strict=True)]
+        # Steps of another size round otherwise when an answer begins, and a random model has near ties.
+        rows.check(f"{precision}: {users} users, overlapping steps give the same", sum(same) > users / 2, same=same)
+        rows.add(f"{precision}: {users} users, overlapping to plain steps", speeds[1] / speeds[0])
+    ours.parts.overlaps, ours.parts.drafts = overlaps, drafts
 
 
 def _one_to_blame(rows: Rows, precision: str, ours: WatchedEngine) -> None:

@@ -13,7 +13,7 @@ from bench.gpu.timing import median_ms, wait
 from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
-from qwen_app.engine.local.compute.sampler import SamplingRow
+from qwen_app.engine.local.sampling.sampler import SamplingRow
 
 SLOTS, STEPS = 8, 20
 USERS, USERS_TINY = (1, 2, 4, 8), (1, 8)

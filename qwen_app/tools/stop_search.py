@@ -24,6 +24,10 @@ class StopSearch:
         self.stop: str | None = None
 
     @property
+    def tells_calls(self) -> bool:
+        return self._parser is not None
+
+    @property
     def in_prose(self) -> bool:
         """No call has begun: what ends the answer here cuts none."""
         return self._parser is None or not self._parser.in_call

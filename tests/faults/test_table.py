@@ -67,7 +67,7 @@ FAULTS: dict[int, Fault] = {
     ),
     10: Fault(
         "a character split between tokens",
-        "engine/local/test_detokenize.py::test_random_bytes_are_shown_as_the_whole_would_be",
+        "engine/local/steps/test_detokenize.py::test_random_bytes_are_shown_as_the_whole_would_be",
         "the pieces join to the whole, for any bytes",
     ),
     11: Fault(

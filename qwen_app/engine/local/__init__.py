@@ -1,7 +1,7 @@
 """The engine that runs a model in this process: continuous batching over slots of one KV cache.
 
-May import chat, tools, structured, models and ``engine.base``; tensors are the business of ``compute`` and
-``attention`` below it.
+May import chat, tools, structured, models and ``engine.base``; a step of the running sequences is
+the business of ``steps``, tensors that of ``compute``, ``sampling`` and ``attention`` below it.
 Start with ``build.build_local_engine``, then ``worker``.
 
 A request's way::
@@ -15,6 +15,7 @@ A request's way::
       step_executor.step                     decoding sequences by a token, prompts by a chunk (prefill budget)
         model_runner.forward                 transformers' model, which calls attention.attend in every layer
         sampler.sample                       grammar masks, penalties, temperature ...: a token a row
+        overlap.LaunchedStep                 on a card, where that can be: the next step is under way by now
         sequence.accept                      closes in time, detokenizes: new text, or the end
       event_queue.Outbox                     Prefill, Delta, Finished: back to the event loop
     engine.generate                          tool calls told from text, events to the caller

@@ -15,7 +15,7 @@ from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
-from qwen_app.engine.local.step_executor import StepExecutor
+from qwen_app.engine.local.steps.step_executor import StepExecutor
 from qwen_app.engine.local.worker import WATCHDOG_S, Worker
 from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel

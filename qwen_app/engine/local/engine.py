@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 
 from qwen_app.chat.template import PromptEncoder, characters_of
 from qwen_app.engine.base import EngineInfo, Health
-from qwen_app.engine.local.detokenize import ids_of_text
-from qwen_app.engine.local.event_queue import EventQueue, is_terminal
 from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.request_processor import RequestProcessor
-from qwen_app.engine.local.sequence import SequenceState
+from qwen_app.engine.local.steps.detokenize import ids_of_text
+from qwen_app.engine.local.steps.event_queue import EventQueue, is_terminal
+from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.engine.local.tool_events import ToolCallEvents
 from qwen_app.engine.local.worker import Worker
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, RequestError

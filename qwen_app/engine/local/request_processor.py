@@ -11,10 +11,10 @@ from collections.abc import Callable
 from tokenizers import Tokenizer
 
 from qwen_app.chat.template import PromptEncoder
-from qwen_app.engine.local.answer_text import AnswerText
-from qwen_app.engine.local.detokenize import Detokenizer
-from qwen_app.engine.local.event_queue import EventQueue
-from qwen_app.engine.local.sequence import Constraint, SequenceState
+from qwen_app.engine.local.steps.answer_text import AnswerText
+from qwen_app.engine.local.steps.detokenize import Detokenizer
+from qwen_app.engine.local.steps.event_queue import EventQueue
+from qwen_app.engine.local.steps.sequence import Constraint, SequenceState
 from qwen_app.errors import ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Tool
 from qwen_app.structured.closing.budget_closer import BudgetCloser, ClosableState

@@ -58,3 +58,13 @@ async def test_after_a_failed_step_each_goes_on_with_its_own_next_token(opened: 
     opened.runner.before = one_is_to_blame
     assert await answers(opened) == undisturbed
     assert len(PROMPTS) in failed
+
+
+@pytest.mark.anyio
+async def test_steps_launched_ahead_are_replayed_with_the_tokens_that_lie_on_the_device(opened: OpenEngine) -> None:
+    opened.heal()
+    undisturbed = await answers(opened)
+    opened.parts.overlaps = True
+    assert await answers(opened) == undisturbed
+    opened.parts.overlaps = False
+    assert opened.runner.ahead > 20

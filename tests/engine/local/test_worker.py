@@ -18,7 +18,7 @@ import torch
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.recovery import failure_of
-from qwen_app.engine.local.sequence import SequenceState
+from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.errors import EngineError, EngineUnavailable, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text

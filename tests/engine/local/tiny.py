@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,19 @@ class FaultyRunner:
         self.before: Callable[[Sequence[ScheduledChunk]], None] = lambda chunks: None
         self.change: Callable[[torch.Tensor, Sequence[ScheduledChunk]], torch.Tensor] = lambda logits, chunks: logits
         self.computed: list[int] = []
+        self.ahead = 0  # steps whose tokens the host did not know
 
     def prepare(self) -> bool:
         return self._runner.prepare()
 
-    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+    def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         self.computed.append(sum(chunk.span.length for chunk in chunks))
+        self.ahead += drawn is not None
+        if drawn is not None:  # ``before`` and ``change`` see what is computed
+            known = zip(chunks, drawn.tolist(), strict=True)
+            chunks = [replace(chunk, token_ids=[token_id]) for chunk, token_id in known]
         self.before(chunks)
-        return self.change(self._runner.forward(chunks), chunks)
+        return self.change(self._runner.forward(chunks, drawn), chunks)
 
 
 class OpenEngine:
@@ -84,6 +90,7 @@ class OpenEngine:
         self.runner.before = lambda chunks: None
         self.runner.change = lambda logits, chunks: logits
         self.runner.computed.clear()
+        self.runner.ahead = 0
         self.parts.prefill_budget = PrefillBudget()
         self.parts.drafts = DraftBudget()
 

@@ -158,8 +158,15 @@ class DecodeGraphs:
         uncaptured."""
         return next((step for step in self.captured if step.batch_size >= rows and step.max_keys >= keys), None)
 
-    def replay(self, step: CapturedStep, spans: Sequence[QuerySpan], token_ids: Sequence[int]) -> torch.Tensor:
-        """Logits ``[spans, vocab]``, valid until the next replay of any step."""
+    def replay(
+        self,
+        step: CapturedStep,
+        spans: Sequence[QuerySpan],
+        token_ids: Sequence[int],
+        drawn: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Logits ``[spans, vocab]``, valid until the next replay of any step. ``drawn`` are the tokens themselves,
+        where they are on the device alone."""
         cache = self._cache
         spare = step.batch_size - len(spans)
         scratch = cache.scratch(spare)
@@ -171,6 +178,8 @@ class DecodeGraphs:
             [*(span.end for span in spans), *[1] * spare],
         ]
         step.inputs.copy_(pinned(torch.tensor(inputs, dtype=torch.int64), self._device), non_blocking=True)
+        if drawn is not None:
+            step.inputs[INPUT_IDS, : len(spans)].copy_(drawn)
         step.graph.replay()
         return step.logits[: len(spans)]
 

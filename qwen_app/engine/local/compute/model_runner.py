@@ -38,7 +38,7 @@ class Runner(Protocol):
 
     def prepare(self) -> bool: ...
 
-    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor: ...
+    def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor: ...
 
 
 class ModelRunner:
@@ -73,23 +73,25 @@ class ModelRunner:
         return self._graphs is not None and self._graphs.capture_next()
 
     @torch.inference_mode()
-    def forward(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+    def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         """Logits ``[rows that chunks want, vocab]``, in their order; valid until the next call.
 
-        Keys and values land in the cache.
+        Keys and values land in the cache. ``drawn``, int64 ``[chunks]`` on the device, are the tokens of a decode step
+        themselves, where the host does not know them yet; those of the chunks only hold their places.
         """
         decoding = all(chunk.wants_logits and chunk.span.length == 1 and not chunk.scores for chunk in chunks)
         if self._graphs and decoding:
             spans = [chunk.span for chunk in chunks]
             captured = self._graphs.fitting(len(spans), max(span.end for span in spans))
             if captured:
-                return self._graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks])
-        return self.forward_uncaptured(chunks)
+                return self._graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks], drawn)
+        return self.forward_uncaptured(chunks, drawn)
 
     @torch.inference_mode()
-    def forward_uncaptured(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+    def forward_uncaptured(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         """As ``forward``, kernel by kernel."""
         input_ids, position_ids, slot_mapping = self._packed(chunks)
+        input_ids = input_ids if drawn is None else drawn
         # Every layer stores its keys and values and calls Attention.attend: our decoder by itself, transformers' model
         # through the function that use_slots() registered.
         output = self._model(

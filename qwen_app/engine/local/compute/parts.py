@@ -16,8 +16,8 @@ from qwen_app.engine.local.compute.model_runner import Runner
 from qwen_app.engine.local.compute.numerics import keep_precision
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.prefix_cache import PrefixCache
-from qwen_app.engine.local.compute.sampler import Sampler
 from qwen_app.engine.local.compute.start_up import ready_runner, ready_step
+from qwen_app.engine.local.sampling.sampler import Sampler
 from qwen_app.errors import DoesNotFit
 from qwen_app.switches import Switches
 
@@ -42,6 +42,7 @@ class ComputeParts:
     prefill_budget: PrefillBudget
     drafts: DraftBudget
     switches: Switches
+    overlaps: bool = False  # a decode step is launched before the tokens of the one before are read
     impairment: str = ""  # what of this device's means does not work here, and makes answers slower
 
 
@@ -79,6 +80,7 @@ def build_compute_parts(
         prefill_budget=PrefillBudget.on(device.type),
         drafts=DraftBudget(enabled=switches.drafts),
         switches=switches,
+        overlaps=switches.overlap and device.type == "cuda",  # a CPU has nobody else to work meanwhile
         impairment=impairment,
     )
 

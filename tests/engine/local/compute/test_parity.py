@@ -17,8 +17,8 @@ from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.kv_offload import HostKVCache
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
-from qwen_app.engine.local.detokenize import ids_of_text
 from qwen_app.engine.local.scheduler import Scheduler
+from qwen_app.engine.local.steps.detokenize import ids_of_text
 from qwen_app.messages import Finished, Message
 from qwen_app.models.loader import LoadedModel, load
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text

@@ -17,7 +17,7 @@ from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.compute import decoder
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.decoder import Decoder
-from qwen_app.engine.local.compute.sampler import Sampler, SamplingRow
+from qwen_app.engine.local.sampling.sampler import Sampler, SamplingRow
 from qwen_app.kernels.step_kernels import Heads
 from qwen_app.messages import SamplingParams
 from tests.engine.local.cuda_without_card import RecorderOnCpu

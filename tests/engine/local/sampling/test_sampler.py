@@ -20,7 +20,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from qwen_app.engine.local.compute.sampler import NO_TOKEN, Sampler, SamplingRow
+from qwen_app.engine.local.sampling.sampler import NO_TOKEN, Sampler, SamplingRow
 from qwen_app.messages import SamplingParams
 from tests.examples import examples
 

@@ -7,10 +7,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qwen_app.engine.local.answer_text import AnswerText
 from qwen_app.engine.local.compute.drafts import PromptLookup
-from qwen_app.engine.local.compute.sampler import SampledToken, SamplingRow
-from qwen_app.engine.local.event_queue import EventQueue
+from qwen_app.engine.local.sampling.sampler import SampledToken, SamplingRow
+from qwen_app.engine.local.steps.answer_text import AnswerText
+from qwen_app.engine.local.steps.event_queue import EventQueue
 from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
 from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import GrammarState
@@ -73,6 +73,7 @@ class SequenceState:
         self.reason: FinishReason | None = None
         self._ending: FinishReason = "stop"  # what an end that the model or the closer chooses is called
         self._generator = random.Random(seed)
+        self._before_draw = self._generator.getstate()  # see row_ahead
         self._forces_tokens = forces_tokens and not params.logprobs
         self._limit_tokens = limit_tokens
         self._eos_ids = eos_ids
@@ -109,6 +110,13 @@ class SequenceState:
         return self.id if self.params.prompt_logprobs else self.user
 
     @property
+    def foresees_draws(self) -> bool:
+        """Whatever the next token is, the one after it is drawn in the same way, if the answer is not over by then."""
+        may_end = self._may_end and not self.params.ignore_eos  # else that hangs on whether a call has begun by then
+        steady = may_end or not self.answer.may_call
+        return self.constraint is None and not self.banned_ids and steady and self.remaining_tokens > 1
+
+    @property
     def _free(self) -> bool:
         """Prose: it ends when the model likes, not when a document is whole."""
         return self.constraint is None or self.constraint.free_text
@@ -121,15 +129,29 @@ class SequenceState:
 
     @property
     def _may_end(self) -> bool:
-        return len(self.token_ids) - self.prompt_tokens >= self.params.min_tokens
+        return self._may_end_after(0)
 
-    def row(self) -> SamplingRow:
-        barred = self._eos_ids if self.params.ignore_eos or not self._may_end else frozenset[int]()
-        if not self._may_end:
+    def _may_end_after(self, tokens: int) -> bool:
+        return len(self.token_ids) + tokens - self.prompt_tokens >= self.params.min_tokens
+
+    def row(self, awaited: int = 0) -> SamplingRow:
+        """How the next token is drawn, ``awaited`` tokens after those that it has."""
+        may_end = self._may_end_after(awaited)
+        barred = self._eos_ids if self.params.ignore_eos or not may_end else frozenset[int]()
+        if not may_end:
             barred |= frozenset(self.params.stop_token_ids)
         barred = barred if self._free and self.answer.in_prose else frozenset()
         biases = (*self.params.logit_bias, *((token_id, -math.inf) for token_id in sorted(barred)))
         return SamplingRow(self.slot, self.params, self._generator, not self._free, biases)
+
+    def row_ahead(self, awaited: int) -> SamplingRow:
+        """As ``row``, for a token that may not be wanted in the end: then ``draw_again``."""
+        self._before_draw = self._generator.getstate()
+        return self.row(awaited)
+
+    def draw_again(self) -> None:
+        """The token that ``row_ahead`` was for is not wanted: the next draws the number that it drew."""
+        self._generator.setstate(self._before_draw)
 
     def newly_scored(self, tokens: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
         """What of ``tokens``, the prompt's up to the one after ``end``, was not there before it lost a slot."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from qwen_app.engine.local.detokenize import Detokenizer
+from qwen_app.engine.local.steps.detokenize import Detokenizer
 from qwen_app.messages import TokenLogprob
 from qwen_app.tools.stop_search import StopSearch
 
@@ -30,6 +30,11 @@ class AnswerText:
     @property
     def in_prose(self) -> bool:
         return self._stops.in_prose
+
+    @property
+    def may_call(self) -> bool:
+        """Calls are told from its prose."""
+        return self._stops.tells_calls
 
     @property
     def called(self) -> bool:

@@ -10,8 +10,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from qwen_app.engine.local.answer_text import AnswerText
-from qwen_app.engine.local.detokenize import Detokenizer, ids_of_text, token_bytes
+from qwen_app.engine.local.steps.answer_text import AnswerText
+from qwen_app.engine.local.steps.detokenize import Detokenizer, ids_of_text, token_bytes
 from qwen_app.tools.stop_search import StopSearch
 from tests.examples import examples
 from tests.qwen_vocabulary import qwen_tokenizer

@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
-from qwen_app.engine.local.compute.sampler import NO_TOKEN, SampledToken
-from qwen_app.engine.local.detokenize import token_bytes
-from qwen_app.engine.local.sequence import SequenceState
+from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken
+from qwen_app.engine.local.steps.chunks import (
+    Schedule,
+    awaited_chunk_of,
+    chunk_of,
+    drafted_chunk_of,
+    rows_of,
+    rows_to_draw_from,
+)
+from qwen_app.engine.local.steps.detokenize import token_bytes
+from qwen_app.engine.local.steps.overlap import LaunchedStep
+from qwen_app.engine.local.steps.sequence import SequenceState
+from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
-from qwen_app.structured.grammars.grammar import fill_masks
 
 log = logging.getLogger(__name__)
 
-Schedule = list[tuple[SequenceState, ScheduledChunk]]  # what a step computes, decoding sequences first
-
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
-SCORED_TOKENS = 128  # of one prompt in a step, each a row of logits as wide as the vocabulary
 NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
 PREEMPTIONS = 2  # of one request, before it fails
 
@@ -50,6 +54,8 @@ class StepExecutor:
         self._mask_words = (vocab_size + 31) // 32
         self._out_of_memory_steps = 0
         self._short_first = False
+        self._launched: LaunchedStep | None = None  # and not read
+        self._read_s = 0.0  # when a launched step was last read
 
     def place(self, sequence: SequenceState, now: float) -> int | None:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are; None where
@@ -88,6 +94,8 @@ class StepExecutor:
 
     def release(self, sequence: SequenceState) -> None:
         """Take the slot back; what it holds stays for whoever continues it."""
+        if self._launched and self._launched.forget(sequence):
+            sequence.draw_again()
         if sequence.slot >= 0:
             self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
             sequence.leave_slot()
@@ -99,6 +107,7 @@ class StepExecutor:
 
     def reset(self) -> None:
         """After a failure nobody foresaw: trust nothing in the cache."""
+        self._launched = None
         self._parts.prefix_cache.invalidate()
         free_memory()
 
@@ -108,8 +117,60 @@ class StepExecutor:
 
     def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
+        may_draft = all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running))
+        steady = self._parts.overlaps and _steady(running, may_draft=may_draft)
+        launched = self._launched if self._launched and self._launched.wanted else None
+        self._launched = None
+        if launched is None and steady:
+            launched = self._launch(running, None, clock())
+        if launched is None:
+            return self._step(running, clock, may_draft=may_draft)
+        if steady and launched.moves(running):
+            self._launched = self._launch(running, launched, clock())
+        return self._read(launched, clock)
+
+    def _launch(
+        self, running: Sequence[SequenceState], before: LaunchedStep | None, started_s: float
+    ) -> LaunchedStep | None:
+        """A step by one token each, on top of the one ``before`` that is still to be read. None where it cannot be."""
+        sequences = sorted(running, key=lambda one: one.slot)
+        awaited = 0 if before is None else 1
+        if not self._parts.sampler.draws_at_once([sequence.row(awaited) for sequence in sequences]):
+            return None
+        if before is None:
+            logits, failure = self._forward([chunk_of(sequence, 1) for sequence in sequences])
+        else:
+            logits, failure = self._forward([awaited_chunk_of(one) for one in sequences], before.drawn(sequences))
+        if failure is not None:
+            return None  # the next step meets it again, and deals with it
+        try:
+            sample = self._parts.sampler.launch(logits, [sequence.row_ahead(awaited) for sequence in sequences])
+        except Exception as error:
+            if failure_of(error) is not Failure.OUT_OF_MEMORY:
+                raise
+            for sequence in sequences:
+                sequence.draw_again()
+            return None
+        return LaunchedStep(sequences, sample, started_s)
+
+    def _read(self, launched: LaunchedStep, clock: Callable[[], float]) -> StepOutput:
         output = StepOutput()
-        scheduled = self._schedule(running)
+        moved = launched.read()
+        now = clock()
+        for sequence, sampled in moved:
+            sequence.num_computed_tokens += 1
+            self._accept(sequence, sampled, now, output)
+        if moved:
+            duration_s = now - max(launched.started_s, self._read_s)
+            self._parts.drafts.measured(duration_s, rows=len(moved), drafted=False, tokens=len(moved))
+            self._parts.prefill_budget.measured(duration_s, decoding_rows=len(moved), chunk_tokens=0)
+        self._out_of_memory_steps = 0
+        self._read_s = now
+        return output
+
+    def _step(self, running: Sequence[SequenceState], clock: Callable[[], float], *, may_draft: bool) -> StepOutput:
+        output = StepOutput()
+        scheduled = self._schedule(running, may_draft=may_draft)
         started_s = clock()
         logits, failure = self._forward([chunk for _, chunk in scheduled])
         if failure is Failure.OUT_OF_MEMORY:
@@ -119,7 +180,7 @@ class StepExecutor:
             scheduled, logits = self._isolate(scheduled, output)
         scored = self._scored(scheduled, logits)
         drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
-        drawn = self._draw(drawing, _rows_to_draw_from(scheduled, logits)) if drawing else []
+        drawn = self._draw(drawing, rows_to_draw_from(scheduled, logits)) if drawing else []
         if drawn is None:
             self._make_room(running, scheduled, output)
             return output
@@ -130,19 +191,19 @@ class StepExecutor:
         known_tokens = sum(len(sequence.token_ids) for sequence in drawing)
         for sequence, sampled in zip(drawing, drawn, strict=True):
             self._accept(sequence, sampled, now, output)
-        for sequence, chunk, rows in _rows_of(scheduled, logits):
+        for sequence, chunk, rows in rows_of(scheduled, logits):
             if chunk.drafted:
                 self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
         new_tokens = sum(len(sequence.token_ids) for sequence in drawing) - known_tokens
         self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
 
-    def _schedule(self, running: Sequence[SequenceState]) -> Schedule:
+    def _schedule(self, running: Sequence[SequenceState], *, may_draft: bool) -> Schedule:
         """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it."""
         decoding = sorted((one for one in running if one.pending_tokens == 1 or one.decodes), key=lambda row: row.slot)
-        if all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running)):
-            return [(sequence, _drafted_chunk_of(sequence)) for sequence in decoding]
-        scheduled = [(sequence, _chunk_of(sequence, sequence.pending_tokens)) for sequence in decoding]
+        if may_draft:
+            return [(sequence, drafted_chunk_of(sequence)) for sequence in decoding]
+        scheduled = [(sequence, chunk_of(sequence, sequence.pending_tokens)) for sequence in decoding]
         budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
         reading = [sequence for sequence in running if sequence not in decoding]
         self._short_first = not self._short_first
@@ -150,13 +211,15 @@ class StepExecutor:
             reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
         for sequence in reading:
             if budget_tokens > 0:
-                scheduled.append((sequence, _chunk_of(sequence, budget_tokens)))
+                scheduled.append((sequence, chunk_of(sequence, budget_tokens)))
                 budget_tokens -= scheduled[-1][1].span.length
         return scheduled
 
-    def _forward(self, chunks: Sequence[ScheduledChunk]) -> tuple[torch.Tensor, Failure | None]:
+    def _forward(
+        self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, Failure | None]:
         try:
-            return self._parts.runner.forward(chunks), None
+            return self._parts.runner.forward(chunks, drawn), None
         except Exception as error:  # torch raises many kinds; each is told apart here
             failure = failure_of(error)
             log.warning("forward pass failed (%s): %s", failure.value, str(error), exc_info=failure is Failure.OTHER)
@@ -202,7 +265,7 @@ class StepExecutor:
     def _scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
         """Log-probabilities of the prompts' tokens, by sequence."""
         scored = {}
-        for sequence, chunk, rows in _rows_of(scheduled, logits):
+        for sequence, chunk, rows in rows_of(scheduled, logits):
             if chunk.scores:
                 following = sequence.token_ids[chunk.span.start + 1 : chunk.span.end + 1]
                 found = self._parts.sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
@@ -223,7 +286,7 @@ class StepExecutor:
 
     def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
-        masks = self._masks(drawing)  # beside the forward pass: a GPU is still at work on it
+        masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
         try:
             return self._parts.sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
         except Exception as error:
@@ -275,26 +338,6 @@ class StepExecutor:
         sequence.num_computed_tokens += accepted
         sequence.lookup.checked(len(draft), accepted)
 
-    def _masks(self, drawing: Sequence[SequenceState]) -> np.ndarray | None:
-        """int32 ``[rows, words]``, all bits set in rows without a grammar; None where no row is held to anything."""
-        held = [index for index, sequence in enumerate(drawing) if sequence.constraint or sequence.banned_ids]
-        if not held:
-            return None
-        masks = np.full((len(drawing), self._mask_words), -1, np.int32)
-        states = [(index, drawing[index].constraint) for index in held if drawing[index].constraint]
-        if states:
-            rows = np.zeros((len(states), self._mask_words), np.int32)
-            fill_masks([constraint.state for _, constraint in states if constraint], rows)
-            masks[[index for index, _ in states]] = rows
-        for index in held:
-            if (forced := drawing[index].forced_token) is not None:
-                masks[index] = 0
-                masks.view(np.uint32)[index, forced // 32] = np.uint32(1 << forced % 32)
-        for index in held:
-            for token_id in drawing[index].banned_ids:
-                masks.view(np.uint32)[index, token_id // 32] &= np.uint32(0xFFFFFFFF ^ 1 << token_id % 32)
-        return masks
-
     def _logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
         if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
             return ()
@@ -317,36 +360,11 @@ class StepExecutor:
         self._parts.prefill_budget.measured(duration_s, decoding_rows=decoding_rows, chunk_tokens=sum(chunks))
 
 
-def _chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
-    scores = sequence.params.prompt_logprobs and sequence.num_computed_tokens < sequence.prompt_tokens
-    length = min(sequence.pending_tokens, limit_tokens, SCORED_TOKENS if scores else limit_tokens)
-    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, length)
-    token_ids = sequence.token_ids[span.start : span.end]
-    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=scores)
-
-
-def _drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:
-    """What is pending and, behind it, what prompt lookup guesses."""
-    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1)
-    token_ids = [*sequence.token_ids[sequence.num_computed_tokens :], *draft]
-    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, len(token_ids))
-    return ScheduledChunk(span, token_ids, wants_logits=True, drafted=len(draft))
-
-
-def _rows_of(scheduled: Schedule, logits: torch.Tensor) -> Iterator[tuple[SequenceState, ScheduledChunk, torch.Tensor]]:
-    """Each chunk with its rows of ``logits``, which come in the chunks' order."""
-    end = 0
-    for sequence, chunk in scheduled:
-        start, end = end, end + chunk.rows
-        yield sequence, chunk, logits[start:end]
-
-
-def _rows_to_draw_from(scheduled: Schedule, logits: torch.Tensor) -> torch.Tensor:
-    """Of every chunk that wants logits the row after its last token that is no guess."""
-    if all(chunk.rows == int(chunk.wants_logits) for _, chunk in scheduled):
-        return logits
-    rows = [rows[-1 - chunk.drafted] for _, chunk, rows in _rows_of(scheduled, logits) if chunk.wants_logits]
-    return torch.stack(rows) if rows else logits[:0]
+def _steady(running: Sequence[SequenceState], *, may_draft: bool) -> bool:
+    """Each only moves on by the token drawn last, and knows how the one after it is drawn."""
+    if not all(sequence.decodes and sequence.pending_tokens == 1 and sequence.foresees_draws for sequence in running):
+        return False
+    return not may_draft or not any(drafted_chunk_of(sequence).drafted for sequence in running)
 
 
 def _common_prefix(some: Sequence[int], others: Sequence[int]) -> int:

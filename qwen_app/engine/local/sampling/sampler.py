@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qwen_app.engine.local.attention.transfer import pinned, to_device
+from qwen_app.engine.local.attention.transfer import HostCopy, pinned, to_device
+from qwen_app.engine.local.sampling.sampling_batch import SHORTLIST, SamplingBatch, penalised
 from qwen_app.messages import SamplingParams
 
 TOKEN, SETTLED, LOGPROB, TOP = range(4)  # what is told of a row, in this order
 NO_TOKEN = -1  # drawn where no token can be: the logits are not numbers, or the grammar allows nothing
-SHORTLIST = 256  # the best so many are looked at first; nearly always nothing beyond them could be drawn
 BITS = 2**32 - 1
 SPREAD = 0x9E3779B1  # odd, so that different numbers stay different
 CUDA_SHORTLIST = 1024  # costs a card no more, and spares it the sort of the whole vocabulary more often
@@ -50,6 +50,20 @@ class SampledToken:
     top: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PendingSample:
+    """Tokens that are drawn and not read: ``chosen``, int64 ``[rows]``, on the device; NO_TOKEN where there is none."""
+
+    chosen: torch.Tensor
+    _told: HostCopy
+    _rows: Sequence[SamplingRow]
+    _batch: SamplingBatch
+
+    def read(self) -> list[SampledToken]:
+        """Waits until they are here, and for nothing that was launched later."""
+        return _sampled_tokens(self._told.tolist(), self._rows, self._batch)
+
+
 class Sampler:
     """Draws ids below ``text_vocab_size``: logits may be wider, and what lies beyond has no text.
 
@@ -69,7 +83,7 @@ class Sampler:
 
     def begin(self, slot: int, prompt_ids: Sequence[int], generated_ids: Sequence[int], params: SamplingParams) -> None:
         """Start counting for a request's penalties, if it has any. ``prompt_ids`` is not empty."""
-        if not _penalised(params):
+        if not penalised(params):
             return
         history = to_device([*prompt_ids, *generated_ids], torch.int64, self._device)
         self._token_history[slot] = history[0]  # padding: a token that is in it anyhow
@@ -95,28 +109,42 @@ class Sampler:
             logits = logits.masked_fill(~self._unpacked(masks), -torch.inf)
         numbers = self._numbers(rows, batch)
         chosen, settled = self._draw(logits, batch, numbers, self._shortlist)
-        told = self._told(unchanged, chosen, settled, batch)
+        told: list[list[float]] = self._told(unchanged, chosen, settled, batch).tolist()
         if settled is not None and not all(line[SETTLED] for line in told):
             chosen, _ = self._draw(logits, batch, numbers, self._vocab_size)
-            told = self._told(unchanged, chosen, settled, batch)
+            told = self._told(unchanged, chosen, settled, batch).tolist()
         self._count(chosen, batch)
         return _sampled_tokens(told, rows, batch)
 
+    def draws_at_once(self, rows: Sequence[SamplingRow]) -> bool:
+        """Whether no row may need a second look, at more than the shortlist: its token is settled before it is read."""
+        batch = self._batch_of(rows)
+        return batch.cut is None or bool(batch.longest_top_k) or self._shortlist == self._vocab_size
+
+    def launch(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> PendingSample:
+        """As ``sample``, for rows that ``draws_at_once`` and no grammar holds, without waiting for the device."""
+        batch = self._batch_of(rows)
+        unchanged = logits[:, : self._vocab_size].float()
+        biased = self._biased(self._penalised(unchanged, batch), rows)
+        chosen, settled = self._draw(biased, batch, self._numbers(rows, batch), self._shortlist)
+        told = HostCopy(self._told(unchanged, chosen, settled, batch))
+        self._count(chosen, batch)
+        return PendingSample(chosen, told, rows, batch)
+
     def _told(
         self, unchanged: torch.Tensor, chosen: torch.Tensor, settled: torch.Tensor | None, batch: SamplingBatch
-    ) -> list[list[float]]:
+    ) -> torch.Tensor:
         """Of each row the token id, and where asked for SETTLED and on: all in one transfer, as float32, which holds
         every id exactly."""
         if settled is None and batch.with_logprobs is None:
-            return [[token_id] for token_id in chosen.tolist()]
+            return chosen.unsqueeze(1)
         columns = [chosen.float().unsqueeze(1), _or_true(settled, chosen).float().unsqueeze(1)]
         if batch.with_logprobs is not None:
             # Rows that did not ask are told too, with nobody to read it: to leave them out costs more than it saves.
             logprobs = torch.log_softmax(unchanged, -1)
             best, ids = torch.topk(logprobs, batch.with_logprobs)
             columns += [logprobs.gather(1, chosen.clamp(min=0).unsqueeze(1)), ids.float(), best]
-        lines: list[list[float]] = torch.cat(columns, 1).tolist()
-        return lines
+        return torch.cat(columns, 1)
 
     def score(self, logits: torch.Tensor, token_ids: Sequence[int], top_logprobs: int) -> list[SampledToken]:
         """How likely ``token_ids`` were, given the logits ``[tokens, at least text_vocab_size]`` before each."""
@@ -219,77 +247,6 @@ class Sampler:
             return best, ids, None
         best, ids = torch.topk(probabilities, shortlist)
         return best, ids, _settled(best, batch)
-
-
-@dataclass(frozen=True, slots=True)
-class SamplingBatch:
-    """Sampling settings of a batch: float32 columns ``[rows, 1]`` on the device.
-
-    ``penalised`` are the slots of rows with penalties. ``greedy``, ``plain`` (nothing is cut) and ``cut`` are bool
-    ``[rows]`` and tell how a row is drawn; each is None where it is True of no row. ``longest_top_k``, of the cut rows,
-    is 0 where one of them has none. ``with_logprobs``: how many alternatives a row asks for at most, None without.
-    """
-
-    key: tuple[tuple[int, SamplingParams, bool], ...]
-    slots: torch.Tensor
-    greedy: torch.Tensor | None
-    plain: torch.Tensor | None
-    cut: torch.Tensor | None
-    counted: bool
-    longest_top_k: int
-    with_logprobs: int | None
-    penalised: frozenset[int]
-    repetition: torch.Tensor
-    presence: torch.Tensor
-    frequency: torch.Tensor
-    temperature: torch.Tensor
-    top_k: torch.Tensor
-    top_p: torch.Tensor
-    min_p: torch.Tensor
-
-    @classmethod
-    def of(cls, key: tuple[tuple[int, SamplingParams, bool], ...], device: torch.device) -> SamplingBatch:
-        def column(values: Sequence[float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return to_device(values, dtype, device).unsqueeze(1)
-
-        every = [params for _, params, _ in key]
-        top_k = [params.top_k for params in every if _cut(params)]
-        # A repetition penalty would push a constrained row against quotes and braces.
-        repetition = [1.0 if constrained else params.repetition_penalty for _, params, constrained in key]
-        return cls(
-            key=key,
-            slots=to_device([slot for slot, _, _ in key], torch.int64, device),
-            greedy=_flags([_greedy(params) for params in every], device),
-            plain=_flags([not _greedy(params) and not _cut(params) for params in every], device),
-            cut=_flags([_cut(params) for params in every], device),
-            counted=any(params.presence_penalty or params.frequency_penalty for params in every),
-            longest_top_k=max(top_k, default=0) if all(0 < k <= SHORTLIST for k in top_k) else 0,
-            with_logprobs=max((params.top_logprobs for params in every if params.logprobs), default=None),
-            penalised=frozenset(slot for slot, params, _ in key if _penalised(params)),
-            repetition=column(repetition),
-            presence=column([params.presence_penalty for params in every]),
-            frequency=column([params.frequency_penalty for params in every]),
-            temperature=column([params.temperature or 1.0 for params in every]),
-            top_k=column([params.top_k or torch.inf for params in every]),
-            top_p=column([params.top_p for params in every]),
-            min_p=column([params.min_p for params in every]),
-        )
-
-
-def _penalised(params: SamplingParams) -> bool:
-    return params.repetition_penalty != 1.0 or params.presence_penalty != 0.0 or params.frequency_penalty != 0.0
-
-
-def _greedy(params: SamplingParams) -> bool:
-    return params.temperature == 0
-
-
-def _cut(params: SamplingParams) -> bool:
-    return not _greedy(params) and (params.top_k > 0 or params.top_p < 1 or params.min_p > 0)
-
-
-def _flags(values: Sequence[bool], device: torch.device) -> torch.Tensor | None:
-    return to_device(values, torch.bool, device) if any(values) else None
 
 
 def _settled(best: torch.Tensor, batch: SamplingBatch) -> torch.Tensor:

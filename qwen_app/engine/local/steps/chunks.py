@@ -1,0 +1,53 @@
+"""What a step computes of each sequence: a chunk of its prompt, the token drawn last, or that and a draft behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from qwen_app.engine.local.attention.batch import QuerySpan
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.steps.sequence import SequenceState
+
+Schedule = list[tuple[SequenceState, ScheduledChunk]]  # of one step, decoding sequences first
+SCORED_TOKENS = 128  # of one prompt in a step, each a row of logits as wide as the vocabulary
+
+
+def chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
+    """What is pending of ``sequence``, up to ``limit_tokens``."""
+    scores = sequence.params.prompt_logprobs and sequence.num_computed_tokens < sequence.prompt_tokens
+    length = min(sequence.pending_tokens, limit_tokens, SCORED_TOKENS if scores else limit_tokens)
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, length)
+    token_ids = sequence.token_ids[span.start : span.end]
+    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=scores)
+
+
+def drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:
+    """What is pending and, behind it, what prompt lookup guesses."""
+    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1)
+    token_ids = [*sequence.token_ids[sequence.num_computed_tokens :], *draft]
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, len(token_ids))
+    return ScheduledChunk(span, token_ids, wants_logits=True, drafted=len(draft))
+
+
+def awaited_chunk_of(sequence: SequenceState) -> ScheduledChunk:
+    """The token after the one that is pending, which is drawn by then, and known to the device alone."""
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens + sequence.pending_tokens, 1)
+    return ScheduledChunk(span, sequence.token_ids[-1:], wants_logits=True)
+
+
+def rows_of(scheduled: Schedule, logits: torch.Tensor) -> Iterator[tuple[SequenceState, ScheduledChunk, torch.Tensor]]:
+    """Each chunk with its rows of ``logits``, which come in the chunks' order."""
+    end = 0
+    for sequence, chunk in scheduled:
+        start, end = end, end + chunk.rows
+        yield sequence, chunk, logits[start:end]
+
+
+def rows_to_draw_from(scheduled: Schedule, logits: torch.Tensor) -> torch.Tensor:
+    """Of every chunk that wants logits the row after its last token that is no guess."""
+    if all(chunk.rows == int(chunk.wants_logits) for _, chunk in scheduled):
+        return logits
+    rows = [rows[-1 - chunk.drafted] for _, chunk, rows in rows_of(scheduled, logits) if chunk.wants_logits]
+    return torch.stack(rows) if rows else logits[:0]
