@@ -68,6 +68,11 @@ class ModelRunner:
     def graphs(self) -> DecodeGraphs | None:
         return self._graphs
 
+    @property
+    def replays(self) -> bool:
+        """Whether decode steps were captured."""
+        return self._graphs is not None and bool(self._graphs.captured)
+
     def prepare(self) -> bool:
         """Do a piece of the preparation that must not delay answers. False when nothing is left to do."""
         return self._graphs is not None and self._graphs.capture_next()

@@ -80,7 +80,7 @@ def build_compute_parts(
         prefill_budget=PrefillBudget.on(device.type),
         drafts=DraftBudget(enabled=switches.drafts),
         switches=switches,
-        overlaps=switches.overlap and device.type == "cuda",  # a CPU has nobody else to work meanwhile
+        overlaps=switches.overlap and runner.replays,  # a step that is not captured may itself wait for the device
         impairment=impairment,
     )
 

@@ -178,17 +178,14 @@ class Sampler:
 
     def _biased(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> torch.Tensor:
         """``logits`` with the rows' biases; ids beyond the vocabulary have none."""
-        entries = [
-            (index, token_id, bias)
-            for index, row in enumerate(rows)
-            for token_id, bias in row.biases
-            if token_id < self._vocab_size
-        ]
-        if not entries:
+        every = [[(token_id, bias) for token_id, bias in row.biases if token_id < self._vocab_size] for row in rows]
+        longest = max(map(len, every))
+        if not longest:
             return logits
-        places = to_device([(index, token_id) for index, token_id, _ in entries], torch.int64, self._device)
-        biases = to_device([bias for *_, bias in entries], torch.float32, self._device)
-        return logits.index_put(tuple(places.T), biases, accumulate=True)
+        padded = [[*biases, *[(0, 0.0)] * (longest - len(biases))] for biases in every]
+        places = to_device([[token_id for token_id, _ in biases] for biases in padded], torch.int64, self._device)
+        biases = to_device([[bias for _, bias in biases] for biases in padded], torch.float32, self._device)
+        return logits.scatter_add(1, places, biases)  # index_put would wait for the device, to check the places
 
     def _count(self, chosen: torch.Tensor, batch: SamplingBatch) -> None:
         if batch.penalised:

@@ -22,6 +22,7 @@ class LaunchedStep:
 
     def __init__(self, sequences: Sequence[SequenceState], sample: PendingSample, started_s: float) -> None:
         self.started_s = started_s
+        self.launched_rows = len(sequences)
         self._rows = {sequence.id: row for row, sequence in enumerate(sequences)}
         self._sequences = list(sequences)
         self._sample = sample

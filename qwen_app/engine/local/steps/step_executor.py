@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from tokenizers import Tokenizer
@@ -30,6 +31,7 @@ from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
 NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
@@ -127,7 +129,7 @@ class StepExecutor:
             return self._step(running, clock, may_draft=may_draft)
         if steady and launched.moves(running):
             self._launched = self._launch(running, launched, clock())
-        return self._read(launched, clock)
+        return self._read(launched, running, clock)
 
     def _launch(
         self, running: Sequence[SequenceState], before: LaunchedStep | None, started_s: float
@@ -135,32 +137,37 @@ class StepExecutor:
         """A step by one token each, on top of the one ``before`` that is still to be read. None where it cannot be."""
         sequences = sorted(running, key=lambda one: one.slot)
         awaited = 0 if before is None else 1
+        logits = _where_there_is_memory(lambda: self._logits_ahead(sequences, awaited, before))
+        if logits is None:
+            return None  # the next step meets what failed again, and deals with it
+        rows = [sequence.row_ahead(awaited) for sequence in sequences]
+        sample = _where_there_is_memory(lambda: self._parts.sampler.launch(logits, rows))
+        if sample is None:
+            for sequence in sequences:
+                sequence.draw_again()
+            return None
+        return LaunchedStep(sequences, sample, started_s)
+
+    def _logits_ahead(
+        self, sequences: Sequence[SequenceState], awaited: int, before: LaunchedStep | None
+    ) -> torch.Tensor | None:
         if not self._parts.sampler.draws_at_once([sequence.row(awaited) for sequence in sequences]):
             return None
         if before is None:
             logits, failure = self._forward([chunk_of(sequence, 1) for sequence in sequences])
         else:
             logits, failure = self._forward([awaited_chunk_of(one) for one in sequences], before.drawn(sequences))
-        if failure is not None:
-            return None  # the next step meets it again, and deals with it
-        try:
-            sample = self._parts.sampler.launch(logits, [sequence.row_ahead(awaited) for sequence in sequences])
-        except Exception as error:
-            if failure_of(error) is not Failure.OUT_OF_MEMORY:
-                raise
-            for sequence in sequences:
-                sequence.draw_again()
-            return None
-        return LaunchedStep(sequences, sample, started_s)
+        return logits if failure is None else None
 
-    def _read(self, launched: LaunchedStep, clock: Callable[[], float]) -> StepOutput:
+    def _read(self, launched: LaunchedStep, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         output = StepOutput()
+        alone = launched.moves(running) and launched.launched_rows == len(running)  # nobody was placed beside it
         moved = launched.read()
         now = clock()
         for sequence, sampled in moved:
             sequence.num_computed_tokens += 1
             self._accept(sequence, sampled, now, output)
-        if moved:
+        if alone:
             duration_s = now - max(launched.started_s, self._read_s)
             self._parts.drafts.measured(duration_s, rows=len(moved), drafted=False, tokens=len(moved))
             self._parts.prefill_budget.measured(duration_s, decoding_rows=len(moved), chunk_tokens=0)
@@ -287,12 +294,8 @@ class StepExecutor:
     def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
         masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
-        try:
-            return self._parts.sampler.sample(logits, [sequence.row() for sequence in drawing], masks)
-        except Exception as error:
-            if failure_of(error) is not Failure.OUT_OF_MEMORY:
-                raise
-        return None
+        rows = [sequence.row() for sequence in drawing]
+        return _where_there_is_memory(lambda: self._parts.sampler.sample(logits, rows, masks))
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
@@ -358,6 +361,16 @@ class StepExecutor:
         chunks = [length for length in reads if length > 1]
         decoding_rows = len(scheduled) - len(chunks)
         self._parts.prefill_budget.measured(duration_s, decoding_rows=decoding_rows, chunk_tokens=sum(chunks))
+
+
+def _where_there_is_memory(work: Callable[[], T]) -> T | None:
+    """What ``work`` returns; None where the device had no memory for it."""
+    try:
+        return work()
+    except Exception as error:
+        if failure_of(error) is not Failure.OUT_OF_MEMORY:
+            raise
+    return None
 
 
 def _steady(running: Sequence[SequenceState], *, may_draft: bool) -> bool:

@@ -186,7 +186,7 @@ async def test_logits_that_are_no_numbers_fail_their_own_answer_alone(opened: Op
 async def test_no_memory_for_a_step_ahead_costs_nothing_but_the_step(opened: OpenEngine) -> None:
     requests = [request("sampled"), request("penalised")]
     plain = [told(events) for events in await answered(opened, requests, overlaps=False)]
-    launch, calls = opened.parts.sampler.launch, []
+    launch, settles, calls, looks = opened.parts.sampler.launch, opened.parts.sampler.draws_at_once, [], []
 
     def full(chunks: Sequence[ScheduledChunk]) -> None:
         if opened.runner.ahead and opened.runner.ahead % 7 == 0:
@@ -199,7 +199,14 @@ async def test_no_memory_for_a_step_ahead_costs_nothing_but_the_step(opened: Ope
             raise torch.OutOfMemoryError("CUDA out of memory")
         return launch(*arguments)
 
+    def now_and_then(*arguments: Any) -> Any:
+        looks.append(arguments)
+        if len(looks) % 4 == 0:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return settles(*arguments)
+
     opened.runner.before = full
+    opened.parts.sampler.draws_at_once = now_and_then  # type: ignore[method-assign, assignment]
     opened.parts.sampler.launch = sometimes  # type: ignore[method-assign, assignment]
     assert [told(events) for events in await answered(opened, requests, overlaps=True)] == plain
     assert len(calls) > 10
