@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from qwen_app.testing.scripted_engine import ScriptedEngine
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat, say
 from tests.browser.serving import running_app, running_page
 
@@ -95,6 +95,26 @@ HEARD_OF_A_QUICK_ANSWER = f"""() => new Promise((heard) => {{
   new BroadcastChannel("qwen-chats").onmessage = ({{ data }}) => heard(data.id);
   window.chatShown({{ id: {CHAT_ID}, temporary: false, running: false, last: "another answer" }});
 }})"""
+
+
+async def test_what_is_typed_once_another_chat_is_asked_for_is_meant_for_that_one(
+    scripted: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("the first chat")
+    await chat.composer.fill("of the first")
+    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+    await chat.page.locator(".chats-new").click()
+    await chat.composer.press("End")
+    await chat.composer.press_sequentially(" and of the new")
+    go.set()
+    await expect(chat.questions).to_have_count(0)
+    await expect(chat.composer).to_have_value(" and of the new")
+    await chat.page.get_by_role("button", name="the first chat", exact=True).click()
+    await expect(chat.composer).to_have_value("of the first")
+    await chat.page.locator(".chats-new").click()
+    await expect(chat.questions).to_have_count(0)
+    await expect(chat.composer).to_have_value(" and of the new")
 
 
 async def test_an_answer_goes_on_through_a_reload_and_in_a_second_tab(kept: str, open_chat: OpenChat) -> None:

@@ -119,6 +119,7 @@ const drawLine = (chat) => {
 const askFor = (command) => {
   state.wanted = command.id ?? "";
   keepDraft();
+  left = { draft: composer()?.value ?? "", at: Date.now() };
   window.chatCommand(command);
 };
 const leaveFor = (command) => {
@@ -322,13 +323,26 @@ const keepDraft = () => {
   else localStorage.removeItem(draftKey());
 };
 window.keepDraft = keepDraft;
-const showDraft = () => {
-  const early = draftsRead ? "" : composer()?.value; // written while the page was coming
+const showDraft = (since = "") => {
+  const early = draftsRead ? since : composer()?.value; // written while the page was coming
   const kept = localStorage.getItem(draftKey()) || "";
   const text = [kept, early === kept ? "" : early].filter(Boolean).join("\n");
   draftsRead = true;
   noted = `${draftKey()}\n${kept}`;
   type(text);
+  keepDraft();
+};
+// What is typed once another chat was asked for is meant for that one, though the one before is still shown.
+const LEAVING_MS = 10_000;
+let left = null; // what the composer held when another chat was asked for, and when that was
+const takeTyped = (wasTemporary) => {
+  const [asked, now] = [left, composer()?.value ?? ""];
+  left = null;
+  if (!asked || Date.now() - asked.at > LEAVING_MS || now === asked.draft) return "";
+  const typed = now.startsWith(asked.draft) ? now.slice(asked.draft.length) : now;
+  if (typed && !wasTemporary && asked.draft) localStorage.setItem(draftKey(), asked.draft);
+  if (typed && !wasTemporary && !asked.draft) localStorage.removeItem(draftKey());
+  return typed;
 };
 const type = (text) => {
   const field = composer();
@@ -346,6 +360,7 @@ window.chatShown = (shown) => {
   state.heard = true;
   const moved = shown.id !== state.shown;
   const began = moved && !state.shown && shown.running && shown.id !== state.wanted; // a new chat got its name
+  const since = moved && !began ? takeTyped(state.temporary) : "";
   state.temporary = shown.temporary;
   root()?.querySelector(".chats-temporary")?.setAttribute("aria-pressed", String(shown.temporary));
   document.body.classList.toggle("temporary-chat", shown.temporary);
@@ -356,7 +371,7 @@ window.chatShown = (shown) => {
     if (began) keepDraft();
     drawList();
   }
-  if ((moved && !began) || !draftsRead) showDraft();
+  if ((moved && !began) || !draftsRead) showDraft(since);
   if (state.running !== shown.running || state.last !== shown.last || moved) {
     refresh();
     if (!shown.running) [3000, 10000].forEach((wait) => setTimeout(refresh, wait)); // by then it has its title
