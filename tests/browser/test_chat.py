@@ -124,7 +124,8 @@ async def test_whoever_types_on_while_a_message_is_on_its_way_keeps_that(
     go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
     asked = len(engine.requests)
     await chat.composer.fill("one")
-    await chat.composer.press("Enter")
+    async with chat.page.expect_request("**/gradio_api/queue/join*"):
+        await chat.composer.press("Enter")
     await expect(chat.page.locator(".pending")).to_have_text("one")
     await chat.composer.press_sequentially("and two")
     await chat.composer.press("Enter")  # asks neither "one" again nor "oneand two"
