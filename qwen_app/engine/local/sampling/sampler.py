@@ -103,8 +103,7 @@ class Sampler:
         set where token ``i`` is allowed, or None where no row is held to anything.
         """
         batch = self._batch_of(rows)
-        unchanged = logits[:, : self._vocab_size].float()
-        logits = self._biased(self._penalised(unchanged, batch), rows)
+        unchanged, logits = self._adjusted(logits, rows, batch)
         if masks is not None:
             logits = logits.masked_fill(~self._unpacked(masks), -torch.inf)
         numbers = self._numbers(rows, batch)
@@ -124,9 +123,8 @@ class Sampler:
     def launch(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> PendingSample:
         """As ``sample``, for rows that ``draws_at_once`` and no grammar holds, without waiting for the device."""
         batch = self._batch_of(rows)
-        unchanged = logits[:, : self._vocab_size].float()
-        biased = self._biased(self._penalised(unchanged, batch), rows)
-        chosen, settled = self._draw(biased, batch, self._numbers(rows, batch), self._shortlist)
+        unchanged, logits = self._adjusted(logits, rows, batch)
+        chosen, settled = self._draw(logits, batch, self._numbers(rows, batch), self._shortlist)
         told = HostCopy(self._told(unchanged, chosen, settled, batch))
         self._count(chosen, batch)
         return PendingSample(chosen, told, rows, batch)
@@ -162,6 +160,13 @@ class Sampler:
         if self._batch is None or self._batch.key != key:
             self._batch = SamplingBatch.of(key, self._device)
         return self._batch
+
+    def _adjusted(
+        self, logits: torch.Tensor, rows: Sequence[SamplingRow], batch: SamplingBatch
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The text vocabulary's logits in float32: as they came, and with the rows' penalties and biases."""
+        unchanged = logits[:, : self._vocab_size].float()
+        return unchanged, self._biased(self._penalised(unchanged, batch), rows)
 
     def _penalised(self, logits: torch.Tensor, batch: SamplingBatch) -> torch.Tensor:
         """Repetition penalty as in CTRL (over prompt and answer), presence and frequency as OpenAI's (answer alone)."""
