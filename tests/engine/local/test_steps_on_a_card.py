@@ -67,4 +67,4 @@ async def test_steps_launched_ahead_are_replayed_with_the_tokens_that_lie_on_the
     opened.parts.overlaps = True
     assert await answers(opened) == undisturbed
     opened.parts.overlaps = False
-    assert opened.runner.ahead > 20
+    assert opened.runner.ahead > 12  # of 24: none is ahead of a newcomer
