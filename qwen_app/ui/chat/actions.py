@@ -325,6 +325,7 @@ class ChatActions:
                     yield ended if session.chat is chat else self.overtaken(session)
                 if chat.live is None:  # nor did one begin while that was drawn
                     return
+                yield ChatView(running=True)  # the end may have been drawn already
                 cleared = False  # it was another question
         finally:
             if session.follower is follower:

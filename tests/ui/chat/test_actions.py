@@ -16,6 +16,7 @@ from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.chat.actions import ChatActions
+from qwen_app.ui.chat.live_answer import with_live_answer
 from qwen_app.ui.chat.session import ChatSession, shown_chat
 from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.conversations.answering import Answering
@@ -213,6 +214,26 @@ async def test_an_answer_that_another_tab_begins_while_the_end_of_one_is_drawn_i
     await all_of(begun)
     await watching
     assert seen[-1].running is False
+    assert [reason for _, _, reason in chat.turns] == ["stop", "cancelled"]
+
+
+async def test_an_answer_that_another_tab_begins_once_the_end_of_one_is_drawn_can_be_stopped_here_too() -> None:
+    chat = Chat()
+    other, begun = ChatSession(chat=chat.session.chat), None
+    running, drawn = True, 0
+    async for view in with_live_answer(chat.send("one")):
+        running = running if view.running is None else view.running
+        if not running and begun is None:  # the end of the first is on its way to the page
+            chat.engine.script = SLOW
+            await anext(begun := chat.actions.send(other, "two", CHOICES, "ada"))
+            assert await all_of(chat.actions.follow(chat.session, CHOICES)) == []
+        elif running and view.live and begun is not None:
+            drawn += 1
+            chat.session.stop()
+    assert begun is not None
+    await all_of(begun)
+    assert drawn
+    assert not running
     assert [reason for _, _, reason in chat.turns] == ["stop", "cancelled"]
 
 
