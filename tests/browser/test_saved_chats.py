@@ -141,6 +141,22 @@ async def test_an_answer_goes_on_through_a_reload_and_in_a_second_tab(kept: str,
     await expect((await second.answered(3)).locator(".run-line")).to_contain_text("Stopped")
 
 
+async def test_two_tabs_that_draw_one_answer_leave_each_other_alone(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.set("max-tokens", 2000)
+    await chat.send("talk slowly")
+    await expect(chat.page).to_have_url(ADDRESS)
+    second = await tab(chat.page.context, chat.page.url)
+    asked: list[str] = []
+    for one in (chat, second):
+        one.page.on("request", lambda request: asked.append(request.url))
+    for one in (chat, second):
+        await expect(one.answers.first).to_contain_text("word " * 60)
+    await chat.stop.click()
+    for url in ("queue/join", "/chats"):
+        assert len([one for one in asked if url in one]) < 8, asked  # of which they had sent dozens
+
+
 async def test_settings_survive_a_reload(kept: str, open_chat: OpenChat) -> None:
     chat = await open_chat(kept)
     await chat.set("temperature", 0.3)

@@ -9,7 +9,7 @@ from qwen_app.ui.conversations.conversation import Conversation
 from qwen_app.ui.conversations.open_chat import OpenChat
 from qwen_app.ui.conversations.replay import Replay
 from qwen_app.ui.documents.attaching import Attached
-from qwen_app.ui.shared.handlers import Newest
+from qwen_app.ui.shared.handlers import InOrder, Newest
 from qwen_app.ui.shared.strings import Language, Texts
 
 
@@ -27,7 +27,7 @@ class ChatSession:
     between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the composer, uploaded
     by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
     is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` are for another chat,
-    ``measurings`` of what the next request holds.
+    ``measurings`` of what the next request holds. Views reach the tab ``in_order``.
     """
 
     chat: OpenChat = field(default_factory=OpenChat)
@@ -43,6 +43,7 @@ class ChatSession:
     unfolded: OpenChat | None = None
     wishes: Newest = field(default_factory=Newest)
     measurings: Newest = field(default_factory=Newest)
+    in_order: InOrder = field(default_factory=InOrder)
 
     @property
     def texts(self) -> Texts:
@@ -82,5 +83,5 @@ def shown_chat(session: ChatSession) -> ShownChat:
     now = session.replay
     replay = None if now is None else ShownReplay(now.paused, now.speed, now.timed)
     turns = session.conversation.turns
-    last = f"{turns[-1].id} {len(turns[-1].answer)}" if turns else ""
+    last = f"{turns[-1].id} {'' if session.busy else len(turns[-1].answer)}" if turns else ""
     return ShownChat(chat.address, session.temporary, session.busy, waiting, replay, session.first_turn, last)

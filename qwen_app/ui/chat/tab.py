@@ -124,7 +124,8 @@ class _Handlers:
     ) -> Callable[Concatenate[Values, P], AsyncGenerator[Updates, None]]:
         @functools.wraps(handler)
         def views(values: Values, /, *args: P.args, **kwargs: P.kwargs) -> Views:
-            return with_live_answer(handler(values, *args, **kwargs), writing=self._session_of(values).busy)
+            session = self._session_of(values)
+            return session.in_order.of(with_live_answer(handler(values, *args, **kwargs), writing=session.busy))
 
         return streaming(views, self._updates)
 

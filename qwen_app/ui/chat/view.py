@@ -50,8 +50,8 @@ class ShownReplay:
 @dataclass(frozen=True, slots=True)
 class ShownChat:
     """What the page's own scripts have to know: the id (empty: the chat cannot be found again), what waits, and
-    whether it is a replay. So many ``earlier`` turns are not on the page. ``last`` changes with the last answer: of a
-    quick one a browser may draw the end alone, and never see that it was ``running``."""
+    whether it is a replay. So many ``earlier`` turns are not on the page. ``last`` changes with the last answer, once
+    it has ended: of a quick one a browser may draw the end alone, and never see that it was ``running``."""
 
     id: str = ""
     temporary: bool = False

@@ -5,10 +5,11 @@ Values come from a browser, which may send anything: they are read as what they 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -73,6 +74,41 @@ class Newest:
         return number != self.number
 
 
+@dataclass(slots=True)
+class InOrder:
+    """Lets the views of several events reach one browser tab in the order in which they were made.
+
+    Gradio converts a view before it sends it: one that takes long would come after a quick one that was made later. It
+    asks for the next view when it has sent one, and until then the others wait; for ``limit_s`` at most, since it asks
+    no more once the browser is gone.
+    """
+
+    limit_s: float = 2.0
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def of(self, views: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
+        """``views``, each in its turn."""
+        async with aclosing(views) as views:
+            async for view in views:
+                sending = await self._turn()
+                try:
+                    yield view
+                finally:
+                    sending.release()
+
+    async def _turn(self) -> asyncio.Lock:
+        """Taken, and to be released by the caller."""
+        while True:
+            sending = self._sending
+            try:
+                async with asyncio.timeout(self.limit_s):
+                    await sending.acquire()
+                return sending
+            except TimeoutError:
+                if sending is self._sending:  # whoever has it will not ask again
+                    self._sending = asyncio.Lock()
+
+
 def changed(updates: Mapping[Block, Update | None]) -> Updates:
     """Updates in which None means that the component stays as it is."""
     return {component: gr.skip() if update is None else update for component, update in updates.items()}
@@ -83,17 +119,15 @@ def streaming(
 ) -> Callable[P, AsyncGenerator[Updates, None]]:
     """``handler`` as Gradio wants it: an async generator function of updates, closed with all it started.
 
-    Gradio empties every output of one that ends without an update: one without a view leaves all as it is.
+    Gradio sends the last update once more when it has ended, be the page another by then, and empties every output
+    where there was none: so the last leaves all as it is.
     """
 
     @functools.wraps(handler)
     async def stream(*args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Updates, None]:
-        drawn = False
         async with aclosing(handler(*args, **kwargs)) as views:
             async for view in views:
-                drawn = True
                 yield updates(view)
-        if not drawn:
-            yield gr.skip()
+        yield gr.skip()
 
     return stream

@@ -1,17 +1,31 @@
 from __future__ import annotations
 
+import asyncio
+import copy
 import inspect
+import itertools
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from random import Random
 
 import gradio as gr
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.ui.shared.answer_slot import AnswerSlot
-from qwen_app.ui.shared.handlers import Newest, Updates, changed, language_of, number, session_of, streaming, text
+from qwen_app.ui.shared.handlers import (
+    InOrder,
+    Newest,
+    Updates,
+    changed,
+    language_of,
+    number,
+    session_of,
+    streaming,
+    text,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +99,70 @@ async def test_a_streaming_handler_without_a_view_leaves_all_outputs_as_they_are
         assert response["data"] == [gr.skip(), gr.skip()]
         response = await page.process_api(0, [], session_hash="tab", event_id="a", iterator=iterator)
     assert response["data"] == [gr.skip(), gr.skip()]
+
+
+@pytest.mark.anyio
+async def test_the_last_view_is_not_drawn_again_when_a_handler_ends() -> None:
+    """By then a view of another event may have been drawn over it."""
+
+    async def views() -> AsyncGenerator[str, None]:
+        yield "one"
+        yield "another"
+
+    with gr.Blocks() as page:
+        output = gr.Textbox()
+        gr.Button().click(streaming(views, lambda view: {output: view}), None, output)
+    response = await page.process_api(0, [], session_hash="tab", event_id="a")
+    drawn, iterator = [], response["iterator"]
+    while response["is_generating"]:
+        drawn.append(response["data"])
+        response = await page.process_api(0, [], session_hash="tab", event_id="a", iterator=iterator)
+    assert len(drawn) == 3
+    assert response["data"] == [gr.skip()]
+
+
+async def sent(views: AsyncGenerator[int, None], conversion_s: Iterator[float], to: list[int]) -> None:
+    """As Gradio does: a view is converted, then sent, and then the next is asked for."""
+    async for view in views:
+        await asyncio.sleep(next(conversion_s))
+        to.append(view)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 4), min_size=2, max_size=5), st.randoms(use_true_random=False))
+def test_views_are_sent_in_the_order_in_which_they_were_made(events: list[int], random: Random) -> None:
+    made: list[int] = []
+    reached: list[int] = []
+
+    async def views(count: int) -> AsyncGenerator[int, None]:
+        for _ in range(count):
+            await asyncio.sleep(random.choice([0, 0.001]))
+            made.append(len(made))
+            yield made[-1]
+
+    async def run() -> None:
+        in_order, conversion_s = InOrder(), iter(lambda: random.choice([0, 0, 0.001, 0.003]), None)
+        await asyncio.gather(*(sent(in_order.of(views(count)), conversion_s, reached) for count in events))
+
+    asyncio.run(run())
+    assert reached == made == list(range(sum(events)))
+
+
+@pytest.mark.anyio
+async def test_one_that_is_asked_for_no_more_holds_the_rest_up_for_a_while_only() -> None:
+    async def views(*numbers: int) -> AsyncGenerator[int, None]:
+        for one in numbers:
+            yield one
+
+    in_order, reached = copy.deepcopy(InOrder(limit_s=0.05)), list[int]()
+    left = in_order.of(views(1, 2))
+    assert await anext(left) == 1
+    at_once = itertools.repeat(0.0)
+    await asyncio.gather(*(sent(in_order.of(views(n, n)), at_once, reached) for n in (3, 4, 5)))
+    assert sorted(reached) == [3, 3, 4, 4, 5, 5]
+    await left.aclose()
+    await sent(in_order.of(views(6)), at_once, reached)
+    assert reached[-1] == 6
 
 
 @given(st.integers(1, 20), st.permutations(range(20)))
