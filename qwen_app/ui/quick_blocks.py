@@ -64,6 +64,34 @@ class QuickBlocks(gr.Blocks):
             drawn[number] = (await super().postprocess_data(one, predictions[number], state))[0]
         return drawn
 
+    def handle_streaming_diffs(
+        self,
+        block_fn: BlockFunction,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list[Any]:
+        """``data`` as it differs from what the browser got before, for each output in turn.
+
+        Gradio's browser side edits what came before in place, drawn or not: of an update that another follows at once
+        it would draw what both have. So where properties change, they are sent whole.
+        """
+        whole = data.copy()
+        sent: list[Any] = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format)
+        if final:
+            return sent
+        return [
+            [["replace", [], new]] if _is_update(new) and isinstance(edits, list) else edits
+            for new, edits in zip(whole, sent, strict=True)
+        ]
+
+
+def _is_update(value: object) -> bool:
+    """Whether ``value`` changes a component's properties, rather than being its value."""
+    return isinstance(value, dict) and value.get("__type__") == "update"
+
 
 class _AppsWhereMounted:
     """Gradio makes an app of its Blocks when they begin, when they end and when their queue is set, each with a hundred

@@ -25,14 +25,15 @@ def hands_ms() -> float:
 async def hinder(page: Page) -> None:
     """Make a page's processor so many times slower, and each request's way so much longer, if that is asked for."""
     wished = _hindrance()
-    if not wished:
-        return
+    if "cpu" in wished:
+        session = await page.context.new_cdp_session(page)
+        await session.send("Emulation.setCPUThrottlingRate", {"rate": wished["cpu"]})
+    if "latency_ms" in wished:
+        await move_away(page, wished["latency_ms"])
+
+
+async def move_away(page: Page, latency_ms: float) -> None:
+    """Whatever comes to the page takes so much longer, and comes in bundles."""
     session = await page.context.new_cdp_session(page)
-    await session.send("Emulation.setCPUThrottlingRate", {"rate": wished.get("cpu", 1)})
-    network = {
-        "offline": False,
-        "latency": wished.get("latency_ms", 0),
-        "downloadThroughput": -1,
-        "uploadThroughput": -1,
-    }
+    network = {"offline": False, "latency": latency_ms, "downloadThroughput": -1, "uploadThroughput": -1}
     await session.send("Network.emulateNetworkConditions", network)

@@ -15,6 +15,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, 
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat, say
+from tests.browser.hindrance import move_away
 from tests.browser.serving import running_app, running_page
 
 pytestmark = pytest.mark.anyio
@@ -270,6 +271,19 @@ async def test_a_message_typed_meanwhile_waits_and_can_be_taken_back(kept: str, 
     await chat.page.get_by_role("button", name="Stop the answer and send this now").click()
     await expect(await chat.answered(2)).to_contain_text("next")
     await expect(waiting).to_have_count(0)
+
+
+async def test_what_waits_leaves_the_composer_where_the_server_is_far_away(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await move_away(chat.page, 250)
+    await chat.set("max-tokens", 2000)
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    for text in ("one", "another", "a third"):
+        await chat.send(text)
+        await expect(chat.composer).to_have_value("")
+    await expect(chat.page.locator(".waiting-message span")).to_have_text(["one", "another", "a third"])
+    await chat.stop.click()
 
 
 async def test_a_temporary_chat_is_in_no_list(kept: str, open_chat: OpenChat) -> None:

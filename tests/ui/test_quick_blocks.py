@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from typing import Any
 
 import gradio as gr
 import httpx
@@ -108,6 +110,53 @@ async def test_a_text_is_sent_as_it_is(ours: Page) -> None:
         blocks.load(lambda: None, None, shown)
     (handler,) = blocks.default_config.fns.values()
     assert await blocks.postprocess_data(handler, [nested, "<b>"], SessionState(blocks)) == [nested, "<b>"]
+
+
+def edited(before: Any, edits: list[tuple[str, list[str | int], Any]]) -> Any:
+    """``before``, changed in place as Gradio's browser side does it."""
+    for action, path, value in edits:
+        if not path:
+            before = before + value if action == "append" else value
+            continue
+        part = before
+        for step in path[:-1]:
+            part = part[step]
+        match action:
+            case "delete":
+                del part[path[-1]]
+            case "append":
+                part[path[-1]] += value
+            case "add" if isinstance(part, list):
+                part.insert(path[-1], value)
+            case _:
+                part[path[-1]] = value
+    return before
+
+
+UPDATES = st.one_of(
+    st.just(gr.skip()),
+    st.text(max_size=3),
+    st.fixed_dictionaries(
+        {"__type__": st.just("update")},
+        optional={"value": st.text(max_size=3), "submit_btn": st.booleans(), "choices": st.lists(st.text(max_size=2))},
+    ),
+)
+
+
+@settings(max_examples=examples(60))
+@given(st.lists(st.tuples(UPDATES, UPDATES, UPDATES), min_size=1, max_size=6))
+async def test_no_update_is_lost_however_late_a_browser_draws_it(ours: Page, views: list[tuple[object, ...]]) -> None:
+    """All messages are taken in before the first is drawn, as where they come together."""
+    held: list[Any] = []
+    queued: list[list[Any]] = []
+    for number, view in enumerate(copy.deepcopy(views)):
+        data = ours.blocks.handle_streaming_diffs(ours.every, list(view), "tab", "run", final=False)
+        message = json.loads(json.dumps(data))
+        held = message if number == 0 else [edited(*both) for both in zip(held, message, strict=True)]
+        queued.append(list(held))
+    last = ours.blocks.handle_streaming_diffs(ours.every, [None] * 3, "tab", "run", final=True)
+    assert queued == [list(view) for view in views]
+    assert last == list(views[-1])
 
 
 async def test_nothing_is_described_for_each_visitor(ours: Page) -> None:
