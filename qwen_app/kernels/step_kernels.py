@@ -6,6 +6,7 @@ A decode step is bound by what it reads of the weights, so everything between tw
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -63,6 +64,8 @@ class PlainKernels:
     """By torch's own operators, on every device."""
 
     def rms_norm(self, hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+        if hidden.is_cpu and hidden.dtype == torch.float32:
+            return _rms_norm_on_cpu(hidden, weight, eps)
         normed: torch.Tensor = rms_norm(hidden, hidden.shape[-1:], weight, eps)
         return normed
 
@@ -95,6 +98,18 @@ class PlainKernels:
         gate, up = gate_up.chunk(2, -1)
         gated: torch.Tensor = silu(gate) * up
         return gated
+
+
+def _rms_norm_on_cpu(hidden: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """As torch's, which is eight operators there; a decode step has sixty norms of ten microseconds."""
+    length = torch.linalg.vector_norm(hidden, dim=-1, keepdim=True)
+    scale = torch.addcmul(_on_cpu(eps), length, length, value=1 / hidden.shape[-1]).rsqrt_()
+    return (hidden * scale).mul_(weight)
+
+
+@cache
+def _on_cpu(number: float) -> torch.Tensor:
+    return torch.tensor(number)
 
 
 def rotated(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:

@@ -68,10 +68,8 @@ class Int4Linear(PackedLinear):
         return cls(_packed(codes), scales_and_zeros, bias, out_features)
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
-        packed, scales_and_zeros = self._buffers["packed"], self._buffers["scales_and_zeros"]
-        assert packed is not None and scales_and_zeros is not None
         mm = torch._weight_int4pack_mm if rows.is_cuda else torch._weight_int4pack_mm_for_cpu
-        return mm(rows, packed, self.group, scales_and_zeros)
+        return mm(rows, self.packed, self.group, self.scales_and_zeros)
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:
         """In float32 on a CPU, whose bfloat16 products are slow; from and to the same bfloat16 numbers as few rows."""

@@ -25,9 +25,8 @@ class PackedLinear(nn.Module):
             output = output[:, : self.out_features]
         if output.dtype != input.dtype:
             output = output.to(input.dtype)
-        bias = self._buffers["bias"]
-        if bias is not None:
-            output = output + bias
+        if self.bias is not None:
+            output = output + self.bias
         return output if flat else output.reshape(*input.shape[:-1], self.out_features)
 
     def _most_few_rows(self) -> int:
