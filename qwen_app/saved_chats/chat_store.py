@@ -91,6 +91,11 @@ class ChatStore:
             row = connection.execute(select(chats).where(_own(owner), chats.c.id == chat_id)).one_or_none()
             return None if row is None else whole_chat(connection, row._mapping)
 
+    def holds(self, owner: str, chat_id: str) -> bool:
+        """Whether the owner has such a chat, and has not deleted it."""
+        with self.engine.connect() as connection:
+            return connection.execute(select(chats.c.id).where(_own(owner), chats.c.id == chat_id)).first() is not None
+
     def save(self, owner: str, chat: SavedChat, *, new: bool = True) -> bool:
         """Write the messages of ``chat`` as they are now, and its head; what is saved of it beside them stays.
 

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from qwen_app.errors import AppError
 from qwen_app.messages import Failed, GenerationRequest, PromptPolicy, SamplingParams, TemplateOptions
 from qwen_app.saved_chats.saved_chats import SavedChats
@@ -99,8 +101,10 @@ class Answering:
             if chat.refusal is None:
                 _close(chat, turn.id, "unwatched" if live.unwatched else "cancelled")
                 await saver.save()
+            deleted = bool(chat.waiting) and await self._is_deleted(chat)
             chat.live = None
-            self._go_on(chat, request, turn.id)
+            if not deleted:  # else the next question would bring the chat back
+                self._go_on(chat, request, turn.id)
 
         live.start(noted, ended)
 
@@ -138,6 +142,15 @@ class Answering:
         """The record of an answer that is over, and of the model that gave it."""
         info = self._service.info()
         return dataclasses.replace(run_of(progress), model=info.model, revision=info.revision, precision=info.precision)
+
+    async def _is_deleted(self, chat: OpenChat) -> bool:
+        """Whether the owner has deleted the chat, which may still be taken back."""
+        if not chat.stored:
+            return False
+        try:
+            return not await self._saved.run(self._saved.chats.holds, chat.owner, chat.conversation.id)
+        except (AppError, SQLAlchemyError):
+            return False
 
     def _go_on(self, chat: OpenChat, request: GenerationRequest, turn_id: str) -> None:
         turn = turn_named(chat.conversation, turn_id)

@@ -247,6 +247,26 @@ async def test_saved_chats_are_found_by_their_owner_alone() -> None:
         assert len(other.conversation.turns) == turns
 
 
+async def test_what_waits_in_a_chat_that_was_deleted_does_not_bring_it_back() -> None:
+    saved = chats_in_memory()
+    engine = ScriptedEngine(Script(text=("a",) * 20, token_s=0.02), context_tokens=512)
+    actions, session = actions_on(Service(engine), saved), ChatSession(owner="ada")
+    views = actions.send(session, "one", CHOICES, "ada")
+    async for _ in views:
+        if session.chat.stored:
+            break
+    await all_of(actions.send(session, "two", CHOICES, "ada"))
+    assert [message.text for message in session.chat.waiting] == ["two"]
+    assert saved.chats.delete("ada", session.chat.address)
+    await all_of(views)
+    assert saved.chats.listed("ada") == []
+    assert len(engine.requests) == 1
+    assert saved.chats.restore("ada", session.chat.address)
+    assert not session.busy
+    await all_of(actions.send(session, "three", CHOICES, "ada"))
+    assert [turn.question for turn in session.conversation.turns] == ["one", "three", "two"]
+
+
 async def test_a_half_answer_is_there_after_the_process_was_killed() -> None:
     saved = chats_in_memory()
     service = Service(ScriptedEngine(SLOW, context_tokens=512))
