@@ -138,6 +138,8 @@ async def test_the_library_and_chinese(address: str, open_chat: OpenChat) -> Non
     await expect(page.locator("#schema .cm-content")).to_contain_text("explanation")
     await expect(page.locator("#json-lab-prompt textarea")).to_have_value(SQL.prompt[1])
     await page.locator("#json-lab-prompt textarea").fill("我自己的问题")
+    await page.locator("#library input").focus()  # whoever passes by chooses nothing
+    await page.locator("#library input").blur()
     await page.locator("#language").get_by_text("EN").click()
     await expect(page.locator("#library input")).to_have_value("SQL query")
     await expect(page.locator("#json-lab-prompt textarea")).to_have_value("我自己的问题")

@@ -46,6 +46,11 @@ async def test_a_preset_is_saved_kept_taken_out_and_brought_in(
     await page.locator("#preset input").click()
     await page.get_by_role("option", name="Steady").click()
     await expect(page.locator("#temperature input[type=number]")).to_have_value("0.25")
+    await chat.set("temperature", 0.75)
+    await page.locator("#preset input").focus()  # whoever passes by chooses nothing
+    await page.locator("#preset input").blur()
+    await chat.ask("hello")
+    await expect(page.locator("#temperature input[type=number]")).to_have_value("0.75")
     await page.locator("#preset-delete").click()
     await expect(said).to_contain_text("is deleted")
 

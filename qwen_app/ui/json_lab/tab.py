@@ -130,7 +130,8 @@ class _Handlers:
         asking.run.click(streaming(self.run, self._updates), inputs, shown, **page.generating)
         asking.repeat.click(streaming(self.repeat, self._updates), inputs, shown, **page.generating)
         asking.stop.click(self.stop, {self._session}, None, **QUICK)
-        asking.library.input(
+        # Not its input: that comes twice with a choice, and whenever the focus leaves it. One's own prompt would go.
+        asking.library.change(
             self.pick,
             {asking.library, page.language},
             [asking.prompt, asking.schema],

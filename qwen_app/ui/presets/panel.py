@@ -80,7 +80,8 @@ class PresetMenu:
         set_by_choice = [*settings, controls.composer]
         page.blocks.load(self._restore, [stored, language], outcome, js=_READ, **QUICK)
         page.language.change(self._translate, known, [self._menu], **QUICK)
-        self._menu.input(self._choose, [*known, controls.composer], set_by_choice, trigger_mode="always_last", **QUICK)
+        # Not its input: that comes twice with a choice, and whenever the focus leaves it. What was set since would go.
+        self._menu.change(self._choose, [*known, controls.composer], set_by_choice, trigger_mode="always_last", **QUICK)
         starting = self._command.click(
             self._start, [language, controls.composer], [self._menu, *set_by_choice], **QUICK
         )
