@@ -15,6 +15,8 @@ from bench.gpu.timing import captured, median_ms
 from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.choice import choose_attention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
+from qwen_app.linear.int4_linear import Int4Linear
+from qwen_app.linear.int4_weight import LARGEST_CODE, Int4Weight
 
 ROWS = (1, 2, 4, 8, 16, 64, 1024)
 HEADS, KV_HEADS, HEAD_DIM, LAYERS = 28, 4, 128, 28
@@ -70,7 +72,7 @@ def _attention(rows: Rows, name: str, count: int, keys: int, options: Options) -
 
 
 def _linear(rows: Rows, name: str, outputs: int, inputs: int, options: Options) -> None:
-    for kind, make in (("fp16", _dense), ("nf4", _nf4), ("int4", _int4)):
+    for kind, make in (("fp16", _dense), ("nf4", _nf4), ("int4", _int4), ("torch's int4", _torchs_int4)):
         try:
             weight_bytes, dtype, copies, multiply = make(outputs, inputs, options)
         except Exception as missing:  # a package, or a kernel for this device
@@ -121,19 +123,22 @@ def _nf4(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtyp
     return outputs * inputs * 0.516, dtype, len(weights), multiply
 
 
-def _int4(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtype, int, Multiply]:
-    """torch's own packed kernel: groups of 32 with a scale and a zero in BF16."""
-    copies = len(_weights(outputs, inputs, 0.5, options))
-    packed = [
-        torch.ops.aten._convert_weight_to_int4pack(
-            torch.randint(0, 255, (outputs, inputs // 2), dtype=torch.uint8, device=options.device), 8
-        )
-        for _ in range(copies)
-    ]
-    scales = torch.randn(inputs // INT4_GROUP, outputs, 2, device=options.device, dtype=torch.bfloat16)
+def _int4(outputs: int, inputs: int, options: Options, ours: bool = True) -> tuple[float, torch.dtype, int, Multiply]:
+    """Groups of 32 with a scale and a zero in BF16, by our kernel or by torch's."""
+    layers = []
+    for _ in range(len(_weights(outputs, inputs, 0.5, options))):
+        codes = torch.randint(0, LARGEST_CODE + 1, (outputs, inputs), dtype=torch.uint8, device=options.device)
+        scales = torch.rand(outputs, inputs // INT4_GROUP, device=options.device)
+        layers.append(Int4Linear.of(Int4Weight(codes, scales, -8 * scales), None, options.device))
+        if ours:
+            layers[-1].use_ours()
 
     def multiply(given: torch.Tensor, copy: int) -> torch.Tensor:
-        product: torch.Tensor = torch.ops.aten._weight_int4pack_mm(given, packed[copy], INT4_GROUP, scales)
+        product: torch.Tensor = layers[copy](given)
         return product
 
-    return outputs * inputs * (0.5 + 4 / INT4_GROUP), torch.bfloat16, copies, multiply
+    return outputs * inputs * (0.5 + 4 / INT4_GROUP), torch.bfloat16, len(layers), multiply
+
+
+def _torchs_int4(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtype, int, Multiply]:
+    return _int4(outputs, inputs, options, ours=False)

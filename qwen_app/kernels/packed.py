@@ -40,10 +40,10 @@ def int8_product(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) 
 
 
 def int4_unpacked(packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    """The weight, bfloat16 ``[out, in]``, of what ``_convert_weight_to_int4pack`` packed in tiles of 8 x 128.
+    """The weight, bfloat16 ``[out, in]``, of what ``linear.tile_layout.tiles_of_cuda`` packed in tiles of 8 x 128.
 
     ``packed``: int32 ``[out / 8, in / 128, 32, 4]``; ``scales_and_zeros``: bfloat16 ``[groups, out, 2]``, the value of
-    a step and that of code 8. Where a code lies is told in ``linear.tile_layout``.
+    a step and that of code 8. Where a code lies is told there.
     """
     outputs, columns = packed.shape[0] * 8, packed.shape[1] * 128
     weight = torch.empty(outputs, columns, dtype=torch.bfloat16, device=packed.device)
@@ -105,9 +105,9 @@ def _int4_unpacked(packed, scales_and_zeros, weight, outputs, columns, GROUP: tl
     out = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     within = column < columns
-    lane = out % 8 * 4 + column // 2 % 4
+    lane = out % 8 * 4 + column // 8 % 4
     integer = ((out // 8 * (columns // 128) + column // 128) * 32 + lane) * 4 + column // 32 % 4
-    nibble = column % 2 * 4 + column // 16 % 2 * 2 + column // 8 % 2
+    nibble = column % 2 * 4 + column // 2 % 4
     code = (tl.load(packed + integer, within, 0) >> (nibble * 4)) & 15
     scale_place = (column // GROUP * outputs + out) * 2
     scale = tl.load(scales_and_zeros + scale_place, within, 0.0).to(tl.float32)

@@ -10,12 +10,13 @@ from torch import nn
 
 from qwen_app.kernels.choice import first_line
 from qwen_app.linear.bias import joined_bias
-from qwen_app.linear.card_kernels import unpacks_4_bits
+from qwen_app.linear.card_kernels import multiplies_4_bits, unpacks_4_bits
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_weight import GROUP_SIZES, LARGEST_CODE, Int4Weight
 from qwen_app.linear.packed_linear import PackedLinear
 from qwen_app.linear.tile_layout import (
     padded_rows,
+    pairs_turned,
     tile_of,
     tiles_of_cuda,
     unpacked_cuda,
@@ -28,7 +29,8 @@ MEASURED_WEIGHTS = (2048, 1024)  # out and in features of the layer that is time
 CHECKED_ROWS, CHECKED_WEIGHTS = 3, (64, 256)
 TOLERANCE = 1e-2  # of ||difference|| / ||reference||: the result is rounded to bfloat16
 EVERY_NUMBER_OF_ROWS = 1 << 62
-MOST_ROWS_ON_A_CARD = 16  # tinygemm reads the weights once for so many rows; beyond, unpacking once is cheaper
+MOST_ROWS_ON_A_CARD = 16  # torch's kernel reads the weights once for so many rows; beyond, unpacking once is cheaper
+MOST_ROWS_OF_OURS = 48  # three times the weights from the L2 cache; then likewise
 
 
 class Int4Linear(PackedLinear):
@@ -41,6 +43,7 @@ class Int4Linear(PackedLinear):
     packed: torch.Tensor
     scales_and_zeros: torch.Tensor
     bias: torch.Tensor | None
+    ours = False  # whether few rows are multiplied by our kernel on a card, not by torch's
 
     def __init__(
         self, packed: torch.Tensor, scales_and_zeros: torch.Tensor, bias: torch.Tensor | None, out_features: int
@@ -67,9 +70,18 @@ class Int4Linear(PackedLinear):
         scales_and_zeros = torch.stack((scales.t(), zeros.t()), -1).bfloat16().contiguous()
         return cls(_packed(codes), scales_and_zeros, bias, out_features)
 
+    def use_ours(self) -> None:
+        """Let our kernel multiply few rows where the weights are on a card and it serves there."""
+        self.ours = self.packed.is_cuda and multiplies_4_bits(self.packed.device)
+
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
-        mm = torch._weight_int4pack_mm if rows.is_cuda else torch._weight_int4pack_mm_for_cpu
-        return mm(rows, self.packed, self.group, self.scales_and_zeros)
+        if not rows.is_cuda:
+            return torch._weight_int4pack_mm_for_cpu(rows, self.packed, self.group, self.scales_and_zeros)
+        if self.ours:
+            from qwen_app.kernels.int4_product import int4_product
+
+            return int4_product(rows, self.packed, self.scales_and_zeros)
+        return torch._weight_int4pack_mm(pairs_turned(rows), self.packed, self.group, self.scales_and_zeros)
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:
         """In float32 on a CPU, whose bfloat16 products are slow; from and to the same bfloat16 numbers as few rows."""
@@ -96,6 +108,8 @@ class Int4Linear(PackedLinear):
     def _most_few_rows(self) -> int:
         if not self.packed.is_cuda:
             return most_rows_packed()
+        if self.ours:
+            return MOST_ROWS_OF_OURS
         card = self.packed.device
         return MOST_ROWS_ON_A_CARD if unpacks_4_bits(card) or unpacks_on(card) else EVERY_NUMBER_OF_ROWS
 

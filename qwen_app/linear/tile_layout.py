@@ -53,10 +53,22 @@ def unpacks_on(device: torch.device) -> bool:
 
 
 def tiles_of_cuda(codes: torch.Tensor) -> torch.Tensor:
-    """``codes`` ``[rows, columns]`` packed for ``_weight_int4pack_mm``: two to a byte, the first above."""
-    pairs = codes[:, ::2] << 4 | codes[:, 1::2]
-    packed: torch.Tensor = torch.ops.aten._convert_weight_to_int4pack(pairs.contiguous(), INNER_K_TILES)
+    """``codes`` ``[rows, columns]`` in the tiles of ``_weight_int4pack_mm``, two to a byte, the first above; their
+    columns as ``pairs_turned`` gives them."""
+    turned = pairs_turned(codes)
+    pairs = turned[:, ::2] << 4 | turned[:, 1::2]
+    packed: torch.Tensor = torch.ops.aten._convert_weight_to_int4pack(pairs, INNER_K_TILES)
     return packed
+
+
+def pairs_turned(columns: torch.Tensor) -> torch.Tensor:
+    """``columns`` ``[rows, columns]`` with the 4 x 4 pairs of every 32 columns transposed; twice is as it was.
+
+    The tile gives lane ``4 g + t`` the pairs ``t``, ``4 + t``, ``8 + t`` and ``12 + t`` of 32 columns. So turned these
+    are columns that lie side by side, and the lane reads its part of an input in one piece: ``kernels.int4_product``.
+    """
+    turned: torch.Tensor = columns.unflatten(1, (-1, 4, 4, 2)).transpose(2, 3).flatten(1)
+    return turned
 
 
 def unpacked_cuda(packed: torch.Tensor, columns: int) -> torch.Tensor:
@@ -71,4 +83,4 @@ def unpacked_cuda(packed: torch.Tensor, columns: int) -> torch.Tensor:
     row_tiles, column_tiles = packed.shape[:2]
     # [row tile, column tile, row, lane column, pair, neighbour, tile of the pair, eight of the tile]
     parts = nibbles.view(row_tiles, column_tiles, 8, 4, INNER_K_TILES // 2, 2, 2, 2)
-    return parts.permute(0, 2, 1, 4, 6, 7, 3, 5).reshape(row_tiles * 8, columns)
+    return pairs_turned(parts.permute(0, 2, 1, 4, 6, 7, 3, 5).reshape(row_tiles * 8, columns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from qwen_app.kernels import packed
 from qwen_app.linear import card_kernels
-from qwen_app.linear.card_kernels import multiplies_8_bits, unpacks_4_bits
+from qwen_app.linear.card_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
 
 CPU = torch.device("cpu")
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -71,6 +72,13 @@ def test_unpacking_is_tried_with_scales_that_differ(
 
 
 def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(card_kernels, "has_triton", lambda: False)
+    monkeypatch.delitem(sys.modules, "qwen_app.kernels.packed")
+    monkeypatch.setitem(sys.modules, "triton", None)
     assert not multiplies_8_bits(CPU)
-    assert "Triton is not installed" in caplog.text
+    assert "8-bit products are slower than they could be: import of triton" in caplog.text
+
+
+def test_without_a_card_torchs_own_product_serves(caplog: pytest.LogCaptureFixture) -> None:
+    multiplies_4_bits.cache_clear()
+    assert not multiplies_4_bits(CPU)
+    assert "4-bit products are slower than they could be" in caplog.text

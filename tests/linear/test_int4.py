@@ -136,16 +136,15 @@ def test_on_a_card() -> None:
 
 
 def packed_as_on_a_card(codes: torch.Tensor) -> torch.Tensor:
-    """What ``_convert_weight_to_int4pack`` is described to give: lane by lane, for the B operand of m16n8k16."""
+    """What our product reads, lane by lane: 8 columns side by side, of each 32 of a row."""
     rows, columns = codes.shape
     packed = torch.zeros(rows // 8, columns // 128, 32, 4, dtype=torch.int64)
     for tile in range(rows // 8):
         for outer in range(columns // 128):
             for lane in range(32):
                 for pair in range(4):
-                    first = outer * 128 + pair * 32 + lane % 4 * 2
+                    first = outer * 128 + pair * 32 + lane % 4 * 8
                     row = codes[tile * 8 + lane // 4].tolist()
-                    lower = [row[first + eight] for eight in (0, 8, 16, 24)]
-                    upper = [row[first + eight + 1] for eight in (0, 8, 16, 24)]
+                    lower, upper = row[first : first + 8 : 2], row[first + 1 : first + 8 : 2]
                     packed[tile, outer, lane, pair] = sum(code << 4 * at for at, code in enumerate((*lower, *upper)))
     return (packed - (packed >> 31 << 32)).int()  # the same 32 bits, signed

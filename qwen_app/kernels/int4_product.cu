@@ -1,0 +1,129 @@
+// Few rows times a weight of 4 bits: output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32.
+//
+// A block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what they have. Every
+// code is read once, becomes a bfloat16 in a register and goes into the tensor cores: the outputs are the tall side of
+// an m16n8k16 product, 8 rows its narrow side. In which order columns are summed does not matter, as long as weights
+// and rows agree. So lane 4 g + t takes, of outputs g and g + 8 and of row g, the columns 8 t to 8 t + 7 of every 32,
+// 16 bytes of a row, where the product has them two by two: `linear.tile_layout` keeps the codes in that order.
+//
+// Whoever compiles this defines ROWS, 8 or 16.
+
+typedef unsigned int u32;
+typedef unsigned short bfloat16;
+
+#define LANES 32
+#define OUTPUTS 16
+#define MOST_WARPS 16
+#define AHEAD 2  // pieces of 128 columns that a lane has on their way at once
+#define TILES (ROWS / 8)
+
+// What a lane sums up, of each tile of 8 rows: outputs g and g + 8 of rows 2 t and 2 t + 1.
+typedef float Sums[TILES][4];
+
+// Weights are read once: they are not to drive the rows out of the L1 cache.
+__device__ __forceinline__ uint4 streamed(const uint4* from) {
+    uint4 value;
+    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(from));
+    return value;
+}
+
+__device__ __forceinline__ u32 streamed(const u32* from) {
+    u32 value;
+    asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(value) : "l"(from));
+    return value;
+}
+
+// Two codes, 16 bits apart, as two numbers: (code - 8) * scale + zero, rounded once.
+__device__ __forceinline__ u32 unpacked(u32 codes, u32 scale, u32 zero) {
+    u32 value;
+    codes = (codes & 0x000F000F) | 0x43004300;  // the code in the last bits of 128 is 128 + code
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(value) : "r"(codes), "r"(0x3F803F80), "r"(0xC308C308));  // * 1 - 136
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(value) : "r"(value), "r"(scale), "r"(zero));
+    return value;
+}
+
+__device__ __forceinline__ void multiply(float (&sums)[4], u32 low, u32 high, u32 low_next, u32 high_next, u32 x,
+                                         u32 x_next) {
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+                 : "r"(low), "r"(high), "r"(low_next), "r"(high_next), "r"(x), "r"(x_next));
+}
+
+// What the warps have, added up. Neighbouring threads write neighbouring outputs.
+__device__ __forceinline__ void store(const Sums& sums, bfloat16* output, int count, int outputs) {
+    extern __shared__ float shared[];  // [warp][of a lane][lane]
+    int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
+    for (int tile = 0; tile < TILES; ++tile)
+        for (int i = 0; i < 4; ++i) shared[((warp * TILES + tile) * 4 + i) * LANES + lane] = sums[tile][i];
+    __syncthreads();
+    for (int place = threadIdx.x; place < count * OUTPUTS; place += blockDim.x) {
+        int row = place / OUTPUTS, out = place % OUTPUTS;
+        int from = (row / 8 * 4 + out / 8 * 2 + row % 2) * LANES + out % 8 * 4 + row % 8 / 2;
+        float total = 0;
+        for (int of = 0; of < warps; ++of) total += shared[of * TILES * 4 * LANES + from];
+        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(output[(size_t)row * outputs + out]) : "f"(total));
+    }
+}
+
+// rows: bfloat16 [all_rows, columns]. packed: [outputs / 8, columns / 128, 32 lanes], 32 codes each. scales: [groups,
+// outputs], each a bfloat16 scale and, above it, the value of code 8. A group has 32 << group_shift columns.
+// Grid: [tiles of ROWS rows, outputs / 16]; the tiles of the same weights run side by side, and share the L2 cache.
+extern "C" __global__ void __launch_bounds__(MOST_WARPS * LANES)
+int4_product(const uint4* __restrict__ rows, const uint4* __restrict__ packed, const u32* __restrict__ scales,
+             bfloat16* __restrict__ output, int all_rows, int outputs, int columns, int group_shift) {
+    int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
+    int g = lane / 4, t = lane % 4;
+    int eights = columns / 8, pieces = columns / 128;
+    int first_row = blockIdx.x * ROWS, count = min(ROWS, all_rows - first_row);
+    const uint4* low_codes = packed + (size_t)blockIdx.y * 2 * pieces * LANES + lane;
+    const uint4* high_codes = low_codes + (size_t)pieces * LANES;
+    const u32* own_scales = scales + blockIdx.y * OUTPUTS + g;
+    const uint4* own_row[TILES];  // a row that is not there: another, whose outputs are not stored
+    for (int tile = 0; tile < TILES; ++tile)
+        own_row[tile] = rows + (size_t)(first_row + min(tile * 8 + g, count - 1)) * eights + t;
+    Sums sums = {};
+    for (int first = warp; first < pieces; first += warps * AHEAD) {
+        uint4 low[AHEAD], high[AHEAD];
+        u32 low_scales[AHEAD][4], high_scales[AHEAD][4];
+        #pragma unroll
+        for (int i = 0; i < AHEAD; ++i) {
+            int piece = min(first + i * warps, pieces - 1);
+            low[i] = streamed(low_codes + (size_t)piece * LANES);
+            high[i] = streamed(high_codes + (size_t)piece * LANES);
+            #pragma unroll
+            for (int part = 0; part < 4; ++part) {
+                const u32* of_group = own_scales + (size_t)((piece * 4 + part) >> group_shift) * outputs;
+                low_scales[i][part] = streamed(of_group);
+                high_scales[i][part] = streamed(of_group + 8);
+            }
+        }
+        __syncwarp();  // else the compiler loads each piece when it is wanted, one after the other
+        #pragma unroll
+        for (int i = 0; i < AHEAD; ++i) {
+            int piece = first + i * warps;
+            if (piece >= pieces) break;
+            u32 of_low[4] = {low[i].x, low[i].y, low[i].z, low[i].w};
+            u32 of_high[4] = {high[i].x, high[i].y, high[i].z, high[i].w};
+            #pragma unroll
+            for (int part = 0; part < 4; ++part) {
+                u32 scale = low_scales[i][part], high_scale = high_scales[i][part], a[4], b[4];
+                #pragma unroll
+                for (int pair = 0; pair < 4; ++pair) {
+                    a[pair] = unpacked(of_low[part] >> 4 * pair, __byte_perm(scale, 0, 0x1010),
+                                       __byte_perm(scale, 0, 0x3232));
+                    b[pair] = unpacked(of_high[part] >> 4 * pair, __byte_perm(high_scale, 0, 0x1010),
+                                       __byte_perm(high_scale, 0, 0x3232));
+                }
+                #pragma unroll
+                for (int tile = 0; tile < TILES; ++tile) {
+                    uint4 x = __ldg(own_row[tile] + piece * 16 + part * 4);
+                    multiply(sums[tile], a[0], b[0], a[1], b[1], x.x, x.y);
+                    multiply(sums[tile], a[2], b[2], a[3], b[3], x.z, x.w);
+                }
+            }
+        }
+    }
+    store(sums, output + (size_t)first_row * outputs + blockIdx.y * OUTPUTS, count, outputs);
+}
