@@ -50,7 +50,7 @@ ARROWS: dict[str, set[str]] = {
     "documents": {"errors", "http", "sandbox", "uploads"},
     "documents.readers": {"documents"},
     "engine": {"errors", "fair_share", "messages"},
-    "engine.local.attention": {"errors"},
+    "engine.local.attention": {"errors", "kernels"},
     "engine.local.sampling": {"engine.local.attention", "messages"},
     "engine.local.compute": {
         "engine.local.attention",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, Qwen2Config
 
@@ -16,6 +17,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs, Replayable, Step
 from qwen_app.engine.local.compute.model_runner import ModelRunner
+from qwen_app.kernels.decode_attention import Workspace
 
 CPU = torch.device("cpu")
 
@@ -73,6 +75,34 @@ def flash_kernel_on_cpu() -> Iterator[list[FlashKernelCall]]:
         yield calls
     finally:
         library._destroy()
+
+
+@contextmanager
+def own_kernel_on_cpu() -> Iterator[list[int]]:
+    """In the place of our own kernel for decoding rows: the same in torch. Notes of how many rows each call was."""
+    calls: list[int] = []
+
+    def kernel(
+        query: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        first_cells: torch.Tensor,
+        used: torch.Tensor,
+        scaling: float,
+        workspace: object,
+    ) -> torch.Tensor:
+        assert first_cells.dtype == used.dtype == torch.int32
+        calls.append(len(query))
+        rows = []
+        for row, (first, count) in enumerate(zip(first_cells.tolist(), used.tolist(), strict=False)):
+            seen = slice(first, first + count)
+            rows.append(_attended(query[row : row + 1], keys[seen], values[seen], scaling, bounded=False))
+        return torch.cat(rows)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("qwen_app.engine.local.attention.flash.decode_attention", kernel)
+        patch.setattr(Workspace, "on", lambda *sizes: None)
+        yield calls
 
 
 def _attended(

@@ -1,4 +1,5 @@
-"""Which attention serves: flash attention where it works on this card and is right, else plain attention.
+"""Which attention serves: flash attention where it works on this card and is right, else plain attention; with our own
+kernel for decoding rows, likewise.
 
 Every case that a step can be is compared: decoding rows alone (the only one that CUDA graphs replay), a piece of a
 prompt, and both at once; short and long enough for many tiles and split keys.
@@ -12,9 +13,10 @@ from collections.abc import Sequence
 import torch
 
 from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
-from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from qwen_app.kernels.decode_attention import serves
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,9 @@ ROW_KEYS = (1, 700, 5000)
 CHUNK_TOKENS = 200
 
 
-def choose_attention(cache: KVCache, query_heads: int, *, flash: bool = True) -> tuple[Attention, str]:
+def choose_attention(
+    cache: KVCache, query_heads: int, *, flash: bool = True, own_decode: bool = True
+) -> tuple[Attention, str]:
     """Flash attention on CUDA where it agrees with plain attention, else plain attention; and what is wrong with flash.
 
     Nothing is wrong on a CPU, where plain attention is the right one.
@@ -32,6 +36,20 @@ def choose_attention(cache: KVCache, query_heads: int, *, flash: bool = True) ->
     plain = SdpaAttention(cache, query_heads)
     if not flash or not cache.keys[0].is_cuda:
         return plain, ""
+    return quickest_right(cache, plain, query_heads, own_decode=own_decode)
+
+
+def quickest_right(
+    cache: KVCache, plain: Attention, query_heads: int, *, own_decode: bool = True
+) -> tuple[Attention, str]:
+    """``choose_attention`` on a card."""
+    shape = cache.shape
+    if own_decode and serves(shape.dtype, query_heads, shape.heads, shape.head_dim):
+        own = OwnDecodeAttention(cache)
+        problem = problem_of(own, plain, query_heads)
+        if not problem:
+            return own, ""
+        log.warning("Our own attention of decode steps %s: they are a little slower than they could be.", problem)
     quick = FlashAttention(cache)
     problem = problem_of(quick, plain, query_heads)
     if not problem:

@@ -1,4 +1,4 @@
-"""Flash attention over the slots: PyTorch's kernel for sequences of many lengths, on CUDA."""
+"""Flash attention over the slots, on CUDA: PyTorch's kernel for sequences of many lengths, and ours for rows of one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.transfer import to_device
+from qwen_app.kernels.decode_attention import Workspace, decode_attention
 
 UNBOUNDED, CAUSAL = -1, 0  # how far to its right a query sees
 
@@ -51,6 +52,8 @@ class FlashAttention:
     The operator beneath ``torch.nn.attention.varlen`` is called, which torch 2.11 to 2.13 have alike, and the function
     around it not. Slots stay contiguous: with a block table, torch 2.13 leaves rows unwritten where it splits keys.
     """
+
+    serves_any_length = False  # a step captured for the longest keys reads short ones less well than one for them
 
     def __init__(self, cache: KVCache) -> None:
         self.cache = cache
@@ -107,3 +110,24 @@ class FlashAttention:
             seqused_k=call.seqused_k,
         )[0]
         return output
+
+
+class OwnDecodeAttention(FlashAttention):
+    """Decoding rows by our own kernel, which cuts keys by how many there are, not by how many there may be."""
+
+    serves_any_length = True
+
+    def __init__(self, cache: KVCache) -> None:
+        super().__init__(cache)
+        shape = cache.shape
+        self._workspaces = {
+            device: Workspace.on(device, cache.scratch_rows, shape.heads, shape.head_dim)
+            for device in {tensor.device for tensor in cache.keys}
+        }
+
+    def _attend(self, query: torch.Tensor, layer: int, call: FlashCall, scaling: float) -> torch.Tensor:
+        if call.max_seqlen_q > 1:
+            return super()._attend(query, layer, call, scaling)
+        keys, values = self.cache.keys[layer], self.cache.values[layer]
+        workspace = self._workspaces[keys.device]
+        return decode_attention(query, keys, values, call.cu_seqlens_k, call.seqused_k, scaling, workspace)

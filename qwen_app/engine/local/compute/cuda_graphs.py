@@ -88,7 +88,7 @@ class CudaRecorder:
 
 class DecodeGraphs:
     """Steps of one token a row, captured up to the logits: before the engine is ready, for every count up to its slots,
-    and for a few lengths of keys each.
+    and for a few lengths of keys each where the attention fixes by them how it splits keys.
 
     Above eight rows some counts have none of their own. Rows that a step leaves empty write to scratch cells.
     """
@@ -109,7 +109,8 @@ class DecodeGraphs:
         self._clock = clock
         self._retry_at = 0.0
         # The largest first: what it allocated serves the others too, and it can stand in for them.
-        lengths = key_lengths(self._cache.length)
+        longest = self._cache.length
+        lengths = [longest] if attention.serves_any_length else key_lengths(longest)
         self._missing = [(rows, keys) for keys in lengths for rows in row_counts(self._cache.slots)]
         self.captured: list[CapturedStep] = []
         self.problem = ""

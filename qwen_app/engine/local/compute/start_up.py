@@ -32,7 +32,12 @@ def ready_runner(
     model: PreTrainedModel, step: PreTrainedModel | Decoder, cache: KVCache, device: torch.device, switches: Switches
 ) -> tuple[ModelRunner, str]:
     """The runner of ``step``, which computes ``model``; and what impairs it in a sentence, empty where nothing does."""
-    attention, impairment = choose_attention(cache, model.config.num_attention_heads, flash=switches.flash_attention)
+    attention, impairment = choose_attention(
+        cache,
+        model.config.num_attention_heads,
+        flash=switches.flash_attention,
+        own_decode=switches.decode_attention,
+    )
     refuse_a_lost_card(device, impairment, "flash-attention")
     impairment = impairment or (step.problem if isinstance(step, Decoder) else "")
     graphs = None

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from qwen_app.engine.local.attention.batch import Batch
-from qwen_app.engine.local.attention.choice import cases, choose_attention, problem_of
-from qwen_app.engine.local.attention.flash import FlashAttention, FlashPlan
+from qwen_app.engine.local.attention.choice import cases, choose_attention, problem_of, quickest_right
+from qwen_app.engine.local.attention.flash import FlashAttention, FlashPlan, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
-from tests.engine.local.cuda_without_card import CPU, flash_kernel_on_cpu
+from tests.engine.local.cuda_without_card import CPU, flash_kernel_on_cpu, own_kernel_on_cpu
 
 HEADS, KV_HEADS = 4, 2
 
@@ -107,3 +107,40 @@ def test_on_a_cpu_plain_attention_is_the_right_one() -> None:
     attention, problem = choose_attention(cache_of(1, 8), HEADS)
     assert isinstance(attention, SdpaAttention)
     assert problem == ""
+
+
+KERNEL = "qwen_app.engine.local.attention.flash.decode_attention"
+
+
+def half_cache() -> KVCache:
+    return KVCache(KVShape(1, KV_HEADS, 64, torch.bfloat16), slots=3, length=800, devices=[CPU])
+
+
+def quickest(cache: KVCache, *, own_decode: bool = True) -> tuple[type, str]:
+    attention, problem = quickest_right(cache, SdpaAttention(cache, HEADS), HEADS, own_decode=own_decode)
+    return type(attention), problem
+
+
+def test_our_own_kernel_serves_decoding_rows_where_it_is_right() -> None:
+    with own_kernel_on_cpu() as calls:
+        assert quickest(half_cache()) == (OwnDecodeAttention, "")
+        assert calls
+        assert quickest(half_cache(), own_decode=False) == (FlashAttention, "")
+        assert quickest(cache_of(3, 800))[0] is FlashAttention  # no kernel for float32
+
+
+def test_where_it_is_wrong_or_not_there_flash_attention_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with own_kernel_on_cpu():
+        monkeypatch.setattr(KERNEL, lambda query, *given: query * 1.1)
+        assert quickest(half_cache()) == (FlashAttention, "")
+
+        def refuse(*given: object) -> torch.Tensor:
+            raise RuntimeError("CUDA error: NVRTC_ERROR_COMPILATION")
+
+        monkeypatch.setattr(KERNEL, refuse)
+        assert quickest(half_cache()) == (FlashAttention, "")
+    said = [record.getMessage() for record in caplog.records]
+    assert "Our own attention of decode steps is wrong for" in said[0]
+    assert "does not work here (CUDA error: NVRTC_ERROR_COMPILATION)" in said[1]

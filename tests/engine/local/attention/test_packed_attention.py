@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 
 import pytest
 import torch
@@ -11,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
-from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
-from tests.engine.local.cuda_without_card import flash_kernel_on_cpu
+from tests.engine.local.cuda_without_card import flash_kernel_on_cpu, own_kernel_on_cpu
 from tests.examples import examples
 
 CPU = torch.device("cpu")
@@ -87,6 +88,19 @@ def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list
     with flash_kernel_on_cpu():
         result = attended(cache, spans, query, FlashAttention(cache))
     torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
+
+
+@settings(max_examples=examples(30))
+@given(spans=steps(), seed=st.integers(0, 100))
+def test_our_own_kernel_is_told_where_keys_of_decoding_rows_lie(spans: list[QuerySpan], seed: int) -> None:
+    cache = filled_cache()
+    tokens = sum(span.length for span in spans)
+    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    with flash_kernel_on_cpu() as pieces, own_kernel_on_cpu() as rows:
+        result = attended(cache, spans, query, OwnDecodeAttention(cache))
+    torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
+    assert all(call.max_seqlen_q > 1 for call in pieces)
+    assert sum(rows) == len(list(takewhile(lambda span: span.length == 1, spans)))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])

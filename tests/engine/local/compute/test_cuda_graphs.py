@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from qwen_app.engine.local.attention.batch import QuerySpan
-from qwen_app.engine.local.attention.flash import FlashAttention
+from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
 from qwen_app.engine.local.compute import cuda_graphs
 from qwen_app.engine.local.compute.cuda_graphs import CudaRecorder, DecodeGraphs, Replayable, Step, row_counts
@@ -26,6 +26,7 @@ from tests.engine.local.cuda_without_card import (
     cache_for,
     flash_kernel_on_cpu,
     graph_runner,
+    own_kernel_on_cpu,
     small_qwen,
 )
 
@@ -136,6 +137,14 @@ def test_short_keys_have_graphs_of_their_own(
         kernel.clear()
         torch.testing.assert_close(runner.forward(rows), plain.forward(rows), atol=1e-4, rtol=1e-4)
         assert kernel[0].max_seqlen_k == next(keys for keys in (8, 16, 32, LENGTH) if keys > position)
+
+
+def test_an_attention_that_serves_any_length_has_one_graph_a_count(model: PreTrainedModel) -> None:
+    cache = cache_for(model, slots=2, length=5000)
+    with own_kernel_on_cpu():
+        graphs = DecodeGraphs(model, OwnDecodeAttention(cache), CPU, RecorderOnCpu())
+        capture_all(graphs)
+    assert [(step.batch_size, step.max_keys) for step in graphs.captured] == [(1, 5000), (2, 5000)]
 
 
 @pytest.mark.usefixtures("kernel")

@@ -1,0 +1,35 @@
+"""Our kernels in CUDA C++ compile for the cards they are for, without spilling: seen where there is a compiler."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from qwen_app.kernels import decode_attention, int4_product
+
+OLDEST, NEWEST = "sm_80", "sm_120"
+PRODUCTS = [(int4_product.SOURCE, f"-DROWS={rows}") for rows in (int4_product.FEW, int4_product.MORE)]
+ATTENTIONS = [
+    (decode_attention.SOURCE, f"-DDIM={dim} -D{kind}")
+    for dim in decode_attention.HEAD_DIMS
+    for kind in decode_attention.DTYPES.values()
+]
+
+pytestmark = [
+    pytest.mark.slow,  # seconds each
+    pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc; torch brings what serves at run time"),
+]
+
+
+@pytest.mark.parametrize("card", [OLDEST, NEWEST])
+@pytest.mark.parametrize(("source", "defined"), PRODUCTS + ATTENTIONS)
+def test_it_compiles_and_keeps_its_numbers_in_registers(tmp_path: Path, source: Path, defined: str, card: str) -> None:
+    command = ["nvcc", f"-arch={card}", *defined.split(), "-cubin", "-Xptxas", "-v", "-Werror", "all-warnings"]
+    done = subprocess.run(
+        [*command, source, "-o", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "0 bytes spill stores, 0 bytes spill loads" in done.stderr
