@@ -13,6 +13,7 @@ from qwen_app.kernels.launch import on_card_of
 from qwen_app.kernels.step_kernels import Heads
 
 GATE_BLOCK = 1024
+NORM_WARPS = 8  # of one row: it is all that a step of one answer has to do meanwhile
 
 
 class FusedKernels:
@@ -23,7 +24,10 @@ class FusedKernels:
         tokens, size = hidden.shape
         with on_card_of(hidden):
             _add_rms_norm[(tokens,)](
-                hidden, hidden, weight, hidden, normed, size, eps, ADDS=False, BLOCK=triton.next_power_of_2(size)
+                *(hidden, hidden, weight, hidden, normed, size, eps),
+                ADDS=False,
+                BLOCK=triton.next_power_of_2(size),
+                num_warps=NORM_WARPS,
             )
         return normed
 
@@ -34,7 +38,10 @@ class FusedKernels:
         tokens, size = hidden.shape
         with on_card_of(hidden):
             _add_rms_norm[(tokens,)](
-                hidden, added, weight, total, normed, size, eps, ADDS=True, BLOCK=triton.next_power_of_2(size)
+                *(hidden, added, weight, total, normed, size, eps),
+                ADDS=True,
+                BLOCK=triton.next_power_of_2(size),
+                num_warps=NORM_WARPS,
             )
         return total, normed
 
@@ -81,6 +88,7 @@ def _add_rms_norm(hidden, added, weight, total, normed, size, eps, ADDS: tl.cons
     columns = tl.arange(0, BLOCK)
     within = columns < size
     places = tl.program_id(0).to(tl.int64) * size + columns
+    weights = tl.load(weight + columns, within, 0.0).to(tl.float32)  # on its way while the rest is summed
     value = tl.load(hidden + places, within, 0.0).to(tl.float32)
     if ADDS:
         value += tl.load(added + places, within, 0.0).to(tl.float32)
@@ -88,7 +96,6 @@ def _add_rms_norm(hidden, added, weight, total, normed, size, eps, ADDS: tl.cons
         tl.store(total + places, rounded, within)
         value = rounded.to(tl.float32)
     scale = tl.rsqrt(tl.sum(value * value, 0) / size + eps)
-    weights = tl.load(weight + columns, within, 0.0).to(tl.float32)
     tl.store(normed + places, (value * scale * weights).to(normed.dtype.element_ty), within)
 
 
