@@ -24,10 +24,20 @@ from transformers import (
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.messages import Delta, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams
+from qwen_app.messages import (
+    Delta,
+    Failed,
+    Finished,
+    GenerationRequest,
+    GrammarSpec,
+    Message,
+    SamplingParams,
+    TokenLogprob,
+)
 from qwen_app.models.loader import LoadedModel, load
 
 T = TypeVar("T")
+ALTERNATIVES = 5  # that are told beside each token of a greedy answer
 STORY = "Tell me a very long story, with many people and places, about the number {}."
 
 
@@ -122,20 +132,22 @@ class Ours:
             async for event in events:
                 if isinstance(event, Delta):
                     times += [time.perf_counter()] * len(event.token_ids)  # several, where they were forced or guessed
+                elif isinstance(event, Failed):
+                    raise RuntimeError(str(event.error))
                 elif isinstance(event, Finished) and not times:
                     raise RuntimeError("the model answered nothing")
                 if until and until.is_set():
                     break
         return Answer(submitted, tuple(times))
 
-    async def ids(self, prompts: Sequence[str], tokens: int) -> list[list[int]]:
-        """The token ids of all answers, asked for at once."""
+    async def greedy(self, prompts: Sequence[str], tokens: int) -> list[list[TokenLogprob]]:
+        """The tokens of all answers, asked for at once, each beside the best alternatives."""
 
-        async def of_one(number: int, prompt: str) -> list[int]:
-            sampling = SamplingParams(temperature=0, max_tokens=tokens)
+        async def of_one(number: int, prompt: str) -> list[TokenLogprob]:
+            sampling = SamplingParams(temperature=0, max_tokens=tokens, logprobs=True, top_logprobs=ALTERNATIVES)
             request = GenerationRequest("bench", (Message("user", prompt),), sampling=sampling, user=f"u{number}")
             async with aclosing(self.engine.generate(request)) as events:
-                return [token_id async for event in events if isinstance(event, Delta) for token_id in event.token_ids]
+                return [token async for event in events if isinstance(event, Delta) for token in event.logprobs]
 
         return await asyncio.gather(*(of_one(number, prompt) for number, prompt in enumerate(prompts)))
 

@@ -245,7 +245,7 @@ def json_mode(report: Report, loaded: LoadedModel, *, turns: int, prose_tokens: 
     speeds: dict[str, list[float]] = {"prose": [], "extraction": [], "quoting": [], "quoting, no drafts": []}
     plain = Ours(loaded, without=["drafts"])
     for engine in (ours, plain):
-        engine.run([CONTACT.prompt_in("en")], 4, grammar=JsonSchema(CONTACT.schema))
+        engine.run([CONTACT.prompt_in("en")], 48, grammar=JsonSchema(CONTACT.schema))
     text = _text(loaded, 1000, 0)
     for number in range(turns):
         example = EXTRACTIONS[number % len(EXTRACTIONS)]
