@@ -9,7 +9,7 @@ from functools import cache
 import torch
 
 from qwen_app.kernels.choice import first_line
-from qwen_app.linear.tile_layout import tiles_of_cuda
+from qwen_app.linear.tile_layout import tiles_of_cuda, varied_codes
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def unpacks_4_bits(card: torch.device) -> bool:
 
 def _random_int4(card: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Codes, scales and zeros of groups of 32 columns, and the weight they mean, which is exact in bfloat16."""
-    codes = torch.arange(64 * 512, device=card).mul(7).remainder(16).to(torch.uint8).view(64, 512)
+    codes = varied_codes(64, 512).to(card)
     scales = 2.0 ** torch.randint(-3, 4, (16, 64), device=card)
     weight = codes.float() * scales.t().repeat_interleave(32, 1)
     return codes, torch.stack((scales, 8 * scales), -1).bfloat16(), weight

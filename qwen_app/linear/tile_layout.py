@@ -20,10 +20,16 @@ def padded_rows(rows: int) -> int:
     return -(-rows // TILE_ROWS[-1]) * TILE_ROWS[-1]
 
 
+def varied_codes(rows: int, columns: int) -> torch.Tensor:
+    """Codes, uint8 ``[rows, columns]``, of which no two rows or columns are alike: a wrong order of any kind shows."""
+    numbers = torch.Generator().manual_seed(0)
+    return torch.randint(0, 16, (rows, columns), generator=numbers, dtype=torch.uint8)
+
+
 @cache
 def tile_of() -> int | None:
     """How many rows a tile of this CPU's kernel has; None where it packs in a way not known here."""
-    codes = torch.arange(128 * 32).mul(7).remainder(16).to(torch.uint8).view(128, 32)
+    codes = varied_codes(128, 32)
     packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.int(), 1)
     fitting = (rows for rows in TILE_ROWS if torch.equal(_unpacked(packed, 32, rows, torch.uint8), codes.t()))
     return next(fitting, None)
@@ -48,7 +54,7 @@ def _unpacked(packed: torch.Tensor, columns: int, tile_rows: int, dtype: torch.d
 @cache
 def unpacks_on(device: torch.device) -> bool:
     """Whether what this card packs is unpacked as it was."""
-    codes = torch.arange(64 * 256, device=device).mul(7).remainder(16).to(torch.uint8).view(64, 256)
+    codes = varied_codes(64, 256).to(device)
     return torch.equal(unpacked_cuda(tiles_of_cuda(codes), 256), codes)
 
 
