@@ -28,8 +28,23 @@ DELIMITERS: list[dict[str, str | bool]] = [
 ]
 
 
+# Gradio draws a message again once what it needs, as the script for formulas, has been loaded.
+UNTIL_QUIET = """() => new Promise((done) => {
+  const quiet_ms = 50;
+  let waiting = 0;
+  const wait = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => (changes.disconnect(), done()), quiet_ms);
+  };
+  const changes = new MutationObserver(wait);
+  const everything = { childList: true, subtree: true, characterData: true, attributes: true };
+  changes.observe(document.querySelector("#conversation"), everything);
+  wait();
+})"""
+
+
 class MarkdownPage:
-    """The page in a browser. ``draw`` shows texts as messages, in place of those before."""
+    """The page in a browser. ``draw`` shows texts as messages, in place of those before, until nothing changes."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -41,6 +56,7 @@ class MarkdownPage:
         await self.page.locator("#texts textarea").fill(json.dumps([*texts, mark]))
         await self.page.get_by_role("button", name="Draw").click()
         await expect(self.page.locator("#conversation").get_by_text(mark, exact=True)).to_be_visible()
+        await self.page.evaluate(UNTIL_QUIET)
 
 
 def _blocks() -> gr.Blocks:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from qwen_app.ui.shared.render import safe_markdown
 from tests.browser.conftest import OpenChat
@@ -141,7 +141,7 @@ async def test_what_is_allowed_is_drawn(drawing: Watched) -> None:
         *("h1", "strong", "em", "del", "p > code", "sub", "input[checked]", "ol[start='3']", "td[align=center]"),
         *("blockquote", "pre .token", ".copy_code_button svg path", ".katex math mfrac", ".katex-html svg", "hr"),
     ):
-        assert await drawn.locator(selector).count() > 0, selector
+        await expect(drawn.locator(selector).first).to_be_attached()
     picture = drawn.locator(f"a[href='{EVIL}/cat.png']")
     assert "cat" in (await picture.text_content() or "")
     assert await drawn.locator("img").count() == 0
