@@ -98,14 +98,15 @@ HEARD_OF_A_QUICK_ANSWER = f"""() => new Promise((heard) => {{
 }})"""
 
 
+@pytest.mark.parametrize("new", [".chats-new", "#new-chat"])
 async def test_what_is_typed_once_another_chat_is_asked_for_is_meant_for_that_one(
-    scripted: str, open_chat: OpenChat
+    scripted: str, open_chat: OpenChat, new: str
 ) -> None:
     chat = await open_chat(scripted)
     await chat.ask("the first chat")
     await chat.composer.fill("of the first")
-    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
-    await chat.page.locator(".chats-new").click()
+    go = await hold_requests(chat.page, "**/gradio_api/{queue/join,run/predict}*")
+    await chat.page.locator(new).dispatch_event("click")  # the palette presses the second, which is not shown here
     await chat.composer.press("End")
     await chat.composer.press_sequentially(" and of the new")
     go.set()

@@ -117,11 +117,16 @@ const drawLine = (chat) => {
 };
 
 const askFor = (command) => {
-  state.wanted = command.id ?? "";
-  keepDraft();
-  left = { draft: composer()?.value ?? "", at: Date.now() };
+  leave(command.id ?? "");
   window.chatCommand(command);
 };
+const leave = (id) => {
+  state.wanted = id;
+  keepDraft();
+  left = { draft: composer()?.value ?? "", at: Date.now() };
+};
+// The button above the chat is Gradio's own. This comes before what it does.
+document.addEventListener("click", (event) => event.target.closest?.("#new-chat") && leave(""), true);
 const leaveFor = (command) => {
   document.querySelector("#tabs button[role=tab]")?.click(); // the chat's
   askFor(command);
@@ -319,7 +324,10 @@ const keepDraft = () => {
   const now = `${draftKey()}\n${field?.value}`;
   if (!field || state.temporary || !draftsRead || now === noted) return;
   noted = now;
-  if (field.value) localStorage.setItem(draftKey(), field.value);
+  storeDraft(field.value);
+};
+const storeDraft = (text) => {
+  if (text) localStorage.setItem(draftKey(), text);
   else localStorage.removeItem(draftKey());
 };
 window.keepDraft = keepDraft;
@@ -340,8 +348,7 @@ const takeTyped = (wasTemporary) => {
   left = null;
   if (!asked || Date.now() - asked.at > LEAVING_MS || now === asked.draft) return "";
   const typed = now.startsWith(asked.draft) ? now.slice(asked.draft.length) : now;
-  if (typed && !wasTemporary && asked.draft) localStorage.setItem(draftKey(), asked.draft);
-  if (typed && !wasTemporary && !asked.draft) localStorage.removeItem(draftKey());
+  if (typed && !wasTemporary) storeDraft(asked.draft);
   return typed;
 };
 const type = (text) => {
