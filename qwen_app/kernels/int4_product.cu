@@ -34,13 +34,24 @@ __device__ __forceinline__ u32 streamed(const u32* from) {
     return value;
 }
 
+// Of two bfloat16 each: a * b + c, rounded once.
+__device__ __forceinline__ u32 multiply_add(u32 a, u32 b, u32 c) {
+    u32 sum;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
+    return sum;
+}
+
+__device__ __forceinline__ bfloat16 rounded(float value) {
+    bfloat16 near;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(near) : "f"(value));
+    return near;
+}
+
 // Two codes, 16 bits apart, as two numbers: (code - 8) * scale + zero, rounded once.
 __device__ __forceinline__ u32 unpacked(u32 codes, u32 scale, u32 zero) {
-    u32 value;
-    codes = (codes & 0x000F000F) | 0x43004300;  // the code in the last bits of 128 is 128 + code
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(value) : "r"(codes), "r"(0x3F803F80), "r"(0xC308C308));  // * 1 - 136
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(value) : "r"(value), "r"(scale), "r"(zero));
-    return value;
+    u32 shifted = (codes & 0x000F000F) | 0x43004300;  // the code in the last bits of 128 is 128 + code
+    u32 steps = multiply_add(shifted, 0x3F803F80, 0xC308C308);  // * 1 - 136
+    return multiply_add(steps, scale, zero);
 }
 
 __device__ __forceinline__ void multiply(float (&sums)[4], u32 low, u32 high, u32 low_next, u32 high_next, u32 x,
@@ -63,7 +74,7 @@ __device__ __forceinline__ void store(const Sums& sums, bfloat16* output, int co
         int from = (row / 8 * 4 + out / 8 * 2 + row % 2) * LANES + out % 8 * 4 + row % 8 / 2;
         float total = 0;
         for (int of = 0; of < warps; ++of) total += shared[of * TILES * 4 * LANES + from];
-        asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(output[(size_t)row * outputs + out]) : "f"(total));
+        output[(size_t)row * outputs + out] = rounded(total);
     }
 }
 

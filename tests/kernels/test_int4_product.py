@@ -1,14 +1,19 @@
-"""Products of few rows and 4-bit weights on a card equal those of the weights written out."""
+"""Products of few rows and 4-bit weights equal those of the weights written out: on a CPU by the kernel's source."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 
+from qwen_app.kernels import int4_product
 from qwen_app.linear.int4_linear import MOST_ROWS_OF_OURS, Int4Linear
 from qwen_app.linear.int4_weight import LARGEST_CODE, Int4Weight
+from tests.kernels.cuda_on_cpu import KernelOnCpu, needs_a_compiler
+from tests.linear.tiles import packed_as_on_a_card
 
-pytestmark = pytest.mark.gpu
+TOLERANCE = 1e-2  # of a result in bfloat16
 
 
 def random_weight(outputs: int, columns: int, group: int) -> Int4Weight:
@@ -18,20 +23,53 @@ def random_weight(outputs: int, columns: int, group: int) -> Int4Weight:
     return Int4Weight(codes, scales, torch.randn(outputs, columns // group).bfloat16().float() - 8 * scales)
 
 
+def scales_and_zeros(weight: Int4Weight) -> torch.Tensor:
+    zeros = weight.minimums + 8 * weight.scales
+    return torch.stack((weight.scales.t(), zeros.t()), -1).bfloat16().contiguous()
+
+
+@pytest.fixture(scope="module")
+def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("kernels")
+    kernels = {
+        rows: KernelOnCpu(folder, int4_product.SOURCE, "int4_product", [f"ROWS={rows}"])
+        for rows in (int4_product.FEW, int4_product.MORE)
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(int4_product, "_kernel", lambda card, at_once: kernels[at_once])
+        patch.setattr(int4_product, "_warps", lambda card, blocks, pieces: 2)
+        yield
+
+
+@needs_a_compiler
+@pytest.mark.slow  # a thread for every lane
+@pytest.mark.usefixtures("on_cpu")
+@pytest.mark.parametrize("rows", [1, 7, 8, 9, 19])
+@pytest.mark.parametrize(("outputs", "columns", "group"), [(16, 128, 32), (32, 640, 64), (16, 384, 128)])
+def test_its_source_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
+    weight = random_weight(outputs, columns, group)
+    input = torch.randn(rows, columns).bfloat16()
+    got = int4_product.int4_product(input, packed_as_on_a_card(weight.codes), scales_and_zeros(weight)).float()
+    want = input.float() @ weight.dequantised().t()
+    assert (got - want).norm() < TOLERANCE * want.norm()
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 16, 17, 33, MOST_ROWS_OF_OURS])
 @pytest.mark.parametrize(
     ("outputs", "columns", "group"), [(64, 128, 32), (192, 3584, 32), (4608, 896, 64), (70, 640, 128)]
 )
-def test_it_equals_the_product_of_the_weights_written_out(rows: int, outputs: int, columns: int, group: int) -> None:
+def test_on_a_card_it_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
     card, weight = torch.device("cuda", 0), random_weight(outputs, columns, group)
     layer = Int4Linear.of(weight, None, card)
     layer.use_ours()
     assert layer.ours
     input = torch.randn(rows, columns, device=card).bfloat16()
     want = input.float() @ weight.dequantised().to(card).t()
-    assert (layer(input).float() - want).norm() < 1e-2 * want.norm()
+    assert (layer(input).float() - want).norm() < TOLERANCE * want.norm()
 
 
+@pytest.mark.gpu
 def test_a_row_is_the_same_in_any_company() -> None:
     card = torch.device("cuda", 0)
     layer = Int4Linear.of(random_weight(192, 3584, 32), None, card)

@@ -13,6 +13,7 @@ from qwen_app.linear.int4_weight import GROUP_SIZES, Int4Weight, fits_int4, quan
 from qwen_app.linear.join import SideBySide, joined
 from qwen_app.linear.tile_layout import tile_of, unpacked_cuda, unpacked_transposed
 from tests.examples import examples
+from tests.linear.tiles import packed_as_on_a_card
 
 CPU = torch.device("cpu")
 
@@ -133,18 +134,3 @@ def test_on_a_card() -> None:
         input = torch.randn(rows, 256, dtype=torch.bfloat16, device=card)
         expected = input.float() @ weight.dequantised().to(card).t()
         assert (layer(input).float() - expected).norm() < 1e-2 * expected.norm(), rows  # scales are bfloat16
-
-
-def packed_as_on_a_card(codes: torch.Tensor) -> torch.Tensor:
-    """What our product reads, lane by lane: 8 columns side by side, of each 32 of a row."""
-    rows, columns = codes.shape
-    packed = torch.zeros(rows // 8, columns // 128, 32, 4, dtype=torch.int64)
-    for tile in range(rows // 8):
-        for outer in range(columns // 128):
-            for lane in range(32):
-                for pair in range(4):
-                    first = outer * 128 + pair * 32 + lane % 4 * 8
-                    row = codes[tile * 8 + lane // 4].tolist()
-                    lower, upper = row[first : first + 8 : 2], row[first + 1 : first + 8 : 2]
-                    packed[tile, outer, lane, pair] = sum(code << 4 * at for at, code in enumerate((*lower, *upper)))
-    return (packed - (packed >> 31 << 32)).int()  # the same 32 bits, signed
