@@ -21,10 +21,10 @@ CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
 @cache
 @torch.inference_mode()
 def multiplies_8_bits(card: torch.device) -> bool:
-    """``kernels.packed.int8_product``. torch's own kernel takes nine times as long as reading the codes."""
+    """``kernels.int8.int8_product``. torch's own kernel takes nine times as long as reading the codes."""
 
     def error() -> float:
-        from qwen_app.kernels.packed import int8_product
+        from qwen_app.kernels.int8 import int8_product
 
         codes = torch.randint(-127, 128, (2, 80, 320), device=card, dtype=torch.int8)
         scales = torch.rand(2, 80, device=card).bfloat16()
@@ -38,10 +38,10 @@ def multiplies_8_bits(card: torch.device) -> bool:
 @cache
 @torch.inference_mode()
 def multiplies_4_bits(card: torch.device) -> bool:
-    """``kernels.int4_product``. torch's own kernel takes up to three times as long for 8 rows."""
+    """``kernels.int4.int4_product``. torch's own kernel takes up to three times as long for 8 rows."""
 
     def error() -> float:
-        from qwen_app.kernels.int4_product import int4_product
+        from qwen_app.kernels.int4 import int4_product
 
         codes, scales_and_zeros, weight = _random_int4(card)
         packed = tiles_of_cuda(codes)
@@ -54,10 +54,10 @@ def multiplies_4_bits(card: torch.device) -> bool:
 @cache
 @torch.inference_mode()
 def unpacks_4_bits(card: torch.device) -> bool:
-    """``kernels.packed.int4_unpacked``. The same in torch takes twenty times as long as writing the weights."""
+    """``kernels.int4.int4_unpacked``. The same in torch takes twenty times as long as writing the weights."""
 
     def error() -> float:
-        from qwen_app.kernels.packed import int4_unpacked
+        from qwen_app.kernels.int4 import int4_unpacked
 
         codes, scales_and_zeros, weight = _random_int4(card)
         return _far(int4_unpacked(tiles_of_cuda(codes), scales_and_zeros), weight)

@@ -78,7 +78,7 @@ class Int4Linear(PackedLinear):
         if not rows.is_cuda:
             return torch._weight_int4pack_mm_for_cpu(rows, self.packed, self.group, self.scales_and_zeros)
         if self.ours:
-            from qwen_app.kernels.int4_product import int4_product
+            from qwen_app.kernels.int4 import int4_product
 
             return int4_product(rows, self.packed, self.scales_and_zeros)
         return torch._weight_int4pack_mm(pairs_turned(rows), self.packed, self.group, self.scales_and_zeros)
@@ -86,7 +86,7 @@ class Int4Linear(PackedLinear):
     def _many(self, rows: torch.Tensor) -> torch.Tensor:
         """In float32 on a CPU, whose bfloat16 products are slow; from and to the same bfloat16 numbers as few rows."""
         if rows.is_cuda and unpacks_4_bits(rows.device):
-            from qwen_app.kernels.packed import int4_unpacked
+            from qwen_app.kernels.int4 import int4_unpacked
 
             return rows @ int4_unpacked(self.packed, self.scales_and_zeros).t()
         if rows.is_cuda:

@@ -71,7 +71,7 @@ class Int8Linear(PackedLinear):
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
         if rows.is_cuda:
-            from qwen_app.kernels.packed import int8_product
+            from qwen_app.kernels.int8 import int8_product
 
             return int8_product(rows, self.codes, self.scales)
         output = rows.new_zeros(rows.shape[0], self.out_features, dtype=torch.float32)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.kernels import decode_attention, int4_product
+from qwen_app.kernels import decode_attention, int4
 
 OLDEST, NEWEST = "sm_80", "sm_120"
-PRODUCTS = [(int4_product.SOURCE, f"-DROWS={rows}") for rows in (int4_product.FEW, int4_product.MORE)]
+PRODUCTS = [(int4.SOURCE, f"-DROWS={rows}") for rows in (int4.FEW, int4.MORE)]
 ATTENTIONS = [
     (decode_attention.SOURCE, f"-DDIM={dim} -D{kind}")
     for dim in decode_attention.HEAD_DIMS

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from qwen_app.kernels import packed
+from qwen_app.kernels import int4, int8
 from qwen_app.linear import card_kernels
 from qwen_app.linear.card_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
 
@@ -36,7 +36,7 @@ def asked_anew() -> Iterator[None]:
 
 
 def test_a_right_kernel_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(packed, "int8_product", right)
+    monkeypatch.setattr(int8, "int8_product", right)
     assert multiplies_8_bits(CPU)
     assert not caplog.records
 
@@ -45,7 +45,7 @@ def test_a_right_kernel_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
 def test_a_kernel_that_is_not_does_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, product: Product, said: str
 ) -> None:
-    monkeypatch.setattr(packed, "int8_product", product)
+    monkeypatch.setattr(int8, "int8_product", product)
     assert not multiplies_8_bits(CPU)
     assert [record.getMessage().count(said) for record in caplog.records] == [1]
 
@@ -66,13 +66,13 @@ def test_unpacking_is_tried_with_scales_that_differ(
 ) -> None:
     unpacks_4_bits.cache_clear()
     monkeypatch.setattr(card_kernels, "tiles_of_cuda", lambda codes: codes)
-    monkeypatch.setattr(packed, "int4_unpacked", kernel)
+    monkeypatch.setattr(int4, "int4_unpacked", kernel)
     assert unpacks_4_bits(CPU) == serves
     unpacks_4_bits.cache_clear()
 
 
 def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.delitem(sys.modules, "qwen_app.kernels.packed")
+    monkeypatch.delitem(sys.modules, "qwen_app.kernels.int8")
     monkeypatch.setitem(sys.modules, "triton", None)
     assert not multiplies_8_bits(CPU)
     assert "8-bit products are slower than they could be: import of triton" in caplog.text

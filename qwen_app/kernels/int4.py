@@ -1,4 +1,4 @@
-"""Few rows times weights of 4 bits on a card: CUDA C++, compiled by the compiler that comes with torch (NVRTC)."""
+"""Weights of 4 bits on a card, multiplied and written out: CUDA C++, compiled by torch's own compiler (NVRTC)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import torch
 
 from qwen_app.kernels.launch import on_card_of
 
-SOURCE = Path(__file__).with_name("int4_product.cu")
+SOURCE = Path(__file__).with_name("int4.cu")
 FEW, MORE = 8, 16  # rows that a block takes at once, compiled for either
 OUTPUTS_AT_ONCE, COLUMNS_AT_ONCE, SMALLEST_GROUP = 16, 128, 32
 LANES, FLOAT_BYTES = 32, 4
 # Measured on an H200: few warps where there are blocks for all of the card, else as many as have two pieces each.
 WARPS_OF_MANY_BLOCKS, WARPS_OF_FEW_BLOCKS = 4, 14
 MANY_BLOCKS = 8  # for each multiprocessor
+WARPS_UNPACKING = 8
 
 
 def int4_product(rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
@@ -32,21 +33,39 @@ def int4_product(rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: tor
     at_once = FEW if count <= FEW else MORE
     output = torch.empty(count, outputs, dtype=torch.bfloat16, device=rows.device)
     warps = _warps(rows.device, outputs // OUTPUTS_AT_ONCE, columns // COLUMNS_AT_ONCE)
-    group_shift = (columns // groups // SMALLEST_GROUP).bit_length() - 1
     with on_card_of(rows):
-        _kernel(rows.device, at_once)(
+        _kernel(rows.device, "int4_product", at_once)(
             grid=(-(-count // at_once), outputs // OUTPUTS_AT_ONCE, 1),
             block=(warps * LANES, 1, 1),
-            args=[rows, packed, scales_and_zeros, output, count, outputs, columns, group_shift],
+            args=[rows, packed, scales_and_zeros, output, count, outputs, columns, _shift(columns // groups)],
             shared_mem=warps * at_once * OUTPUTS_AT_ONCE * FLOAT_BYTES,
         )
     return output
 
 
+def int4_unpacked(packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
+    """The weight, bfloat16 ``[out, in]``, of ``packed`` and ``scales_and_zeros`` as ``int4_product`` takes them."""
+    groups, outputs, _ = scales_and_zeros.shape
+    tiles, columns = packed.shape[0] * packed.shape[1], packed.shape[1] * COLUMNS_AT_ONCE
+    weight = torch.empty(outputs, columns, dtype=torch.bfloat16, device=packed.device)
+    with on_card_of(packed):
+        _kernel(packed.device, "int4_unpacked")(
+            grid=(-(-tiles // WARPS_UNPACKING), 1, 1),
+            block=(WARPS_UNPACKING * LANES, 1, 1),
+            args=[packed, scales_and_zeros, weight, outputs, columns, _shift(columns // groups)],
+        )
+    return weight
+
+
+def _shift(group: int) -> int:
+    """By how many bits a number of 32 columns is shifted for its group."""
+    return (group // SMALLEST_GROUP).bit_length() - 1
+
+
 @cache
-def _kernel(card: torch.device, at_once: int) -> Any:  # torch has no name for the type
+def _kernel(card: torch.device, name: str, rows: int = FEW) -> Any:  # torch has no name for the type
     """Compiled for ``card``, which must be the current one."""
-    return torch.cuda._compile_kernel(f"#define ROWS {at_once}\n{SOURCE.read_text('utf-8')}", "int4_product")
+    return torch.cuda._compile_kernel(f"#define ROWS {rows}\n{SOURCE.read_text('utf-8')}", name)
 
 
 @cache

@@ -1,6 +1,7 @@
-// Few rows times a weight of 4 bits: output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32.
+// Weights of 4 bits: few rows times them, output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32; and
+// for many rows the weight itself, written out.
 //
-// A block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what they have. Every
+// Of a product, a block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what they have. Every
 // code is read once, becomes a bfloat16 in a register and goes into the tensor cores: the outputs are the tall side of
 // an m16n8k16 product, 8 rows its narrow side. In which order columns are summed does not matter, as long as weights
 // and rows agree. So lane 4 g + t takes, of outputs g and g + 8 and of row g, the columns 8 t to 8 t + 7 of every 32,
@@ -137,4 +138,25 @@ int4_product(const uint4* __restrict__ rows, const uint4* __restrict__ packed, c
         }
     }
     store(sums, output + (size_t)first_row * outputs + blockIdx.y * OUTPUTS, count, outputs);
+}
+
+// The weight itself, bfloat16 [outputs, columns]: a warp for each tile of 8 outputs and 128 columns, as they are packed.
+extern "C" __global__ void __launch_bounds__(MOST_WARPS * LANES)
+int4_unpacked(const uint4* __restrict__ packed, const u32* __restrict__ scales, uint4* __restrict__ weight, int outputs,
+              int columns, int group_shift) {
+    int lane = threadIdx.x % LANES, g = lane / 4, t = lane % 4, pieces = columns / 128;
+    size_t tile = (size_t)blockIdx.x * (blockDim.x / LANES) + threadIdx.x / LANES;
+    if (tile >= (size_t)outputs / 8 * pieces) return;
+    int piece = tile % pieces;
+    size_t out = tile / pieces * 8 + g;
+    uint4 packed_codes = streamed(packed + tile * LANES + lane);
+    u32 codes[4] = {packed_codes.x, packed_codes.y, packed_codes.z, packed_codes.w};
+    uint4* own = weight + (out * columns + piece * 128) / 8 + t;
+    #pragma unroll
+    for (int part = 0; part < 4; ++part) {
+        u32 both = __ldg(scales + (size_t)((piece * 4 + part) >> group_shift) * outputs + out);
+        u32 scale = __byte_perm(both, 0, 0x1010), zero = __byte_perm(both, 0, 0x3232);
+        own[part * 4] = make_uint4(unpacked(codes[part], scale, zero), unpacked(codes[part] >> 4, scale, zero),
+                                   unpacked(codes[part] >> 8, scale, zero), unpacked(codes[part] >> 12, scale, zero));
+    }
 }

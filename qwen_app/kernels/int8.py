@@ -1,4 +1,4 @@
-"""Weights of 4 and 8 bits, unpacked and multiplied in Triton: what torch has no quick kernel for on a card."""
+"""Few rows times weights of 8 bits in Triton: torch has no quick kernel for them on a card."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from qwen_app.kernels.launch import on_card_of
 
 MOST_ROWS = 16  # of a product: one tile of the tensor cores
 COLUMNS_AT_ONCE, OUTPUTS_AT_ONCE = 128, 64
-UNPACKED_AT_ONCE = 1024
 
 
 def int8_product(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -37,27 +36,6 @@ def int8_product(rows: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor) 
             COLUMNS=COLUMNS_AT_ONCE,
         )
     return output
-
-
-def int4_unpacked(packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    """The weight, bfloat16 ``[out, in]``, of what ``linear.tile_layout.tiles_of_cuda`` packed in tiles of 8 x 128.
-
-    ``packed``: int32 ``[out / 8, in / 128, 32, 4]``; ``scales_and_zeros``: bfloat16 ``[groups, out, 2]``, the value of
-    a step and that of code 8. Where a code lies is told there.
-    """
-    outputs, columns = packed.shape[0] * 8, packed.shape[1] * 128
-    weight = torch.empty(outputs, columns, dtype=torch.bfloat16, device=packed.device)
-    with on_card_of(packed):
-        _int4_unpacked[(outputs, triton.cdiv(columns, UNPACKED_AT_ONCE))](
-            packed,
-            scales_and_zeros,
-            weight,
-            outputs,
-            columns,
-            GROUP=columns // scales_and_zeros.shape[0],
-            COLUMNS=UNPACKED_AT_ONCE,
-        )
-    return weight
 
 
 @triton.jit
@@ -97,20 +75,3 @@ def _int8_product(
         scale = tl.load(scales + block * outputs + out, has_out, 0.0).to(tl.float32)
         total += of_block * scale[None, :]
     tl.store(output + row[:, None] * outputs + out[None, :], total, has_row[:, None] & has_out[None, :])
-
-
-@triton.jit
-def _int4_unpacked(packed, scales_and_zeros, weight, outputs, columns, GROUP: tl.constexpr, COLUMNS: tl.constexpr):
-    """A piece of one row: which of a lane's four integers, and which of its eight nibbles, follows from the column."""
-    out = tl.program_id(0).to(tl.int64)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    within = column < columns
-    lane = out % 8 * 4 + column // 8 % 4
-    integer = ((out // 8 * (columns // 128) + column // 128) * 32 + lane) * 4 + column // 32 % 4
-    nibble = column % 2 * 4 + column // 2 % 4
-    code = (tl.load(packed + integer, within, 0) >> (nibble * 4)) & 15
-    scale_place = (column // GROUP * outputs + out) * 2
-    scale = tl.load(scales_and_zeros + scale_place, within, 0.0).to(tl.float32)
-    zero = tl.load(scales_and_zeros + scale_place + 1, within, 0.0).to(tl.float32)
-    value = (code - 8).to(tl.float32) * scale + zero
-    tl.store(weight + out * columns + column, value.to(tl.bfloat16), within)

@@ -1,13 +1,14 @@
-"""Products of few rows and 4-bit weights equal those of the weights written out: on a CPU by the kernel's source."""
+"""Products of 4-bit weights equal those of the weights written out: on a CPU by the source of the kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 import torch
 
-from qwen_app.kernels import int4_product
+from qwen_app.kernels import int4
 from qwen_app.linear.int4_linear import MOST_ROWS_OF_OURS, Int4Linear
 from qwen_app.linear.int4_weight import LARGEST_CODE, Int4Weight
 from tests.kernels.cuda_on_cpu import KernelOnCpu, needs_a_compiler
@@ -31,13 +32,14 @@ def scales_and_zeros(weight: Int4Weight) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("kernels")
-    kernels = {
-        rows: KernelOnCpu(folder, int4_product.SOURCE, "int4_product", [f"ROWS={rows}"])
-        for rows in (int4_product.FEW, int4_product.MORE)
-    }
+
+    @cache
+    def kernel(card: torch.device, name: str, rows: int = int4.FEW) -> KernelOnCpu:
+        return KernelOnCpu(folder, int4.SOURCE, name, [f"ROWS={rows}"])
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int4_product, "_kernel", lambda card, at_once: kernels[at_once])
-        patch.setattr(int4_product, "_warps", lambda card, blocks, pieces: 2)
+        patch.setattr(int4, "_kernel", kernel)
+        patch.setattr(int4, "_warps", lambda card, blocks, pieces: 2)
         yield
 
 
@@ -49,13 +51,23 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_its_source_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
     weight = random_weight(outputs, columns, group)
     input = torch.randn(rows, columns).bfloat16()
-    got = int4_product.int4_product(input, packed_as_on_a_card(weight.codes), scales_and_zeros(weight)).float()
+    got = int4.int4_product(input, packed_as_on_a_card(weight.codes), scales_and_zeros(weight)).float()
     want = input.float() @ weight.dequantised().t()
     assert (got - want).norm() < TOLERANCE * want.norm()
 
 
+@needs_a_compiler
+@pytest.mark.slow
+@pytest.mark.usefixtures("on_cpu")
+@pytest.mark.parametrize(("outputs", "columns", "group"), [(16, 128, 32), (24, 640, 64), (16, 384, 128)])
+def test_its_source_writes_the_weight_out(outputs: int, columns: int, group: int) -> None:
+    weight = random_weight(outputs, columns, group)
+    got = int4.int4_unpacked(packed_as_on_a_card(weight.codes), scales_and_zeros(weight))
+    assert torch.equal(got, weight.dequantised().bfloat16())
+
+
 @pytest.mark.gpu
-@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 16, 17, 33, MOST_ROWS_OF_OURS])
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 16, 17, 33, MOST_ROWS_OF_OURS, 100])
 @pytest.mark.parametrize(
     ("outputs", "columns", "group"), [(64, 128, 32), (192, 3584, 32), (4608, 896, 64), (70, 640, 128)]
 )
