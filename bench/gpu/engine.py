@@ -212,20 +212,17 @@ def _the_same(
 
     What a token's company is decides how it is rounded, and a random model has many near ties.
     """
-    shared = [
-        next((at for at, (one, other) in enumerate(both) if one.token_id != other.token_id), len(both))
-        for both in (list(zip(one, other, strict=False)) for one, other in zip(ones, others, strict=True))
-    ]
-    parted = [
-        (one[at], other[at].token_id)
-        for one, other, at in zip(ones, others, shared, strict=True)
-        if at < min(len(one), len(other))
-    ]
-    ties = [
-        any(best.token_id == other_id and token.logprob - best.logprob < NEAR_TIE for best in token.top)
-        for token, other_id in parted
-    ]
-    return all(ties), shared
+    pairs = [_shared(one, other) for one, other in zip(ones, others, strict=True)]
+    return all(right for _, right in pairs), [tokens for tokens, _ in pairs]
+
+
+def _shared(one: Sequence[TokenLogprob], other: Sequence[TokenLogprob]) -> tuple[int, bool]:
+    """How many tokens both begin with; and whether they part at a near tie, or not at all."""
+    for tokens, (own, its) in enumerate(zip(one, other, strict=False)):
+        if own.token_id != its.token_id:
+            near = (best.token_id for best in own.top if own.logprob - best.logprob < NEAR_TIE)
+            return tokens, its.token_id in near
+    return min(len(one), len(other)), True
 
 
 def _one_to_blame(rows: Rows, precision: str, ours: WatchedEngine) -> None:

@@ -95,10 +95,16 @@ def _product_us(multiply: Multiply, given: torch.Tensor, copies: int, options: O
     return _timed_ms(each, options) * 1e3 / copies
 
 
+def _copies(outputs: int, inputs: int, number_bytes: float, options: Options) -> int:
+    return max(2, min(8, int(BEYOND_CACHE_BYTES / (outputs * inputs * number_bytes)))) if options.on_card else 1
+
+
 def _weights(outputs: int, inputs: int, number_bytes: float, options: Options) -> list[torch.Tensor]:
-    copies = max(2, min(8, int(BEYOND_CACHE_BYTES / (outputs * inputs * number_bytes)))) if options.on_card else 1
     dtype = torch.float16 if options.on_card else torch.float32
-    return [torch.randn(outputs, inputs, device=options.device, dtype=dtype) * 0.02 for _ in range(copies)]
+    return [
+        torch.randn(outputs, inputs, device=options.device, dtype=dtype) * 0.02
+        for _ in range(_copies(outputs, inputs, number_bytes, options))
+    ]
 
 
 def _dense(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtype, int, Multiply]:
@@ -126,7 +132,7 @@ def _nf4(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtyp
 def _int4(outputs: int, inputs: int, options: Options, ours: bool = True) -> tuple[float, torch.dtype, int, Multiply]:
     """Groups of 32 with a scale and a zero in BF16, by our kernel or by torch's."""
     layers = []
-    for _ in range(len(_weights(outputs, inputs, 0.5, options))):
+    for _ in range(_copies(outputs, inputs, 0.5, options)):
         codes = torch.randint(0, LARGEST_CODE + 1, (outputs, inputs), dtype=torch.uint8, device=options.device)
         scales = torch.rand(outputs, inputs // INT4_GROUP, device=options.device)
         layers.append(Int4Linear.of(Int4Weight(codes, scales, -8 * scales), None, options.device))

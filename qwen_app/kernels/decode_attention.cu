@@ -10,12 +10,10 @@
 // 16, and of each 32 dimensions those from 8 t; and of the values the keys 2 t, 2 t + 1, 8 + 2 t, 9 + 2 t, and of each
 // 64 dimensions those from 8 g. So the first product leaves its weights where the second wants them.
 //
-// Whoever compiles this defines DIM, 64 or 128, and FP16 or BF16.
+// Compiled behind tensor_cores.cuh. Whoever compiles this defines DIM too, 64 or 128.
 
-typedef unsigned int u32;
 typedef unsigned short half_bits;
 
-#define LANES 32
 #define HEADS 8              // query heads of a KV head, at most
 #define WARPS HEADS
 #define KEYS 16              // that a warp takes at once
@@ -23,26 +21,6 @@ typedef unsigned short half_bits;
 #define KEY_PIECES (DIM / 32)
 #define VALUE_PIECES (DIM / 64)
 #define WORDS (DIM / 16)
-
-#ifdef BF16
-#define KIND "bf16"
-#else
-#define KIND "f16"
-#endif
-
-__device__ __forceinline__ uint4 streamed(const uint4* from) {
-    uint4 value;
-    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(from));
-    return value;
-}
-
-__device__ __forceinline__ void multiply(float (&sums)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." KIND "." KIND ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "
-                 "{%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
-}
 
 __device__ __forceinline__ u32 rounded(float low, float high) {
     u32 both;

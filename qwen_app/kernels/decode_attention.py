@@ -1,21 +1,18 @@
-"""Attention of one new token a row on a card: CUDA C++, compiled by the compiler that comes with torch (NVRTC)."""
+"""Attention of one new token a row on a card, in CUDA C++."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from qwen_app.kernels.launch import on_card_of
+from qwen_app.kernels.launch import compiled, multiprocessors, on_card_of
 
 SOURCE = Path(__file__).with_name("decode_attention.cu")
 HEAD_DIMS = (64, 128)
 MOST_SHARING = 8  # query heads of a KV head: one tile of the tensor cores
 THREADS = 256
-BLOCKS_EACH = 1  # for a multiprocessor, which has registers for one: a second round takes as long as the first
 DTYPES = {torch.float16: "FP16", torch.bfloat16: "BF16"}
 
 
@@ -31,7 +28,7 @@ class Workspace:
     @classmethod
     def on(cls, card: torch.device, rows: int, kv_heads: int, head_dim: int) -> Workspace:
         """For at most so many ``rows``."""
-        blocks = BLOCKS_EACH * torch.cuda.get_device_properties(card).multi_processor_count + rows * kv_heads
+        blocks = max(multiprocessors(card), rows * kv_heads)
         return cls(
             torch.empty(blocks, MOST_SHARING, head_dim, device=card),
             torch.empty(blocks, MOST_SHARING, 2, device=card),
@@ -61,9 +58,10 @@ def decode_attention(
     """
     rows, query_heads, head_dim = query.shape
     kv_heads = keys.shape[1]
-    query, output = query.contiguous(), torch.empty_like(query, memory_format=torch.contiguous_format)
+    query = query.contiguous()
+    output = torch.empty_like(query)
     with on_card_of(query):
-        _kernel(query.device, head_dim, query.dtype)(
+        compiled(SOURCE, "decode_attention", query.device, DTYPES[query.dtype], f"DIM {head_dim}")(
             grid=(_splits(query.device, rows * kv_heads), kv_heads, rows),
             block=(THREADS, 1, 1),
             args=[
@@ -75,15 +73,7 @@ def decode_attention(
     return output
 
 
-@cache
-def _kernel(card: torch.device, head_dim: int, dtype: torch.dtype) -> Any:  # torch has no name for the type
-    """Compiled for ``card``, which must be the current one."""
-    defined = f"#define DIM {head_dim}\n#define {DTYPES[dtype]}\n"
-    return torch.cuda._compile_kernel(defined + SOURCE.read_text("utf-8"), "decode_attention")
-
-
-@cache
 def _splits(card: torch.device, heads_of_rows: int) -> int:
-    """Into how many parts keys are cut, the longest as the shortest: the card is to be busy whatever their lengths."""
-    blocks = BLOCKS_EACH * torch.cuda.get_device_properties(card).multi_processor_count
-    return max(1, blocks // heads_of_rows)
+    """Into how many parts keys are cut, the longest as the shortest: the card is to be busy whatever their lengths. A
+    multiprocessor has registers for one block at a time, and a second round takes as long as the first."""
+    return max(1, multiprocessors(card) // heads_of_rows)

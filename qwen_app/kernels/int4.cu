@@ -1,18 +1,17 @@
-// Weights of 4 bits: few rows times them, output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32; and
-// for many rows the weight itself, written out.
+// Weights of 4 bits: few rows times them, output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32;
+// and for many rows the weight itself, written out.
 //
-// Of a product, a block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what they have. Every
-// code is read once, becomes a bfloat16 in a register and goes into the tensor cores: the outputs are the tall side of
-// an m16n8k16 product, 8 rows its narrow side. In which order columns are summed does not matter, as long as weights
-// and rows agree. So lane 4 g + t takes, of outputs g and g + 8 and of row g, the columns 8 t to 8 t + 7 of every 32,
-// 16 bytes of a row, where the product has them two by two: `linear.tile_layout` keeps the codes in that order.
+// Of a product, a block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what
+// they have. Every code is read once, becomes a bfloat16 in a register and goes into the tensor cores: the outputs are
+// the tall side of an m16n8k16 product, 8 rows its narrow side. In which order columns are summed does not matter, as
+// long as weights and rows agree. So lane 4 g + t takes, of outputs g and g + 8 and of row g, the columns 8 t to
+// 8 t + 7 of every 32, 16 bytes of a row, where the product has them two by two: `linear.tile_layout` keeps the codes
+// in that order.
 //
-// Whoever compiles this defines ROWS, 8 or 16.
+// Compiled behind tensor_cores.cuh, for BF16. Whoever compiles this defines ROWS too, 8 or 16.
 
-typedef unsigned int u32;
 typedef unsigned short bfloat16;
 
-#define LANES 32
 #define OUTPUTS 16
 #define MOST_WARPS 16
 #define AHEAD 2  // pieces of 128 columns that a lane has on their way at once
@@ -20,20 +19,6 @@ typedef unsigned short bfloat16;
 
 // What a lane sums up, of each tile of 8 rows: outputs g and g + 8 of rows 2 t and 2 t + 1.
 typedef float Sums[TILES][4];
-
-// Weights are read once: they are not to drive the rows out of the L1 cache.
-__device__ __forceinline__ uint4 streamed(const uint4* from) {
-    uint4 value;
-    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(from));
-    return value;
-}
-
-__device__ __forceinline__ u32 streamed(const u32* from) {
-    u32 value;
-    asm volatile("ld.global.L1::no_allocate.u32 %0, [%1];" : "=r"(value) : "l"(from));
-    return value;
-}
 
 // Of two bfloat16 each: a * b + c, rounded once.
 __device__ __forceinline__ u32 multiply_add(u32 a, u32 b, u32 c) {
@@ -53,14 +38,6 @@ __device__ __forceinline__ u32 unpacked(u32 codes, u32 scale, u32 zero) {
     u32 shifted = (codes & 0x000F000F) | 0x43004300;  // the code in the last bits of 128 is 128 + code
     u32 steps = multiply_add(shifted, 0x3F803F80, 0xC308C308);  // * 1 - 136
     return multiply_add(steps, scale, zero);
-}
-
-__device__ __forceinline__ void multiply(float (&sums)[4], u32 low, u32 high, u32 low_next, u32 high_next, u32 x,
-                                         u32 x_next) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-                 "{%0,%1,%2,%3};"
-                 : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
-                 : "r"(low), "r"(high), "r"(low_next), "r"(high_next), "r"(x), "r"(x_next));
 }
 
 // What the warps have, added up. Neighbouring threads write neighbouring outputs.
@@ -140,7 +117,7 @@ int4_product(const uint4* __restrict__ rows, const uint4* __restrict__ packed, c
     store(sums, output + (size_t)first_row * outputs + blockIdx.y * OUTPUTS, count, outputs);
 }
 
-// The weight itself, bfloat16 [outputs, columns]: a warp for each tile of 8 outputs and 128 columns, as they are packed.
+// The weight itself, bfloat16 [outputs, columns]: a warp for each tile of 8 outputs and 128 columns.
 extern "C" __global__ void __launch_bounds__(MOST_WARPS * LANES)
 int4_unpacked(const uint4* __restrict__ packed, const u32* __restrict__ scales, uint4* __restrict__ weight, int outputs,
               int columns, int group_shift) {

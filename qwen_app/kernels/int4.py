@@ -1,14 +1,12 @@
-"""Weights of 4 bits on a card, multiplied and written out: CUDA C++, compiled by torch's own compiler (NVRTC)."""
+"""Weights of 4 bits on a card, multiplied and written out, in CUDA C++."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from qwen_app.kernels.launch import on_card_of
+from qwen_app.kernels.launch import compiled, multiprocessors, on_card_of
 
 SOURCE = Path(__file__).with_name("int4.cu")
 FEW, MORE = 8, 16  # rows that a block takes at once, compiled for either
@@ -34,7 +32,7 @@ def int4_product(rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: tor
     output = torch.empty(count, outputs, dtype=torch.bfloat16, device=rows.device)
     warps = _warps(rows.device, outputs // OUTPUTS_AT_ONCE, columns // COLUMNS_AT_ONCE)
     with on_card_of(rows):
-        _kernel(rows.device, "int4_product", at_once)(
+        compiled(SOURCE, "int4_product", rows.device, "BF16", f"ROWS {at_once}")(
             grid=(-(-count // at_once), outputs // OUTPUTS_AT_ONCE, 1),
             block=(warps * LANES, 1, 1),
             args=[rows, packed, scales_and_zeros, output, count, outputs, columns, _shift(columns // groups)],
@@ -49,7 +47,7 @@ def int4_unpacked(packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch
     tiles, columns = packed.shape[0] * packed.shape[1], packed.shape[1] * COLUMNS_AT_ONCE
     weight = torch.empty(outputs, columns, dtype=torch.bfloat16, device=packed.device)
     with on_card_of(packed):
-        _kernel(packed.device, "int4_unpacked")(
+        compiled(SOURCE, "int4_unpacked", packed.device, "BF16", f"ROWS {FEW}")(
             grid=(-(-tiles // WARPS_UNPACKING), 1, 1),
             block=(WARPS_UNPACKING * LANES, 1, 1),
             args=[packed, scales_and_zeros, weight, outputs, columns, _shift(columns // groups)],
@@ -62,14 +60,7 @@ def _shift(group: int) -> int:
     return (group // SMALLEST_GROUP).bit_length() - 1
 
 
-@cache
-def _kernel(card: torch.device, name: str, rows: int = FEW) -> Any:  # torch has no name for the type
-    """Compiled for ``card``, which must be the current one."""
-    return torch.cuda._compile_kernel(f"#define ROWS {rows}\n{SOURCE.read_text('utf-8')}", name)
-
-
-@cache
 def _warps(card: torch.device, blocks: int, pieces: int) -> int:
-    if blocks >= MANY_BLOCKS * torch.cuda.get_device_properties(card).multi_processor_count:
+    if blocks >= MANY_BLOCKS * multiprocessors(card):
         return WARPS_OF_MANY_BLOCKS
     return min(WARPS_OF_FEW_BLOCKS, -(-pieces // 2))

@@ -1,12 +1,31 @@
-"""Where a kernel of ours is launched: Triton launches on the current card, whatever card its tensors lie on."""
+"""How kernels of ours come to run: ours in CUDA C++ are compiled, and all are launched on the card of their tensors."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import torch
+
+BEGINNING = Path(__file__).with_name("tensor_cores.cuh")
 
 
 def on_card_of(tensor: torch.Tensor) -> AbstractContextManager[object]:
     """The card of ``tensor`` is the current one within: on another, its addresses mean nothing or something else."""
     return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
+
+
+@cache
+def multiprocessors(card: torch.device) -> int:
+    """How many blocks ``card`` runs at once, if each has one to itself."""
+    return torch.cuda.get_device_properties(card).multi_processor_count
+
+
+@cache
+def compiled(source: Path, name: str, card: torch.device, *defined: str) -> Any:  # torch has no name for the type
+    """The kernel ``name`` of ``source`` for ``card``, which must be the current one, by the compiler that comes with
+    torch (NVRTC). ``defined`` are macros, ``NAME`` or ``NAME VALUE``. Raises RuntimeError where it does not compile."""
+    macros = "".join(f"#define {macro}\n" for macro in defined)
+    return torch.cuda._compile_kernel(macros + BEGINNING.read_text("utf-8") + source.read_text("utf-8"), name)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from qwen_app.kernels.launch import BEGINNING
+
 STAND_INS = Path(__file__).with_name("cuda_on_cpu.hpp")
 INSTRUCTION = re.compile(r"__device__ __forceinline__ [^{}]*\{[^{}]*\basm\b.*?\n\}\n", re.DOTALL)
 
@@ -24,7 +26,7 @@ class KernelOnCpu:
     """``kernel`` of ``source``, compiled into ``folder`` with what is ``defined``; called as one of torch's is."""
 
     def __init__(self, folder: Path, source: Path, kernel: str, defined: Sequence[str]) -> None:
-        text, count = INSTRUCTION.subn("", source.read_text("utf-8"))
+        text, count = INSTRUCTION.subn("", BEGINNING.read_text("utf-8") + source.read_text("utf-8"))
         assert count, "single instructions are functions of their own"
         text = text.replace("extern __shared__ float shared[];", "").replace("__shared__ ", "static ")
         signature = re.search(rf"\b{kernel}\((.*?)\) \{{", text, re.DOTALL)
@@ -34,8 +36,8 @@ class KernelOnCpu:
             f'extern "C" void on_cpu(unsigned x, unsigned y, unsigned z, unsigned threads, {signature[1]}) '
             f"{{ launch({{x, y, z}}, threads, [=] {{ {kernel}({', '.join(parameters)}); }}); }}\n"
         )
-        made, library = folder / f"{kernel}.cpp", folder / f"{kernel}-{'-'.join(defined)}.so"
-        head = "".join(f"#define {name.replace('=', ' ')}\n" for name in defined)
+        made, library = folder / f"{kernel}.cpp", folder / f"{'-'.join((kernel, *defined))}.so"
+        head = "".join(f"#define {macro}\n" for macro in defined)
         made.write_text(f'{head}#include "{STAND_INS}"\n{text}{entry}', "utf-8")
         command = ["g++", "-std=c++20", "-O1", "-w", "-pthread", "-shared", "-fPIC", str(made), "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

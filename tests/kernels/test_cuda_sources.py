@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from qwen_app.kernels import decode_attention, int4
+from qwen_app.kernels.launch import BEGINNING
 
 OLDEST, NEWEST = "sm_80", "sm_120"
-PRODUCTS = [(int4.SOURCE, f"-DROWS={rows}") for rows in (int4.FEW, int4.MORE)]
+PRODUCTS = [(int4.SOURCE, f"-DBF16 -DROWS={rows}") for rows in (int4.FEW, int4.MORE)]
 ATTENTIONS = [
     (decode_attention.SOURCE, f"-DDIM={dim} -D{kind}")
     for dim in decode_attention.HEAD_DIMS
@@ -27,9 +28,12 @@ pytestmark = [
 @pytest.mark.parametrize("card", [OLDEST, NEWEST])
 @pytest.mark.parametrize(("source", "defined"), PRODUCTS + ATTENTIONS)
 def test_it_compiles_and_keeps_its_numbers_in_registers(tmp_path: Path, source: Path, defined: str, card: str) -> None:
-    command = ["nvcc", f"-arch={card}", *defined.split(), "-cubin", "-Xptxas", "-v", "-Werror", "all-warnings"]
+    command = ["nvcc", f"-arch={card}", *defined.split(), "-include", str(BEGINNING), "-cubin", "-Xptxas", "-v"]
     done = subprocess.run(
-        [*command, source, "-o", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=False
+        [*command, "-Werror", "all-warnings", source, "-o", tmp_path / "kernel.cubin"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "0 bytes spill stores, 0 bytes spill loads" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.kernels import decode_attention
-from qwen_app.kernels.decode_attention import DTYPES, MOST_SHARING, Workspace, serves
+from qwen_app.kernels.decode_attention import MOST_SHARING, Workspace, serves
 from tests.kernels.cuda_on_cpu import KernelOnCpu, needs_a_compiler
 
 LENGTH, ROWS = 3000, 8
@@ -40,9 +41,12 @@ def test_its_source_attends_right(
     lengths: Sequence[int],
 ) -> None:
     _, kv_heads, dim = heads
-    defined = [f"DIM={dim}", DTYPES[dtype]]
-    kernel = KernelOnCpu(tmp_path, decode_attention.SOURCE, "decode_attention", defined)
-    monkeypatch.setattr(decode_attention, "_kernel", lambda card, dim, dtype: kernel)
+
+    @cache
+    def compiled(source: Path, name: str, card: torch.device, *defined: str) -> KernelOnCpu:
+        return KernelOnCpu(tmp_path, source, name, defined)
+
+    monkeypatch.setattr(decode_attention, "compiled", compiled)
     monkeypatch.setattr(decode_attention, "_splits", lambda card, heads_of_rows: SPLITS)
     blocks = len(lengths) * kv_heads * SPLITS
     workspace = Workspace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -34,11 +35,11 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("kernels")
 
     @cache
-    def kernel(card: torch.device, name: str, rows: int = int4.FEW) -> KernelOnCpu:
-        return KernelOnCpu(folder, int4.SOURCE, name, [f"ROWS={rows}"])
+    def compiled(source: Path, name: str, card: torch.device, *defined: str) -> KernelOnCpu:
+        return KernelOnCpu(folder, source, name, defined)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(int4, "_kernel", kernel)
+        patch.setattr(int4, "compiled", compiled)
         patch.setattr(int4, "_warps", lambda card, blocks, pieces: 2)
         yield
 

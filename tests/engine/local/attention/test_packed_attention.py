@@ -58,6 +58,11 @@ def plainly(cache: KVCache, spans: Sequence[QuerySpan], query: torch.Tensor) -> 
     return torch.stack(rows)
 
 
+def random_query(spans: Sequence[QuerySpan], seed: int) -> torch.Tensor:
+    tokens = sum(span.length for span in spans)
+    return torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+
+
 @st.composite
 def steps(draw: st.DrawFn) -> list[QuerySpan]:
     """Decoding rows first, then pieces of prompts, each slot at most once."""
@@ -74,8 +79,7 @@ def steps(draw: st.DrawFn) -> list[QuerySpan]:
 @given(spans=steps(), seed=st.integers(0, 100))
 def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
-    tokens = sum(span.length for span in spans)
-    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    query = random_query(spans, seed)
     torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
 
 
@@ -83,8 +87,7 @@ def test_any_step_is_plain_attention(spans: list[QuerySpan], seed: int) -> None:
 @given(spans=steps(), seed=st.integers(0, 100))
 def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
-    tokens = sum(span.length for span in spans)
-    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    query = random_query(spans, seed)
     with flash_kernel_on_cpu():
         result = attended(cache, spans, query, FlashAttention(cache))
     torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
@@ -94,8 +97,7 @@ def test_flash_attention_tells_its_kernel_where_queries_and_keys_lie(spans: list
 @given(spans=steps(), seed=st.integers(0, 100))
 def test_our_own_kernel_is_told_where_keys_of_decoding_rows_lie(spans: list[QuerySpan], seed: int) -> None:
     cache = filled_cache()
-    tokens = sum(span.length for span in spans)
-    query = torch.randn(HEADS, tokens, WIDTH, generator=torch.Generator().manual_seed(seed))
+    query = random_query(spans, seed)
     with flash_kernel_on_cpu() as pieces, own_kernel_on_cpu() as rows:
         result = attended(cache, spans, query, OwnDecodeAttention(cache))
     torch.testing.assert_close(result, plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
