@@ -44,7 +44,7 @@ def parts(rows: Rows, options: Options) -> None:
     for shape, (outputs, inputs) in SHAPES.items():
         if rows.may_begin(f"linear {shape}"):
             with rows.part(f"linear {shape}"):
-                scale = 64 if options.tiny else 1
+                scale = 16 if options.tiny else 1  # groups stay whole
                 _linear(rows, f"linear {shape}", outputs // scale, inputs // scale, options)
 
 

@@ -27,7 +27,7 @@ def said(path: Path) -> list[object]:
     return [row["what"] for row in read(path)]
 
 
-@pytest.mark.parametrize("section", ["proof", "probe", "right", "files", "speed", "engine"])
+@pytest.mark.parametrize("section", ["proof", "probe", "right", "files", "parts", "speed", "engine"])
 def test_a_tiny_run_breaks_nowhere(
     section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -40,7 +40,7 @@ def test_a_tiny_run_breaks_nowhere(
     assert rows[-1]["what"] == "wrong or broken"
     assert rows[-1]["value"] == 0
     assert len(rows) > 6
-    assert [row for row in rows if str(row["what"]).startswith("ok")] or section in ("probe", "speed")
+    assert [row for row in rows if str(row["what"]).startswith("ok")] or section in ("probe", "parts", "speed")
 
 
 def test_nothing_is_measured_after_a_wrong_result(tmp_path: Path) -> None:
