@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields
 class Switches:
     """What of the local engine's means is used; answers are the same with and without, but for rounding.
 
-    cuda_graphs: decode steps are replayed as CUDA graphs. flash_attention: on a card. decode_attention: there, our own
-    kernel for rows of one token. own_decoder: the Llama family is computed by our decoder, not transformers' forward.
-    fused_kernels: on a card, what lies between its products is one launch each. few_rows: float32 products on a CPU are
-    turned around where that is faster, and on a card those of 4 bits use our kernel. prefix_cache: what a user's last
+    cuda_graphs: decode steps are replayed as CUDA graphs. flash_attention: on a card. decode_attention: our own
+    kernels for rows of one token. own_decoder: the Llama family is computed by our decoder, not transformers' forward.
+    fused_kernels: what lies between its products is one launch or call each. few_rows: float32 products on a CPU are
+    turned around where that is faster, and those of 4 bits use our kernels. prefix_cache: what a user's last
     prompts left in the KV cache is used again. kv_offload: conversations that lose their slot are kept in host memory.
     forced_tokens: what a grammar forces is read in one step. drafts: prompt lookup. overlap: on a card, a step is
     launched before the tokens of the last are read.

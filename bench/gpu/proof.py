@@ -15,11 +15,11 @@ from bench.gpu.options import Options
 from bench.gpu.right import one_precision
 from bench.gpu.rows import Rows
 from qwen_app.engine.local.compute.cuda_graphs import CudaRecorder
+from qwen_app.engine.local.compute.kernel_choice import choose_kernels
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of
-from qwen_app.kernels.choice import choose_kernels
 from qwen_app.kernels.step_kernels import Heads
-from qwen_app.linear.card_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
 from qwen_app.linear.int4_linear import problem_on
+from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
 
 HIDDEN, HEADS = 3584, Heads(query=28, kv=4, dim=128)
 

@@ -1,5 +1,5 @@
-"""Kernels of our own, for what a decode step does between its products: in torch, and fused in Triton for a card.
+"""Kernels of our own: for a card in CUDA C++ and Triton (``cuda``), for a CPU in C++ (``cpu``).
 
 May import nothing of ours: everything here takes tensors and gives tensors.
-Start with ``step_kernels`` (what a step needs, in torch), then ``choice`` (where the fused ones serve).
+Start with ``step_kernels``: what a decode step needs between its products, in torch, as all others must compute it.
 """

@@ -1,6 +1,6 @@
 """Linear layers for a few rows at once, what a batch of decoding answers is: by the way that is fastest here.
 
-In 4 bits on a card by our own kernel. In float32 on a CPU a product may be computed as ``input @ weight.T`` or as
+In 4 bits by our own kernels. In float32 on a CPU a product may be computed as ``input @ weight.T`` or as
 ``(weight @ input.T).T``. Which is faster for so many rows depends on the processor and on the library torch calls there
 (up to a half, either way), so it is measured.
 """
@@ -39,7 +39,7 @@ class FewRowsLinear(nn.Linear):
 
 
 def use_few_rows(model: nn.Module, measure: Callable[[], frozenset[int]] | None = None) -> None:
-    """Let ``model``'s layers of 4 bits use our kernel where it serves, and its large float32 layers on the CPU be
+    """Let ``model``'s layers of 4 bits use our kernels where they serve, and its large float32 layers on the CPU be
     computed in the order that ``measure`` finds faster."""
     for packed in model.modules():
         if isinstance(packed, Int4Linear):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from qwen_app.linear.bias import joined_bias
-from qwen_app.linear.card_kernels import multiplies_8_bits
+from qwen_app.linear.own_kernels import multiplies_8_bits
 from qwen_app.linear.packed_linear import PackedLinear
 
 BLOCKS = 4  # of columns, each with scales of its own: half the error of one scale a row, and no slower
@@ -71,7 +71,7 @@ class Int8Linear(PackedLinear):
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
         if rows.is_cuda:
-            from qwen_app.kernels.int8 import int8_product
+            from qwen_app.kernels.cuda.int8 import int8_product
 
             return int8_product(rows, self.codes, self.scales)
         output = rows.new_zeros(rows.shape[0], self.out_features, dtype=torch.float32)

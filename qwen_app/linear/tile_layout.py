@@ -71,7 +71,7 @@ def pairs_turned(columns: torch.Tensor) -> torch.Tensor:
     """``columns`` ``[rows, columns]`` with the 4 x 4 pairs of every 32 columns transposed; twice is as it was.
 
     The tile gives lane ``4 g + t`` the pairs ``t``, ``4 + t``, ``8 + t`` and ``12 + t`` of 32 columns. So turned these
-    are columns that lie side by side, and a lane reads its part of an input in one piece: ``kernels.int4``.
+    are columns that lie side by side, and a lane reads its part of an input in one piece: ``kernels.cuda.int4``.
     """
     turned: torch.Tensor = columns.unflatten(1, (-1, 4, 4, 2)).transpose(2, 3).flatten(1)
     return turned

@@ -17,7 +17,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs, Replayable, Step
 from qwen_app.engine.local.compute.model_runner import ModelRunner
-from qwen_app.kernels.decode_attention import Workspace
+from qwen_app.kernels.cuda.decode_attention import Workspace
 
 CPU = torch.device("cpu")
 

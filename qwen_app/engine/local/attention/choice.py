@@ -1,5 +1,5 @@
 """Which attention serves: flash attention where it works on this card and is right, else plain attention; with our own
-kernel for decoding rows, likewise.
+kernel for decoding rows, likewise, on a card and on a CPU.
 
 Every case that a step can be is compared: decoding rows alone (the only one that CUDA graphs replay), a piece of a
 prompt, and both at once; short and long enough for many tiles and split keys.
@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
+from qwen_app.engine.local.attention.cpu_decode import CpuDecodeAttention
 from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
-from qwen_app.kernels.decode_attention import serves
+from qwen_app.kernels.cuda.decode_attention import serves
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 1e-4}
 ROW_KEYS = (1, 700, 5000)
 CHUNK_TOKENS = 200
+TRIED_SLOTS, TRIED_LENGTH = 3, 1024  # on a CPU
 
 
 def choose_attention(
@@ -31,9 +34,11 @@ def choose_attention(
 ) -> tuple[Attention, str]:
     """Flash attention on CUDA where it agrees with plain attention, else plain attention; and what is wrong with flash.
 
-    Nothing is wrong on a CPU, where plain attention is the right one.
+    Nothing is wrong on a CPU, where plain attention is the right one for prompts.
     """
     plain = SdpaAttention(cache, query_heads)
+    if own_decode and all(keys.is_cpu and keys.dtype == torch.float32 for keys in cache.keys):
+        return on_a_cpu(cache, plain, query_heads), ""
     if not flash or not cache.keys[0].is_cuda:
         return plain, ""
     return quickest_right(cache, plain, query_heads, own_decode=own_decode)
@@ -57,6 +62,17 @@ def quickest_right(
     problem = f"Flash attention {problem}: plain attention serves, and answers are slower than they could be."
     log.error(problem)
     return plain, problem
+
+
+def on_a_cpu(cache: KVCache, plain: SdpaAttention, query_heads: int) -> Attention:
+    """``choose_attention`` there. Tried over a cache of one layer: to fill a real one with numbers takes long."""
+    shape = replace(cache.shape, layers=1)
+    tried = KVCache(shape, slots=TRIED_SLOTS, length=min(cache.length, TRIED_LENGTH), devices=[torch.device("cpu")])
+    problem = problem_of(CpuDecodeAttention(tried, query_heads), SdpaAttention(tried, query_heads), query_heads)
+    if not problem:
+        return CpuDecodeAttention(cache, query_heads)
+    log.warning("Our own attention of decode steps %s: answers are slower than they could be.", problem)
+    return plain
 
 
 def problem_of(flash: Attention, plain: Attention, query_heads: int) -> str:

@@ -11,7 +11,7 @@ import torch
 from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.transfer import to_device
-from qwen_app.kernels.decode_attention import Workspace, decode_attention
+from qwen_app.kernels.cuda.decode_attention import Workspace, decode_attention
 
 UNBOUNDED, CAUSAL = -1, 0  # how far to its right a query sees
 

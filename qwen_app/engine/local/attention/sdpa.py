@@ -24,30 +24,32 @@ class SdpaAttention:
         self._share = query_heads // cache.shape.heads
 
     def plan(self, batch: Batch) -> SdpaPlan:
-        decoding = list(takewhile(lambda span: span.length == 1, batch.spans))
-        groups = [self._together_group(decoding, batch)] if _together(decoding) else []
-        first = sum(group.tokens for group in groups)
-        for span in batch.spans[first:]:
-            mask = self._causal(span, batch) if span.length > 1 else None
-            groups.append(_Group(first, span.length, span.slot, 1, span.end, mask))
-            first += span.length
-        return SdpaPlan(tuple(groups))
+        return SdpaPlan(self.groups(batch.spans, 0, batch.slot_mapping.device))
 
-    def _together_group(self, decoding: Sequence[QuerySpan], batch: Batch) -> _Group:
+    def groups(self, spans: Sequence[QuerySpan], first: int, device: torch.device) -> tuple[_Group, ...]:
+        """The calls for ``spans``, whose tokens are packed from the ``first`` on."""
+        decoding = list(takewhile(lambda span: span.length == 1, spans))
+        groups = [self._together_group(decoding, first, device)] if _together(decoding) else []
+        for span in spans[len(decoding) if groups else 0 :]:
+            mask = self._causal(span, device) if span.length > 1 else None
+            done = sum(group.tokens for group in groups)
+            groups.append(_Group(first + done, span.length, span.slot, 1, span.end, mask))
+        return tuple(groups)
+
+    def _together_group(self, decoding: Sequence[QuerySpan], first: int, device: torch.device) -> _Group:
         slot = min(span.slot for span in decoding)
         slots = max(span.slot for span in decoding) - slot + 1
         end = max(span.end for span in decoding)
         visible = torch.ones(slots, dtype=torch.int64)  # an idle slot in between sees one cell: no row is empty
         for span in decoding:
             visible[span.slot - slot] = span.end
-        mask = self._added((torch.arange(end) < visible[:, None])[:, None, None].to(batch.slot_mapping.device))
+        mask = self._added((torch.arange(end) < visible[:, None])[:, None, None].to(device))
         places = [span.slot - slot for span in decoding]
-        rows = None if places == list(range(slots)) else torch.tensor(places, device=batch.slot_mapping.device)
-        return _Group(0, len(decoding), slot, slots, end, mask, rows)
+        rows = None if places == list(range(slots)) else torch.tensor(places, device=device)
+        return _Group(first, len(decoding), slot, slots, end, mask, rows)
 
-    def _causal(self, span: QuerySpan, batch: Batch) -> torch.Tensor:
+    def _causal(self, span: QuerySpan, device: torch.device) -> torch.Tensor:
         """``[share * length, end]``: each new token sees its slot up to itself."""
-        device = batch.slot_mapping.device
         rows = torch.arange(span.start, span.end, device=device)
         return self._added(torch.arange(span.end, device=device) <= rows[:, None]).repeat(self._share, 1)
 
@@ -58,12 +60,17 @@ class SdpaAttention:
 
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
         assert isinstance(batch.plan, SdpaPlan)
+        outputs = self.attended(query, layer, batch.plan, scaling)
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def attended(self, query: torch.Tensor, layer: int, plan: SdpaPlan, scaling: float) -> list[torch.Tensor]:
+        """The output of each call of ``plan``."""
         outputs = []
-        for group in batch.plan.groups:
+        for group in plan.groups:
             own = query[:, group.first : group.first + group.tokens]
             attended = self._in_one_slot if group.slots == 1 else self._in_many_slots
             outputs.append(attended(own, layer, group, scaling))
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+        return outputs
 
     def _in_one_slot(self, own: torch.Tensor, layer: int, group: _Group, scaling: float) -> torch.Tensor:
         heads, tokens, head_dim = own.shape

@@ -16,7 +16,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention, FlashCall, Fla
 from qwen_app.engine.local.attention.transfer import pinned
 from qwen_app.engine.local.compute.decoder import Decoder
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of, free_memory
-from qwen_app.kernels.choice import first_line
+from qwen_app.kernels.failure import first_line
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from qwen_app.engine.local.attention.batch import Batch, use_slots
 from qwen_app.engine.local.attention.kv_cache import KVShape
-from qwen_app.kernels.choice import choose_kernels
+from qwen_app.engine.local.compute.kernel_choice import choose_kernels
 from qwen_app.kernels.step_kernels import Heads, StepKernels
 from qwen_app.linear.few_rows import use_few_rows
 from qwen_app.linear.join import joined

@@ -9,7 +9,7 @@ from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.recovery import Failure, failure_of, free_memory
-from qwen_app.kernels.choice import first_line
+from qwen_app.kernels.failure import first_line
 
 # Of ||difference|| / ||reference|| of a row's logits. Kernels may add up in another order; a wrong step is off by ones.
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1e-1, torch.float32: 1e-3}

@@ -9,10 +9,13 @@ import torch
 
 from qwen_app.engine.local.attention.batch import Batch
 from qwen_app.engine.local.attention.choice import cases, choose_attention, problem_of, quickest_right
+from qwen_app.engine.local.attention.cpu_decode import CpuDecodeAttention
 from qwen_app.engine.local.attention.flash import FlashAttention, FlashPlan, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from qwen_app.kernels.cpu.compile import NotCompiled
 from tests.engine.local.cuda_without_card import CPU, flash_kernel_on_cpu, own_kernel_on_cpu
+from tests.kernels.compiler import needs_a_compiler
 
 HEADS, KV_HEADS = 4, 2
 
@@ -103,10 +106,42 @@ def test_decoding_rows_alone_are_compared_at_short_and_long_lengths() -> None:
     assert any(sorted({span.length for span in found}) == [1, 200] for found in spans.values())
 
 
-def test_on_a_cpu_plain_attention_is_the_right_one() -> None:
-    attention, problem = choose_attention(cache_of(1, 8), HEADS)
-    assert isinstance(attention, SdpaAttention)
-    assert problem == ""
+def chosen(cache: KVCache, *, own_decode: bool = True) -> type:
+    attention, problem = choose_attention(cache, HEADS, own_decode=own_decode)
+    assert problem == ""  # whatever serves on a CPU
+    return type(attention)
+
+
+@needs_a_compiler
+def test_on_a_cpu_our_own_kernel_serves_decoding_rows() -> None:
+    assert chosen(cache_of(1, 8)) is CpuDecodeAttention
+    assert chosen(cache_of(1, 8), own_decode=False) is SdpaAttention
+    assert chosen(cache_of(1, 8, torch.bfloat16)) is SdpaAttention
+
+
+@needs_a_compiler
+def test_on_a_cpu_every_kind_of_step_is_as_plain_attention_has_it() -> None:
+    cache = cache_of(3, 5000)
+    assert problem_of(CpuDecodeAttention(cache, HEADS), SdpaAttention(cache, HEADS), HEADS) == ""
+
+
+def refuse_to_compile(*given: object) -> torch.Tensor:
+    raise NotCompiled("g++ is not installed")
+
+
+@pytest.mark.parametrize(
+    ("kernel_in_cpp", "said"),
+    [
+        (lambda query, *given: query * 1.1, "is wrong for a row of 1 keys"),
+        (refuse_to_compile, "does not work here (g++ is not installed)"),
+    ],
+)
+def test_on_a_cpu_plain_attention_serves_where_ours_is_wrong_or_not_there(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kernel_in_cpp: Callable[..., object], said: str
+) -> None:
+    monkeypatch.setattr("qwen_app.engine.local.attention.cpu_decode.decode_attention", kernel_in_cpp)
+    assert chosen(cache_of(1, 8)) is SdpaAttention
+    assert said in caplog.text
 
 
 KERNEL = "qwen_app.engine.local.attention.flash.decode_attention"

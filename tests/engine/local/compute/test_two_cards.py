@@ -16,7 +16,7 @@ from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
 from qwen_app.engine.local.compute.decoder import Decoder
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
-from qwen_app.kernels.launch import on_card_of
+from qwen_app.kernels.cuda.launch import on_card_of
 from qwen_app.linear.join import SideBySide
 from qwen_app.switches import Switches
 from tests.engine.local.cuda_without_card import CPU, cache_for, small_qwen

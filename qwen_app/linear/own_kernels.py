@@ -1,4 +1,4 @@
-"""Whether our kernels for 8 and 4-bit weights serve on a card: what compiles them is there, they work, are right."""
+"""Whether our kernels for 8 and 4-bit weights serve on a device: what compiles them is there, they work, are right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from functools import cache
 
 import torch
 
-from qwen_app.kernels.choice import first_line
+from qwen_app.kernels.cpu import int4
+from qwen_app.kernels.failure import first_line
 from qwen_app.linear.tile_layout import tiles_of_cuda, varied_codes
 
 log = logging.getLogger(__name__)
@@ -21,10 +22,10 @@ CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
 @cache
 @torch.inference_mode()
 def multiplies_8_bits(card: torch.device) -> bool:
-    """``kernels.int8.int8_product``. torch's own kernel takes nine times as long as reading the codes."""
+    """``kernels.cuda.int8.int8_product``. torch's own kernel takes nine times as long as reading the codes."""
 
     def error() -> float:
-        from qwen_app.kernels.int8 import int8_product
+        from qwen_app.kernels.cuda.int8 import int8_product
 
         codes = torch.randint(-127, 128, (2, 80, 320), device=card, dtype=torch.int8)
         scales = torch.rand(2, 80, device=card).bfloat16()
@@ -38,10 +39,10 @@ def multiplies_8_bits(card: torch.device) -> bool:
 @cache
 @torch.inference_mode()
 def multiplies_4_bits(card: torch.device) -> bool:
-    """``kernels.int4.int4_product``. torch's own kernel takes up to three times as long for 8 rows."""
+    """``kernels.cuda.int4.int4_product``. torch's own kernel takes up to three times as long for 8 rows."""
 
     def error() -> float:
-        from qwen_app.kernels.int4 import int4_product
+        from qwen_app.kernels.cuda.int4 import int4_product
 
         codes, scales_and_zeros, weight = _random_int4(card)
         packed = tiles_of_cuda(codes)
@@ -53,11 +54,28 @@ def multiplies_4_bits(card: torch.device) -> bool:
 
 @cache
 @torch.inference_mode()
-def unpacks_4_bits(card: torch.device) -> bool:
-    """``kernels.int4.int4_unpacked``. The same in torch takes twenty times as long as writing the weights."""
+def multiplies_4_bits_on_a_cpu() -> bool:
+    """``kernels.cpu.int4.int4_product``. torch's own kernel takes up to three times as long, and errs sixty times as
+    much: it rounds inputs to bfloat16."""
 
     def error() -> float:
-        from qwen_app.kernels.int4 import int4_unpacked
+        if not int4.serves():
+            raise RuntimeError("this processor does not multiply 8-bit integers")
+        codes, scales_and_zeros, weight = _random_int4(torch.device("cpu"))
+        packed = int4.tiles_of(codes, scales_and_zeros)
+        inputs = [torch.randn(rows, weight.shape[1]) for rows in CHECKED_ROWS]
+        return max(_far(int4.int4_product(rows, *packed, len(codes)), rows @ weight.t()) for rows in inputs)
+
+    return _serves("4-bit products", error)
+
+
+@cache
+@torch.inference_mode()
+def unpacks_4_bits(card: torch.device) -> bool:
+    """``kernels.cuda.int4.int4_unpacked``. The same in torch takes twenty times as long as writing the weights."""
+
+    def error() -> float:
+        from qwen_app.kernels.cuda.int4 import int4_unpacked
 
         codes, scales_and_zeros, weight = _random_int4(card)
         return _far(int4_unpacked(tiles_of_cuda(codes), scales_and_zeros), weight)

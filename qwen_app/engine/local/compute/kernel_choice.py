@@ -1,13 +1,15 @@
-"""Which step kernels serve: the fused ones on a card where they agree with torch's operators, else those."""
+"""Which step kernels serve: fused on a card, in C++ on a CPU, where they agree with torch's operators; else these."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-import subprocess
 
 import torch
 
+from qwen_app.kernels.cpu.compile import NotCompiled
+from qwen_app.kernels.cpu.step import CppKernels
+from qwen_app.kernels.failure import first_line
 from qwen_app.kernels.step_kernels import Heads, PlainKernels, StepKernels
 
 log = logging.getLogger(__name__)
@@ -15,20 +17,11 @@ log = logging.getLogger(__name__)
 # Of ||difference|| / ||reference||: a right kernel differs by where it rounds. FP16 keeps 11 bits, BF16 8.
 TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 1e-5}
 TOKENS, EPS = 5, 1e-6
-LONGEST_REASON = 200  # characters
 
 
 def has_triton() -> bool:
     """Whether Triton is installed: it comes with PyTorch for CUDA on Linux."""
     return importlib.util.find_spec("triton") is not None
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, short enough for a sentence."""
-    if isinstance(error, subprocess.CalledProcessError):  # Triton compiles a file of C at the first launch
-        return "the C compiler failed; does it find Python.h, of the system's package python3-dev?"
-    lines = str(error).splitlines()
-    return (lines[0] if lines and lines[0] else type(error).__name__)[:LONGEST_REASON]
 
 
 def choose_kernels(
@@ -37,6 +30,8 @@ def choose_kernels(
     """The kernels for a model's sizes, tried out; and what keeps the fused ones from serving on a card, empty if
     nothing does."""
     plain = PlainKernels()
+    if fused and device.type == "cpu" and dtype == torch.float32:
+        return _cpp(plain, hidden_size, heads), ""
     if not fused or device.type != "cuda":
         return plain, ""
     found, problem = _fused()
@@ -49,12 +44,26 @@ def choose_kernels(
     return plain, problem
 
 
+def _cpp(plain: PlainKernels, hidden_size: int, heads: Heads) -> StepKernels:
+    """Ours in C++ where they are right, else ``plain``."""
+    try:
+        found = CppKernels()
+    except (NotCompiled, OSError) as missing:
+        problem = first_line(missing)
+    else:
+        problem = problem_of(found, plain, torch.device("cpu"), torch.float32, hidden_size, heads)
+        if not problem:
+            return found
+    log.warning("Our kernels for a CPU do not serve, and answers are slower than they could be: %s", problem)
+    return plain
+
+
 def _fused() -> tuple[StepKernels | None, str]:
     """The fused kernels, not yet tried; and why there are none, to go on with their name."""
     if not has_triton():
         return None, "need Triton, which is not installed"
     try:
-        from qwen_app.kernels.fused import FusedKernels
+        from qwen_app.kernels.cuda.fused import FusedKernels
     except Exception as broken:  # an installation that is half there
         return None, f"need Triton, which does not load ({first_line(broken)})"
     return FusedKernels(), ""

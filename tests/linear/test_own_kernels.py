@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from qwen_app.kernels import int4, int8
-from qwen_app.linear import card_kernels
-from qwen_app.linear.card_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
+from qwen_app.kernels.cuda import int4, int8
+from qwen_app.linear import own_kernels
+from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
 
 CPU = torch.device("cpu")
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -65,14 +65,14 @@ def test_unpacking_is_tried_with_scales_that_differ(
     monkeypatch: pytest.MonkeyPatch, kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], serves: bool
 ) -> None:
     unpacks_4_bits.cache_clear()
-    monkeypatch.setattr(card_kernels, "tiles_of_cuda", lambda codes: codes)
+    monkeypatch.setattr(own_kernels, "tiles_of_cuda", lambda codes: codes)
     monkeypatch.setattr(int4, "int4_unpacked", kernel)
     assert unpacks_4_bits(CPU) == serves
     unpacks_4_bits.cache_clear()
 
 
 def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.delitem(sys.modules, "qwen_app.kernels.int8")
+    monkeypatch.delitem(sys.modules, "qwen_app.kernels.cuda.int8")
     monkeypatch.setitem(sys.modules, "triton", None)
     assert not multiplies_8_bits(CPU)
     assert "8-bit products are slower than they could be: import of triton" in caplog.text

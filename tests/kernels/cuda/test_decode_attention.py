@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels import decode_attention
-from qwen_app.kernels.decode_attention import MOST_SHARING, Workspace, serves
-from tests.kernels.cuda_on_cpu import KernelOnCpu, needs_a_compiler
+from qwen_app.kernels.cuda import decode_attention
+from qwen_app.kernels.cuda.decode_attention import MOST_SHARING, Workspace, serves
+from tests.kernels.compiler import needs_a_compiler
+from tests.kernels.cuda.cuda_on_cpu import KernelOnCpu
 
 LENGTH, ROWS = 3000, 8
 TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2}

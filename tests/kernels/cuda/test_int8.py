@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.int8 import MOST_ROWS, int8_product
+from qwen_app.kernels.cuda.int8 import MOST_ROWS, int8_product
 from qwen_app.linear.int8_linear import Int8Weight
 
 

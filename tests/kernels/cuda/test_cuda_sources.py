@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.kernels import decode_attention, int4
-from qwen_app.kernels.launch import BEGINNING
+from qwen_app.kernels.cuda import decode_attention, int4
+from qwen_app.kernels.cuda.launch import BEGINNING
 
 OLDEST, NEWEST = "sm_80", "sm_120"
 PRODUCTS = [(int4.SOURCE, f"-DBF16 -DROWS={rows}") for rows in (int4.FEW, int4.MORE)]

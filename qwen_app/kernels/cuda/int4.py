@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from qwen_app.kernels.launch import compiled, multiprocessors, on_card_of
+from qwen_app.kernels.cuda.launch import compiled, multiprocessors, on_card_of
 
 SOURCE = Path(__file__).with_name("int4.cu")
 FEW, MORE = 8, 16  # rows that a block takes at once, compiled for either

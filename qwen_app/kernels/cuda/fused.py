@@ -9,7 +9,7 @@ import torch
 import triton
 import triton.language as tl
 
-from qwen_app.kernels.launch import on_card_of
+from qwen_app.kernels.cuda.launch import on_card_of
 from qwen_app.kernels.step_kernels import Heads
 
 GATE_BLOCK = 1024

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from qwen_app.kernels.launch import on_card_of
+from qwen_app.kernels.cuda.launch import on_card_of
 
 MOST_ROWS = 16  # of a product: one tile of the tensor cores
 COLUMNS_AT_ONCE, OUTPUTS_AT_ONCE = 128, 64

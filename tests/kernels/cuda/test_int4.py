@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from qwen_app.kernels import int4
+from qwen_app.kernels.cuda import int4
 from qwen_app.linear.int4_linear import MOST_ROWS_OF_OURS, Int4Linear
 from qwen_app.linear.int4_weight import LARGEST_CODE, Int4Weight
-from tests.kernels.cuda_on_cpu import KernelOnCpu, needs_a_compiler
+from tests.kernels.compiler import needs_a_compiler
+from tests.kernels.cuda.cuda_on_cpu import KernelOnCpu
 from tests.linear.tiles import packed_as_on_a_card
 
 TOLERANCE = 1e-2  # of a result in bfloat16

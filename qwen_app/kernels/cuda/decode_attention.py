@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from qwen_app.kernels.launch import compiled, multiprocessors, on_card_of
+from qwen_app.kernels.cuda.launch import compiled, multiprocessors, on_card_of
 
 SOURCE = Path(__file__).with_name("decode_attention.cu")
 HEAD_DIMS = (64, 128)

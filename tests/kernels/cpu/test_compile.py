@@ -1,0 +1,112 @@
+"""Sources are compiled once, whole at every moment; where they are not, a sentence says why."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qwen_app.kernels.cpu import compile
+from qwen_app.kernels.cpu.compile import NotCompiled
+from tests.kernels.compiler import needs_a_compiler
+
+SEVEN = 'extern "C" int number() { return 7; }\n'
+compiled = compile.compiled.__wrapped__  # as in a process that has not asked before
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    compile._machine.cache_clear()
+    yield
+    compile._machine.cache_clear()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "kept"
+    monkeypatch.setattr(compile, "KEPT", folder)
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    written = tmp_path / "seven.cpp"
+    written.write_text(SEVEN, encoding="utf-8")
+    return written
+
+
+@needs_a_compiler
+def test_a_source_is_compiled_once(kept: Path, source: Path) -> None:
+    assert compiled(source).number() == 7
+    (made,) = kept.iterdir()
+    before_ns = made.stat().st_mtime_ns
+    assert compiled(source).number() == 7
+    assert [path.stat().st_mtime_ns for path in kept.iterdir()] == [before_ns]
+
+
+@needs_a_compiler
+def test_what_is_changed_is_compiled_anew(kept: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert compiled(source).number() == 7
+    source.write_text(SEVEN.replace("7", "8"), encoding="utf-8")
+    assert compiled(source).number() == 8
+    monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-DANOTHER"))
+    assert compiled(source).number() == 8
+    assert len(list(kept.iterdir())) == 3
+
+
+@needs_a_compiler
+def test_an_installation_that_may_only_be_read_serves_too(
+    kept: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Path.mkdir
+
+    def refuse(folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        if folder == kept:
+            raise PermissionError(13, "Permission denied", str(folder))
+        make(folder, mode, parents, exist_ok)
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert compiled(source).number() == 7
+    assert not kept.exists()
+
+
+@needs_a_compiler
+def test_what_does_not_compile_is_told(kept: Path, source: Path) -> None:
+    source.write_text("this is no C++", encoding="utf-8")
+    with pytest.raises(NotCompiled, match=r"^g\+\+ failed: .*error"):
+        compiled(source)
+    assert list(kept.iterdir()) == []
+
+
+@needs_a_compiler
+def test_torchs_threads_are_ours(kept: Path, source: Path) -> None:
+    source.write_text(
+        '#include <omp.h>\nextern "C" void* pool() { return reinterpret_cast<void*>(&omp_get_max_threads); }\n',
+        encoding="utf-8",
+    )
+    compiled(source).pool()
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        lines = maps.read_text(encoding="utf-8").splitlines()
+        assert len({line.split()[-1] for line in lines if "libgomp" in line}) == 1
+
+
+def test_without_a_compiler_that_is_told(kept: Path, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compile, "COMPILER", "no-such-compiler")
+    with pytest.raises(NotCompiled, match=r"^no-such-compiler is not installed$"):
+        compiled(source)
+
+
+def test_a_compiler_that_hangs_is_given_up(
+    kept: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = tmp_path / "hanging"
+    hanging.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    os.chmod(hanging, stat.S_IRWXU)
+    monkeypatch.setattr(compile, "COMPILER", str(hanging))
+    monkeypatch.setattr(compile, "TIMEOUT_S", 0.2)
+    with pytest.raises(NotCompiled, match="took longer than 0 s"):
+        compiled(source)
