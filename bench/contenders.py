@@ -245,6 +245,13 @@ class ContinuousBatching:
         self._manager.stop(block=True, timeout=10)
 
 
+def chronicle(loaded: LoadedModel, tokens: int, number: int) -> str:
+    """A text of about so many tokens, unlike those of other numbers from its first word on, and a question."""
+    facts = (f"In the year {year}, the people of town {year * 7 % 100} built a bridge. " for year in range(1500, 2500))
+    ids = loaded.tokenizer.encode(f"Chronicle {number}. " + "".join(facts), add_special_tokens=False)
+    return f"{loaded.tokenizer.decode(ids[:tokens])}\n\nTell me how people build a bridge."
+
+
 def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
     return PromptEncoder(loaded.tokenizer).encode([Message("user", prompt)])
 

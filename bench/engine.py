@@ -28,6 +28,7 @@ from bench.contenders import (
     ContinuousBatching,
     GenerateThreads,
     Ours,
+    chronicle,
     forward_loop_speed,
     load_builtin,
     on_own_thread,
@@ -151,7 +152,7 @@ def first_token(report: Report, loaded: LoadedModel, *, lengths: Sequence[int], 
         cold, warm = [], []
         for number in range(rounds):
             ours = Ours(loaded, slots=2)
-            cold_s, warm_s = ours.on_loop(_two_turns(ours, _text(loaded, length, number)))
+            cold_s, warm_s = ours.on_loop(_two_turns(ours, chronicle(loaded, length, number)))
             cold.append(cold_s)
             warm.append(warm_s)
             ours.close()
@@ -183,7 +184,7 @@ def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
     alone, beside, first = [], [], []
     for number in range(rounds):
         ours = Ours(loaded, slots=4)
-        undisturbed_s, disturbed_s, first_s = ours.on_loop(_three_and_a_prompt(ours, _text(loaded, 1500, number)))
+        undisturbed_s, disturbed_s, first_s = ours.on_loop(_three_and_a_prompt(ours, chronicle(loaded, 1500, number)))
         first.append(first_s)
         alone.append(percentile(undisturbed_s, 95))
         beside.append(percentile(disturbed_s, 95))
@@ -246,7 +247,7 @@ def json_mode(report: Report, loaded: LoadedModel, *, turns: int, prose_tokens: 
     plain = Ours(loaded, without=["drafts"])
     for engine in (ours, plain):
         engine.run([CONTACT.prompt_in("en")], 48, grammar=JsonSchema(CONTACT.schema))
-    text = _text(loaded, 1000, 0)
+    text = chronicle(loaded, 1000, 0)
     for number in range(turns):
         example = EXTRACTIONS[number % len(EXTRACTIONS)]
         prose = total_speed(ours.run([STORY.format(number)], prose_tokens))
@@ -279,13 +280,6 @@ def switches(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
                 engine.close()
         for users in (1, 8):
             report.ratio_of(f"{name}_{users}_users", speeds[True, users], speeds[False, users])
-
-
-def _text(loaded: LoadedModel, tokens: int, number: int) -> str:
-    """A text of about so many tokens, unlike those of other numbers from its first word on, and a question."""
-    facts = (f"In the year {year}, the people of town {year * 7 % 100} built a bridge. " for year in range(1500, 2500))
-    ids = loaded.tokenizer.encode(f"Chronicle {number}. " + "".join(facts), add_special_tokens=False)
-    return f"{loaded.tokenizer.decode(ids[:tokens])}\n\nTell me how people build a bridge."
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from qwen_app.linear.cpp_int4_linear import use_cpp
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_linear import Int4Linear
 
@@ -44,6 +45,7 @@ def use_few_rows(model: nn.Module, measure: Callable[[], frozenset[int]] | None 
     for packed in model.modules():
         if isinstance(packed, Int4Linear):
             packed.use_ours()
+            use_cpp(packed)
     layers = [module for module in model.modules() if type(module) is nn.Linear and _may_gain(module.weight)]
     turned = (measure or measured)() if layers else frozenset()
     for layer in layers if turned else ():

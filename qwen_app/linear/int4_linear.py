@@ -8,12 +8,11 @@ from functools import cache
 import torch
 from torch import nn
 
-from qwen_app.kernels.cpu import int4 as cpu_int4
 from qwen_app.kernels.failure import first_line
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_weight import GROUP_SIZES, LARGEST_CODE, Int4Weight
-from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_4_bits_on_a_cpu, unpacks_4_bits
+from qwen_app.linear.own_kernels import multiplies_4_bits, unpacks_4_bits
 from qwen_app.linear.packed_linear import PackedLinear
 from qwen_app.linear.tile_layout import (
     padded_rows,
@@ -25,7 +24,7 @@ from qwen_app.linear.tile_layout import (
     unpacks_on,
 )
 
-MEASURED_ROWS = (4, 8, 12, 16, 24, 32, 48, 64, 128, 256)
+MEASURED_ROWS = (4, 8, 12, 16, 24, 32, 48, 64)
 MEASURED_WEIGHTS = (2048, 1024)  # out and in features of the layer that is timed
 CHECKED_ROWS, CHECKED_WEIGHTS = 3, (64, 256)
 TOLERANCE = 1e-2  # of ||difference|| / ||reference||: the result is rounded to bfloat16
@@ -38,14 +37,13 @@ class Int4Linear(PackedLinear):
     """``input @ weight.T + bias`` of bfloat16 inputs, summed in float32. The result has the input's dtype.
 
     ``packed`` is what the kernel of its device reads; ``scales_and_zeros``, bfloat16 ``[in / group, out, 2]``, has the
-    value of a step and that of code 8. Rows are padded to a multiple of 64, whole tiles of every kernel. Our kernel on
-    a CPU has both in tiles of its own, and takes float32 inputs.
+    value of a step and that of code 8. Rows are padded to a multiple of 64, whole tiles of every kernel.
     """
 
     packed: torch.Tensor
     scales_and_zeros: torch.Tensor
     bias: torch.Tensor | None
-    ours = False  # whether few rows are multiplied by our kernel, not by torch's
+    ours = False  # whether few rows are multiplied by our kernel on a card, not by torch's
 
     def __init__(
         self, packed: torch.Tensor, scales_and_zeros: torch.Tensor, bias: torch.Tensor | None, out_features: int
@@ -73,18 +71,10 @@ class Int4Linear(PackedLinear):
         return cls(_packed(codes), scales_and_zeros, bias, out_features)
 
     def use_ours(self) -> None:
-        """Let our kernel multiply where it serves; on a CPU what it reads is packed anew for it. Packed layers that are
-        joined must be so before."""
-        if self.packed.is_cuda:
-            self.ours = multiplies_4_bits(self.packed.device)
-        elif not self.ours and tile_of() is not None and multiplies_4_bits_on_a_cpu():
-            codes = unpacked_transposed(self.packed, self.in_features, torch.uint8).t()
-            self.packed, self.scales_and_zeros = cpu_int4.tiles_of(codes, self.scales_and_zeros)
-            self.ours, self.takes = True, torch.float32
+        """Let our kernel multiply few rows where the weights are on a card and it serves there."""
+        self.ours = self.packed.is_cuda and multiplies_4_bits(self.packed.device)
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
-        if not rows.is_cuda and self.ours:
-            return cpu_int4.int4_product(rows.contiguous(), self.packed, self.scales_and_zeros, self.out_features)
         if not rows.is_cuda:
             return torch._weight_int4pack_mm_for_cpu(rows, self.packed, self.group, self.scales_and_zeros)
         if self.ours:
@@ -101,17 +91,12 @@ class Int4Linear(PackedLinear):
             return rows @ int4_unpacked(self.packed, self.scales_and_zeros).t()
         if rows.is_cuda:
             return rows @ self.dequantised_transposed(torch.bfloat16)
-        return (rows.float() @ self.dequantised_transposed(torch.float32)).to(self.takes)
+        return (rows.float() @ self.dequantised_transposed(torch.float32)).bfloat16()
 
     def dequantised_transposed(self, dtype: torch.dtype) -> torch.Tensor:
         """The weights ``[in, padded out]``."""
-        values = self.scales_and_zeros
-        if self.ours and not self.packed.is_cuda:  # tiles of rows, one after the other
-            values = values.transpose(0, 1).flatten(1, 2)
-        scales, zeros = values.to(dtype).unbind(-1)
-        if self.ours and not self.packed.is_cuda:
-            codes = cpu_int4.codes_of(self.packed).to(dtype).t()
-        elif self.packed.is_cuda:
+        scales, zeros = self.scales_and_zeros.to(dtype).unbind(-1)
+        if self.packed.is_cuda:
             codes = unpacked_cuda(self.packed, self.in_features).to(dtype).t()
         else:
             codes = unpacked_transposed(self.packed, self.in_features, dtype)
@@ -122,7 +107,7 @@ class Int4Linear(PackedLinear):
 
     def _most_few_rows(self) -> int:
         if not self.packed.is_cuda:
-            return most_rows_packed(self.ours)
+            return most_rows_packed()
         if self.ours:
             return MOST_ROWS_OF_OURS
         card = self.packed.device
@@ -160,28 +145,26 @@ def join_int4(layers: Sequence[Int4Linear]) -> Int4Linear | None:
     )
 
 
-def most_rows_packed(ours: bool) -> int:
+def most_rows_packed() -> int:
     """Up to how many rows this CPU, with the threads torch now has, multiplies faster without unpacking the weights."""
-    return _most_rows_packed(ours, torch.get_num_threads())
+    return _most_rows_packed(torch.get_num_threads())
 
 
 @cache
 @torch.inference_mode()
-def _most_rows_packed(ours: bool, threads: int) -> int:
+def _most_rows_packed(threads: int) -> int:
     out_features, in_features = MEASURED_WEIGHTS
     if tile_of() is None:
         return EVERY_NUMBER_OF_ROWS
     codes = torch.zeros(out_features, in_features, dtype=torch.uint8)
     scales = torch.ones(out_features, in_features // 32)
     layer = Int4Linear.of(Int4Weight(codes, scales, scales), None, torch.device("cpu"))
-    if ours:
-        layer.use_ours()
     for rows in MEASURED_ROWS:
-        input = torch.ones(rows, in_features, dtype=layer.takes)
+        input = torch.ones(rows, in_features, dtype=torch.bfloat16)
         many_s, few_s = best_s(lambda: layer._many(input), lambda: layer._few(input))  # noqa: B023
         if many_s < few_s:
             return rows - 1
-    return EVERY_NUMBER_OF_ROWS if ours else MEASURED_ROWS[-1]
+    return MEASURED_ROWS[-1]
 
 
 def _packed(codes: torch.Tensor) -> torch.Tensor:

@@ -12,14 +12,13 @@ class PackedLinear(nn.Module):
     in_features: int
     out_features: int
     bias: torch.Tensor | None
-    takes = torch.bfloat16  # what its kernels multiply
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         # On a CPU a decode step is a hundred products of ten microseconds: what changes nothing is not asked for.
         flat = input.dim() == 2
         rows = input if flat else input.reshape(-1, self.in_features)
-        if rows.dtype != self.takes:
-            rows = rows.to(self.takes)
+        if rows.dtype != torch.bfloat16:
+            rows = rows.bfloat16()
         product = self._few if rows.shape[0] <= self._most_few_rows() else self._many
         output = product(rows)
         if output.shape[1] != self.out_features:  # what fills up the last tile
@@ -35,7 +34,7 @@ class PackedLinear(nn.Module):
         raise NotImplementedError
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
-        """``rows @ weight.T`` of ``[rows, in]`` as it ``takes`` them, by the kernel that reads the packed weights."""
+        """``rows @ weight.T`` of bfloat16 ``rows`` ``[rows, in]``, by the kernel that reads the packed weights."""
         raise NotImplementedError
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:

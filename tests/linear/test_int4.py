@@ -13,7 +13,6 @@ from qwen_app.linear.int4_weight import GROUP_SIZES, Int4Weight, fits_int4, quan
 from qwen_app.linear.join import SideBySide, joined
 from qwen_app.linear.tile_layout import tile_of, unpacked_cuda, unpacked_transposed
 from tests.examples import examples
-from tests.kernels.compiler import needs_a_compiler
 from tests.linear.tiles import packed_as_on_a_card
 
 CPU = torch.device("cpu")
@@ -46,32 +45,11 @@ def test_a_layer_is_the_product_with_its_weights(
     assert (layer.in_features, layer.out_features) == (group * groups, out_features)
 
 
-@pytest.mark.parametrize("ours", [False, True])
-def test_many_rows_give_what_few_rows_give(ours: bool) -> None:
+def test_many_rows_give_what_few_rows_give() -> None:
     layer = Int4Linear.of(random_weight(96, 128, 32), None, CPU)
-    if ours:
-        layer.use_ours()
-    input = torch.randn(300, 128).bfloat16().float()
-    many, few = (product(input.to(layer.takes))[:, :96] for product in (layer._many, layer._few))
-    torch.testing.assert_close(many, few, atol=1e-2, rtol=1e-2)
-    assert torch.equal(layer(input[:1]), layer(input[:3])[:1])  # a row alone or in company
-    assert most_rows_packed(ours) >= 3
-
-
-@needs_a_compiler
-def test_our_kernel_computes_what_torchs_does() -> None:
-    weight, bias = random_weight(112, 192, 64), torch.randn(112)
-    ours, torchs = (Int4Linear.of(weight, bias, CPU) for _ in range(2))
-    ours.use_ours()
-    if not ours.ours:
-        pytest.skip("this processor does not multiply 8-bit integers")
-    ours.use_ours()  # once is enough
-    input = torch.randn(2, 5, 192).bfloat16().float()
-    expected = nn.functional.linear(input, weight.dequantised(), bias)
-    torch.testing.assert_close(ours(input), expected, atol=1e-2, rtol=2e-3)
-    torch.testing.assert_close(ours(input), torchs(input), atol=2e-2, rtol=2e-2)
-    assert torch.equal(ours(input[:, :, ::1].transpose(0, 1)), ours(input).transpose(0, 1))
-    assert torch.equal(ours.dequantised_transposed(torch.float32), torchs.dequantised_transposed(torch.float32))
+    input = torch.randn(most_rows_packed() + 1, 128)
+    torch.testing.assert_close(layer(input)[:3], layer(input[:3]), atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(layer(input[:1]), layer(input[:3])[:1], atol=0, rtol=0)  # a row alone or in company
 
 
 def test_a_weight_that_was_4_bit_is_found_again() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
+from qwen_app.kernels.cpu import int4 as cpu_int4
 from qwen_app.kernels.cuda import int4, int8
 from qwen_app.linear import own_kernels
-from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_8_bits, unpacks_4_bits
+from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_4_bits_on_a_cpu, multiplies_8_bits, unpacks_4_bits
 
 CPU = torch.device("cpu")
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -82,3 +83,34 @@ def test_without_a_card_torchs_own_product_serves(caplog: pytest.LogCaptureFixtu
     multiplies_4_bits.cache_clear()
     assert not multiplies_4_bits(CPU)
     assert "4-bit products are slower than they could be" in caplog.text
+
+
+@pytest.fixture
+def asked_anew_of_a_cpu() -> Iterator[None]:
+    multiplies_4_bits_on_a_cpu.cache_clear()
+    yield
+    multiplies_4_bits_on_a_cpu.cache_clear()
+
+
+@pytest.mark.usefixtures("asked_anew_of_a_cpu")
+@pytest.mark.parametrize(("factor", "serves"), [(1.0, True), (1.01, False)])
+def test_on_a_cpu_our_product_serves_where_it_is_right(
+    monkeypatch: pytest.MonkeyPatch, factor: float, serves: bool
+) -> None:
+    def product(rows: torch.Tensor, packed: torch.Tensor, values: torch.Tensor, out_features: int) -> torch.Tensor:
+        codes, values = cpu_int4.codes_of(packed), values.transpose(0, 1).flatten(1, 2).float()
+        scales, zeros = (part.t().repeat_interleave(32, 1) for part in values.unbind(-1))
+        return factor * rows @ ((codes.float() - 8) * scales + zeros)[:out_features].t()
+
+    monkeypatch.setattr(cpu_int4, "serves", lambda: True)
+    monkeypatch.setattr(cpu_int4, "int4_product", product)
+    assert multiplies_4_bits_on_a_cpu() == serves
+
+
+@pytest.mark.usefixtures("asked_anew_of_a_cpu")
+def test_a_processor_without_the_instructions_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cpu_int4, "serves", lambda: False)
+    assert not multiplies_4_bits_on_a_cpu()
+    assert "4-bit products are slower than they could be: this processor" in caplog.text
