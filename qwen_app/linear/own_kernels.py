@@ -62,9 +62,10 @@ def multiplies_4_bits_on_a_cpu() -> bool:
         if not int4.serves():
             raise RuntimeError("this processor does not multiply 8-bit integers")
         codes, scales_and_zeros, weight = _random_int4(torch.device("cpu"))
-        packed = int4.tiles_of(codes, scales_and_zeros)
+        tiles = int4.tiles_of(codes, scales_and_zeros)
+        weights = int4.Int4Weights.of(*tiles, None, len(codes))
         inputs = [torch.randn(rows, weight.shape[1]) for rows in CHECKED_ROWS]
-        return max(_far(int4.int4_product(rows, *packed, len(codes)), rows @ weight.t()) for rows in inputs)
+        return max(_far(int4.int4_product(rows, weights), rows @ weight.t()) for rows in inputs)
 
     return _serves("4-bit products", error)
 

@@ -11,7 +11,7 @@ from qwen_app.linear.cpp_int4_linear import CppInt4Linear, use_cpp
 from qwen_app.linear.few_rows import use_few_rows
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu
-from tests.linear.test_int4 import CPU, random_weight
+from tests.linear.tiles import CPU, random_weight
 
 serves = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
 

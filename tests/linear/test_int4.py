@@ -13,16 +13,7 @@ from qwen_app.linear.int4_weight import GROUP_SIZES, Int4Weight, fits_int4, quan
 from qwen_app.linear.join import SideBySide, joined
 from qwen_app.linear.tile_layout import tile_of, unpacked_cuda, unpacked_transposed
 from tests.examples import examples
-from tests.linear.tiles import packed_as_on_a_card
-
-CPU = torch.device("cpu")
-
-
-def random_weight(out_features: int, in_features: int, group: int, seed: int = 0) -> Int4Weight:
-    numbers = torch.Generator().manual_seed(seed)
-    codes = torch.randint(0, 16, (out_features, in_features), dtype=torch.uint8, generator=numbers)
-    scales = torch.rand(out_features, in_features // group, generator=numbers).bfloat16().float()
-    return Int4Weight(codes, scales, -8 * scales)  # all of it exact in bfloat16
+from tests.linear.tiles import CPU, packed_as_on_a_card, random_weight
 
 
 @settings(max_examples=examples(20))

@@ -93,16 +93,15 @@ def asked_anew_of_a_cpu() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("asked_anew_of_a_cpu")
+@pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
 @pytest.mark.parametrize(("factor", "serves"), [(1.0, True), (1.01, False)])
 def test_on_a_cpu_our_product_serves_where_it_is_right(
     monkeypatch: pytest.MonkeyPatch, factor: float, serves: bool
 ) -> None:
-    def product(rows: torch.Tensor, packed: torch.Tensor, values: torch.Tensor, out_features: int) -> torch.Tensor:
-        codes, values = cpu_int4.codes_of(packed), values.transpose(0, 1).flatten(1, 2).float()
-        scales, zeros = (part.t().repeat_interleave(32, 1) for part in values.unbind(-1))
-        return factor * rows @ ((codes.float() - 8) * scales + zeros)[:out_features].t()
+    def product(rows: torch.Tensor, weights: cpu_int4.Int4Weights) -> torch.Tensor:
+        return factor * own(rows, weights)
 
-    monkeypatch.setattr(cpu_int4, "serves", lambda: True)
+    own = cpu_int4.int4_product
     monkeypatch.setattr(cpu_int4, "int4_product", product)
     assert multiplies_4_bits_on_a_cpu() == serves
 

@@ -1,4 +1,7 @@
-"""Compile: our kernels in C++ for the processor they run on, by the machine's compiler, when they are first wanted."""
+"""Compile: our kernels in C++ for the processor they run on, by the machine's compiler, when they are first wanted.
+
+What is made is kept beside what Python makes of its sources: whoever may write there may change these too.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ FLAGS = (
     # Sums may be taken in any order, or none would be vectorised. Infinities and NaN stay what they are.
     *("-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-fno-math-errno", "-fno-trapping-math"),
 )
-HERE = Path(__file__).parent
-KEPT = HERE / "__pycache__"  # beside what Python makes of its sources: whoever may write there may change these too
+SOURCE = Path(__file__).with_name("kernels.cpp")
+KEPT = SOURCE.parent / "__pycache__"
 TIMEOUT_S = 60.0
 
 
@@ -26,8 +29,13 @@ class NotCompiled(Exception):
 
 
 @cache
+def library() -> ctypes.CDLL:
+    """The functions of ``SOURCE``. Raises NotCompiled, or OSError where its file cannot be written or loaded."""
+    return compiled(SOURCE)
+
+
 def compiled(source: Path) -> ctypes.CDLL:
-    """The functions of ``source``. Raises NotCompiled, or OSError where its file cannot be written or loaded."""
+    """``library`` of another source, compiled with the headers beside it."""
     name = f"{source.stem}.{_fingerprint(source)}.so"
     try:
         return ctypes.CDLL(str(_made(source, KEPT / name)))
@@ -38,7 +46,7 @@ def compiled(source: Path) -> ctypes.CDLL:
 
 def _fingerprint(source: Path) -> str:
     """Of all that decides what is made of ``source``."""
-    texts = [source.read_text("utf-8"), *(header.read_text("utf-8") for header in sorted(HERE.glob("*.hpp")))]
+    texts = [path.read_text("utf-8") for path in (source, *sorted(source.parent.glob("*.hpp")))]
     return hashlib.sha256("\n".join((*texts, *FLAGS, _machine())).encode()).hexdigest()[:16]
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from ctypes import c_bool, c_float, c_int64, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from qwen_app.kernels.cpu.compile import compiled
-
-SOURCE = Path(__file__).with_name("decode_attention.cpp")
+from qwen_app.kernels.cpu.compile import library
 
 
 def decode_attention(
@@ -25,7 +22,7 @@ def decode_attention(
     """``[rows, query heads, dim]``, as ``query`` is; ``keys`` and ``values`` are ``[cells, kv heads, dim]``.
 
     Row ``r`` sees ``ends[r]`` cells from ``first_cells[r]`` on; both are int64, all else float32 and contiguous, on a
-    CPU. Raises NotCompiled or OSError where ``compiled`` does, ValueError for heads of a size that it does not know.
+    CPU. Raises NotCompiled or OSError where ``library`` does, ValueError for heads of a size that it does not know.
     """
     rows, query_heads, dim = query.shape
     output = torch.empty_like(query)
@@ -40,7 +37,7 @@ def decode_attention(
 
 @cache
 def _attend() -> Any:  # a function of ctypes
-    function = compiled(SOURCE).qwen_attend
+    function = library().qwen_attend
     function.argtypes = (*[c_void_p] * 5, c_float, c_void_p, *[c_int64] * 4)
     function.restype = c_bool
     return function

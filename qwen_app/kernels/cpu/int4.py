@@ -2,41 +2,53 @@
 
 from __future__ import annotations
 
-from ctypes import c_bool, c_int64, c_void_p
+from ctypes import Structure, byref, c_bool, c_int64, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from qwen_app.kernels.cpu.compile import compiled
+from qwen_app.kernels.cpu.compile import library
 
-SOURCE = Path(__file__).with_name("int4.cpp")
 TILE_ROWS = 16
-BLOCK_COLUMNS = 32
+
+
+class Int4Weights(Structure):
+    """A weight as C++ has it: addresses of what the tensors it was made of hold, which must outlive it."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("packed", "scales_and_zeros", "bias")),
+        *((name, c_int64) for name in ("columns", "group", "out_features")),
+    )
+
+    @classmethod
+    def of(
+        cls, packed: torch.Tensor, scales_and_zeros: torch.Tensor, bias: torch.Tensor | None, out_features: int
+    ) -> Int4Weights:
+        """Of what ``tiles_of`` gives, and a float32 ``bias`` ``[out_features]``. Groups are multiples of 32 columns."""
+        columns = packed.shape[1] * 8
+        return cls(
+            packed.data_ptr(),
+            scales_and_zeros.data_ptr(),
+            bias.data_ptr() if bias is not None else None,
+            columns,
+            columns // scales_and_zeros.shape[1],
+            out_features,
+        )
 
 
 def serves() -> bool:
-    """Whether this processor has the instructions. Raises NotCompiled or OSError where ``compiled`` does."""
-    function = compiled(SOURCE).qwen_int4_serves
+    """Whether this processor has the instructions. Raises NotCompiled or OSError where ``library`` does."""
+    function = library().qwen_int4_serves
     function.restype = c_bool
     return bool(function())
 
 
-def int4_product(
-    rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: torch.Tensor, out_features: int
-) -> torch.Tensor:
-    """``rows @ weight.T``: float32 ``[rows, out_features]`` of float32 ``[rows, in]``, both contiguous, on a CPU.
-
-    ``packed`` and ``scales_and_zeros`` are what ``tiles_of`` gives; groups are multiples of 32 columns.
-    """
-    groups = scales_and_zeros.shape[1]
-    count, columns = rows.shape
-    output = rows.new_empty(count, out_features)
-    _product()(
-        *(rows.data_ptr(), count, packed.data_ptr(), scales_and_zeros.data_ptr(), columns, columns // groups),
-        *(output.data_ptr(), out_features),
-    )
+def int4_product(rows: torch.Tensor, weights: Int4Weights) -> torch.Tensor:
+    """``rows @ weight.T + bias``: float32 ``[rows, out_features]`` of float32 ``[rows, in]``, contiguous, on a CPU."""
+    count = rows.shape[0]
+    output = rows.new_empty(count, weights.out_features)
+    _product()(byref(weights), rows.data_ptr(), count, output.data_ptr())
     return output
 
 
@@ -56,7 +68,7 @@ def codes_of(packed: torch.Tensor) -> torch.Tensor:
 
 @cache
 def _product() -> Any:  # a function of ctypes
-    function = compiled(SOURCE).qwen_int4_product
-    function.argtypes = (c_void_p, c_int64, *[c_void_p] * 2, *[c_int64] * 2, c_void_p, c_int64)
+    function = library().qwen_int4_product
+    function.argtypes = (c_void_p, c_void_p, c_int64, c_void_p)
     function.restype = None
     return function

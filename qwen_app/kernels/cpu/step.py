@@ -6,26 +6,23 @@ A product may be the transposed of what was computed (see linear.few_rows), so w
 from __future__ import annotations
 
 from ctypes import c_float, c_int64, c_void_p
-from pathlib import Path
 
 import torch
 
-from qwen_app.kernels.cpu.compile import compiled
+from qwen_app.kernels.cpu.compile import library
 from qwen_app.kernels.step_kernels import Heads
-
-SOURCE = Path(__file__).with_name("step.cpp")
 
 
 class CppKernels:
-    """Raises NotCompiled or OSError where ``compiled`` does."""
+    """Raises NotCompiled or OSError where ``library`` does."""
 
     def __init__(self) -> None:
-        library = compiled(SOURCE)
-        self._add_rms_norm = library.qwen_add_rms_norm
+        functions = library()
+        self._add_rms_norm = functions.qwen_add_rms_norm
         self._add_rms_norm.argtypes = (*[c_void_p] * 5, *[c_int64] * 2, c_float)
-        self._rotate_and_store = library.qwen_rotate_and_store
+        self._rotate_and_store = functions.qwen_rotate_and_store
         self._rotate_and_store.argtypes = (*[c_void_p] * 8, *[c_int64] * 4, c_float)
-        self._gate = library.qwen_gate
+        self._gate = functions.qwen_gate
         self._gate.argtypes = (*[c_void_p] * 2, *[c_int64] * 2)
         for function in (self._add_rms_norm, self._rotate_and_store, self._gate):
             function.restype = None

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from qwen_app.kernels.cpu import compile
-from qwen_app.kernels.cpu.compile import NotCompiled
+from qwen_app.kernels.cpu.compile import NotCompiled, compiled
 from tests.kernels.compiler import needs_a_compiler
 
 SEVEN = 'extern "C" int number() { return 7; }\n'
-compiled = compile.compiled.__wrapped__  # as in a process that has not asked before
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    written = tmp_path / "seven.cpp"
+    written = tmp_path / "sources/seven.cpp"
+    written.parent.mkdir()
     written.write_text(SEVEN, encoding="utf-8")
     return written
 
@@ -54,7 +54,9 @@ def test_what_is_changed_is_compiled_anew(kept: Path, source: Path, monkeypatch:
     assert compiled(source).number() == 8
     monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-DANOTHER"))
     assert compiled(source).number() == 8
-    assert len(list(kept.iterdir())) == 3
+    source.with_name("header.hpp").write_text("// what it may include", encoding="utf-8")
+    assert compiled(source).number() == 8
+    assert len(list(kept.iterdir())) == 4
 
 
 @needs_a_compiler

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.kernels.cpu import compile, int4
-from qwen_app.kernels.cpu.int4 import codes_of, int4_product, tiles_of
+from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, int4_product, tiles_of
 from tests.examples import examples
 from tests.kernels.compiler import needs_a_compiler
 
@@ -31,6 +31,17 @@ def written_out(codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Te
     return (codes.double() - 8) * scales + zeros
 
 
+def multiplied(
+    input: torch.Tensor,
+    codes: torch.Tensor,
+    scales_and_zeros: torch.Tensor,
+    out_features: int | None = None,
+    bias: torch.Tensor | None = None,
+) -> torch.Tensor:
+    tiles = tiles_of(codes, scales_and_zeros)  # which must outlive their addresses
+    return int4_product(input, Int4Weights.of(*tiles, bias, out_features or len(codes)))
+
+
 def far(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got - want).norm() / want.norm())
 
@@ -39,8 +50,8 @@ def far(got: torch.Tensor, want: torch.Tensor) -> float:
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     if request.param == "AVX2 alone":
         monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-mno-avx512f"))
-        only = compile.compiled.__wrapped__(int4.SOURCE)
-        monkeypatch.setattr(int4, "compiled", lambda source: only)
+        only = compile.compiled(compile.SOURCE)
+        monkeypatch.setattr(int4, "library", lambda: only)
     int4._product.cache_clear()
     yield
     int4._product.cache_clear()
@@ -55,21 +66,24 @@ def test_a_product_is_that_of_the_weights_written_out() -> None:
         group=st.sampled_from([32, 64, 128]),
         groups=st.integers(1, 4),
         rows=st.sampled_from([1, 2, 5, 16, 17, 40]),
+        biased=st.booleans(),
         seed=st.integers(0, 99),
     )
-    def holds(tiles: int, spare: int, group: int, groups: int, rows: int, seed: int) -> None:
+    def holds(tiles: int, spare: int, group: int, groups: int, rows: int, biased: bool, seed: int) -> None:
         numbers = torch.Generator().manual_seed(seed)
         codes = torch.randint(0, 16, (16 * tiles, group * groups), dtype=torch.uint8, generator=numbers)
         values = torch.randn(groups, 16 * tiles, 2, generator=numbers).bfloat16()
         sizes = 10.0 ** torch.arange(rows)[:, None].fmod(5)
         input = torch.randn(rows, group * groups, generator=numbers) * sizes
         out_features = 16 * tiles - spare
-        got = int4_product(input, *tiles_of(codes, values), out_features)
+        bias = torch.randn(out_features, generator=numbers) if biased else None
+        got = multiplied(input, codes, values, out_features, bias)
         weight = written_out(codes, values)[:out_features]
         # What rounding an input to 15 bits of the largest of its 32 can change, with every error on one side.
         largest = input.unflatten(1, (-1, 32)).abs().amax(-1).repeat_interleave(32, 1).double()
         bound = (largest / (127 * 128)) @ weight.abs().t() + 1e-5 * (input.abs().double() @ weight.abs().t())
-        assert ((got - input.double() @ weight.t()).abs() <= bound).all()
+        want = input.double() @ weight.t() + (0 if bias is None else bias)
+        assert ((got - want).abs() <= bound).all()
 
     holds()
 
@@ -79,7 +93,7 @@ def test_the_largest_numbers_do_not_overflow() -> None:
     codes = torch.full((16, 256), 15, dtype=torch.uint8)
     values = torch.stack((torch.ones(8, 16), torch.full((8, 16), 8.0)), -1).bfloat16()
     for sign in (1, -1):
-        got = int4_product(torch.full((3, 256), sign * 2.0), *tiles_of(codes, values), 16)
+        got = multiplied(torch.full((3, 256), sign * 2.0), codes, values)
         torch.testing.assert_close(got, torch.full((3, 16), sign * 2.0 * 15 * 256))
 
 
@@ -89,7 +103,7 @@ def test_inputs_are_closer_to_float32_than_bfloat16_is() -> None:
     input = torch.randn(8, 512)
     weight = written_out(codes, values)
     want = input.double() @ weight.t()
-    ours = far(int4_product(input, *tiles_of(codes, values), 64), want)
+    ours = far(multiplied(input, codes, values), want)
     assert 20 * ours < far(input.bfloat16().double() @ weight.t(), want)
 
 
@@ -98,14 +112,14 @@ def test_what_is_no_number_spoils_its_own_row_alone(spoilt: float) -> None:
     codes = torch.randint(0, 16, (16, 64), dtype=torch.uint8)
     input = torch.randn(3, 64)
     input[1, 40] = spoilt
-    finite = int4_product(input, *tiles_of(codes, torch.ones(2, 16, 2).bfloat16()), 16).isfinite()
+    finite = multiplied(input, codes, torch.ones(2, 16, 2).bfloat16()).isfinite()
     assert finite.all(1).tolist() == [True, False, True]
     assert not finite[1].any()
 
 
 def test_an_input_of_zeros_gives_zeros() -> None:
     codes = torch.randint(0, 16, (16, 64), dtype=torch.uint8)
-    got = int4_product(torch.zeros(2, 64), *tiles_of(codes, torch.ones(2, 16, 2).bfloat16()), 16)
+    got = multiplied(torch.zeros(2, 64), codes, torch.ones(2, 16, 2).bfloat16())
     assert got.eq(0).all()
 
 

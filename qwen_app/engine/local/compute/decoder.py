@@ -2,7 +2,8 @@
 
 Llama, Mistral, Qwen2 and Qwen3 (dense) are one network: RMS norms, rotary positions, query heads that share KV heads, a
 gated MLP. transformers runs it in some forty kernels a layer; here the projections that read the same input are one
-product, and what lies between products is a kernel each (see ``kernels``), fused on a card.
+product, and what lies between products is a kernel each (see ``kernels``), fused on a card. On a CPU, where all weights
+have 4 bits, a step of decoding rows is one call.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from qwen_app.engine.local.attention.batch import Batch, use_slots
-from qwen_app.engine.local.attention.kv_cache import KVShape
+from qwen_app.engine.local.attention.cpu_decode import CpuDecodePlan
+from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.compute.kernel_choice import choose_kernels
+from qwen_app.kernels.cpu.layers import CppLayers, LayerTensors
+from qwen_app.kernels.cpu.step import CppKernels
 from qwen_app.kernels.step_kernels import Heads, StepKernels
+from qwen_app.linear.cpp_int4_linear import CppInt4Linear
 from qwen_app.linear.few_rows import use_few_rows
 from qwen_app.linear.join import joined
 from qwen_app.switches import Switches
@@ -29,6 +34,7 @@ FIXED_ROTATIONS = frozenset({"default", "linear", "llama3", "yarn"})  # others d
 
 
 Angles = tuple[torch.Tensor, torch.Tensor]  # cosines and sines of a step's tokens
+_Through = tuple[torch.Tensor, torch.Tensor, StepKernels]  # hidden, what is yet to be added, and what goes on there
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class DecoderLayer:
         own = layer.self_attn
         self._index = int(own.layer_idx)
         self._eps = float(config.rms_norm_eps)
-        self._scaling = float(own.scaling)
+        self.scaling = float(own.scaling)
         self.attention_norm = layer.input_layernorm.weight
         self.qkv = joined([own.q_proj, own.k_proj, own.v_proj])
         self.heads = _heads_of(own, config, shape)
@@ -130,10 +136,18 @@ class DecoderLayer:
         cache = batch.attention.cache
         of_layer = cache.keys[self._index], cache.values[self._index]
         query = kernels.rotate_and_store(self.qkv(normed), self.heads, rotation, batch.slot_mapping, of_layer)
-        attended = batch.attention.attend(query.transpose(0, 1), self._index, batch, self._scaling)
+        attended = batch.attention.attend(query.transpose(0, 1), self._index, batch, self.scaling)
         added = self.output(attended.reshape(hidden.shape[0], -1))
         hidden, normed = kernels.add_rms_norm(hidden, added, self.mlp_norm, self._eps)
         return hidden, self.down(kernels.gate(self.gate_up(normed)))
+
+    def tensors(self, cache: KVCache) -> LayerTensors | None:
+        """What the layers in C++ take; None where a projection is not a product of theirs."""
+        weights = [layer.weights for layer in self.linear if isinstance(layer, CppInt4Linear)]
+        if len(weights) < len(self.linear):
+            return None
+        cells = cache.keys[self._index], cache.values[self._index]
+        return LayerTensors(self.attention_norm, self.mlp_norm, *cells, *weights)
 
 
 def _heads_of(own: _AttentionModules, config: PreTrainedConfig, shape: KVShape) -> Heads:
@@ -161,6 +175,7 @@ class Decoder:
         self._head_device = next(chain(self._head.parameters(), self._head.buffers())).device
         if switches.few_rows:
             use_few_rows(nn.ModuleList([*(layer.linear for layer in self._layers), self._head]))
+        self._cpp: tuple[KVCache, CppLayers | None] | None = None
         self._devices: dict[torch.device, _OnDevice] = {}
         self.problem = ""  # what makes answers slower than they could be
         for device, heads in {layer.device: layer.heads for layer in self._layers}.items():
@@ -182,20 +197,51 @@ class Decoder:
     ) -> DecoderOutput:
         """``input_ids`` and ``position_ids`` are int64 ``[1, tokens]``; ``logits_to_keep`` are the rows to give."""
         hidden: torch.Tensor = self._embedding(input_ids[0])
+        through = self._in_cpp if self._layers_in_cpp(batch) else self._layer_by_layer
+        hidden, added, kernels = through(hidden, position_ids[0], batch)
+        if logits_to_keep is not None:
+            kept = logits_to_keep.to(hidden.device)
+            hidden, added = hidden[kept], added[kept]
+        _, normed = kernels.add_rms_norm(hidden, added, self._norm.to(hidden.device), self._eps)
+        return DecoderOutput(self._head(normed.to(self._head_device))[None])
+
+    def _layer_by_layer(self, hidden: torch.Tensor, positions: torch.Tensor, batch: Batch) -> _Through:
         added: torch.Tensor | None = None
         device = None
         for layer in self._layers:
             if layer.device != device:
                 device, here = layer.device, self._devices[layer.device]
                 hidden, added = hidden.to(device), added.to(device) if added is not None else None
-                rotation, batch = here.rotation.at(position_ids[0].to(device)), batch.on(device)
+                rotation, batch = here.rotation.at(positions.to(device)), batch.on(device)
             hidden, added = layer(hidden, added, here, rotation, batch)
         assert added is not None
-        if logits_to_keep is not None:
-            kept = logits_to_keep.to(hidden.device)
-            hidden, added = hidden[kept], added[kept]
-        _, normed = here.kernels.add_rms_norm(hidden, added, self._norm.to(hidden.device), self._eps)
-        return DecoderOutput(self._head(normed.to(self._head_device))[None])
+        return hidden, added, here.kernels
+
+    def _in_cpp(self, hidden: torch.Tensor, positions: torch.Tensor, batch: Batch) -> _Through:
+        layers, plan = self._layers_in_cpp(batch), batch.plan
+        assert layers is not None
+        assert isinstance(plan, CpuDecodePlan)
+        here = self._devices[hidden.device]
+        cells = batch.slot_mapping, plan.first_cells, plan.ends
+        return *layers(hidden, here.rotation.at(positions), *cells), here.kernels
+
+    def _layers_in_cpp(self, batch: Batch) -> CppLayers | None:
+        """What computes all layers of this step in one call; None where it has more than decoding rows on a CPU."""
+        if not isinstance(batch.plan, CpuDecodePlan) or batch.plan.rest.groups:
+            return None
+        cache = batch.attention.cache
+        if self._cpp is None or self._cpp[0] is not cache:
+            self._cpp = cache, self._made_in_cpp(cache)
+        return self._cpp[1]
+
+    def _made_in_cpp(self, cache: KVCache) -> CppLayers | None:
+        if not all(isinstance(here.kernels, CppKernels) for here in self._devices.values()):
+            return None
+        tensors = [found for layer in self._layers if (found := layer.tensors(cache))]
+        if len(tensors) < len(self._layers):
+            return None
+        heads = [layer.heads for layer in self._layers]
+        return CppLayers(tensors, heads, len(self._norm), self._eps, self._layers[0].scaling)
 
 
 def step_model(

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
-    AutoModelForCausalLM,
     GemmaConfig,
     GenerationConfig,
     LlamaConfig,
     MistralConfig,
-    PretrainedConfig,
     PreTrainedModel,
     Qwen2Config,
     Qwen3Config,
@@ -23,6 +21,7 @@ from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.decoder import reads
 from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.engine.local.compute.parts import build_compute_parts
+from tests.engine.local.compute.random_model import random_model
 
 SIZES: dict[str, Any] = {
     "vocab_size": 160,
@@ -64,15 +63,6 @@ OTHERS = {
     ),
 }
 LENGTH = 64
-
-
-def random_model(config: PretrainedConfig) -> PreTrainedModel:
-    torch.manual_seed(5)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.3) if parameter.dim() == 2 else parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model
 
 
 def runner_of(model: PreTrainedModel) -> Runner:

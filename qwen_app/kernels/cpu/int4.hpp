@@ -1,4 +1,4 @@
-// Products of 4-bit weights on a CPU: a few rows of inputs, the weights read once, as integers.
+// Products of 4-bit weights on a CPU, as integers. The weights are read once for up to 16 rows of inputs.
 //
 // Inputs are rounded to 15 bits of the largest of 32 neighbours, and multiplied in two halves of 8 bits: processors
 // multiply four pairs of 8-bit integers and add them up in one instruction. 8 bits alone would be as fast as it gets,
@@ -6,6 +6,8 @@
 //
 // Weights lie in tiles of 16 rows. Of 8 columns a tile has 64 bytes: byte 4 r + j has column j of row r in its lower
 // half, and column 4 + j above. A weight is `zero + (code - 8) * scale`, both bfloat16, of its row and group of columns.
+
+#pragma once
 
 #include <algorithm>
 #include <cmath>
@@ -111,15 +113,16 @@ void unpack(const uint8_t*, Codes&, Codes&) {}
 Ints product(const Codes*, const uint32_t*) { return {}; }
 #endif
 
-struct Weights {
+// As kernels/cpu/int4.py's Int4Weights.
+struct Int4Weights {
     const uint8_t* packed;
     const uint32_t* scales_and_zeros;  // [tiles, columns / group, TILE]: the scale's bits below, the zero's above
-    int64_t columns, group;
+    const float* bias;                 // [out_features], or null
+    int64_t columns, group, out_features;
 };
 
 // One tile of outputs for up to ROWS_AT_ONCE inputs, each `columns / BLOCK` blocks.
-void multiply(const Weights& weights, int64_t tile, const Block* inputs, int64_t count, float* outputs,
-              int64_t out_features) {
+void multiply_tile(const Int4Weights& weights, int64_t tile, const Block* inputs, int64_t count, float* outputs) {
     const int64_t blocks = weights.columns / BLOCK;
     const uint8_t* packed = weights.packed + tile * weights.columns * TILE / 2;
     const uint32_t* scales_and_zeros = weights.scales_and_zeros + tile * weights.columns / weights.group * TILE;
@@ -136,30 +139,24 @@ void multiply(const Weights& weights, int64_t tile, const Block* inputs, int64_t
             sums[i] += __builtin_convertvector(total, Floats) * (scale * input.scale) + offset * input.sum;
         }
     }
-    const int64_t first = tile * TILE, width = std::min(TILE, out_features - first);
+    const int64_t first = tile * TILE, width = std::min(TILE, weights.out_features - first);
     for (int64_t i = 0; i < count; i++)
         for (int64_t row = 0; row < width; row++)
-            outputs[i * out_features + first + row] = sums[i][row];
+            outputs[i * weights.out_features + first + row] =
+                sums[i][row] + (weights.bias ? weights.bias[first + row] : 0);
 }
 
-}  // namespace
-
-extern "C" {
-
-bool qwen_int4_serves() { return SERVES; }
-
-// outputs [count, out_features] = inputs [count, columns] @ weights.T.
-void qwen_int4_product(const float* inputs, int64_t count, const uint8_t* packed, const uint32_t* scales_and_zeros,
-                       int64_t columns, int64_t group, float* outputs, int64_t out_features) {
-    const Weights weights{packed, scales_and_zeros, columns, group};
-    const int64_t blocks = columns / BLOCK;
+// outputs [count, out_features] = inputs [count, columns] @ weights.T + bias
+void multiply(const Int4Weights& weights, const float* inputs, int64_t count, float* outputs) {
+    const int64_t blocks = weights.columns / BLOCK;
     std::vector<Block> rounded_inputs(count * blocks);
 #pragma omp parallel for if (count > 4)
     for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded(inputs + i * BLOCK);
 #pragma omp parallel for
-    for (int64_t tile = 0; tile < (out_features + TILE - 1) / TILE; tile++)
+    for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
         for (int64_t i = 0; i < count; i += ROWS_AT_ONCE)
-            multiply(weights, tile, rounded_inputs.data() + i * blocks, std::min(ROWS_AT_ONCE, count - i),
-                     outputs + i * out_features, out_features);
+            multiply_tile(weights, tile, rounded_inputs.data() + i * blocks, std::min(ROWS_AT_ONCE, count - i),
+                          outputs + i * weights.out_features);
 }
-}
+
+}  // namespace

@@ -3,6 +3,8 @@
 // Keys of a conversation are cut into pieces, which threads take as they come; what they found is put together at the
 // end (as flash decoding does on a card).
 
+#pragma once
+
 #include <algorithm>
 #include <vector>
 
@@ -11,8 +13,10 @@
 namespace {
 
 constexpr int64_t SPLIT_KEYS = 256;         // keys of a head that one thread attends to at once
-constexpr int64_t WORTH_THREADS = 1 << 18;  // products; waking threads for fewer takes longer than it saves
+constexpr int64_t PRODUCTS_WORTH_THREADS = 1 << 18;  // waking threads for fewer takes longer than it saves
 
+// query [rows, query_heads, dim]; keys, values [cells, kv_heads, dim]. Row r sees the cells from first_cells[r] on,
+// ends[r] of them.
 struct Attention {
     const float *query, *keys, *values;
     const int64_t *first_cells, *ends;
@@ -86,7 +90,7 @@ bool attend(const Attention& all, float* output) {
     const std::vector<Piece> pieces = pieces_of(all);
     const int64_t count = pieces.size(), share = all.share();
     std::vector<Partial<DIM>> partials(count * share);
-#pragma omp parallel for schedule(dynamic) if (count * share * SPLIT_KEYS * DIM >= WORTH_THREADS)
+#pragma omp parallel for schedule(dynamic) if (count * share * SPLIT_KEYS * DIM >= PRODUCTS_WORTH_THREADS)
     for (int64_t i = 0; i < count; i++) attend_to<DIM>(all, pieces[i], partials.data() + i * share);
     for (int64_t first = 0, end; first < count; first = end) {
         for (end = first + 1; end < count && pieces[end].start > 0;) end++;
@@ -97,6 +101,7 @@ bool attend(const Attention& all, float* output) {
     return true;
 }
 
+// Whether heads of `dim` numbers are served.
 bool attend(const Attention& all, float* output, int64_t dim) {
     switch (dim) {
         case 16: return attend<16>(all, output);
@@ -111,11 +116,3 @@ bool attend(const Attention& all, float* output, int64_t dim) {
 }
 
 }  // namespace
-
-// query, output [rows, query_heads, dim]; keys, values [cells, kv_heads, dim]. Row r sees the cells from
-// first_cells[r] on, ends[r] of them. Whether heads of this size are served.
-extern "C" bool qwen_attend(const float* query, const float* keys, const float* values, const int64_t* first_cells,
-                            const int64_t* ends, float scaling, float* output, int64_t rows, int64_t query_heads,
-                            int64_t kv_heads, int64_t dim) {
-    return attend({query, keys, values, first_cells, ends, scaling, rows, query_heads, kv_heads}, output, dim);
-}

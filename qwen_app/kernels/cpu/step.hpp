@@ -3,11 +3,13 @@
 // By torch's operators that is some thirty calls a layer of a few microseconds each, more than a small model's products
 // take. Loops are written plainly, for the compiler to vectorise for the machine it runs on. All numbers are float32.
 
+#pragma once
+
 #include "numbers.hpp"
 
 namespace {
 
-constexpr int64_t WORTH_THREADS = 1 << 15;  // numbers; waking threads for fewer takes longer than it saves
+constexpr int64_t NUMBERS_WORTH_THREADS = 1 << 15;  // waking threads for fewer takes longer than it saves
 
 float inverse_rms(const float* row, int64_t size, float eps) {
     return 1.0f / std::sqrt(dot(row, row, size) / float(size) + eps);
@@ -26,14 +28,10 @@ void turn(const float* head, const float* norm, float eps, const float* cos, con
     }
 }
 
-}  // namespace
-
-extern "C" {
-
 // hidden, added, total, normed [tokens, size]; weight [size]. Without `added`, `hidden` is the total.
-void qwen_add_rms_norm(const float* hidden, const float* added, const float* weight, float* total, float* normed,
+void add_rms_norm(const float* hidden, const float* added, const float* weight, float* total, float* normed,
                        int64_t tokens, int64_t size, float eps) {
-#pragma omp parallel for if (tokens * size >= WORTH_THREADS)
+#pragma omp parallel for if (tokens * size >= NUMBERS_WORTH_THREADS)
     for (int64_t token = 0; token < tokens; token++) {
         const float* row = hidden + token * size;
         if (added) {
@@ -48,11 +46,11 @@ void qwen_add_rms_norm(const float* hidden, const float* added, const float* wei
 
 // qkv [tokens, query_heads + 2 * kv_heads, dim]; norms [query_heads + kv_heads, dim] or null; cos, sin [tokens, dim];
 // keys, values [cells, kv_heads, dim]; query [tokens, query_heads, dim].
-void qwen_rotate_and_store(const float* qkv, const float* norms, const float* cos, const float* sin,
+void rotate_and_store(const float* qkv, const float* norms, const float* cos, const float* sin,
                            const int64_t* cells, float* keys, float* values, float* query, int64_t tokens,
                            int64_t query_heads, int64_t kv_heads, int64_t dim, float eps) {
     const int64_t turning = query_heads + kv_heads, all = turning + kv_heads;
-#pragma omp parallel for if (tokens * all * dim >= WORTH_THREADS)
+#pragma omp parallel for if (tokens * all * dim >= NUMBERS_WORTH_THREADS)
     for (int64_t token = 0; token < tokens; token++) {
         const float* row = qkv + token * all * dim;
         for (int64_t head = 0; head < turning; head++) {
@@ -66,12 +64,13 @@ void qwen_rotate_and_store(const float* qkv, const float* norms, const float* co
 }
 
 // gate_up [tokens, 2 * size]; gated [tokens, size].
-void qwen_gate(const float* gate_up, float* gated, int64_t tokens, int64_t size) {
-#pragma omp parallel for if (tokens * size >= WORTH_THREADS)
+void gate(const float* gate_up, float* gated, int64_t tokens, int64_t size) {
+#pragma omp parallel for if (tokens * size >= NUMBERS_WORTH_THREADS)
     for (int64_t token = 0; token < tokens; token++) {
         const float *gate = gate_up + token * 2 * size, *up = gate + size;
         for (int64_t i = 0; i < size; i++)
             gated[token * size + i] = gate[i] / (1.0f + exponential(-gate[i])) * up[i];
     }
 }
-}
+
+}  // namespace

@@ -1,0 +1,177 @@
+"""Decode steps of a 4-bit model on a CPU go through all layers in one call, and compute what transformers computes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import LlamaConfig, PreTrainedModel, Qwen2Config, Qwen3Config
+
+from qwen_app.engine.local.attention.batch import QuerySpan
+from qwen_app.engine.local.compute.decoder import Decoder
+from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
+from qwen_app.engine.local.compute.parts import build_compute_parts
+from qwen_app.kernels.cpu.layers import CppLayers
+from qwen_app.linear.int4_linear import Int4Linear
+from qwen_app.linear.int4_weight import Int4Weight
+from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu
+from tests.engine.local.compute.random_model import random_model
+
+pytestmark = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
+
+CPU = torch.device("cpu")
+LENGTH, SLOTS = 600, 3
+SIZES: dict[str, Any] = {
+    "vocab_size": 160,
+    "hidden_size": 128,
+    "intermediate_size": 192,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 1024,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+FAMILY = {
+    "llama": LlamaConfig(**SIZES),
+    "llama-biased": LlamaConfig(**SIZES, attention_bias=True, mlp_bias=True),
+    "qwen2": Qwen2Config(**SIZES),
+    "qwen3": Qwen3Config(**SIZES, head_dim=32),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILY)
+def exact(request: pytest.FixtureRequest) -> PreTrainedModel:
+    """A float32 model whose layers' weights have 4 bits."""
+    model = random_model(FAMILY[request.param])
+    for module in model.get_decoder().layers.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.data = four_bits_of(module).dequantised()
+    return model
+
+
+def four_bits_of(module: nn.Linear) -> Int4Weight:
+    """In steps that bfloat16 has, so that making it of what it was made of gives the same."""
+    largest = module.weight.detach().unflatten(1, (-1, 32)).abs().amax(-1)
+    scales = 2.0 ** (largest / 7).log2().ceil()
+    codes = (module.weight.detach().unflatten(1, (-1, 32)) / scales[..., None]).round().flatten(1) + 8
+    return Int4Weight(codes.to(torch.uint8), scales, -8 * scales)
+
+
+def in_4_bits(exact: PreTrainedModel, keep: Callable[[str], bool] = lambda name: False) -> PreTrainedModel:
+    model = copy.deepcopy(exact)
+    for name, module in list(model.get_decoder().layers.named_modules()):
+        if isinstance(module, nn.Linear) and not keep(name):
+            bias = module.bias.detach() if module.bias is not None else None
+            packed = Int4Linear.of(four_bits_of(module), bias, CPU)
+            parent, _, own = name.rpartition(".")
+            setattr(model.get_decoder().layers.get_submodule(parent), own, packed)
+    return model
+
+
+def runner_of(model: PreTrainedModel, *without: str) -> ModelRunner:
+    size = {"slots": SLOTS, "context_tokens": LENGTH, "text_vocab_size": 160, "offload_bytes": 0}
+    runner = build_compute_parts(model, CPU, **size, without=without).runner
+    assert isinstance(runner, ModelRunner)
+    return runner
+
+
+def chunk(ids: list[int], start: int = 0, slot: int = 0) -> ScheduledChunk:
+    return ScheduledChunk(QuerySpan(slot, start, len(ids)), ids, wants_logits=True)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each call of the layers in C++ had."""
+    rows: list[int] = []
+    through = CppLayers.__call__
+
+    def counted(self: CppLayers, hidden: torch.Tensor, *given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        rows.append(len(hidden))
+        return through(self, hidden, *given)
+
+    monkeypatch.setattr(CppLayers, "__call__", counted)
+    return rows
+
+
+def far(got: torch.Tensor, want: torch.Tensor) -> float:
+    return float((got - want).norm() / want.norm())
+
+
+@torch.inference_mode()
+def test_logits_are_those_of_transformers(exact: PreTrainedModel, calls: list[int]) -> None:
+    runner = runner_of(in_4_bits(exact))
+    calls.clear()
+    ids = torch.randint(0, 160, (560,), generator=torch.Generator().manual_seed(1)).tolist()
+    expected = exact(torch.tensor([ids])).logits[0]
+    for slot, length in ((0, 550), (1, 5), (2, 300)):
+        runner.forward([chunk(ids[:length], slot=slot)])
+    assert calls == []  # prompts go layer by layer
+    alone = runner.forward([chunk(ids[550:551], 550)])
+    assert far(alone[0], expected[550]) < 2e-3
+    together = runner.forward([chunk(ids[300:301], 300, 2), chunk(ids[551:552], 551), chunk(ids[5:6], 5, 1)])
+    for got, place in zip(together, (300, 551, 5), strict=True):
+        assert far(got, expected[place]) < 2e-3
+    assert calls == [1, 3]
+    beside = runner.forward([chunk(ids[552:553], 552), chunk(ids[6:9], 6, 1)])
+    assert far(beside[0], expected[552]) < 2e-3
+    assert calls == [1, 3]
+
+
+@torch.inference_mode()
+def test_they_are_those_of_one_layer_after_the_other(
+    exact: PreTrainedModel, monkeypatch: pytest.MonkeyPatch, calls: list[int]
+) -> None:
+    answers = []
+    for in_cpp in (True, False):
+        if not in_cpp:
+            monkeypatch.setattr(Decoder, "_layers_in_cpp", lambda self, batch: None)
+        runner = runner_of(in_4_bits(exact))
+        runner.forward([chunk([1, 2, 3])])
+        answers.append([runner.forward([chunk([token], 3 + token)]) for token in range(4)])
+    assert calls[1:] == [1] * 4  # the first is the start's
+    for got, want in zip(*answers, strict=True):
+        assert far(got, want) < 1e-3
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("without", ["fused-kernels", "decode-attention", "few-rows", "own-decoder"])
+def test_each_part_can_be_done_without(exact: PreTrainedModel, calls: list[int], without: str) -> None:
+    runner = runner_of(in_4_bits(exact), without)
+    runner.forward([chunk([1, 2, 3])])
+    got = runner.forward([chunk([4], 3)])
+    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < 5e-2
+    assert calls == []
+
+
+@torch.inference_mode()
+def test_a_model_with_other_layers_goes_layer_by_layer(exact: PreTrainedModel, calls: list[int]) -> None:
+    runner = runner_of(in_4_bits(exact, lambda name: name.startswith("1.") and name.endswith("down_proj")))
+    runner.forward([chunk([1, 2, 3])])
+    got = runner.forward([chunk([4], 3)])
+    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < 2e-3
+    assert calls == []
+
+
+@torch.inference_mode()
+def test_a_step_changes_its_own_cells_alone(exact: PreTrainedModel) -> None:
+    runner = runner_of(in_4_bits(exact))
+    cache = runner.attention.cache
+    for cells in (*cache.keys, *cache.values):
+        cells.fill_(7.0)
+    runner.forward([chunk([4], 3, 1)])
+    own = cache.cell(1, 3)
+    for cells in (*cache.keys, *cache.values):
+        changed = cells.ne(7.0).flatten(1).any(1).nonzero().flatten().tolist()
+        assert changed == [own]
+
+
+def test_heads_of_a_size_that_the_attention_does_not_know_go_layer_by_layer(calls: list[int]) -> None:
+    model = random_model(Qwen3Config(**SIZES, head_dim=160))
+    runner = runner_of(in_4_bits(model))
+    runner.forward([chunk([1], 0)])
+    assert calls == []
