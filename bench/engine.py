@@ -59,7 +59,7 @@ def main() -> None:
         first_token(report, loaded, lengths=(1500,), rounds=1)
         disturbed(report, loaded, rounds=1)
         json_mode(report, loaded, turns=1, prose_tokens=32)
-        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=16)
+        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=32)
     elif options.switches:
         switches(report, loaded, rounds=options.rounds)
     else:

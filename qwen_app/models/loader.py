@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
+from qwen_app.models.cpu_quota import keep_to_quota
 from qwen_app.models.device import card_uuids, on_a_card
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
@@ -85,6 +86,7 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", c
     """
     import torch
 
+    keep_to_quota()
     started_s = time.monotonic()
     path, source = checkpoint.path, _source(checkpoint, precision)
     quiet_transformers()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -175,3 +177,18 @@ def test_heads_of_a_size_that_the_attention_does_not_know_go_layer_by_layer(call
     runner = runner_of(in_4_bits(model))
     runner.forward([chunk([1], 0)])
     assert calls == []
+
+
+def test_a_steps_thread_takes_as_many_threads_as_torch_has(exact: PreTrainedModel) -> None:
+    openmp = ctypes.CDLL(None)
+    if not hasattr(openmp, "omp_get_max_threads"):
+        pytest.skip("torch computes without OpenMP")
+    runner = runner_of(in_4_bits(exact))
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        with ThreadPoolExecutor(1) as fresh:  # where OpenMP would take one for each core
+            fresh.submit(runner.forward, [chunk([1])]).result()
+            assert fresh.submit(openmp.omp_get_max_threads).result() == before + 1
+    finally:
+        torch.set_num_threads(before)
