@@ -1,4 +1,4 @@
-"""Attention on a CPU with our own kernel for rows of one token; pieces of prompts by PyTorch's."""
+"""Attention on a CPU with our own kernel for decoding rows; pieces of prompts by PyTorch's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from itertools import takewhile
 
 import torch
 
-from qwen_app.engine.local.attention.batch import Batch
+from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention, SdpaPlan
 from qwen_app.kernels.cpu.decode_attention import decode_attention
+
+# A few tokens that are verified or forced together are rows of their own up to here: more tokens or keys are faster by
+# PyTorch's, which reads each key once for all of them.
+FEW_TOKENS, FEW_KEYS = 8, 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,12 @@ class CpuDecodeAttention:
         self._prompts = SdpaAttention(cache, query_heads)
 
     def plan(self, batch: Batch) -> CpuDecodePlan:
-        rows = list(takewhile(lambda span: span.length == 1, batch.spans))
-        cells = [self.cache.cell(span.slot, 0) for span in rows]
-        rest = self._prompts.groups(batch.spans[len(rows) :], len(rows), batch.slot_mapping.device)
-        first_cells, ends = (torch.tensor(part, dtype=torch.int64) for part in (cells, [span.end for span in rows]))
-        return CpuDecodePlan(first_cells, ends, SdpaPlan(rest))
+        decoding = list(takewhile(_is_rows, batch.spans))
+        cells = [self.cache.cell(span.slot, 0) for span in decoding for _ in range(span.length)]
+        ends = [end for span in decoding for end in range(span.start + 1, span.end + 1)]
+        rest = self._prompts.groups(batch.spans[len(decoding) :], len(ends), batch.slot_mapping.device)
+        first_cells, seen = (torch.tensor(part, dtype=torch.int64) for part in (cells, ends))
+        return CpuDecodePlan(first_cells, seen, SdpaPlan(rest))
 
     def attend(self, query: torch.Tensor, layer: int, batch: Batch, scaling: float) -> torch.Tensor:
         plan = batch.plan
@@ -45,3 +50,7 @@ class CpuDecodeAttention:
             keys, values = self.cache.keys[layer], self.cache.values[layer]
             outputs.insert(0, decode_attention(own, keys, values, plan.first_cells, plan.ends, scaling))
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def _is_rows(span: QuerySpan) -> bool:
+    return span.length == 1 or (span.length <= FEW_TOKENS and span.end <= FEW_KEYS)
