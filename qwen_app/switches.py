@@ -13,7 +13,7 @@ class Switches:
     cuda_graphs: decode steps are replayed as CUDA graphs. flash_attention: on a card. decode_attention: our own
     kernels for rows of one token. own_decoder: the Llama family is computed by our decoder, not transformers' forward.
     fused_kernels: what lies between its products is one launch or call each. few_rows: float32 products on a CPU are
-    turned around where that is faster, and those of 4 bits use our kernels. prefix_cache: what a user's last
+    turned around where that is faster, and those of 4 and 8 bits use our kernels. prefix_cache: what a user's last
     prompts left in the KV cache is used again. kv_offload: conversations that lose their slot are kept in host memory.
     forced_tokens: what a grammar forces is read in one step. drafts: prompt lookup. overlap: on a card, a step is
     launched before the tokens of the last are read.

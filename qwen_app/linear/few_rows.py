@@ -1,6 +1,6 @@
 """Linear layers for a few rows at once, what a batch of decoding answers is: by the way that is fastest here.
 
-In 4 bits by our own kernels. In float32 on a CPU a product may be computed as ``input @ weight.T`` or as
+In 4 and 8 bits by our own kernels. In float32 on a CPU a product may be computed as ``input @ weight.T`` or as
 ``(weight @ input.T).T``. Which is faster for so many rows depends on the processor and on the library torch calls there
 (up to a half, either way), so it is measured.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from qwen_app.linear.cpp_int4_linear import use_cpp
+from qwen_app.linear.cpp_linear import use_cpp
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_linear import Int4Linear
 
@@ -40,12 +40,12 @@ class FewRowsLinear(nn.Linear):
 
 
 def use_few_rows(model: nn.Module, measure: Callable[[], frozenset[int]] | None = None) -> None:
-    """Let ``model``'s layers of 4 bits use our kernels where they serve, and its large float32 layers on the CPU be
-    computed in the order that ``measure`` finds faster."""
+    """Let ``model``'s layers of 4 and 8 bits use our kernels where they serve, and its large float32 layers on the CPU
+    be computed in the order that ``measure`` finds faster."""
     for packed in model.modules():
         if isinstance(packed, Int4Linear):
             packed.use_ours()
-            use_cpp(packed)
+    use_cpp(model)
     layers = [module for module in model.modules() if type(module) is nn.Linear and _may_gain(module.weight)]
     turned = (measure or measured)() if layers else frozenset()
     for layer in layers if turned else ():

@@ -9,9 +9,16 @@ import pytest
 import torch
 
 from qwen_app.kernels.cpu import int4 as cpu_int4
+from qwen_app.kernels.cpu import int8 as cpu_int8
 from qwen_app.kernels.cuda import int4, int8
 from qwen_app.linear import own_kernels
-from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_4_bits_on_a_cpu, multiplies_8_bits, unpacks_4_bits
+from qwen_app.linear.own_kernels import (
+    multiplies_4_bits,
+    multiplies_4_bits_on_a_cpu,
+    multiplies_8_bits,
+    multiplies_8_bits_on_a_cpu,
+    unpacks_4_bits,
+)
 
 CPU = torch.device("cpu")
 Product = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -87,29 +94,40 @@ def test_without_a_card_torchs_own_product_serves(caplog: pytest.LogCaptureFixtu
 
 @pytest.fixture
 def asked_anew_of_a_cpu() -> Iterator[None]:
-    multiplies_4_bits_on_a_cpu.cache_clear()
+    for asked in (multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu):
+        asked.cache_clear()
     yield
-    multiplies_4_bits_on_a_cpu.cache_clear()
+    for asked in (multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu):
+        asked.cache_clear()
+
+
+ON_A_CPU = {
+    "4": (cpu_int4, "int4_product", multiplies_4_bits_on_a_cpu),
+    "8": (cpu_int8, "int8_product", multiplies_8_bits_on_a_cpu),
+}
 
 
 @pytest.mark.usefixtures("asked_anew_of_a_cpu")
-@pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
 @pytest.mark.parametrize(("factor", "serves"), [(1.0, True), (1.01, False)])
+@pytest.mark.parametrize("bits", ON_A_CPU)
 def test_on_a_cpu_our_product_serves_where_it_is_right(
-    monkeypatch: pytest.MonkeyPatch, factor: float, serves: bool
+    monkeypatch: pytest.MonkeyPatch, bits: str, factor: float, serves: bool
 ) -> None:
-    def product(rows: torch.Tensor, weights: cpu_int4.Int4Weights) -> torch.Tensor:
-        return factor * own(rows, weights)
-
-    own = cpu_int4.int4_product
-    monkeypatch.setattr(cpu_int4, "int4_product", product)
-    assert multiplies_4_bits_on_a_cpu() == serves
+    module, name, multiplies = ON_A_CPU[bits]
+    if not multiplies():
+        pytest.skip("needs g++ and the processor's instructions")
+    multiplies.cache_clear()
+    own = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda rows, weights: factor * own(rows, weights))
+    assert multiplies() == serves
 
 
 @pytest.mark.usefixtures("asked_anew_of_a_cpu")
+@pytest.mark.parametrize("bits", ON_A_CPU)
 def test_a_processor_without_the_instructions_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bits: str
 ) -> None:
-    monkeypatch.setattr(cpu_int4, "serves", lambda: False)
-    assert not multiplies_4_bits_on_a_cpu()
-    assert "4-bit products are slower than they could be: this processor" in caplog.text
+    module, _, multiplies = ON_A_CPU[bits]
+    monkeypatch.setattr(module, "serves", lambda: False)
+    assert not multiplies()
+    assert f"{bits}-bit products are slower than they could be: this processor" in caplog.text

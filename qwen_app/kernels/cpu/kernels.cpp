@@ -1,8 +1,8 @@
 // What Python calls, by ctypes, of the headers beside this file. All numbers are float32; counts are int64.
 
 #include "decode_attention.hpp"
-#include "int4.hpp"
 #include "layers.hpp"
+#include "products.hpp"
 #include "step.hpp"
 
 extern "C" {
@@ -28,9 +28,14 @@ bool qwen_attend(const float* query, const float* keys, const float* values, con
     return attend({query, keys, values, first_cells, ends, scaling, rows, query_heads, kv_heads}, output, dim);
 }
 
-bool qwen_int4_serves() { return SERVES; }
+bool qwen_int4_serves() { return SERVES_4_BITS; }
+bool qwen_int8_serves() { return SERVES_8_BITS; }
 
 void qwen_int4_product(const Int4Weights* weights, const float* inputs, int64_t count, float* outputs) {
+    multiply(*weights, inputs, count, outputs);
+}
+
+void qwen_int8_product(const Int8Weights* weights, const float* inputs, int64_t count, float* outputs) {
     multiply(*weights, inputs, count, outputs);
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "decode_attention.hpp"
-#include "int4.hpp"
+#include "products.hpp"
 #include "step.hpp"
 
 namespace {

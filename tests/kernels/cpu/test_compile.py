@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
 from collections.abc import Iterator
@@ -81,6 +82,21 @@ def test_what_does_not_compile_is_told(kept: Path, source: Path) -> None:
     with pytest.raises(NotCompiled, match=r"^g\+\+ failed: .*error"):
         compiled(source)
     assert list(kept.iterdir()) == []
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("without", [(), ("-mno-avx512f",), ("-mno-avx2",)])
+def test_our_kernels_compile_without_a_warning_for_every_processor(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...]
+) -> None:
+    flags = (*compile.FLAGS, *without, "-Wall", "-Wextra", "-Werror")
+    monkeypatch.setattr(compile, "FLAGS", flags)
+    library = compiled(compile.SOURCE)
+    library.qwen_int4_serves.restype = library.qwen_int8_serves.restype = ctypes.c_bool
+    if "-mno-avx2" in without:
+        assert not library.qwen_int4_serves()
+    if without:
+        assert not library.qwen_int8_serves()
 
 
 @needs_a_compiler

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 # Of ||difference|| / ||reference||. A right kernel's rounding is a tenth of it: FP16 keeps 11 bits, BF16 8.
 TOLERANCE = {torch.float16: 3e-3, torch.bfloat16: 2e-2, torch.float32: 1e-4}
 ROW_KEYS = (1, 700, 5000)
-CHUNK_TOKENS = 200
+FEW_TOKENS, CHUNK_TOKENS = 3, 200
 TRIED_SLOTS, TRIED_LENGTH = 3, 1024  # on a CPU
 
 
@@ -94,6 +94,8 @@ def cases(cache: KVCache) -> dict[str, list[QuerySpan]]:
     length = min(CHUNK_TOKENS, cache.length)
     chunk = QuerySpan(cache.slots - 1, min(cache.length - length, 1000), length)
     found = {f"a row of {end} keys": [QuerySpan(0, end - 1, 1)] for end in ends}
+    few = min(FEW_TOKENS, ends[1])
+    found["a few tokens"] = [QuerySpan(0, ends[1] - few, few)]
     found["rows"] = rows
     found["a chunk"] = [chunk]
     if cache.slots > 1:

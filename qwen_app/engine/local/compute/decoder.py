@@ -24,7 +24,7 @@ from qwen_app.engine.local.compute.kernel_choice import choose_kernels
 from qwen_app.kernels.cpu.layers import CppLayers, LayerTensors
 from qwen_app.kernels.cpu.step import CppKernels
 from qwen_app.kernels.step_kernels import Heads, StepKernels
-from qwen_app.linear.cpp_int4_linear import CppInt4Linear
+from qwen_app.linear.cpp_linear import CppInt4Linear
 from qwen_app.linear.few_rows import use_few_rows
 from qwen_app.linear.join import joined
 from qwen_app.switches import Switches
@@ -174,7 +174,7 @@ class Decoder:
         self._head = model.get_output_embeddings()
         self._head_device = next(chain(self._head.parameters(), self._head.buffers())).device
         if switches.few_rows:
-            use_few_rows(nn.ModuleList([*(layer.linear for layer in self._layers), self._head]))
+            use_few_rows(nn.ModuleList([*(layer.linear for layer in self._layers), self._head, self._embedding]))
         self._cpp: tuple[KVCache, CppLayers | None] | None = None
         self._devices: dict[torch.device, _OnDevice] = {}
         self.problem = ""  # what makes answers slower than they could be

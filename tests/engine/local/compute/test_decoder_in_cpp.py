@@ -110,18 +110,23 @@ def test_logits_are_those_of_transformers(exact: PreTrainedModel, calls: list[in
     calls.clear()
     ids = torch.randint(0, 160, (560,), generator=torch.Generator().manual_seed(1)).tolist()
     expected = exact(torch.tensor([ids])).logits[0]
-    for slot, length in ((0, 550), (1, 5), (2, 300)):
+    for slot, length in ((0, 550), (1, 15), (2, 300)):
         runner.forward([chunk(ids[:length], slot=slot)])
     assert calls == []  # prompts go layer by layer
     alone = runner.forward([chunk(ids[550:551], 550)])
     assert far(alone[0], expected[550]) < 2e-3
-    together = runner.forward([chunk(ids[300:301], 300, 2), chunk(ids[551:552], 551), chunk(ids[5:6], 5, 1)])
-    for got, place in zip(together, (300, 551, 5), strict=True):
+    together = runner.forward([chunk(ids[300:301], 300, 2), chunk(ids[551:552], 551), chunk(ids[15:16], 15, 1)])
+    for got, place in zip(together, (300, 551, 15), strict=True):
         assert far(got, expected[place]) < 2e-3
     assert calls == [1, 3]
-    beside = runner.forward([chunk(ids[552:553], 552), chunk(ids[6:9], 6, 1)])
-    assert far(beside[0], expected[552]) < 2e-3
+    beside = runner.forward([chunk(ids[552:553], 552), chunk(ids[16:40], 16, 1)])
+    for got, place in zip(beside, (552, 39), strict=True):
+        assert far(got, expected[place]) < 2e-3
     assert calls == [1, 3]
+    few = ScheduledChunk(QuerySpan(0, 553, 4), ids[553:557], wants_logits=True, drafted=3)
+    for got, place in zip(runner.forward([few, chunk(ids[301:303], 301, 2)]), (553, 554, 555, 556, 302), strict=True):
+        assert far(got, expected[place]) < 2e-3
+    assert calls == [1, 3, 6]
 
 
 @torch.inference_mode()
@@ -133,8 +138,8 @@ def test_they_are_those_of_one_layer_after_the_other(
         if not in_cpp:
             monkeypatch.setattr(Decoder, "_layers_in_cpp", lambda self, batch: None)
         runner = runner_of(in_4_bits(exact))
-        runner.forward([chunk([1, 2, 3])])
-        answers.append([runner.forward([chunk([token], 3 + token)]) for token in range(4)])
+        runner.forward([chunk(list(range(20)))])
+        answers.append([runner.forward([chunk([token], 20 + token)]) for token in range(4)])
     assert calls[1:] == [1] * 4  # the first is the start's
     for got, want in zip(*answers, strict=True):
         assert far(got, want) < 1e-3

@@ -1,4 +1,4 @@
-"""A 4-bit layer on a CPU becomes one of our kernel's, and computes with the same weights."""
+"""Layers of 4 and 8 bits on a CPU become our kernels', and compute with the same weights."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from qwen_app.linear import cpp_int4_linear
-from qwen_app.linear.cpp_int4_linear import CppInt4Linear, use_cpp
+from qwen_app.linear import cpp_linear
+from qwen_app.linear.cpp_linear import CppInt4Linear, CppInt8Embedding, CppInt8Linear, use_cpp
 from qwen_app.linear.few_rows import use_few_rows
 from qwen_app.linear.int4_linear import Int4Linear
-from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu
+from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
+from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu
 from tests.linear.tiles import CPU, random_weight
 
 serves = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
+serves_8 = pytest.mark.skipif(not multiplies_8_bits_on_a_cpu(), reason="needs g++ and AVX-512 with VNNI")
 
 
 def layer_of(out_features: int, columns: int, group: int, bias: torch.Tensor | None = None) -> Int4Linear:
@@ -56,14 +58,61 @@ def test_all_4_bit_layers_of_a_model_become_ours() -> None:
 
 
 def test_where_our_kernel_does_not_serve_torchs_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpp_int4_linear, "multiplies_4_bits_on_a_cpu", lambda: False)
+    monkeypatch.setattr(cpp_linear, "multiplies_4_bits_on_a_cpu", lambda: False)
     layer = layer_of(64, 64, 32)
     use_cpp(layer)
     assert type(layer) is Int4Linear
 
 
 def test_what_torch_packs_in_a_way_not_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpp_int4_linear, "tile_of", lambda: None)
+    monkeypatch.setattr(cpp_linear, "tile_of", lambda: None)
     layer = layer_of(64, 64, 32)
     use_cpp(layer)
     assert type(layer) is Int4Linear
+
+
+@serves_8
+@pytest.mark.parametrize("bias", [False, True])
+def test_8_bits_are_computed_as_torch_does_and_closer(bias: bool) -> None:
+    weight, added = Int8Weight.of(torch.randn(70, 192)), torch.randn(70) if bias else None
+    layer = Int8Linear(weight, added)
+    input = torch.randn(2, 5, 192)
+    before = layer(input)
+    use_cpp(layer)
+    assert type(layer) is CppInt8Linear
+    expected = nn.functional.linear(input, weight.dequantised(), added)
+    assert (layer(input) - expected).norm() < 0.1 * (before - expected).norm()
+    assert torch.equal(layer(input[0]), layer(input)[0])
+
+
+class Tied(nn.Module):
+    def __init__(self, weight: Int8Weight) -> None:
+        super().__init__()
+        self.embedding, self.head = Int8Embedding(weight, torch.float32), Int8Linear(weight, None)
+
+
+@serves_8
+def test_an_embedding_whose_matrix_is_the_heads_stays_so() -> None:
+    tied = Tied(Int8Weight.of(torch.randn(70, 192)))
+    ids = torch.tensor([[0, 69], [17, 3]])
+    before = tied.embedding(ids)
+    use_cpp(tied)
+    assert type(tied.embedding) is CppInt8Embedding
+    assert torch.equal(tied.embedding(ids), before)
+    assert tied.embedding.codes.data_ptr() == tied.head.codes.data_ptr()
+
+
+@serves_8
+def test_an_embedding_of_its_own_stays_as_it_is() -> None:
+    apart = nn.ModuleList([Int8Embedding(Int8Weight.of(torch.randn(70, 192)), torch.float32), layer_of(64, 64, 32)])
+    apart.append(Int8Linear(Int8Weight.of(torch.randn(70, 192)), None))
+    use_cpp(apart)
+    assert type(apart[0]) is Int8Embedding
+    assert type(apart[2]) is CppInt8Linear
+
+
+@serves_8
+def test_columns_that_do_not_fit_stay_torchs() -> None:
+    layer = Int8Linear(Int8Weight.of(torch.randn(70, 40)), None)
+    use_cpp(layer)
+    assert type(layer) is Int8Linear
