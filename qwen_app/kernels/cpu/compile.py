@@ -39,7 +39,7 @@ def compiled(source: Path) -> ctypes.CDLL:
     name = f"{source.stem}.{_fingerprint(source)}.so"
     try:
         return ctypes.CDLL(str(_made(source, KEPT / name)))
-    except PermissionError:  # an installation that may only be read
+    except OSError:  # an installation that may only be read, or from where nothing may be run
         with tempfile.TemporaryDirectory() as folder:
             return ctypes.CDLL(str(_made(source, Path(folder) / name)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -61,14 +62,15 @@ def test_what_is_changed_is_compiled_anew(kept: Path, source: Path, monkeypatch:
 
 
 @needs_a_compiler
-def test_an_installation_that_may_only_be_read_serves_too(
-    kept: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_an_installation_that_cannot_be_written_serves_too(
+    kept: Path, source: Path, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     make = Path.mkdir
 
     def refuse(folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         if folder == kept:
-            raise PermissionError(13, "Permission denied", str(folder))
+            raise OSError(error, os.strerror(error), str(folder))
         make(folder, mode, parents, exist_ok)
 
     monkeypatch.setattr(Path, "mkdir", refuse)
