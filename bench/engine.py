@@ -37,7 +37,7 @@ from bench.contenders import (
 from bench.int4 import int4_beside_others
 from bench.report import Report, benchmark_parser, percentile
 from qwen_app.messages import Delta, GenerationRequest, JsonSchema, Message, SamplingParams
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loader import LoadedModel, load
 from qwen_app.switches import Switches
 from qwen_app.ui.json_lab.schema_library import CONTACT, MINUTES, PRODUCT
 
@@ -61,7 +61,7 @@ def main() -> None:
         json_mode(report, loaded, turns=1, prose_tokens=32)
         int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=32)
     elif options.switches:
-        switches(report, loaded, rounds=options.rounds)
+        switches(report, options.model, rounds=options.rounds)
     else:
         one_user(report, loaded, theirs, turns=24)
         decode(report, loaded, theirs, users=(1, 2, 4, 8), rounds=options.rounds, tokens=48)
@@ -266,17 +266,22 @@ def json_mode(report: Report, loaded: LoadedModel, *, turns: int, prose_tokens: 
     plain.close()
 
 
-def switches(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
-    """Decode speed at 1 and 8 users without one optimisation after the other, each beside all of them, in turn."""
+def switches(report: Report, folder: Path, *, rounds: int) -> None:
+    """Decode speed at 1 and 8 users without one optimisation after the other, each beside all of them, in turn.
+
+    In int4, as the model comes; loaded anew for each, as some change its layers for good.
+    """
+    report.name = "What each optimisation brings, built-in model in int4"
     for name in Switches.names():
         speeds: dict[tuple[bool, int], list[float]] = {}
         for _ in range(rounds):
             for on in (True, False):
+                loaded = on_own_thread(lambda: load(folder, precision="int4"))
                 engine = Ours(loaded, without=() if on else [name])
                 engine.run(["Hello"], 4)
                 for users in (1, 8):
                     prompts = [STORY.format(user) for user in range(users)]
-                    speeds.setdefault((on, users), []).append(total_speed(engine.run(prompts, 32)))
+                    speeds.setdefault((on, users), []).append(total_speed(engine.run(prompts, 64)))
                 engine.close()
         for users in (1, 8):
             report.ratio_of(f"{name}_{users}_users", speeds[True, users], speeds[False, users])
