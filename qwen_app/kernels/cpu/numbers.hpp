@@ -20,7 +20,7 @@ inline float exponential(float x) {
     power = power * rest + 1.6666665459e-1f;
     power = power * rest + 5.0000001201e-1f;
     power = power * rest * rest + rest + 1.0f;
-    const int32_t exponent = (int32_t(whole) + 127) << 23;
+    const uint32_t exponent = uint32_t(int32_t(whole) + 127) << 23;
     float scale;
     std::memcpy(&scale, &exponent, sizeof scale);
     return power * scale;

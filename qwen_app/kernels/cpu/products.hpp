@@ -46,17 +46,17 @@ Block<QUADS> rounded(const float* input) {
     const float most = 127 * 128;
     const float inverse = largest > 0 ? most / largest : 0;
     int8_t high[BLOCK], low[BLOCK];
-    int32_t sum = 0;
+    uint32_t sum = 0;  // of numbers with a sign; what is no number may overflow
     for (int64_t i = 0; i < BLOCK; i++) {
         const int32_t number = int32_t(std::nearbyint(input[i] * inverse));
         high[i] = int8_t((number + 64) >> 7);
         low[i] = int8_t(number - ((number + 64) >> 7) * 128);
-        sum += number;
+        sum += uint32_t(number);
     }
     std::memcpy(block.high, high, sizeof high);
     std::memcpy(block.low, low, sizeof low);
     block.scale = largest / most + nothing;
-    block.sum = block.scale * float(sum);
+    block.sum = block.scale * float(int32_t(sum));
     return block;
 }
 
