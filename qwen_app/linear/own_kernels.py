@@ -9,6 +9,7 @@ from functools import cache
 import torch
 
 from qwen_app.kernels.cpu import int4, int8
+from qwen_app.kernels.cpu.compile import products_serve
 from qwen_app.kernels.failure import first_line
 from qwen_app.linear.tile_layout import tiles_of_cuda, varied_codes
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # of ||difference|| / ||reference||, summed in float32 by both
 TOLERANCE_ROUNDED = 4e-3  # the same of a result in bfloat16
+NO_PRODUCTS = "this processor has no AVX2"
 CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
 
 
@@ -59,8 +61,8 @@ def multiplies_4_bits_on_a_cpu() -> bool:
     much: it rounds inputs to bfloat16."""
 
     def error() -> float:
-        if not int4.serves():
-            raise RuntimeError("this processor does not multiply 8-bit integers")
+        if not products_serve():
+            raise RuntimeError(NO_PRODUCTS)
         codes, scales_and_zeros, weight = _random_int4(torch.device("cpu"))
         tiles = int4.tiles_of(codes, scales_and_zeros)
         weights = int4.Int4Weights.of(*tiles, None, len(codes))
@@ -77,8 +79,8 @@ def multiplies_8_bits_on_a_cpu() -> bool:
     weights have to be unpacked: 13 times as long for 9."""
 
     def error() -> float:
-        if not int8.serves():
-            raise RuntimeError("this processor does not multiply 8-bit integers fast enough")
+        if not products_serve():
+            raise RuntimeError(NO_PRODUCTS)
         codes, scales = torch.randint(-127, 128, (2, 70, 144), dtype=torch.int8), torch.rand(2, 70).bfloat16()
         weight = (codes.float() * scales.float()[..., None]).transpose(0, 1).flatten(1)
         tiles = int8.tiles_of(codes, scales)

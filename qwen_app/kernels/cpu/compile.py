@@ -34,6 +34,13 @@ def library() -> ctypes.CDLL:
     return compiled(SOURCE)
 
 
+def products_serve() -> bool:
+    """Whether this processor has the instructions that our products take. Raises as ``library`` does."""
+    function = library().qwen_products_serve
+    function.restype = ctypes.c_bool
+    return bool(function())
+
+
 def compiled(source: Path) -> ctypes.CDLL:
     """``library`` of another source, compiled with the headers beside it."""
     name = f"{source.stem}.{_fingerprint(source)}.so"

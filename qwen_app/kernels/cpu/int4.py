@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import Structure, byref, c_bool, c_int64, c_void_p
+from ctypes import Structure, byref, c_int64, c_void_p
 from functools import cache
 from typing import Any
 
@@ -35,13 +35,6 @@ class Int4Weights(Structure):
             columns // scales_and_zeros.shape[1],
             out_features,
         )
-
-
-def serves() -> bool:
-    """Whether this processor has the instructions. Raises NotCompiled or OSError where ``library`` does."""
-    function = library().qwen_int4_serves
-    function.restype = c_bool
-    return bool(function())
 
 
 def int4_product(rows: torch.Tensor, weights: Int4Weights) -> torch.Tensor:

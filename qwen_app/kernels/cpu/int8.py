@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import Structure, byref, c_bool, c_int64, c_void_p
+from ctypes import Structure, byref, c_int64, c_void_p
 from functools import cache
 from typing import Any
 
@@ -36,13 +36,6 @@ class Int8Weights(Structure):
             columns // scales.shape[1],
             out_features,
         )
-
-
-def serves() -> bool:
-    """Whether this processor has the instructions. Raises NotCompiled or OSError where ``library`` does."""
-    function = library().qwen_int8_serves
-    function.restype = c_bool
-    return bool(function())
 
 
 def int8_product(rows: torch.Tensor, weights: Int8Weights) -> torch.Tensor:

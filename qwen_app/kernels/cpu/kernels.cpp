@@ -28,8 +28,8 @@ bool qwen_attend(const float* query, const float* keys, const float* values, con
     return attend({query, keys, values, first_cells, ends, scaling, rows, query_heads, kv_heads}, output, dim);
 }
 
-bool qwen_int4_serves() { return SERVES_4_BITS; }
-bool qwen_int8_serves() { return SERVES_8_BITS; }
+// Whether this processor has the instructions for products.
+bool qwen_products_serve() { return SERVES; }
 
 void qwen_int4_product(const Int4Weights* weights, const float* inputs, int64_t count, float* outputs) {
     multiply(*weights, inputs, count, outputs);

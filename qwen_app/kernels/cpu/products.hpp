@@ -61,7 +61,8 @@ Block<QUADS> rounded(const float* input) {
 }
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
-constexpr bool SERVES_4_BITS = true, SERVES_8_BITS = true;
+constexpr bool SERVES = true;
+constexpr float ZERO_OF_8_BITS = 128;  // products of 8-bit codes are of codes as they are stored, 128 too large
 typedef __m512i Codes;  // of a quad: byte 4 r + j has column j of row r
 
 void unpack(const uint8_t* bytes, Codes& lower, Codes& upper) {
@@ -73,7 +74,7 @@ void unpack(const uint8_t* bytes, Codes& lower, Codes& upper) {
 void load(const uint8_t* bytes, Codes& codes) { codes = _mm512_loadu_si512(bytes); }
 
 // For each of 16 rows: its codes times the numbers, added up.
-template <int64_t QUADS>
+template <int BITS, int64_t QUADS>
 Ints product(const Codes* codes, const uint32_t* numbers) {
     __m512i even = _mm512_setzero_si512(), odd = even;
     for (int64_t quad = 0; quad < QUADS; quad += 2) {
@@ -83,7 +84,8 @@ Ints product(const Codes* codes, const uint32_t* numbers) {
     return Ints(_mm512_add_epi32(even, odd));
 }
 #elif defined(__AVX2__)
-constexpr bool SERVES_4_BITS = true, SERVES_8_BITS = false;
+constexpr bool SERVES = true;
+constexpr float ZERO_OF_8_BITS = 0;
 struct Codes {
     __m256i halves[2];
 };
@@ -97,30 +99,45 @@ void unpack(const uint8_t* bytes, Codes& lower, Codes& upper) {
     }
 }
 
-void load(const uint8_t*, Codes& codes) { codes = {}; }
+void load(const uint8_t* bytes, Codes& codes) {
+    for (int i = 0; i < 2; i++) codes.halves[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes) + i);
+}
 
-// As above, of codes of 4 bits: 16 bits hold what is added up, 8 times two products of at most 15 * 127.
-template <int64_t QUADS>
+// Four columns of 8 rows times their numbers, as pairs of 16 bits. These hold two products of at most 127 * 127, and of
+// 4 bits what is added up over 8 quads.
+template <int BITS>
+__m256i pairs_of(__m256i codes, __m256i numbers) {
+    if (BITS == 4) return _mm256_maddubs_epi16(codes, numbers);
+    const __m256i with_sign = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(with_sign), _mm256_sign_epi8(numbers, with_sign));
+}
+
+__m256i added(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
+
+template <int BITS, int64_t QUADS>
 Ints product(const Codes* codes, const uint32_t* numbers) {
     __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     for (int64_t quad = 0; quad < QUADS; quad++) {
         const __m256i four = _mm256_set1_epi32(int32_t(numbers[quad]));
-        for (int i = 0; i < 2; i++)
-            sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(codes[quad].halves[i], four));
+        for (int i = 0; i < 2; i++) {
+            const __m256i pairs = pairs_of<BITS>(codes[quad].halves[i], four);
+            sums[i] = BITS == 4 ? _mm256_add_epi16(sums[i], pairs) : _mm256_add_epi32(sums[i], added(pairs));
+        }
     }
     Ints result;
     for (int i = 0; i < 2; i++) {
-        const __m256i wide = _mm256_madd_epi16(sums[i], _mm256_set1_epi16(1));
+        const __m256i wide = BITS == 4 ? added(sums[i]) : sums[i];
         std::memcpy(reinterpret_cast<char*>(&result) + 32 * i, &wide, sizeof wide);
     }
     return result;
 }
 #else
-constexpr bool SERVES_4_BITS = false, SERVES_8_BITS = false;  // torch's kernels know other processors better
+constexpr bool SERVES = false;  // torch's kernels know other processors better
+constexpr float ZERO_OF_8_BITS = 0;
 struct Codes {};
 void unpack(const uint8_t*, Codes&, Codes&) {}
 void load(const uint8_t*, Codes& codes) { codes = {}; }
-template <int64_t QUADS>
+template <int BITS, int64_t QUADS>
 Ints product(const Codes*, const uint32_t*) {
     return Ints{};
 }
@@ -129,6 +146,7 @@ Ints product(const Codes*, const uint32_t*) {
 // As kernels/cpu/int4.py's Int4Weights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes: byte
 // 4 r + j has column j of row r in its lower half, and column 4 + j above.
 struct Int4Weights {
+    static constexpr int BITS = 4;
     static constexpr int64_t QUADS = 8;
     const uint8_t* packed;
     const uint32_t* scales_and_zeros;  // [tiles, columns / group, TILE]: a scale's bfloat16 bits below, a zero's above
@@ -150,6 +168,7 @@ struct Int4Weights {
 // As kernels/cpu/int8.py's Int8Weights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes: byte
 // 4 r + j has column j of row r.
 struct Int8Weights {
+    static constexpr int BITS = 8;
     static constexpr int64_t QUADS = 4;
     const uint8_t* packed;
     const uint16_t* scales;  // bfloat16 [tiles, columns / group, TILE]
@@ -163,7 +182,7 @@ struct Int8Weights {
         const int64_t place = tile * columns / group + block * 4 * QUADS / group;
         std::memcpy(&halves, scales + place * TILE, sizeof halves);
         scale = Floats(__builtin_convertvector(halves, Ints) << 16);
-        offset = -128 * scale;
+        offset = -ZERO_OF_8_BITS * scale;
     }
 };
 
@@ -179,8 +198,8 @@ void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::QU
         weights.read(tile, block, codes, scale, offset);
         for (int64_t i = 0; i < count; i++) {
             const Block<Weights::QUADS>& input = inputs[i * blocks + block];
-            const Ints total =
-                product<Weights::QUADS>(codes, input.high) * 128 + product<Weights::QUADS>(codes, input.low);
+            const Ints total = product<Weights::BITS, Weights::QUADS>(codes, input.high) * 128 +
+                               product<Weights::BITS, Weights::QUADS>(codes, input.low);
             sums[i] += __builtin_convertvector(total, Floats) * (scale * input.scale) + offset * input.sum;
         }
     }

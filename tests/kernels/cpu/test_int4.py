@@ -9,20 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.cpu import compile, int4
+from qwen_app.kernels.cpu import int4
 from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, int4_product, tiles_of
 from tests.examples import examples
-from tests.kernels.compiler import needs_a_compiler
+from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
 
-
-def serves() -> bool:
-    try:
-        return int4.serves()
-    except (compile.NotCompiled, OSError):
-        return False
-
-
-pytestmark = [needs_a_compiler, pytest.mark.skipif(not serves(), reason="needs AVX2")]
+pytestmark = needs_products
 
 
 def written_out(codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
@@ -46,15 +38,9 @@ def far(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got - want).norm() / want.norm())
 
 
-@pytest.fixture(params=["all there are", "AVX2 alone"])
+@pytest.fixture(params=INSTRUCTIONS)
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if request.param == "AVX2 alone":
-        monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-mno-avx512f"))
-        only = compile.compiled(compile.SOURCE)
-        monkeypatch.setattr(int4, "library", lambda: only)
-    int4._product.cache_clear()
-    yield
-    int4._product.cache_clear()
+    yield from by_instructions(request.param, int4, monkeypatch)
 
 
 @pytest.mark.usefixtures("instructions")

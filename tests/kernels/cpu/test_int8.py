@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_app.kernels.cpu import int8
-from qwen_app.kernels.cpu.compile import NotCompiled
 from qwen_app.kernels.cpu.int8 import Int8Weights, int8_product, rows_of, tiles_of
 from tests.examples import examples
+from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
 
 
-def serves() -> bool:
-    try:
-        return int8.serves()
-    except (NotCompiled, OSError):
-        return False
-
-
-needs_vnni = pytest.mark.skipif(not serves(), reason="needs g++ and AVX-512 with VNNI")
+@pytest.fixture(params=INSTRUCTIONS)
+def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    yield from by_instructions(request.param, int8, monkeypatch)
 
 
 def random_weight(groups: int, out_features: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,31 +37,34 @@ def multiplied(
     return int8_product(input, Int8Weights.of(*tiles, bias, codes.shape[1]))
 
 
-@needs_vnni
-@settings(max_examples=examples(40), deadline=None)
-@given(
-    out_features=st.integers(1, 70),
-    columns=st.sampled_from([16, 48, 144]),
-    groups=st.integers(1, 4),
-    rows=st.sampled_from([1, 2, 5, 16, 17, 40]),
-    biased=st.booleans(),
-    seed=st.integers(0, 99),
-)
-def test_a_product_is_that_of_the_weights_written_out(
-    out_features: int, columns: int, groups: int, rows: int, biased: bool, seed: int
-) -> None:
-    codes, scales = random_weight(groups, out_features, columns, seed)
-    input = torch.randn(rows, groups * columns) * 10.0 ** torch.arange(rows)[:, None].fmod(5)
-    bias = torch.randn(out_features) if biased else None
-    weight = written_out(codes, scales)
-    # What rounding an input to 15 bits of the largest of its 16 can change, with every error on one side.
-    largest = input.unflatten(1, (-1, 16)).abs().amax(-1).repeat_interleave(16, 1).double()
-    bound = (largest / (127 * 128)) @ weight.abs().t() + 1e-4 * (input.abs().double() @ weight.abs().t())
-    want = input.double() @ weight.t() + (0 if bias is None else bias)
-    assert ((multiplied(input, codes, scales, bias) - want).abs() <= bound).all()
+@needs_products
+@pytest.mark.usefixtures("instructions")
+def test_a_product_is_that_of_the_weights_written_out() -> None:
+    @settings(max_examples=examples(40), deadline=None)
+    @given(
+        out_features=st.integers(1, 70),
+        columns=st.sampled_from([16, 48, 144]),
+        groups=st.integers(1, 4),
+        rows=st.sampled_from([1, 2, 5, 16, 17, 40]),
+        biased=st.booleans(),
+        seed=st.integers(0, 99),
+    )
+    def holds(out_features: int, columns: int, groups: int, rows: int, biased: bool, seed: int) -> None:
+        codes, scales = random_weight(groups, out_features, columns, seed)
+        input = torch.randn(rows, groups * columns) * 10.0 ** torch.arange(rows)[:, None].fmod(5)
+        bias = torch.randn(out_features) if biased else None
+        weight = written_out(codes, scales)
+        # What rounding an input to 15 bits of the largest of its 16 can change, with every error on one side.
+        largest = input.unflatten(1, (-1, 16)).abs().amax(-1).repeat_interleave(16, 1).double()
+        bound = (largest / (127 * 128)) @ weight.abs().t() + 1e-4 * (input.abs().double() @ weight.abs().t())
+        want = input.double() @ weight.t() + (0 if bias is None else bias)
+        assert ((multiplied(input, codes, scales, bias) - want).abs() <= bound).all()
+
+    holds()
 
 
-@needs_vnni
+@needs_products
+@pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_numbers_do_not_overflow(sign: int) -> None:
     codes, scales = torch.full((1, 16, 256), sign * 127, dtype=torch.int8), torch.ones(1, 16).bfloat16()
@@ -72,7 +72,7 @@ def test_the_largest_numbers_do_not_overflow(sign: int) -> None:
     torch.testing.assert_close(got, torch.full((3, 16), -2.0 * sign * 127 * 256))
 
 
-@needs_vnni
+@needs_products
 @pytest.mark.parametrize("spoilt", [torch.nan, torch.inf])
 def test_what_is_no_number_spoils_its_own_row_alone(spoilt: float) -> None:
     codes, scales = random_weight(2, 20, 32)
