@@ -71,7 +71,8 @@ class LiveAnswer(Generic[T]):
                     return
                 if changed is self._changed and not self.over:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), SIGN_OF_LIFE_S)
+                        async with asyncio.timeout(SIGN_OF_LIFE_S):
+                            await changed.wait()
         finally:
             self._watchers -= 1
             self._left_at = _now()

@@ -47,7 +47,8 @@ class VectorFilling:
                 told = refused if isinstance(refused, UpstreamError) else type(refused).__name__
                 log.warning("Vectors of files are made later: %s", told)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._again_s)
+                    async with asyncio.timeout(self._again_s):
+                        await self._woken.wait()
 
     async def _some(self) -> bool:
         """Whether there was anything to do."""

@@ -110,7 +110,8 @@ class ScriptedEngine:
             while position:
                 try:
                     left_s = request.timeout_s and request.timeout_s - (time.monotonic() - started)
-                    position = await asyncio.wait_for(self._queue.next_position(place, position), left_s)
+                    async with asyncio.timeout(left_s):
+                        position = await self._queue.next_position(place, position)
                 except TimeoutError:
                     waited_s = time.monotonic() - started
                     yield Finished("deadline", Usage(total, 0), Timings(waited_s, waited_s, waited_s))

@@ -42,7 +42,8 @@ class GrammarAdmission:
             begun = asyncio.Event()
             compiling = self._compile(request, begun)
             await begun.wait()  # a thread that works for others is no time of the request's own
-            await asyncio.wait_for(asyncio.shield(compiling), self._deadline_s)
+            async with asyncio.timeout(self._deadline_s):
+                await asyncio.shield(compiling)
         except TimeoutError:
             raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
         finally:
