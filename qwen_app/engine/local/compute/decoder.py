@@ -197,8 +197,10 @@ class Decoder:
     ) -> DecoderOutput:
         """``input_ids`` and ``position_ids`` are int64 ``[1, tokens]``; ``logits_to_keep`` are the rows to give."""
         hidden: torch.Tensor = self._embedding(input_ids[0])
-        through = self._in_cpp if self._layers_in_cpp(batch) else self._layer_by_layer
-        hidden, added, kernels = through(hidden, position_ids[0], batch)
+        if in_cpp := self._layers_in_cpp(batch):
+            hidden, added, kernels = self._in_one_call(in_cpp, hidden, position_ids[0], batch)
+        else:
+            hidden, added, kernels = self._layer_by_layer(hidden, position_ids[0], batch)
         if logits_to_keep is not None:
             kept = logits_to_keep.to(hidden.device)
             hidden, added = hidden[kept], added[kept]
@@ -217,9 +219,8 @@ class Decoder:
         assert added is not None
         return hidden, added, here.kernels
 
-    def _in_cpp(self, hidden: torch.Tensor, positions: torch.Tensor, batch: Batch) -> _Through:
-        layers, plan = self._layers_in_cpp(batch), batch.plan
-        assert layers is not None
+    def _in_one_call(self, layers: CppLayers, hidden: torch.Tensor, positions: torch.Tensor, batch: Batch) -> _Through:
+        plan = batch.plan
         assert isinstance(plan, CpuDecodePlan)
         here = self._devices[hidden.device]
         cells = batch.slot_mapping, plan.first_cells, plan.ends
