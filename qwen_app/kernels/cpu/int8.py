@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from ctypes import Structure, byref, c_int64, c_void_p
-from functools import cache
-from typing import Any
-
 import torch
 
-from qwen_app.kernels.cpu.compile import library
 from qwen_app.kernels.cpu.int4 import TILE_ROWS
+from qwen_app.kernels.cpu.weights import PackedWeights, multiplied
 
 GROUP_COLUMNS = 16  # columns that share a scale are so many, or a multiple
 
 
-class Int8Weights(Structure):
-    """A weight as C++ has it: addresses of what the tensors it was made of hold, which must outlive it."""
+class Int8Weights(PackedWeights):
+    """See PackedWeights."""
 
-    _fields_ = (
-        *((name, c_void_p) for name in ("packed", "scales", "bias")),
-        *((name, c_int64) for name in ("columns", "group", "out_features")),
-    )
-
-    @classmethod
-    def of(
-        cls, packed: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, out_features: int
-    ) -> Int8Weights:
-        """Of what ``tiles_of`` gives, and a float32 ``bias`` ``[out_features]``."""
-        columns = packed.shape[1] * 4
-        return cls(
-            packed.data_ptr(),
-            scales.data_ptr(),
-            bias.data_ptr() if bias is not None else None,
-            columns,
-            columns // scales.shape[1],
-            out_features,
-        )
+    columns_packed = 4
+    product = "qwen_int8_product"
 
 
 def int8_product(rows: torch.Tensor, weights: Int8Weights) -> torch.Tensor:
-    """``rows @ weight.T + bias``: float32 ``[rows, out_features]`` of float32 ``[rows, in]``, contiguous, on a CPU."""
-    count = rows.shape[0]
-    output = rows.new_empty(count, weights.out_features)
-    _product()(byref(weights), rows.data_ptr(), count, output.data_ptr())
-    return output
+    """See ``multiplied``."""
+    return multiplied(rows, weights)
 
 
 def tiles_of(codes: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -63,11 +39,3 @@ def rows_of(packed: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, dtyp
     codes = (packed[tiles, :, places] ^ 128).view(torch.int8).flatten(-2).unflatten(-1, (scales.shape[1], -1))
     weights: torch.Tensor = codes.to(dtype) * scales[tiles, :, places][..., None].to(dtype)
     return weights.flatten(-2)
-
-
-@cache
-def _product() -> Any:  # a function of ctypes
-    function = library().qwen_int8_product
-    function.argtypes = (c_void_p, c_void_p, c_int64, c_void_p)
-    function.restype = None
-    return function

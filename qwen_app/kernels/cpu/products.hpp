@@ -143,7 +143,7 @@ Ints product(const Codes*, const uint32_t*) {
 }
 #endif
 
-// As kernels/cpu/int4.py's Int4Weights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes: byte
+// As kernels/cpu/weights.py's PackedWeights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes: byte
 // 4 r + j has column j of row r in its lower half, and column 4 + j above.
 struct Int4Weights {
     static constexpr int BITS = 4;
@@ -165,7 +165,7 @@ struct Int4Weights {
     }
 };
 
-// As kernels/cpu/int8.py's Int8Weights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes: byte
+// As kernels/cpu/weights.py's PackedWeights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes: byte
 // 4 r + j has column j of row r.
 struct Int8Weights {
     static constexpr int BITS = 8;

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import ModuleType
 
 import pytest
 
-from qwen_app.kernels.cpu import compile
+from qwen_app.kernels.cpu import compile, weights
 
 
 def products_serve() -> bool:
@@ -21,12 +20,12 @@ needs_products = pytest.mark.skipif(not products_serve(), reason="needs g++ and 
 INSTRUCTIONS = ("all there are", "AVX2 alone")
 
 
-def by_instructions(which: str, product: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """``product`` (int4, int8) as a processor with these has it, for as long as this is not done."""
+def by_instructions(which: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Products as a processor with these has them, for as long as this is not done."""
     if which == "AVX2 alone":
         monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-mno-avx512f"))
         only = compile.compiled(compile.SOURCE)
-        monkeypatch.setattr(product, "library", lambda: only)
-    product._product.cache_clear()
+        monkeypatch.setattr(weights, "library", lambda: only)
+    weights.function_of.cache_clear()
     yield
-    product._product.cache_clear()
+    weights.function_of.cache_clear()

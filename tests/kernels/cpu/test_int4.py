@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.cpu import int4
 from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, int4_product, tiles_of
 from tests.examples import examples
 from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
@@ -40,7 +39,7 @@ def far(got: torch.Tensor, want: torch.Tensor) -> float:
 
 @pytest.fixture(params=INSTRUCTIONS)
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from by_instructions(request.param, int4, monkeypatch)
+    yield from by_instructions(request.param, monkeypatch)
 
 
 @pytest.mark.usefixtures("instructions")

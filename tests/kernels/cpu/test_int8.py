@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.cpu import int8
 from qwen_app.kernels.cpu.int8 import Int8Weights, int8_product, rows_of, tiles_of
 from tests.examples import examples
 from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
@@ -17,7 +16,7 @@ from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_
 
 @pytest.fixture(params=INSTRUCTIONS)
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from by_instructions(request.param, int8, monkeypatch)
+    yield from by_instructions(request.param, monkeypatch)
 
 
 def random_weight(groups: int, out_features: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
