@@ -1,12 +1,10 @@
-"""Our products by the instructions of this processor, and by those that older ones have too."""
+"""Whether this processor has the instructions of our products."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from qwen_app.kernels.cpu import compile, weights
+from qwen_app.kernels.cpu import compile
 
 
 def products_serve() -> bool:
@@ -17,15 +15,3 @@ def products_serve() -> bool:
 
 
 needs_products = pytest.mark.skipif(not products_serve(), reason="needs g++ and AVX2")
-INSTRUCTIONS = ("all there are", "AVX2 alone")
-
-
-def by_instructions(which: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Products as a processor with these has them, for as long as this is not done."""
-    if which == "AVX2 alone":
-        monkeypatch.setattr(compile, "FLAGS", (*compile.FLAGS, "-mno-avx512f"))
-        only = compile.compiled(compile.SOURCE)
-        monkeypatch.setattr(weights, "library", lambda: only)
-    weights.function_of.cache_clear()
-    yield
-    weights.function_of.cache_clear()

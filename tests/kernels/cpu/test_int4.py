@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, int4_product, tiles_of
 from tests.examples import examples
-from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
+from tests.kernels.cpu.instructions import needs_products
 
 pytestmark = needs_products
 
@@ -35,11 +33,6 @@ def multiplied(
 
 def far(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got - want).norm() / want.norm())
-
-
-@pytest.fixture(params=INSTRUCTIONS)
-def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from by_instructions(request.param, monkeypatch)
 
 
 @pytest.mark.usefixtures("instructions")

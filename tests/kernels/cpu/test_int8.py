@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,12 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_app.kernels.cpu.int8 import Int8Weights, int8_product, rows_of, tiles_of
 from tests.examples import examples
-from tests.kernels.cpu.instructions import INSTRUCTIONS, by_instructions, needs_products
-
-
-@pytest.fixture(params=INSTRUCTIONS)
-def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    yield from by_instructions(request.param, monkeypatch)
+from tests.kernels.cpu.instructions import needs_products
 
 
 def random_weight(groups: int, out_features: int, columns: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
