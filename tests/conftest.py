@@ -21,6 +21,8 @@ from tests.tiny_qwen import save_tiny_qwen
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = ROOT / "tests" / "browser"
 ATTACKED = (ROOT / "tests" / "attacks", ROOT / "tests" / "faults")
+# These need no server: they read the source, and whoever changes that should hear of it at once.
+READ_SOURCE = {ATTACKED[0] / "test_backtracking.py", ATTACKED[0] / "test_guards.py", ATTACKED[1] / "test_table.py"}
 QUICK_LOOP = "not slow and not browser"
 RUNS_THE_BUILT_IN_MODEL = "builtin_engine"  # a fixture; what asks for it is slow
 # Half a minute each and more, and late in the alphabet: whoever got one last would keep the other processes waiting.
@@ -54,9 +56,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """The quick loop does not even import what it leaves out as a whole: that would take as long as many tests."""
     if config.option.markexpr != QUICK_LOOP:
         return None
-    if collection_path in (BROWSER, *ATTACKED) or _is_slow_as_a_whole(collection_path):
+    if collection_path == BROWSER or _is_attack(collection_path) or _is_slow_as_a_whole(collection_path):
         return True
     return None  # pytest's own rules say
+
+
+def _is_attack(path: Path) -> bool:
+    """A file whose tests start a real server each, and have somebody who must not notice."""
+    return path.parent in ATTACKED and path.name.startswith("test_") and path not in READ_SOURCE
 
 
 def _is_slow_as_a_whole(path: Path) -> bool:
@@ -82,7 +89,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if BROWSER in item.path.parents:
             item.add_marker(pytest.mark.browser)
-        if item.path.parents[0] in ATTACKED:  # a real server each, and somebody who must not notice
+        if _is_attack(item.path):
             item.add_marker(pytest.mark.slow)
         if RUNS_THE_BUILT_IN_MODEL in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)

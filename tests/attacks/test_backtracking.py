@@ -155,6 +155,7 @@ def long_texts() -> Iterator[Sized]:
     yield from (growing_runs(letter) for letter in "`~$*[#")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", READERS)
 def test_reading_a_long_text_costs_its_length(what: str) -> None:
     for text in long_texts():
