@@ -47,6 +47,8 @@ class ClosableState(Protocol):
 
     def strings(self) -> StringTracker | None: ...
 
+    def may_end_after(self, token_ids: Sequence[int]) -> bool: ...
+
     def completion_bytes(self) -> bytes | None: ...
 
     def completion_tokens(self, guess: bytes | None = None) -> list[int]: ...
@@ -68,7 +70,7 @@ class BudgetCloser:
         self._closes = closes
         self._to_write: deque[int] = deque()
         self._unchecked = 0
-        self._completion: bytes | None = None  # of the state last looked at
+        self._completion: list[int] | None = None  # of the state last looked at; it may still hold
         self.closing = False
 
     def choose(
@@ -98,7 +100,6 @@ class BudgetCloser:
             return sampled
         if self._unchecked:
             self._unchecked -= 1
-            self._completion = None
             return sampled
         spare = self._spare(state, sampled, remaining_tokens - 1)
         if spare < 0:
@@ -108,7 +109,7 @@ class BudgetCloser:
 
     def _close(self, state: ClosableState, *, may_stop: bool = False) -> int:
         self.closing = True
-        self._to_write.extend(() if may_stop else state.completion_tokens(self._completion))
+        self._to_write.extend(() if may_stop else state.completion_tokens(self._completion_text(state.grammar)))
         return self._next_to_write(state)
 
     def _next_to_write(self, state: ClosableState) -> int:
@@ -116,16 +117,32 @@ class BudgetCloser:
 
     def _spare(self, state: ClosableState, sampled: int, room_tokens: int) -> int:
         """Tokens left over when the answer is closed right after ``sampled``; negative when it could not be."""
+        completion = self._known_after(state, sampled)
+        if completion is None or len(completion) > room_tokens:
+            completion = self._found_after(state, sampled, room_tokens)
+        if completion is None or len(completion) > room_tokens:
+            return -1
+        self._completion = completion
+        return room_tokens - len(completion)
+
+    def _known_after(self, state: ClosableState, sampled: int) -> list[int] | None:
+        """What would have ended the answer so far where it still does, as inside most strings: asked in no time."""
+        if self._completion is None:
+            return None
+        rest = self._completion[1:] if self._completion[:1] == [sampled] else self._completion
+        return rest if state.may_end_after([sampled, *rest]) else None
+
+    def _found_after(self, state: ClosableState, sampled: int, room_tokens: int) -> list[int] | None:
         after = state.copy()
         after.accept(sampled)
-        guess = self._completion and self._completion.removeprefix(state.grammar.text_of([sampled]))
-        token_ids = _completion_of(after, guess)
-        if token_ids is None or len(token_ids) > room_tokens:
-            token_ids = _completion_of(after, None)
-        if token_ids is None or len(token_ids) > room_tokens:
-            return -1
-        self._completion = state.grammar.text_of(token_ids)
-        return room_tokens - len(token_ids)
+        text = self._completion_text(state.grammar)
+        guess = text and text.removeprefix(state.grammar.text_of([sampled]))
+        completion = _completion_of(after, guess)
+        fits = completion is not None and len(completion) <= room_tokens
+        return completion if fits else _completion_of(after, None)
+
+    def _completion_text(self, grammar: ClosableGrammar) -> bytes | None:
+        return None if self._completion is None else grammar.text_of(self._completion)
 
 
 def _completion_of(state: ClosableState, guess: bytes | None) -> list[int] | None:

@@ -63,6 +63,11 @@ class GrammarState:
         """The text so far is a whole answer, though more may follow."""
         return bool(self._matcher.is_accepting())
 
+    def may_end_after(self, token_ids: Sequence[int]) -> bool:
+        """``token_ids`` may come next, and the text is a whole answer then."""
+        ended = [*token_ids, self.grammar.end_token]
+        return bool(self._matcher.validate_tokens(ended) == len(ended))
+
     def text(self) -> bytes:
         """All that was accepted, end tokens left out. May end inside a character."""
         return self._vocabulary.decode(self.token_ids)

@@ -12,9 +12,9 @@ from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention, SdpaPlan
 from qwen_app.kernels.cpu.decode_attention import decode_attention
 
-# A few tokens that are verified or forced together are rows of their own up to here: more tokens or keys are faster by
-# PyTorch's, which reads each key once for all of them.
-FEW_TOKENS, FEW_KEYS = 8, 2048
+# Tokens that are verified, forced or read together are rows of their own up to so many pairs of a token and a key: more
+# are faster by PyTorch's, which reads each key once for all of them.
+FEW_PAIRS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +53,4 @@ class CpuDecodeAttention:
 
 
 def _is_rows(span: QuerySpan) -> bool:
-    return span.length == 1 or (span.length <= FEW_TOKENS and span.end <= FEW_KEYS)
+    return span.length == 1 or span.length * span.end <= FEW_PAIRS
