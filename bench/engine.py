@@ -15,11 +15,12 @@ import copy
 import logging
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from operator import truediv
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.contenders import (
     STORY,
@@ -36,7 +37,7 @@ from bench.contenders import (
 )
 from bench.int4 import int4_beside_others
 from bench.report import Report, benchmark_parser, percentile
-from qwen_app.messages import Delta, GenerationRequest, JsonSchema, Message, SamplingParams
+from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, JsonSchema, Message, SamplingParams
 from qwen_app.models.loader import LoadedModel, load
 from qwen_app.switches import Switches
 from qwen_app.ui.json_lab.schema_library import CONTACT, MINUTES, PRODUCT
@@ -52,13 +53,13 @@ def main() -> None:
     theirs = replace(loaded, model=on_own_thread(lambda: copy.deepcopy(loaded.model)))
     report = Report("Engine, built-in model in float32")
     if options.json_mode:
-        json_mode(report, loaded, turns=5 if options.quick else 15)
+        json_mode(report, in_int4(options.model), rounds=2 if options.quick else 5)
     elif options.quick:
         one_user(report, loaded, theirs, turns=3, tokens=10)
         decode(report, loaded, theirs, users=(8,), rounds=1, tokens=14)
         first_token(report, loaded, lengths=(1500,), rounds=1)
         disturbed(report, loaded, rounds=1)
-        json_mode(report, loaded, turns=1, prose_tokens=32)
+        json_mode(report, in_int4(options.model), rounds=1)
         int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=32)
     elif options.switches:
         switches(report, options.model, rounds=options.rounds)
@@ -240,43 +241,59 @@ async def _cancel_s(ours: Ours) -> float:
     return time.perf_counter() - closed
 
 
-def json_mode(report: Report, loaded: LoadedModel, *, turns: int, prose_tokens: int = 64) -> None:
-    """Documents held to a schema beside prose, in short turns, and summaries that quote with drafts and without."""
-    ours = Ours(loaded)
+def in_int4(folder: Path) -> LoadedModel:
+    """The model as a server has it on a CPU."""
+    return on_own_thread(lambda: load(folder, precision="int4"))
+
+
+def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
+    """Documents held to a schema beside prose, and summaries that quote with drafts and without.
+
+    In short turns, but one engine after the other: two at once would share the processor's threads badly.
+    """
     speeds: dict[str, list[float]] = {"prose": [], "extraction": [], "quoting": [], "quoting, no drafts": []}
-    plain = Ours(loaded, without=["drafts"])
-    for engine in (ours, plain):
-        engine.run([CONTACT.prompt_in("en")], 48, grammar=JsonSchema(CONTACT.schema))
     text = chronicle(loaded, 1000, 0)
-    for number in range(turns):
-        example = EXTRACTIONS[number % len(EXTRACTIONS)]
-        prose = total_speed(ours.run([STORY.format(number)], prose_tokens))
-        speeds["prose"].append(prose)
-        speeds["extraction"].append(
-            total_speed(ours.run([example.prompt_in("en")], 96, grammar=JsonSchema(example.schema)))
-        )
-        quoting = f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {number}."
-        for name, engine in (("quoting", ours), ("quoting, no drafts", plain)):
-            speeds[name].append(total_speed(engine.run([quoting], 64)))
+    quoting = [f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {n}." for n in range(3)]
+    turns, plain_turns = list[_Asked](), [_Asked("quoting, no drafts", prompt) for prompt in quoting]
+    for number, (example, prompt) in enumerate(zip(EXTRACTIONS, quoting, strict=True)):
+        turns.append(_Asked("prose", STORY.format(number)))
+        turns.append(_Asked("extraction", example.prompt_in("en"), 96, JsonSchema(example.schema)))
+        turns.append(_Asked("quoting", prompt))
+    for _ in range(rounds):
+        _add_speeds(speeds, Ours(loaded), turns)
+        _add_speeds(speeds, Ours(loaded, without=["drafts"]), plain_turns)
     for name, values in speeds.items():
-        report.add(f"decode, 1 user, {name}", Ours.name, statistics.median(values), "tokens/s")
+        report.add(f"decode, 1 user, {name}", loaded.precision, statistics.median(values), "tokens/s")
     report.ratio_of("json_vs_prose", speeds["extraction"], speeds["prose"])
     report.ratio_of("drafts_vs_none_quoting", speeds["quoting"], speeds["quoting, no drafts"])
-    ours.close()
-    plain.close()
+
+
+class _Asked(NamedTuple):
+    name: str
+    prompt: str
+    tokens: int = 64
+    grammar: GrammarSpec | None = None
+
+
+def _add_speeds(speeds: dict[str, list[float]], engine: Ours, turns: Iterable[_Asked]) -> None:
+    engine.run([CONTACT.prompt_in("en")], 48, grammar=JsonSchema(CONTACT.schema))  # the first is slower
+    for one in turns:
+        answers = engine.run([one.prompt], one.tokens, grammar=one.grammar)
+        speeds[one.name].append(total_speed(answers))
+    engine.close()
 
 
 def switches(report: Report, folder: Path, *, rounds: int) -> None:
     """Decode speed at 1 and 8 users without one optimisation after the other, each beside all of them, in turn.
 
-    In int4, as the model comes; loaded anew for each, as some change its layers for good.
+    Loaded anew for each, as some change its layers for good.
     """
     report.name = "What each optimisation brings, built-in model in int4"
     for name in Switches.names():
         speeds: dict[tuple[bool, int], list[float]] = {}
         for _ in range(rounds):
             for on in (True, False):
-                loaded = on_own_thread(lambda: load(folder, precision="int4"))
+                loaded = in_int4(folder)
                 engine = Ours(loaded, without=() if on else [name])
                 engine.run(["Hello"], 4)
                 for users in (1, 8):

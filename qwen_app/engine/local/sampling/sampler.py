@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from qwen_app.engine.local.attention.transfer import HostCopy, pinned, to_device
+from qwen_app.engine.local.attention.transfer import HostCopy, to_device
+from qwen_app.engine.local.sampling.allowed_tokens import allowed_tokens
 from qwen_app.engine.local.sampling.sampling_batch import SHORTLIST, SamplingBatch, penalised
 from qwen_app.messages import SamplingParams
 
@@ -105,7 +106,7 @@ class Sampler:
         batch = self._batch_of(rows)
         unchanged, logits = self._adjusted(logits, rows, batch)
         if masks is not None:
-            logits = logits.masked_fill(~self._unpacked(masks), -torch.inf)
+            logits = torch.where(allowed_tokens(masks, self._vocab_size, self._device), logits, -torch.inf)
         numbers = self._numbers(rows, batch)
         chosen, settled = self._draw(logits, batch, numbers, self._shortlist)
         told: list[list[float]] = self._told(unchanged, chosen, settled, batch).tolist()
@@ -202,12 +203,6 @@ class Sampler:
             self._token_counts[batch.slots, tokens] += 1
             for slot in batch.penalised:
                 self._history_lengths[slot] += 1
-
-    def _unpacked(self, masks: np.ndarray) -> torch.Tensor:
-        packed = torch.from_numpy(masks.view(np.uint8))
-        bits = torch.arange(8, dtype=torch.uint8, device=self._device)
-        unpacked = (pinned(packed, self._device).to(self._device, non_blocking=True).unsqueeze(-1) >> bits) & 1
-        return unpacked.flatten(1)[:, : self._vocab_size].bool()
 
     def _numbers(self, rows: Sequence[SamplingRow], batch: SamplingBatch) -> torch.Tensor | None:
         """A number of 32 bits a row, int64 ``[rows, 1]``; None where all are greedy."""
