@@ -60,7 +60,7 @@ def main() -> None:
         first_token(report, loaded, lengths=(1500,), rounds=1)
         disturbed(report, loaded, rounds=1)
         json_mode(report, in_int4(options.model), rounds=1)
-        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=32)
+        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=48)
     elif options.switches:
         switches(report, options.model, rounds=options.rounds)
     else:

@@ -26,6 +26,9 @@ def int4_beside_others(
     speeds: dict[tuple[str, int], list[float]] = {}
     reading_s: dict[str, list[float]] = {}
     with app_server(folder.parent) as ours, llama_cpp_server(slots=max(USERS), threads=threads) as theirs:
+        servers = {name: port for name, port in ((SERVER, ours), (LLAMA_CPP, theirs)) if port is not None}
+        for port in servers.values():
+            _through(port, ["Hello"], 4)  # the first is slower
         for number in range(rounds):
             prompt = chronicle(float32, PROMPT_TOKENS, number)
             for name, loaded in ((INT4, int4), (FLOAT32, float32)):
@@ -35,12 +38,10 @@ def int4_beside_others(
                     speeds.setdefault((name, users), []).append(_alone(engine.run(_prompts(users, number), tokens)))
                 reading_s.setdefault(name, []).append(engine.run([prompt], 2)[0].first_token_s)
                 engine.close()
-            for name, port in ((SERVER, ours), (LLAMA_CPP, theirs)):
-                for users in USERS if port is not None else ():
-                    assert port is not None
+            for name, port in servers.items():
+                for users in USERS:
                     speeds.setdefault((name, users), []).append(_through(port, _prompts(users, number), tokens))
-                if port is not None:
-                    reading_s.setdefault(name, []).append(over_http(port, [prompt], 2).answers[0].first_token_s)
+                reading_s.setdefault(name, []).append(over_http(port, [prompt], 2).answers[0].first_token_s)
     for (name, users), values in speeds.items():
         report.add(f"decode, {users} {'user' if users == 1 else 'users'}", name, statistics.median(values), "tokens/s")
     for name, seconds in reading_s.items():
