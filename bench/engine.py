@@ -58,18 +58,21 @@ def main() -> None:
         one_user(report, loaded, theirs, turns=3, tokens=10)
         decode(report, loaded, theirs, users=(8,), rounds=1, tokens=14)
         first_token(report, loaded, lengths=(1500,), rounds=1)
-        disturbed(report, loaded, rounds=1)
-        json_mode(report, in_int4(options.model), rounds=1)
-        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=1, tokens=48)
+        int4 = in_int4(options.model)
+        disturbed(report, int4, rounds=1)
+        json_mode(report, int4, rounds=1)
+        int4_beside_others(report, loaded, int4, options.model, threads=options.threads, rounds=1, tokens=32)
     elif options.switches:
         switches(report, options.model, rounds=options.rounds)
     else:
         one_user(report, loaded, theirs, turns=24)
         decode(report, loaded, theirs, users=(1, 2, 4, 8), rounds=options.rounds, tokens=48)
         first_token(report, loaded, lengths=(500, 1500), rounds=options.rounds)
-        disturbed(report, loaded, rounds=options.rounds)
-        cancel_latency(report, loaded)
-        int4_beside_others(report, loaded, options.model, threads=options.threads, rounds=options.rounds, tokens=48)
+        int4 = in_int4(options.model)
+        disturbed(report, int4, rounds=options.rounds)
+        cancel_latency(report, int4)
+        rounds, threads = options.rounds, options.threads
+        int4_beside_others(report, loaded, int4, options.model, threads=threads, rounds=rounds, tokens=48)
     report.finish(options.json)
 
 
@@ -190,9 +193,9 @@ def disturbed(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
         alone.append(percentile(undisturbed_s, 95))
         beside.append(percentile(disturbed_s, 95))
         ours.close()
-    report.add("gap p95, 3 users alone", Ours.name, statistics.median(alone) * 1000, "ms")
-    report.add("gap p95, 3 users and a prompt", Ours.name, statistics.median(beside) * 1000, "ms")
-    report.add("first token of that prompt", Ours.name, statistics.median(first), "s")
+    report.add("gap p95, 3 users alone", loaded.precision, statistics.median(alone) * 1000, "ms")
+    report.add("gap p95, 3 users and a prompt", loaded.precision, statistics.median(beside) * 1000, "ms")
+    report.add("first token of that prompt", loaded.precision, statistics.median(first), "s")
     # A machine too busy to give two tokens before the prompt comes has no undisturbed gap: 0.0, as Report.ratio has it.
     ratios = [with_prompt / without if without else 0.0 for with_prompt, without in zip(beside, alone, strict=True)]
     report.ratio("disturbed_vs_undisturbed_gap", statistics.median(ratios), 1.0)
@@ -224,7 +227,7 @@ def cancel_latency(report: Report, loaded: LoadedModel) -> None:
     """From closing a stream until the engine is idle."""
     ours = Ours(loaded, slots=1)
     times = [ours.on_loop(_cancel_s(ours)) for _ in range(5)]
-    report.add("cancel", Ours.name, statistics.median(times) * 1000, "ms")
+    report.add("cancel", loaded.precision, statistics.median(times) * 1000, "ms")
     ours.close()
 
 
@@ -255,10 +258,10 @@ def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
     text = chronicle(loaded, 1000, 0)
     quoting = [f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {n}." for n in range(3)]
     turns, plain_turns = list[_Asked](), [_Asked("quoting, no drafts", prompt) for prompt in quoting]
-    for number, (example, prompt) in enumerate(zip(EXTRACTIONS, quoting, strict=True)):
+    for number, example in enumerate([*EXTRACTIONS, *EXTRACTIONS]):
         turns.append(_Asked("prose", STORY.format(number)))
         turns.append(_Asked("extraction", example.prompt_in("en"), 96, JsonSchema(example.schema)))
-        turns.append(_Asked("quoting", prompt))
+    turns += [_Asked("quoting", prompt) for prompt in quoting]
     for _ in range(rounds):
         _add_speeds(speeds, Ours(loaded), turns)
         _add_speeds(speeds, Ours(loaded, without=["drafts"]), plain_turns)

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench.contenders import STORY, Answer, Ours, chronicle, on_own_thread
+from bench.contenders import STORY, Ours, chronicle
 from bench.http import over_http
 from bench.report import Report
 from bench.servers import app_server, llama_cpp_server
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loader import LoadedModel
 
 USERS = {1: "one", 8: "eight"}
-PROMPT_TOKENS = 1500
+TURNS = {1: 5, 8: 3}  # in a round: what somebody gets in a moment says little
+PROMPT_TOKENS = 1000
 INT4, FLOAT32, SERVER, LLAMA_CPP = "int4", "float32", "app.py over HTTP", "llama.cpp over HTTP"
 
 
 def int4_beside_others(
-    report: Report, float32: LoadedModel, folder: Path, *, threads: int, rounds: int, tokens: int
+    report: Report,
+    float32: LoadedModel,
+    int4: LoadedModel,
+    folder: Path,
+    *,
+    threads: int,
+    rounds: int,
+    tokens: int,
 ) -> None:
     """Decode speed of all four at 1 and 8 users, and how fast they read a prompt; within a round one follows the other,
     so that noise falls on all."""
-    int4 = on_own_thread(lambda: load(folder, precision="int4"))
     speeds: dict[tuple[str, int], list[float]] = {}
     reading_s: dict[str, list[float]] = {}
     with app_server(folder.parent) as ours, llama_cpp_server(slots=max(USERS), threads=threads) as theirs:
         servers = {name: port for name, port in ((SERVER, ours), (LLAMA_CPP, theirs)) if port is not None}
         for port in servers.values():
             _through(port, ["Hello"], 4)  # the first is slower
+        through = {name: partial(_through, port, tokens=tokens) for name, port in servers.items()}
         for number in range(rounds):
             prompt = chronicle(float32, PROMPT_TOKENS, number)
-            for name, loaded in ((INT4, int4), (FLOAT32, float32)):
+            for name, loaded, beside in ((INT4, int4, through), (FLOAT32, float32, {})):
                 engine = Ours(loaded)
                 engine.run(["Hello"], 4)
-                for users in USERS:
-                    speeds.setdefault((name, users), []).append(_alone(engine.run(_prompts(users, number), tokens)))
+                _add_speeds(speeds, {name: partial(_alone, engine, tokens=tokens), **beside}, number)
                 reading_s.setdefault(name, []).append(engine.run([prompt], 2)[0].first_token_s)
                 engine.close()
             for name, port in servers.items():
-                for users in USERS:
-                    speeds.setdefault((name, users), []).append(_through(port, _prompts(users, number), tokens))
                 reading_s.setdefault(name, []).append(over_http(port, [prompt], 2).answers[0].first_token_s)
     for (name, users), values in speeds.items():
         report.add(f"decode, {users} {'user' if users == 1 else 'users'}", name, statistics.median(values), "tokens/s")
@@ -60,8 +66,22 @@ def _prompts(users: int, number: int) -> list[str]:
     return [STORY.format(100 * number + user) for user in range(users)]
 
 
-def _alone(answers: Sequence[Answer]) -> float:
+def _add_speeds(
+    speeds: dict[tuple[str, int], list[float]], contenders: Mapping[str, Callable[[Sequence[str]], float]], number: int
+) -> None:
+    """One speed of each contender at each number of users: the median of turns that they take one after the other."""
+    for users, turns in TURNS.items():
+        taken = [
+            {name: speed(_prompts(users, turns * number + turn)) for name, speed in contenders.items()}
+            for turn in range(turns)
+        ]
+        for name in contenders:
+            speeds.setdefault((name, users), []).append(statistics.median(turn[name] for turn in taken))
+
+
+def _alone(engine: Ours, prompts: Sequence[str], tokens: int) -> float:
     """Tokens a second of all answers, each from its first token on."""
+    answers = engine.run(prompts, tokens)
     return sum((len(answer.tokens) - 1) / (answer.tokens[-1] - answer.tokens[0]) for answer in answers)
 
 
