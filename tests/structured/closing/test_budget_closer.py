@@ -219,3 +219,27 @@ def test_far_from_the_limit_nothing_is_looked_at(qwen: GrammarCompiler, monkeypa
     state = repeat(qwen, qwen.compile(JsonObject()), '{"a": "', "x y z, ", 5)
     assert len(state.token_ids) > 15
     assert looked == 1
+
+
+def test_what_still_ends_the_answer_is_not_searched_for_again(
+    qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    original = GrammarState.copy
+
+    def counting(state: GrammarState) -> GrammarState:
+        nonlocal looked
+        looked += 1
+        return original(state)
+
+    monkeypatch.setattr(GrammarState, "copy", counting)
+    state, closer = qwen.compile(JsonObject()).new_state(), BudgetCloser()
+    wanted = qwen.vocabulary.encode(b'{"a": "x y z, x y z, x y z, x y z')
+    left = len(wanted) + 3  # so few that each token is looked at
+    for count, token_id in enumerate(wanted):
+        assert closer.choose(state, token_id, left - count) == token_id
+        state.accept(token_id)
+    assert looked < 6
+    (last,) = qwen.vocabulary.encode(b'"}')
+    assert closer.choose(state, wanted[-1], 1) == last
+    assert closer.closing

@@ -44,6 +44,15 @@ def test_both_end_tokens_are_legal_after_the_document_and_nothing_else(qwen: Gra
     assert state.is_done()
 
 
+def test_whether_tokens_end_the_document_is_told_beforehand(qwen: GrammarCompiler) -> None:
+    state = written(qwen, qwen.compile(JsonObject()), '{"a": 1')
+    assert state.may_end_after(qwen.vocabulary.encode(b"}"))
+    assert not state.may_end_after(qwen.vocabulary.encode(b', "b": 2'))
+    assert not state.may_end_after(qwen.vocabulary.encode(b"}}"))
+    assert not state.may_end_after([])
+    assert state.text() == b'{"a": 1'
+
+
 def test_no_text_before_or_after_the_document(qwen: GrammarCompiler) -> None:
     grammar = qwen.compile(JsonObject())
     for text in (' {"a":1}', '{"a":1} ', '{"a":1}\n', 'Sure! {"a":1}'):
