@@ -195,10 +195,12 @@ class Worker:
             sequence = self._sequences.get(sequence_id)
             if sequence is None:
                 continue
-            rest = sequence.end("cancelled" if sequence_id in cancelled else "deadline")
-            if rest:
-                self._outbox.add(sequence.events, Delta(rest, logprobs=sequence.answer.logprobs()))
-            self._end(sequence, sequence.finished(self._clock()))
+            now, before = self._clock(), len(sequence.token_ids)
+            rest = sequence.end("cancelled") if sequence_id in cancelled else sequence.run_out(now)
+            token_ids, logprobs = tuple(sequence.token_ids[before:]), sequence.answer.logprobs()
+            if rest or token_ids or logprobs:
+                self._outbox.add(sequence.events, Delta(rest, token_ids, logprobs))
+            self._end(sequence, sequence.finished(now))
 
     def _admit(self) -> None:
         with self._lock:

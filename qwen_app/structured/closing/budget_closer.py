@@ -73,6 +73,10 @@ class BudgetCloser:
         self._completion: list[int] | None = None  # of the state last looked at; it may still hold
         self.closing = False
 
+    def closes(self, state: ClosableState) -> bool:
+        """Whether the answer is completed where a limit comes first."""
+        return self._closes(state)
+
     def choose(
         self,
         state: ClosableState,
@@ -109,8 +113,14 @@ class BudgetCloser:
 
     def _close(self, state: ClosableState, *, may_stop: bool = False) -> int:
         self.closing = True
-        self._to_write.extend(() if may_stop else state.completion_tokens(self._completion_text(state.grammar)))
+        self._to_write.extend(() if may_stop else self._ending(state))
         return self._next_to_write(state)
+
+    def _ending(self, state: ClosableState) -> list[int]:
+        """The known completion as it was counted: its text may be more tokens when it is encoded anew."""
+        known = self._completion
+        holds = known is not None and not state.may_end_after([]) and state.may_end_after(known)
+        return known if known is not None and holds else state.completion_tokens()
 
     def _next_to_write(self, state: ClosableState) -> int:
         return self._to_write.popleft() if self._to_write else state.grammar.end_token
@@ -133,16 +143,13 @@ class BudgetCloser:
         return rest if state.may_end_after([sampled, *rest]) else None
 
     def _found_after(self, state: ClosableState, sampled: int, room_tokens: int) -> list[int] | None:
-        after = state.copy()
+        after, grammar = state.copy(), state.grammar
         after.accept(sampled)
-        text = self._completion_text(state.grammar)
-        guess = text and text.removeprefix(state.grammar.text_of([sampled]))
+        known = None if self._completion is None else grammar.text_of(self._completion)
+        guess = known and known.removeprefix(grammar.text_of([sampled]))
         completion = _completion_of(after, guess)
         fits = completion is not None and len(completion) <= room_tokens
         return completion if fits else _completion_of(after, None)
-
-    def _completion_text(self, grammar: ClosableGrammar) -> bytes | None:
-        return None if self._completion is None else grammar.text_of(self._completion)
 
 
 def _completion_of(state: ClosableState, guess: bytes | None) -> list[int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 
 from qwen_app.engine.local.compute.drafts import DRAFTED_ROWS, DraftBudget
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
-from qwen_app.messages import Event, Finished, GenerationRequest, JsonSchema, SamplingParams
+from qwen_app.messages import Event, Failed, Finished, GenerationRequest, JsonSchema, SamplingParams
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, until
+from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, reused, until
 
 SOURCE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # each once: what follows is known by the last
 DOUBT = 45.0  # what is added to the logit of what follows: most of the time it is drawn, not always
@@ -163,3 +163,58 @@ async def test_more_than_two_get_none(opened: OpenEngine) -> None:
         *(collect(opened.engine, replace(request("greedy"), request_id=f"s{n}", user=f"u{n}")) for n in range(3))
     )
     assert max(longest) == 0
+
+
+def spoiled(opened: OpenEngine, row: int) -> None:
+    """From now on ``row`` of the first draft of so many tokens, and those behind it, are no numbers."""
+    quote, done = opened.runner.change, list[int]()
+
+    def spoil(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
+        logits, start = quote(logits, chunks), 0
+        for chunk in chunks:
+            if chunk.drafted >= max(1, row) and not done:
+                done.append(chunk.span.slot)
+                logits[start + row : start + chunk.rows] = torch.nan
+            start += chunk.rows
+        return logits
+
+    opened.runner.change = spoil
+
+
+@pytest.mark.anyio
+async def test_one_that_fails_in_a_draft_fails_alone(opened: OpenEngine) -> None:
+    for rows in (1, 2):
+        opened.parts.drafts.measured(1e9, rows=rows, drafted=False, tokens=rows)
+    spoiled(opened, 0)
+    asked = [replace(request("greedy"), request_id=f"r{n}", user=f"u{n}") for n in range(2)]
+    lasts = [check_shape(events) for events in await asyncio.gather(*(collect(opened.engine, one) for one in asked))]
+    assert sorted(type(last).__name__ for last in lasts) == ["Failed", "Finished"]
+
+
+@pytest.mark.anyio
+async def test_what_failed_behind_a_guess_is_not_trusted_later(opened: OpenEngine) -> None:
+    opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)
+    expected = ids_of(await collect(opened.engine, request("greedy")))
+    opened.forget()
+    spoiled(opened, 2)
+    assert isinstance(check_shape(await collect(opened.engine, request("greedy"))), Failed)
+    again = await collect(opened.engine, request("greedy"))
+    assert reused(again) == 0
+    assert ids_of(again) == expected
+
+
+@pytest.mark.anyio
+async def test_a_drafted_step_that_fails_is_made_again_for_who_is_sound(opened: OpenEngine) -> None:
+    opened.parts.drafts.measured(1e9, rows=2, drafted=False, tokens=2)  # and never with one row
+    harmed: list[int] = []
+
+    def harm(chunks: Sequence[ScheduledChunk]) -> None:
+        if len(chunks) == 2 and any(chunk.drafted for chunk in chunks):
+            harmed.append(chunks[1].span.slot)
+        if any(chunk.span.slot in harmed for chunk in chunks):
+            raise RuntimeError("injected")
+
+    opened.runner.before = harm
+    asked = [replace(request("greedy"), request_id=f"r{n}", user=f"u{n}") for n in range(2)]
+    lasts = [check_shape(events) for events in await asyncio.gather(*(collect(opened.engine, one) for one in asked))]
+    assert sorted(type(last).__name__ for last in lasts) == ["Failed", "Finished"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import (
@@ -113,6 +114,24 @@ async def test_logprobs_end_where_the_text_ends(opened: OpenEngine) -> None:
         assert "".join(token.text for token in logprobs_of(events)) == text_of(events) == free[: free.index(stop)]
     whole = await collect(opened.engine, ask(sampling=sampled(max_tokens=30, logprobs=True)))
     assert "".join(token.text for token in logprobs_of(whole)) == text_of(whole)
+
+
+@pytest.mark.anyio
+async def test_logprobs_of_tokens_that_have_no_text_come_too(opened: OpenEngine, tiny_qwen_dir: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_qwen_dir / "tokenizer.json"))
+    half, stop = tokenizer.token_to_id("\u00e6"), tokenizer.token_to_id("Z")  # a byte that begins a character
+    wanted = iter([tokenizer.token_to_id("A"), half])
+
+    def say(logits: torch.Tensor, chunks: object) -> torch.Tensor:
+        logits = torch.zeros_like(logits)
+        logits[:, next(wanted, stop)] = 50.0
+        return logits
+
+    opened.runner.change = say
+    events = await collect(opened.engine, ask(sampling=sampled(max_tokens=9, stop_token_ids=(stop,), logprobs=True)))
+    opened.heal()
+    assert [token.token_id for token in logprobs_of(events)] == ids_of(events)
+    assert half in ids_of(events)
 
 
 @pytest.fixture(scope="module")

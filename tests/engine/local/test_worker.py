@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import random
+import time
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.recovery import failure_of
+from qwen_app.engine.local.steps import sequence as sequence_module
 from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.errors import EngineError, EngineUnavailable, OutOfDeviceMemory
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    JsonSchema,
+    Queued,
+    SamplingParams,
+)
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
 from tests.engine.local.tiny import OpenEngine, StepGate, ids_of, load_talkative, tiny_engine, until
 
@@ -146,6 +160,32 @@ async def test_short_prompts_without_end_do_not_starve_a_long_one(
     await asyncio.gather(*(ask_short_ones() for _ in range(3)))
     assert submitted < 100
     check_shape(await long)
+
+
+@pytest.mark.anyio
+async def test_a_document_that_waits_for_its_slot_is_closed_at_its_deadline(
+    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequence_module, "CLOSING_TIME_S", 0.1)
+    schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 400}}, "required": ["a"]}
+    async with tiny_engine(tiny_qwen_dir, slots=2, context_tokens=2048) as opened:
+        opened.runner.before = lambda chunks: time.sleep(0.02)
+        document = ask(grammar=JsonSchema(schema), max_tokens=1000, user="ada", timeout_s=2.0)
+        tasks = [asyncio.create_task(collect(opened.engine, ask(max_tokens=500, user="ada")))]
+        await until(lambda: opened.engine.health().running == 1)
+        tasks.append(asyncio.create_task(collect(opened.engine, document)))
+        await until(lambda: opened.engine.health().running == 2)
+        await asyncio.sleep(0.5)
+        tasks.append(asyncio.create_task(collect(opened.engine, ask(max_tokens=500, user="bob"))))
+        events = await tasks[1]
+        for task in (tasks[0], tasks[2]):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.closed) == ("deadline", True)
+    assert len(json.loads(text_of(events))["a"]) >= 400
+    assert last.usage.completion_tokens == len(ids_of(events))
 
 
 @pytest.mark.anyio
@@ -294,6 +334,54 @@ async def test_out_of_memory_is_survived_by_all(opened: OpenEngine, first: int) 
     assert harm.left == 0
     assert all(isinstance(check_shape(events), Finished) for events in harmed)
     assert [text_of(events) for events in harmed] == [text_of(events) for events in sound]
+
+
+@pytest.mark.anyio
+async def test_a_seed_gives_the_same_where_memory_was_short_while_drawing(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.parts.drafts = DraftBudget(enabled=False)
+    asked = replace(say("one"), sampling=SamplingParams(temperature=1.0, max_tokens=20, seed=5))
+    (sound,) = await answers(opened, asked)
+    draw, calls = opened.parts.sampler._draw, []
+
+    def short(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 10:
+            raise torch.OutOfMemoryError(NO_MEMORY)
+        return draw(*arguments)
+
+    monkeypatch.setattr(opened.parts.sampler, "_draw", short)
+    (harmed,) = await answers(opened, asked)
+    assert len(calls) > 10
+    assert ids_of(harmed) == ids_of(sound)
+
+
+@pytest.mark.anyio
+async def test_no_memory_for_a_prompts_likelihoods_is_survived_by_all(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, calls = opened.parts.sampler.score, []
+
+    def short(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError(NO_MEMORY)
+        return score(*arguments)
+
+    monkeypatch.setattr(opened.parts.sampler, "score", short)
+    scored = SamplingParams(temperature=0.0, max_tokens=3, logprobs=True, prompt_logprobs=True)
+    ends = await answers(opened, say("one", 60), replace(say("two" * 20), sampling=scored))
+    assert all(isinstance(check_shape(events), Finished) for events in ends)
+    assert len(calls) > 1
+
+
+@pytest.mark.anyio
+async def test_a_prompt_that_nobody_can_go_on_with_takes_no_place(opened: OpenEngine) -> None:
+    scored = SamplingParams(temperature=0.0, max_tokens=3, logprobs=True, prompt_logprobs=True)
+    await answers(opened, replace(say("two" * 20), sampling=scored))
+    await until_idle(opened.engine)
+    assert not any(len(slot.token_ids) for slot in opened.parts.prefix_cache.slots)
 
 
 @pytest.mark.slow

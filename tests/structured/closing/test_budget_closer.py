@@ -106,6 +106,28 @@ def test_the_least_number_of_tokens_is_reachable(qwen: GrammarCompiler) -> None:
     assert RandomModel(qwen.vocabulary, 3).write(grammar, 3).text == b'"b"'
 
 
+CUT_INSIDE_A_WORD: list[Any] = [
+    {"enum": ["$'team", "$" + "longer text " * 6]},
+    {
+        "type": "object",
+        "properties": {"path": {"enum": ["$'team", "$'" + "longer text " * 6, "$" + "longer text " * 6]}},
+        "required": ["path"],
+    },
+    {"type": "string", "pattern": "^\\$('team|[a-z]{20,30})$"},
+    {"enum": ["\U0001f600'team", "\U0001f600" + "longer text " * 6]},
+]
+
+
+@pytest.mark.parametrize("schema", CUT_INSIDE_A_WORD)
+def test_an_ending_is_as_many_tokens_as_were_counted(builtin: GrammarCompiler, schema: Any) -> None:
+    """What is left of ``$'team`` behind ``$`` is one token more when it is encoded by itself."""
+    grammar = schema_grammar(builtin, schema)
+    for seed in range(40):
+        for spare in range(4):
+            answer = RandomModel(builtin.vocabulary, seed, 0.7).write(grammar, grammar.minimum_tokens + spare)
+            assert problem(answer, schema) is None
+
+
 SKELETON = {
     "type": "object",
     "properties": {"items": {"type": "array", "items": {"$ref": "#/$defs/big"}}},

@@ -11,6 +11,7 @@ from qwen_app.engine.local.compute.drafts import PromptLookup
 from qwen_app.engine.local.sampling.sampler import SampledToken, SamplingRow
 from qwen_app.engine.local.steps.answer_text import AnswerText
 from qwen_app.engine.local.steps.event_queue import EventQueue
+from qwen_app.errors import SchemaError
 from qwen_app.messages import Finished, FinishReason, SamplingParams, Timings, TokenLogprob, Usage
 from qwen_app.structured.closing.budget_closer import BudgetCloser
 from qwen_app.structured.grammars.grammar import GrammarState
@@ -73,7 +74,6 @@ class SequenceState:
         self.reason: FinishReason | None = None
         self._ending: FinishReason = "stop"  # what an end that the model or the closer chooses is called
         self._generator = random.Random(seed)
-        self._before_draw = self._generator.getstate()  # see row_ahead
         self._forces_tokens = forces_tokens and not params.logprobs
         self._limit_tokens = limit_tokens
         self._eos_ids = eos_ids
@@ -144,14 +144,12 @@ class SequenceState:
         biases = (*self.params.logit_bias, *((token_id, -math.inf) for token_id in sorted(barred)))
         return SamplingRow(self.slot, self.params, self._generator, not self._free, biases)
 
-    def row_ahead(self, awaited: int) -> SamplingRow:
-        """As ``row``, for a token that may not be wanted in the end: then ``draw_again``."""
-        self._before_draw = self._generator.getstate()
-        return self.row(awaited)
-
-    def draw_again(self) -> None:
-        """The token that ``row_ahead`` was for is not wanted: the next draws the number that it drew."""
-        self._generator.setstate(self._before_draw)
+    def draw_again(self, awaited: int = 0) -> None:
+        """What was drawn beyond the tokens that it has, and the ``awaited``, is not wanted: it is drawn again."""
+        self._generator.seed(self.seed)
+        if self.params.temperature:
+            for _ in range(len(self.token_ids) - self.prompt_tokens + awaited):  # a number for each token
+                self._generator.random()
 
     def newly_scored(self, tokens: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
         """What of ``tokens``, the prompt's up to the one after ``end``, was not there before it lost a slot."""
@@ -238,6 +236,24 @@ class SequenceState:
         if token_id not in self._eos_ids:
             state.accept(token_id)
         return token_id
+
+    def run_out(self, now: float) -> str:
+        """End at the deadline, which may come while it has no slot: a document that it has begun is closed without the
+        model. Returns the text that came of it."""
+        text = ""
+        if self._closes_documents:
+            try:
+                while self.reason is None:
+                    text += self._take(min(self._eos_ids), now)
+            except SchemaError:  # no ending was found: it ends where it stands
+                pass
+        return text if self.reason is not None else text + self.end("deadline")
+
+    @property
+    def _closes_documents(self) -> bool:
+        if self.constraint is None or not self.generated_ids or self._may_stop_calling:
+            return False
+        return self.constraint.closer.closes(self.constraint.state)
 
     def end(self, reason: FinishReason) -> str:
         """End from outside: cancelled, or out of time. Returns the text still held back."""

@@ -46,6 +46,9 @@ class StepOutput:
     failed: list[tuple[SequenceState, AppError]] = field(default_factory=list)
     preempted: list[SequenceState] = field(default_factory=list)
 
+    def has_failed(self, sequence: SequenceState) -> bool:
+        return any(one is sequence for one, _ in self.failed)
+
 
 class StepExecutor:
     """Moves running sequences on with ``parts``. Used by the worker's thread alone."""
@@ -95,17 +98,21 @@ class StepExecutor:
         return num_cached_tokens
 
     def release(self, sequence: SequenceState) -> None:
-        """Take the slot back; what it holds stays for whoever continues it."""
-        if self._launched and self._launched.forget(sequence):
-            sequence.draw_again()
-        if sequence.slot >= 0:
-            self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
-            sequence.leave_slot()
+        """Take the slot back for good; what it holds stays for its owner's next request, if there can be one."""
+        reusable = sequence.cache_owner == sequence.user
+        self._leave(sequence, sequence.num_computed_tokens if reusable else 0)
 
     def pause(self, sequence: SequenceState) -> None:
         """Take the slot back for another user's; the sequence goes on where it was once it is placed again."""
-        self.release(sequence)
+        self._leave(sequence, sequence.num_computed_tokens)
         sequence.pauses += 1
+
+    def _leave(self, sequence: SequenceState, kept_tokens: int) -> None:
+        if self._launched and self._launched.forget(sequence):
+            sequence.draw_again()
+        if sequence.slot >= 0:
+            self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[:kept_tokens])
+            sequence.leave_slot()
 
     def reset(self) -> None:
         """After a failure nobody foresaw: trust nothing in the cache."""
@@ -140,11 +147,11 @@ class StepExecutor:
         logits = _where_there_is_memory(lambda: self._logits_ahead(sequences, awaited, before))
         if logits is None:
             return None  # the next step meets what failed again, and deals with it
-        rows = [sequence.row_ahead(awaited) for sequence in sequences]
+        rows = [sequence.row(awaited) for sequence in sequences]
         sample = _where_there_is_memory(lambda: self._parts.sampler.launch(logits, rows))
         if sample is None:
             for sequence in sequences:
-                sequence.draw_again()
+                sequence.draw_again(awaited)
             return None
         return LaunchedStep(sequences, sample, started_s)
 
@@ -185,10 +192,10 @@ class StepExecutor:
             return output
         if failure is Failure.OTHER:
             scheduled, logits = self._isolate(scheduled, output)
-        scored = self._scored(scheduled, logits)
+        scored = _where_there_is_memory(lambda: self._scored(scheduled, logits))
         drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
-        drawn = self._draw(drawing, rows_to_draw_from(scheduled, logits)) if drawing else []
-        if drawn is None:
+        drawn = self._draw(drawing, rows_to_draw_from(scheduled, logits)) if scored is not None else None
+        if scored is None or drawn is None:
             self._make_room(running, scheduled, output)
             return output
         self._out_of_memory_steps = 0
@@ -202,7 +209,8 @@ class StepExecutor:
             if chunk.drafted:
                 self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
         new_tokens = sum(len(sequence.token_ids) for sequence in drawing) - known_tokens
-        self._update_cost_model(scheduled, clock() - started_s, new_tokens)
+        if failure is None:
+            self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
 
     def _schedule(self, running: Sequence[SequenceState], *, may_draft: bool) -> Schedule:
@@ -263,7 +271,7 @@ class StepExecutor:
             return
         newest = running[-1]
         if len(running) > 1 and newest.preemptions < PREEMPTIONS:
-            self.release(newest)
+            self._leave(newest, newest.num_computed_tokens)
             newest.preemptions += 1
             output.preempted.append(newest)
         else:
@@ -293,9 +301,15 @@ class StepExecutor:
 
     def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
+        if not drawing:
+            return []
         masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
         rows = [sequence.row() for sequence in drawing]
-        return _where_there_is_memory(lambda: self._parts.sampler.sample(logits, rows, masks))
+        drawn = _where_there_is_memory(lambda: self._parts.sampler.sample(logits, rows, masks))
+        if drawn is None:
+            for sequence in drawing:
+                sequence.draw_again()
+        return drawn
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
@@ -316,8 +330,8 @@ class StepExecutor:
         if len(token_ids) > 1:  # beside what was drawn, for the penalties
             prompt_ids = sequence.token_ids[: sequence.prompt_tokens]
             self._parts.sampler.begin(sequence.slot, prompt_ids, sequence.generated_ids, sequence.params)
-        if text or token_ids:
-            logprobs = sequence.answer.logprobs(*self._logprobs(sampled, token_ids))
+        logprobs = sequence.answer.logprobs(*self._logprobs(sampled, token_ids))
+        if text or token_ids or logprobs:
             output.events.append((sequence, Delta(text, token_ids, logprobs)))
 
     def _check_draft(
@@ -328,8 +342,7 @@ class StepExecutor:
         ``rows`` are the draft's, ``[drafted, vocab]``. The keys of what did not come true are written over.
         """
         draft, start = chunk.token_ids[-chunk.drafted :], chunk.span.end - chunk.drafted
-        failed_before = len(output.failed)
-        while sequence.reason is None and len(output.failed) == failed_before:
+        while sequence.reason is None and not output.has_failed(sequence):
             taken = len(sequence.token_ids) - start
             if taken > len(draft) or sequence.token_ids[start:] != draft[:taken]:
                 break
@@ -337,6 +350,8 @@ class StepExecutor:
             if drawn is None:
                 break
             self._accept(sequence, drawn[0], now, output)
+        if output.has_failed(sequence):
+            return  # what was computed for it may not be trusted
         accepted = _common_prefix(draft, sequence.token_ids[start:])
         sequence.num_computed_tokens += accepted
         sequence.lookup.checked(len(draft), accepted)
