@@ -71,8 +71,11 @@ class Int4Linear(PackedLinear):
         return cls(_packed(codes), scales_and_zeros, bias, out_features)
 
     def use_ours(self) -> None:
-        """Let our kernel multiply few rows where the weights are on a card and it serves there."""
-        self.ours = self.packed.is_cuda and multiplies_4_bits(self.packed.device)
+        """Let our kernels multiply few rows, and write out the weights for many, where these are on a card that they
+        serve: they are compiled and checked now, not within somebody's first prompt."""
+        if self.packed.is_cuda:
+            self.ours = multiplies_4_bits(self.packed.device)
+            unpacks_4_bits(self.packed.device)
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
         if not rows.is_cuda:

@@ -13,6 +13,7 @@ from qwen_app.linear.own_kernels import multiplies_8_bits
 from qwen_app.linear.packed_linear import PackedLinear
 
 BLOCKS = 4  # of columns, each with scales of its own: half the error of one scale a row, and no slower
+ROUNDED_ROWS = 8192  # at once
 MOST_ROWS_ON_A_CARD = 16  # our kernel's one tile, whatever is in it
 STEP_OF_PACKED = 16  # columns; torch's kernel for AVX-512 takes no fewer, and reads and writes beyond the end of others
 MOST_ROWS_PACKED = 8  # torch's kernel walks the weights once for so many rows; beyond, a plain product is faster
@@ -30,7 +31,13 @@ class Int8Weight:
 
     @classmethod
     def of(cls, weight: torch.Tensor) -> Int8Weight:
-        """``weight`` ``[out, in]`` rounded to 127 steps on each side of zero."""
+        """``weight`` ``[out, in]`` rounded to 127 steps on each side of zero. Some rows at a time: a head in float32,
+        and what is computed of it, would be seven times its size."""
+        parts = [cls._of_rows(rows) for rows in weight.split(ROUNDED_ROWS)]
+        return cls(torch.cat([part.codes for part in parts], 1), torch.cat([part.scales for part in parts], 1))
+
+    @classmethod
+    def _of_rows(cls, weight: torch.Tensor) -> Int8Weight:
         columns = weight.shape[1]
         blocks = BLOCKS if columns % (16 * BLOCKS) == 0 else 1
         parts = weight.float().unflatten(1, (blocks, columns // blocks)).transpose(0, 1)

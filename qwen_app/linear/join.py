@@ -1,4 +1,8 @@
-"""Join: layers that read the same input become one layer, whose output is all of theirs side by side."""
+"""Join: layers that read the same input become one layer, whose output is all of theirs side by side.
+
+Nothing is held twice. Plain layers keep views of the whole's weight; packed ones, which cannot be cut where they lie,
+give way to parts of the whole.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,19 @@ from qwen_app.linear.int8_linear import Int8Linear, join_int8
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
+class JoinedPart(nn.Module):
+    """Outputs ``start`` to ``end`` of ``whole``: what a layer computes that has become part of it."""
+
+    def __init__(self, whole: nn.Module, start: int, end: int) -> None:
+        super().__init__()
+        self.whole = whole
+        self._start, self._end = start, end
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.whole(input)
+        return outputs[..., self._start : self._end]
+
+
 class SideBySide(nn.Module):
     """Layers of a format that cannot be joined, called one after the other."""
 
@@ -26,8 +43,21 @@ class SideBySide(nn.Module):
         return torch.cat([layer(input) for layer in self.layers], -1)
 
 
-def joined(layers: Sequence[nn.Module]) -> nn.Module:
-    """One layer for ``layers``. Plain ones share its memory from then on: nothing is held twice."""
+def joined(owner: nn.Module, names: Sequence[str]) -> nn.Module:
+    """One layer for those of ``owner``, which need no memory of their own from then on."""
+    layers = [owner.get_submodule(name) for name in names]
+    if parts := _all_of(JoinedPart, layers):  # for another engine of the same model
+        return parts[0].whole
+    whole = _whole(layers)
+    if isinstance(whole, Int4Linear | Int8Linear):
+        end = 0
+        for name, layer in zip(names, layers, strict=True):
+            start, end = end, end + int(layer.out_features)
+            setattr(owner, name, JoinedPart(whole, start, end))
+    return whole
+
+
+def _whole(layers: Sequence[nn.Module]) -> nn.Module:
     if plain := _all_of(nn.Linear, layers):
         return _join_plain(plain)
     if four_bit := _all_of(Int4Linear, layers):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -75,9 +77,22 @@ def test_whole_tiles_are_joined_and_others_called_in_turn() -> None:
     ragged = [Int4Linear.of(random_weight(48, 64, 32, n), None, CPU) for n in (1, 2)]
     input = torch.randn(3, 64)
     for layers, kind in ((whole, Int4Linear), (ragged, SideBySide)):
-        one = joined(layers)
+        expected = [layer(input) for layer in layers]
+        owner = nn.ModuleDict(dict(zip("ab", layers, strict=True)))
+        one = joined(owner, "ab")
         assert type(one) is kind
-        assert torch.equal(one(input), torch.cat([layer(input) for layer in layers], -1))
+        assert torch.equal(one(input), torch.cat(expected, -1))
+        assert all(torch.equal(part(input), of_part) for part, of_part in zip(owner.values(), expected, strict=True))
+
+
+def test_joined_layers_are_held_once_and_joined_once() -> None:
+    layers = [Int4Linear.of(random_weight(64, 64, 32, n), None, CPU) for n in (1, 2)]
+    owner = nn.ModuleDict(dict(zip("ab", layers, strict=True)))
+    held = [weakref.ref(layer.packed) for layer in layers]
+    del layers
+    whole = joined(owner, "ab")
+    assert [layer() for layer in held] == [None, None]
+    assert joined(owner, "ab") is whole
 
 
 def test_a_right_kernel_is_found_right_and_a_wrong_one_told(monkeypatch: pytest.MonkeyPatch) -> None:

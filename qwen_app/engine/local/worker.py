@@ -52,7 +52,6 @@ class Worker:
         self._cancelled: set[str] = set()
         self._positions: dict[str, int] = {}
         self._outbox = Outbox()
-        self._answered = False
         self._stopping = False
         self._heartbeat = clock()
         self._turns = 0
@@ -145,7 +144,7 @@ class Worker:
     def _guarded_turn(self) -> bool:
         """A turn; whatever fails in it, its requests end and the loop lives. False when there was nothing to do."""
         try:
-            return self._turn() or (self._answered and self._executor.prepare())
+            return self._turn()
         except StickyDeviceError:
             raise
         except Exception as broken:
@@ -247,7 +246,6 @@ class Worker:
             self._cancelled.discard(sequence.id)
             self._positions.pop(sequence.id, None)
         self._executor.release(sequence)
-        self._answered = True
         self._outbox.add(sequence.events, event)
 
     def _end_all(self, error: AppError, *, waiting: bool) -> None:

@@ -74,13 +74,17 @@ def _made(source: Path, target: Path) -> Path:
         # Not linked with a library of threads: the names are found in the one that torch has loaded, so its threads do
         # this work too. A second set of threads would fight with them for the same cores.
         _output_of("-shared", str(half), "-o", str(whole))
+        with whole.open("rb") as made:
+            os.fsync(made.fileno())  # a machine that loses its power must not keep a name without its contents
         os.replace(whole, target)
     return target
 
 
 def _output_of(*arguments: str) -> str:
     try:
-        done = subprocess.run((COMPILER, *arguments), capture_output=True, text=True, timeout=TIMEOUT_S, check=True)
+        done = subprocess.run(
+            (COMPILER, *arguments), capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=True
+        )
     except FileNotFoundError as missing:
         raise NotCompiled(f"{COMPILER} is not installed") from missing
     except subprocess.TimeoutExpired as slow:

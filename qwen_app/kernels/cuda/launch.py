@@ -27,5 +27,9 @@ def multiprocessors(card: torch.device) -> int:
 def compiled(source: Path, name: str, card: torch.device, *defined: str) -> Any:  # torch has no name for the type
     """The kernel ``name`` of ``source`` for ``card``, which must be the current one, by the compiler that comes with
     torch (NVRTC). ``defined`` are macros, ``NAME`` or ``NAME VALUE``. Raises RuntimeError where it does not compile."""
+    from torch.utils import cpp_extension  # which only those need who compile
+
+    if cpp_extension.CUDA_HOME is None:  # torch wants a toolkit's headers, of which our sources include none
+        cpp_extension.CUDA_HOME = str(BEGINNING.parent)
     macros = "".join(f"#define {macro}\n" for macro in defined)
     return torch.cuda._compile_kernel(macros + BEGINNING.read_text("utf-8") + source.read_text("utf-8"), name)

@@ -37,7 +37,8 @@ def within_half_range(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     flaw = "are no numbers" if largest != largest else f"reach {largest:,.0f}"
     if precision == "fp16" and _has_bf16(model.device):
         log.warning("The numbers of this model %s in FP16, whose range ends at 65,504: it runs in BF16 instead.", flaw)
-        torch.nn.Module.to(model, torch.bfloat16)
+        for parameter in model.parameters():  # buffers, as the angles' frequencies, stay in float32
+            parameter.data = parameter.data.to(torch.bfloat16)
         return "bf16"
     log.error("The numbers of this model %s in FP16, whose range ends at 65,504: answers may break off.", flaw)
     return precision

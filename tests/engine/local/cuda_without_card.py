@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -173,9 +172,8 @@ def graph_runner(
     slots: int,
     length: int,
     record: RecorderOnCpu | None = None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[ModelRunner, DecodeGraphs]:
     """A runner as on a card: flash attention and graphs, nothing captured yet."""
     attention = FlashAttention(cache_for(model, slots=slots, length=length))
-    graphs = DecodeGraphs(model, attention, CPU, record or RecorderOnCpu(), clock)
+    graphs = DecodeGraphs(model, attention, CPU, record or RecorderOnCpu())
     return ModelRunner(model, attention, CPU, graphs), graphs

@@ -21,7 +21,7 @@ ATTENTIONS = [
 
 pytestmark = [
     pytest.mark.slow,  # seconds each
-    pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc; torch brings what serves at run time"),
+    pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc; at run time torch brings NVRTC"),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,7 +22,6 @@ log = logging.getLogger(__name__)
 EVERY_COUNT_UP_TO = 8  # rows; above, every fourth count has a graph, and spare rows write to scratch cells
 SHORTEST_KEYS = 2048  # a kernel recorded for long keys splits short ones as finely, and adds up what it split in vain
 WARM_UP_RUNS = 3
-RETRY_AFTER_S = 60.0  # where there was no memory for a capture
 INPUT_IDS, POSITION_IDS, SLOT_MAPPING, CU_SEQLENS_K, SEQUSED_K = range(5)  # the rows of a captured step's inputs
 
 Step = Callable[[], torch.Tensor]
@@ -64,7 +62,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream: torch.cuda.Stream | None = None
-        self._captured: list[torch.cuda.CUDAGraph] = []
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
     def __call__(self, step: Step) -> tuple[Replayable, torch.Tensor]:
         usual = torch.cuda.current_stream(self._device)
@@ -75,14 +73,12 @@ class CudaRecorder:
                 step()
         usual.wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        pool = self._captured[0].pool() if self._captured else None
         try:
             # Other threads may allocate meanwhile: only this one's calls can spoil the capture.
-            with torch.cuda.graph(graph, pool=pool, stream=beside, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=self._pool, stream=beside, capture_error_mode="thread_local"):
                 output = step()
         finally:
             torch.cuda.set_stream(usual)  # a capture that breaks off leaves its own stream behind
-        self._captured.append(graph)
         return graph, output
 
 
@@ -99,15 +95,12 @@ class DecodeGraphs:
         attention: FlashAttention,
         device: torch.device,
         record: Recorder | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model = model
         self._attention = attention
         self._cache = attention.cache
         self._device = device
         self._record = record or CudaRecorder(device)
-        self._clock = clock
-        self._retry_at = 0.0
         # The largest first: what it allocated serves the others too, and it can stand in for them.
         longest = self._cache.length
         lengths = [longest] if attention.serves_any_length else key_lengths(longest)
@@ -116,8 +109,8 @@ class DecodeGraphs:
         self.problem = ""
 
     def capture_next(self) -> bool:
-        """Capture one more batch size. False when all are there, or when there is no memory for more at the moment."""
-        if not self._missing or self._clock() < self._retry_at:
+        """Capture one more batch size. False when all are there, or when there is no memory for more."""
+        if not self._missing:
             return False
         step = failure = None
         try:
@@ -135,8 +128,10 @@ class DecodeGraphs:
 
     def _refused(self, failure: Failure | None, reason: str) -> bool:
         if failure is Failure.OUT_OF_MEMORY:
-            log.warning("no memory to capture steps of %d rows; tried again later", self._missing[0][0])
-            self._retry_at = self._clock() + RETRY_AFTER_S
+            # Not later either: what is captured then would serve unchecked.
+            self.problem = f"There is no memory to capture steps of {self._missing[0][0]} rows: they are slower."
+            log.error("%s", self.problem)
+            self._missing.clear()
             free_memory()
         else:
             self.give_up(f"Steps of {self._missing[0][0]} rows cannot be captured ({reason}).")

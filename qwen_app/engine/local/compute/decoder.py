@@ -67,19 +67,14 @@ class _Weighted(Protocol):
 
 
 class _AttentionModules(Protocol):
-    """transformers' names; Qwen3 also has ``q_norm`` and ``k_norm``."""
+    """transformers' names; also ``q_proj``, ``k_proj`` and ``v_proj``, and Qwen3's ``q_norm`` and ``k_norm``."""
 
     layer_idx: int
     scaling: float
-    q_proj: nn.Module
-    k_proj: nn.Module
-    v_proj: nn.Module
     o_proj: nn.Module
 
 
 class _MLPModules(Protocol):
-    gate_proj: nn.Module
-    up_proj: nn.Module
     down_proj: nn.Module
 
 
@@ -115,11 +110,11 @@ class DecoderLayer:
         self._eps = float(config.rms_norm_eps)
         self.scaling = float(own.scaling)
         self.attention_norm = layer.input_layernorm.weight
-        self.qkv = joined([own.q_proj, own.k_proj, own.v_proj])
+        self.qkv = joined(cast("nn.Module", own), ("q_proj", "k_proj", "v_proj"))
         self.heads = _heads_of(own, config, shape)
         self.output = own.o_proj
         self.mlp_norm = layer.post_attention_layernorm.weight
-        self.gate_up = joined([layer.mlp.gate_proj, layer.mlp.up_proj])
+        self.gate_up = joined(cast("nn.Module", layer.mlp), ("gate_proj", "up_proj"))
         self.down = layer.mlp.down_proj
         self.device = self.mlp_norm.device
         self.linear = nn.ModuleList([self.qkv, self.output, self.gate_up, self.down])

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from qwen_app.engine.local.attention.kv_cache import KVCache
+from qwen_app.engine.local.attention.transfer import release_pinned
 from qwen_app.engine.local.compute.prefix_cache import common_prefix
 from qwen_app.engine.local.compute.recovery import Failure, failure_of
 
@@ -46,13 +47,7 @@ class HostKVCache:
         needed_bytes = self._cache.host_bytes(len(token_ids))
         if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids, owner):
             return
-        self._entries = [
-            entry
-            for entry in self._entries
-            if entry.owner != owner or common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
-        ]
-        while self._entries and self.size_bytes + needed_bytes > self._limit_bytes:
-            self._entries.pop(0)
+        self._make_room(token_ids, owner, needed_bytes)
         started_s = time.perf_counter()
         try:
             parts = self._cache.read(slot, len(token_ids))
@@ -63,6 +58,19 @@ class HostKVCache:
             return
         self._entries.append(OffloadedPrefix(owner, token_ids, parts))
         self._copy_s_per_token = (time.perf_counter() - started_s) / len(token_ids)
+
+    def _make_room(self, token_ids: np.ndarray, owner: str, needed_bytes: int) -> None:
+        """Drop what ``owner`` has of the beginning of ``token_ids``, and the oldest until so many bytes fit."""
+        before = len(self._entries)
+        self._entries = [
+            entry
+            for entry in self._entries
+            if entry.owner != owner or common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
+        ]
+        while self._entries and self.size_bytes + needed_bytes > self._limit_bytes:
+            self._entries.pop(0)
+        if len(self._entries) < before:
+            release_pinned()
 
     def restore(
         self,

@@ -120,10 +120,6 @@ class StepExecutor:
         self._parts.prefix_cache.invalidate()
         free_memory()
 
-    def prepare(self) -> bool:
-        """With nothing else to do: make later steps faster. False when nothing is left to prepare."""
-        return self._parts.runner.prepare()
-
     def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
         may_draft = all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running))

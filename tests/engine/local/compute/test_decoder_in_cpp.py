@@ -166,6 +166,22 @@ def test_a_model_with_other_layers_goes_layer_by_layer(exact: PreTrainedModel, c
 
 
 @torch.inference_mode()
+def test_weights_are_held_once_and_serve_another_engine(exact: PreTrainedModel, calls: list[int]) -> None:
+    model = in_4_bits(exact)
+    first = runner_of(model)
+    layer = model.get_decoder().layers[0].self_attn
+    assert layer.q_proj.whole is layer.v_proj.whole
+    again = runner_of(model)
+    calls.clear()
+    want = exact(torch.tensor([[1, 2, 3]])).logits[0, -1]
+    for runner in (first, again):
+        assert far(runner.forward([chunk([1, 2, 3])])[0], want) < 2e-3
+    assert calls == [3, 3]
+    plain = runner_of(model, "own-decoder")  # transformers' forward, of the parts
+    assert far(plain.forward([chunk([1, 2, 3])])[0], want) < 2e-3
+
+
+@torch.inference_mode()
 def test_a_step_changes_its_own_cells_alone(exact: PreTrainedModel) -> None:
     runner = runner_of(in_4_bits(exact))
     cache = runner.attention.cache

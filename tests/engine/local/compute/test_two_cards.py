@@ -96,7 +96,11 @@ def test_a_step_of_a_shared_model_ends_where_tokens_are_drawn(
     want = ModelRunner(whole, SdpaAttention(cache_for(whole, slots=2, length=LENGTH), 4), CPU).forward(CHUNKS)
     monkeypatch.setattr("qwen_app.engine.local.attention.transfer.pinned", lambda host, device: host)
     monkeypatch.setattr(nn.Module, "to", lambda module, card: module)
-    monkeypatch.setattr("qwen_app.engine.local.compute.decoder.joined", SideBySide)  # what is joined forgets its card
+    # What is joined forgets its card here.
+    monkeypatch.setattr(
+        "qwen_app.engine.local.compute.decoder.joined",
+        lambda owner, names: SideBySide([owner.get_submodule(name) for name in names]),
+    )
     with TwoCards():
         model = shared_by_two(head, rotary)
         decoder = Decoder(model, LENGTH, Switches(fused_kernels=False))
