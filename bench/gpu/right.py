@@ -142,7 +142,9 @@ def _prefixes(rows: Rows, precision: str, parts: ComputeParts, text: Text) -> No
     cache.copy_prefix(0, 4, half)
     copied = far(_read(runner, 4, text.prompt, start=half)[None], text.logits[:1])
     rows.check(f"{precision}: a copied beginning", copied < tolerance, error=copied)
-    cache.write(5, half, cache.read(0, half))
+    memory = torch.empty(half * cache.shape.token_bytes, dtype=torch.uint8)
+    cache.read(0, half, memory)
+    cache.write(5, half, memory)
     restored = far(_read(runner, 5, text.prompt, start=half)[None], text.logits[:1])
     rows.check(f"{precision}: one that came back from the host's memory", restored < tolerance, error=restored)
 

@@ -7,7 +7,7 @@ give way to parts of the whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from torch import nn
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.int4_linear import Int4Linear, join_int4
 from qwen_app.linear.int8_linear import Int8Linear, join_int8
+from qwen_app.linear.packed_linear import PackedLinear
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -51,8 +52,8 @@ def joined(owner: nn.Module, names: Sequence[str]) -> nn.Module:
     whole = _whole(layers)
     if isinstance(whole, Int4Linear | Int8Linear):
         end = 0
-        for name, layer in zip(names, layers, strict=True):
-            start, end = end, end + int(layer.out_features)
+        for name, layer in zip(names, cast("list[PackedLinear]", layers), strict=True):
+            start, end = end, end + layer.out_features
             setattr(owner, name, JoinedPart(whole, start, end))
     return whole
 

@@ -82,30 +82,38 @@ class KVCache:
         for tensor in (*self.keys, *self.values):
             tensor[start:end].zero_()
 
-    def read(self, slot: int, tokens: int) -> list[torch.Tensor]:
-        """The first ``tokens`` positions of ``slot`` in host memory: all layers' keys, then all layers' values."""
+    def read(self, slot: int, tokens: int, memory: torch.Tensor) -> None:
+        """Copy the first ``tokens`` positions of ``slot`` into ``memory``, uint8 ``[tokens * shape.token_bytes]``.
+
+        The host does not wait: what is launched later on a card, and may write over them, comes after.
+        """
         first = self.cell(slot, 0)
-        parts = []
-        for tensor in (*self.keys, *self.values):
-            host = torch.empty((tokens, *tensor.shape[1:]), dtype=tensor.dtype, pin_memory=tensor.is_cuda)
-            parts.append(host.copy_(tensor[first : first + tokens], non_blocking=True))
-        self._wait()
-        return parts
+        for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
+            part.copy_(tensor[first : first + tokens], non_blocking=True)
+        self._wait_for_several()
 
-    def host_bytes(self, tokens: int) -> int:
-        """What ``read`` takes of the host's memory: pinned blocks are as large as the next power of two."""
-        part_bytes = tokens * self.shape.token_bytes // (2 * self.shape.layers)
-        if self.keys[0].is_cuda:
-            part_bytes = 1 << (part_bytes - 1).bit_length()
-        return 2 * self.shape.layers * part_bytes
-
-    def write(self, slot: int, tokens: int, parts: Sequence[torch.Tensor]) -> None:
-        """Put back the first ``tokens`` positions of what ``read`` gave."""
+    def write(self, slot: int, tokens: int, memory: torch.Tensor) -> None:
+        """Put back the first ``tokens`` positions of what ``read`` put into ``memory``."""
         first = self.cell(slot, 0)
-        for tensor, host in zip((*self.keys, *self.values), parts, strict=True):
-            tensor[first : first + tokens].copy_(host[:tokens], non_blocking=True)
-        self._wait()
+        for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
+            tensor[first : first + tokens].copy_(part[:tokens], non_blocking=True)
+        self._wait_for_several()
 
-    def _wait(self) -> None:
+    def _parts(self, memory: torch.Tensor) -> torch.Tensor:
+        """``[2 * layers, tokens, heads, head_dim]``: all layers' keys, then all layers' values."""
+        shape = self.shape
+        return memory.view(shape.dtype).view(2 * shape.layers, -1, shape.heads, shape.head_dim)
+
+    @property
+    def on_card(self) -> bool:
+        return self.keys[0].is_cuda
+
+    def wait(self) -> None:
+        """Until all that was launched is done."""
         for device in {tensor.device for tensor in self.keys if tensor.is_cuda}:
             torch.cuda.synchronize(device)
+
+    def _wait_for_several(self) -> None:
+        """One card does one thing after the other; several know nothing of each other's copies."""
+        if len({tensor.device for tensor in self.keys}) > 1:
+            self.wait()

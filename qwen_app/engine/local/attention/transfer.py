@@ -19,12 +19,6 @@ def pinned(host: torch.Tensor, device: torch.device) -> torch.Tensor:
     return host.pin_memory() if device.type == "cuda" else host
 
 
-def release_pinned() -> None:
-    """Give back pinned memory that nobody uses: PyTorch keeps it for the next of the same size, without a limit."""
-    if torch.cuda.is_available() and hasattr(torch.accelerator, "empty_host_cache"):  # torch 2.11 may lack it
-        torch.accelerator.empty_host_cache()
-
-
 class HostCopy:
     """A tensor on its way to the host. Where ``tensor.tolist()`` waits for all that was launched, this does not."""
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
+from qwen_app.engine.local.attention.host_arena import HostArena, Region
 from qwen_app.engine.local.attention.kv_cache import KVCache
-from qwen_app.engine.local.attention.transfer import release_pinned
 from qwen_app.engine.local.compute.prefix_cache import common_prefix
-from qwen_app.engine.local.compute.recovery import Failure, failure_of
-
-log = logging.getLogger(__name__)
 
 SMALLEST_TOKENS = 256  # less is as soon computed
 
 
 @dataclass(frozen=True, slots=True)
 class OffloadedPrefix:
-    """``token_ids`` int32 and, for each, all layers' keys and values in ``parts``. Only ``owner`` gets them back."""
+    """``token_ids`` int32, and the region of the arena with all layers' keys and values of them. Only ``owner`` gets
+    them back."""
 
     owner: str
     token_ids: np.ndarray
-    parts: list[torch.Tensor]
+    region: Region
 
 
 class HostKVCache:
@@ -34,43 +30,46 @@ class HostKVCache:
 
     def __init__(self, cache: KVCache, *, limit_bytes: int) -> None:
         self._cache = cache
-        self._limit_bytes = limit_bytes
+        self._arena = HostArena(limit_bytes, pinned=cache.on_card)
         self._entries: list[OffloadedPrefix] = []  # least recently used first
-        self._copy_s_per_token = 0.0
+        self._copy_s_per_token = self._measured()
+
+    def _measured(self) -> float:
+        """Seconds that a token takes to be copied. Of the second copy: the first is also the memory's first use."""
+        tokens = min(SMALLEST_TOKENS, self._cache.length)
+        region = self._arena.take(tokens * self._cache.shape.token_bytes)
+        if region is None:
+            return 0.0
+        took_s = 0.0
+        for _ in range(2):
+            started_s = time.perf_counter()
+            self._cache.read(0, tokens, self._arena.memory(region))
+            self._cache.wait()
+            took_s = time.perf_counter() - started_s
+        self._arena.give_back(region)
+        return took_s / tokens
 
     @property
     def size_bytes(self) -> int:
-        return sum(self._cache.host_bytes(len(entry.token_ids)) for entry in self._entries)
+        return sum(entry.region.size for entry in self._entries)
 
     def offload(self, slot: int, token_ids: np.ndarray, owner: str = "") -> None:
         """Keep what ``slot`` holds of ``token_ids`` for ``owner``, if it is worth it and fits."""
-        needed_bytes = self._cache.host_bytes(len(token_ids))
-        if len(token_ids) < SMALLEST_TOKENS or needed_bytes > self._limit_bytes or self._holds(token_ids, owner):
+        needed_bytes = len(token_ids) * self._cache.shape.token_bytes
+        too_large = needed_bytes > self._arena.size_bytes
+        if len(token_ids) < SMALLEST_TOKENS or too_large or self._holds(token_ids, owner):
             return
-        self._make_room(token_ids, owner, needed_bytes)
-        started_s = time.perf_counter()
-        try:
-            parts = self._cache.read(slot, len(token_ids))
-        except (RuntimeError, MemoryError) as refused:  # the host has no room, or none it can pin
-            if failure_of(refused) is not Failure.OUT_OF_MEMORY:
-                raise
-            log.warning("a conversation could not be offloaded: %s", refused)
-            return
-        self._entries.append(OffloadedPrefix(owner, token_ids, parts))
-        self._copy_s_per_token = (time.perf_counter() - started_s) / len(token_ids)
+        for entry in [*self._entries]:
+            if entry.owner == owner and common_prefix(entry.token_ids, token_ids) == len(entry.token_ids):
+                self._drop(entry)
+        while (region := self._arena.take(needed_bytes)) is None:
+            self._drop(self._entries[0])
+        self._cache.read(slot, len(token_ids), self._arena.memory(region))
+        self._entries.append(OffloadedPrefix(owner, token_ids, region))
 
-    def _make_room(self, token_ids: np.ndarray, owner: str, needed_bytes: int) -> None:
-        """Drop what ``owner`` has of the beginning of ``token_ids``, and the oldest until so many bytes fit."""
-        before = len(self._entries)
-        self._entries = [
-            entry
-            for entry in self._entries
-            if entry.owner != owner or common_prefix(entry.token_ids, token_ids) < len(entry.token_ids)
-        ]
-        while self._entries and self.size_bytes + needed_bytes > self._limit_bytes:
-            self._entries.pop(0)
-        if len(self._entries) < before:
-            release_pinned()
+    def _drop(self, entry: OffloadedPrefix) -> None:
+        self._entries = [other for other in self._entries if other is not entry]
+        self._arena.give_back(entry.region)
 
     def restore(
         self,
@@ -91,7 +90,7 @@ class HostKVCache:
         if gained < SMALLEST_TOKENS or gained * compute_s_per_token < match * self._copy_s_per_token:
             return num_cached_tokens
         self._touch(best)
-        self._cache.write(slot, match, self._entries[-1].parts)
+        self._cache.write(slot, match, self._arena.memory(self._entries[-1].region))
         return match
 
     def reserve(self, prompt_ids: Sequence[int], owner: str = "") -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
-from qwen_app.engine.local.compute import kv_offload
 from qwen_app.engine.local.compute.kv_offload import SMALLEST_TOKENS, HostKVCache
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from tests.engine.contract import ask, collect, text_of
@@ -39,26 +36,6 @@ def host_cache(cache: KVCache, conversations: float = 10) -> HostKVCache:
 
 def fill(cache: KVCache, slot: int, value: float) -> None:
     cache.keys[0][slot * 1000 : (slot + 1) * 1000] = value
-
-
-def test_pinned_memory_is_counted_as_it_is_taken() -> None:
-    cache = KVCache(SHAPE, slots=1, length=8, devices=[torch.device("cpu")] * SHAPE.layers)
-    assert cache.host_bytes(5) == 5 * SHAPE.token_bytes
-    cache.keys[0] = SimpleNamespace(is_cuda=True)  # type: ignore[call-overload]
-    part_bytes = 5 * SHAPE.token_bytes // (2 * SHAPE.layers)
-    assert cache.host_bytes(5) == 2 * SHAPE.layers * 2 ** math.ceil(math.log2(part_bytes))
-
-
-def test_what_leaves_gives_its_pinned_memory_back(cache: KVCache, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch would keep it for the next of the same size, of which there may be none."""
-    released: list[int] = []
-    host = host_cache(cache, conversations=2)
-    monkeypatch.setattr(kv_offload, "release_pinned", lambda: released.append(host.size_bytes))
-    for name in (1, 2):
-        host.offload(0, ids(name))
-    assert released == []
-    host.offload(0, ids(3))
-    assert released == [LONG * SHAPE.token_bytes]
 
 
 def test_an_offloaded_conversation_comes_back(cache: KVCache) -> None:
