@@ -63,6 +63,7 @@ ARROWS: dict[str, set[str]] = {
         "kernels.cuda",
         "linear",
         "messages",
+        "models",
         "switches",
     },
     "engine.local.steps": {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import psutil
+from qwen_app.models.container import main_memory
 
 if TYPE_CHECKING:
     import torch
@@ -45,13 +45,11 @@ def find_device() -> Device:
     import torch
 
     if not torch.cuda.is_available():
-        memory = psutil.virtual_memory()
-        return Device("cpu", "CPU", memory.total, memory.available, problem=_unused_card())
+        return _cpu(_unused_card())
     try:
         return _cards()
     except (RuntimeError, AssertionError) as refused:  # held by another process alone, or broken
-        memory = psutil.virtual_memory()
-        return Device("cpu", "CPU", memory.total, memory.available, problem=_said_of_cuda(refused))
+        return _cpu(_said_of_cuda(refused))
 
 
 def on_a_card() -> bool:
@@ -65,6 +63,11 @@ def card_uuids(devices: Iterable[torch.device]) -> tuple[str, ...]:
 
     indexes = sorted({device.index or 0 for device in devices if device.type == "cuda"})
     return tuple(f"GPU-{torch.cuda.get_device_properties(index).uuid}" for index in indexes)
+
+
+def _cpu(problem: str) -> Device:
+    memory = main_memory()
+    return Device("cpu", "CPU", memory.total_bytes, memory.free_bytes, problem=problem)
 
 
 def _cards() -> Device:

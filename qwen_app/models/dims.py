@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
@@ -113,7 +114,8 @@ def dims_of(path: Path) -> ModelDims:
         raise ModelFilesError(f"There is no file {path}.")
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    with _reading(path):
+        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
     return dims_from_config(config.to_dict())
 
 
@@ -127,8 +129,19 @@ def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:
     if checkpoint.is_gguf and precision == "int4":
         from qwen_app.models.quantised.gguf_file import held_bytes
 
-        return held_bytes(checkpoint.path)
+        with _reading(checkpoint.path):
+            return held_bytes(checkpoint.path)
     return stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever the reader of GGUF stumbles over in a file that is cut short or damaged is told of as that."""
+    try:
+        yield
+    except Exception as broken:
+        reason = str(broken).partition("\n")[0][:200] or type(broken).__name__
+        raise ModelFilesError(f"{path} is no whole GGUF file ({reason}). Fetch it again.") from broken
 
 
 def _tensor_shapes(path: Path) -> list[tuple[str, list[int]]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
+from qwen_app.models.adapted.gguf_positions import scale_as_written
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
-from qwen_app.models.cpu_quota import keep_to_quota
+from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, on_a_card
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
@@ -33,6 +35,9 @@ QUANTISED_READERS = {
     "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
+# In what torch and safetensors say where there is no memory: on a card, on a CPU, for cuBLAS, from the system.
+_NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "Cannot allocate memory")
+_KEYS_NAMED = 3
 _NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try --precision int4."
 
 
@@ -84,20 +89,11 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", c
     layers spread over them, those of int4 on the first. Raises ModelFilesError for files that are missing, damaged,
     refused, or need a package that is not installed, and DoesNotFit when the device has no room.
     """
-    import torch
-
     keep_to_quota()
     started_s = time.monotonic()
     path, source = checkpoint.path, _source(checkpoint, precision)
     quiet_transformers()
-    try:
-        model = _load_four_bits(source) if source.four_bits else _load_weights(source)
-        tokenizer = _load_tokenizer(source)
-    except torch.OutOfMemoryError as full:
-        raise DoesNotFit(_NO_ROOM.format(path=path, precision=source.precision)) from full
-    except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
-        raise ModelFilesError(f"{path} cannot be loaded: {_first_line(broken)}") from broken
-    model.eval()
+    model, tokenizer = _read(source)
     if use_yarn(model, context_tokens):
         log.info("Positions are turned by YaRN, for contexts up to %s tokens.", f"{context_tokens:,}")
     _refuse_offloaded(model, source)
@@ -117,6 +113,21 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", c
         "Loaded %s in %s on %s, %.1f s.", loaded.name, loaded.precision, model.device, time.monotonic() - started_s
     )
     return loaded
+
+
+def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model, in eval mode, and its tokenizer. Raises ModelFilesError and DoesNotFit."""
+    try:
+        model = _load_four_bits(source) if source.four_bits else _load_weights(source)
+        if source.gguf_file:
+            scale_as_written(model, source.path)
+        return model.eval(), _load_tokenizer(source)
+    except DoesNotFit:
+        raise
+    except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
+        if isinstance(broken, MemoryError) or any(mark in str(broken) for mark in _NO_MEMORY):
+            raise DoesNotFit(_NO_ROOM.format(path=source.path, precision=source.precision)) from broken
+        raise ModelFilesError(f"{source.path} cannot be loaded: {_first_line(broken)}") from broken
 
 
 def _load_four_bits(source: _Source) -> PreTrainedModel:
@@ -139,7 +150,7 @@ def _load_four_bits(source: _Source) -> PreTrainedModel:
 def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    loaded = AutoModelForCausalLM.from_pretrained(
         source.folder,
         device_map=device_map or _device_map(),  # several cards share the layers; one takes all, or there is no room
         local_files_only=True,
@@ -148,7 +159,13 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
         quantization_config=source.unpacking,
         gguf_file=source.gguf_file,
         use_safetensors=None if source.gguf_file else True,
+        output_loading_info=True,
     )
+    model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[str]]]", loaded)
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # it would make up random ones
+    if missing := sorted(parameters & set(told["missing_keys"])):
+        named = ", ".join(missing[:_KEYS_NAMED])
+        raise ModelFilesError(f"its files lack {len(missing)} of its weights, such as {named}. Fetch the model again.")
     return model
 
 
@@ -238,7 +255,11 @@ def _refuse_offloaded(model: PreTrainedModel, source: _Source) -> None:
 
 
 def _need_reader(method: str, path: Path) -> None:
-    module, package = QUANTISED_READERS.get(method, (method.replace("-", "_"), method))
+    if method not in QUANTISED_READERS:  # never a name to look up: the checkpoint's maker chose it
+        raise ModelFilesError(
+            f"{path} comes quantised as {method[:50]!r}, which is not read here. Use the model in floats, AWQ or GPTQ."
+        )
+    module, package = QUANTISED_READERS[method]
     if importlib.util.find_spec(module) is None:
         raise ModelFilesError(
             f"{path} comes quantised as {method}, which needs the package {package}. "

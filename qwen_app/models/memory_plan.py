@@ -13,8 +13,9 @@ NUMBER_BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
 _NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 _INT8_BYTES = 1.0
 INT4 = "int4"
+_NEVER_JOINED = (*NUMBER_BYTES, "8bit", "4bit")  # layers that are unpacked one by one, if at all
 _INT4_BYTES = 0.5 + 4 / 32  # a code, and a 16-bit scale and zero for each 32 weights
-PREFILL_CHUNK_TOKENS = 1024
+PREFILL_CHUNK_TOKENS = {"cuda": 1024, "cpu": 256}  # the most prompt tokens of a step
 # cuBLAS workspaces, captured graphs and what the allocator cannot use; on a CPU, the process itself.
 RESERVE_BYTES = {"cuda": 800_000_000, "cpu": 1_000_000_000}
 # Conversations x context that are offered, best first. Weights are read once a step for all of them, and kernels of
@@ -76,7 +77,7 @@ def estimate(
         context_tokens=context_tokens,
         weights_bytes=weights_bytes or weights_of(dims, precision, device),
         cache_bytes=slots * context_tokens * dims.kv_bytes_per_token(number_bytes),
-        working_bytes=working_memory(dims, number_bytes, slots, masked_tokens=0 if device.ampere else context_tokens),
+        working_bytes=working_memory(dims, precision, device, slots, context_tokens),
         reserve_bytes=RESERVE_BYTES[device.kind] * (1 if precision == INT4 else device.cards),
         # int4 takes one card: its even share of what several have.
         free_bytes=device.free_bytes // (device.cards if precision == INT4 else 1),
@@ -99,18 +100,22 @@ def weights_of(dims: ModelDims, precision: str, device: Device) -> int:
     return int(dims.linear_parameters * linear_bytes + dims.other_parameters * number_bytes)
 
 
-def working_memory(dims: ModelDims, number_bytes: int, slots: int, masked_tokens: int = 0) -> int:
+def working_memory(dims: ModelDims, precision: str, device: Device, slots: int, context_tokens: int) -> int:
     """Peak bytes of one step, the larger of reading a prompt chunk and choosing the next tokens.
 
     Reading: residual, its normed copy in float32, and the MLP's gate, up and product for a chunk; beside it the largest
-    weight, which 4-bit and 8-bit unpack for long inputs. Choosing: logits in the model's format and in float32, their
-    sorted copy with 64-bit places, and the probabilities, for one token of each slot and one prompt's last. Attention
-    without a flash kernel also masks a chunk's scores over ``masked_tokens``: once in yes and no, once in numbers, and
-    again for every query head of a KV head.
+    weight, which 4-bit and 8-bit unpack for long inputs, gate and up joined in int4. Choosing: logits in the model's
+    format and in float32, their sorted copy with 64-bit places, and the probabilities, for one token of each slot and
+    one prompt's last. Attention without a flash kernel, as on a CPU, also masks a chunk's scores over the whole
+    context: once in yes and no, once in numbers, and again for every query head of a KV head.
     """
+    number_bytes = _number_bytes(precision, device)
+    masked_tokens = 0 if device.kind == "cuda" and device.ampere else context_tokens
     token_bytes = 2 * dims.hidden * number_bytes + 4 * dims.hidden + 3 * dims.intermediate * number_bytes
     mask_bytes = masked_tokens * (1 + number_bytes + dims.heads // dims.kv_heads * number_bytes)
-    reading = PREFILL_CHUNK_TOKENS * (token_bytes + mask_bytes) + dims.hidden * dims.intermediate * number_bytes
+    joined = 1 if precision in _NEVER_JOINED else 2
+    unpacked_bytes = joined * dims.hidden * dims.intermediate * number_bytes
+    reading = PREFILL_CHUNK_TOKENS[device.kind] * (token_bytes + mask_bytes) + unpacked_bytes
     choosing = (slots + 1) * dims.vocabulary * (number_bytes + 4 + 4 + 8 + 4)
     return max(reading, choosing)
 

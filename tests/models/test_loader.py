@@ -7,12 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import loader
 from qwen_app.models.folder import write_manifest
 from qwen_app.models.loader import LoadedModel, load
+from tests.tiny_qwen import save_tiny_qwen
 
 
 def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
@@ -131,6 +133,73 @@ def test_a_checkpoint_that_needs_a_missing_package_names_it(tiny_qwen_dir: Path,
     (folder / "config.json").write_text(json.dumps({**config, **other}))
     with pytest.raises(ModelFilesError, match="pip install gptqmodel"):
         load(folder, precision="fp16")
+
+
+@pytest.mark.parametrize("method", ["fp8", "mxfp4", "json", "no.such.module", ""])
+def test_a_quantisation_without_a_reader_is_refused_and_never_looked_up(
+    tiny_qwen_dir: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    settings = {"quant_method": method or None}
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": settings}))
+    looked_up: list[str] = []
+    monkeypatch.setattr("importlib.util.find_spec", looked_up.append)
+    with pytest.raises(ModelFilesError, match=f"comes quantised as '{method or 'none'}', which is not read here"):
+        load(folder, precision="fp32")
+    assert looked_up == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_weights_that_no_file_has_are_named_and_never_made_up(
+    tiny_qwen_dir: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in tensors.items() if ".layers.1." not in name}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelFilesError, match=r"lack 12 of its weights, such as model\.layers\.1\.input_layernorm"):
+        load(folder, precision=precision)
+
+
+def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:
+    folder = save_tiny_qwen(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["lm_head.weight"]
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
+    assert load(folder, precision="fp32").precision == "fp32"
+    assert load(folder, precision="int4").precision == "int4"
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"
+        ),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        OSError("Cannot allocate memory (os error 12)"),
+    ],
+)
+def test_weights_that_no_memory_is_left_for_do_not_fit(
+    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch, full: Exception
+) -> None:
+    def fails(source: loader._Source) -> PreTrainedModel:
+        raise full
+
+    monkeypatch.setattr(loader, "_load_weights", fails)
+    with pytest.raises(DoesNotFit, match="do not fit the device in fp32"):
+        load(tiny_qwen_dir, precision="fp32")
+
+
+def test_a_card_that_cannot_do_int4_is_told_as_that(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "on_a_card", lambda: True)
+    monkeypatch.setattr("qwen_app.models.quantised.load.problem_on", lambda card: "are wrong")
+    with pytest.raises(DoesNotFit, match="4-bit products are wrong on this card"):
+        load(tiny_qwen_dir, precision="int4")
 
 
 def test_name_and_revision_come_from_the_manifest_or_the_folder(tiny_qwen_dir: Path, tmp_path: Path) -> None:

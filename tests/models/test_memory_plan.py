@@ -86,6 +86,19 @@ def test_without_flash_attention_the_mask_is_planned_for() -> None:
     assert with_mask - estimate(SEVEN, "fp16", CARD, 4, 24_576).working_bytes == 1024 * 24_576 * (1 + 2 + 7 * 2)
 
 
+def test_on_a_cpu_the_mask_of_a_chunk_is_planned_for() -> None:
+    """Of 256 tokens, in float32: PyTorch's attention makes it, and its copy for each query head of a KV head."""
+    masks = [estimate(SEVEN, "fp32", CPU, 1, tokens).working_bytes for tokens in (16_384, 32_768)]
+    assert masks[1] - masks[0] == 16_384 * 256 * (1 + 4 + 7 * 4)
+
+
+def test_int4_unpacks_gate_and_up_as_one() -> None:
+    chunk_bytes = 1024 * (SEVEN.hidden * (2 * 2 + 4) + 3 * SEVEN.intermediate * 2)
+    joined_bytes = 2 * SEVEN.hidden * SEVEN.intermediate * 2
+    assert estimate(SEVEN, "int4", CARD, 1, 2_048).working_bytes == chunk_bytes + joined_bytes
+    assert estimate(SEVEN, "4bit", CARD, 1, 2_048).working_bytes == chunk_bytes + joined_bytes // 2
+
+
 def test_what_cannot_fit_is_refused_with_what_would() -> None:
     with pytest.raises(DoesNotFit) as caught:
         plan_memory(SEVEN, "fp16", CARD, users=8, context=32_768)

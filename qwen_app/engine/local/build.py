@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-import psutil
 import torch
 
 from qwen_app.chat.template import PromptEncoder
@@ -22,8 +21,6 @@ from qwen_app.models.loader import LoadedModel
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 GRACE_SHARE = 1 / 6  # of the watchdog's limit: how late a worker may notice a deadline
-OFFLOAD_BYTES = 4 * 1024**3  # at most
-OFFLOAD_SHARE = 1 / 4  # of the memory that is free at the start
 
 
 def build_local_engine(
@@ -93,13 +90,9 @@ def local_compute_parts(
         slots=slots,
         context_tokens=context_tokens,
         text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
-        offload_bytes=_offload_bytes() if offload_bytes is None else offload_bytes,
+        offload_bytes=offload_bytes,
         without=without,
     )
-
-
-def _offload_bytes() -> int:
-    return min(OFFLOAD_BYTES, int(OFFLOAD_SHARE * psutil.virtual_memory().available))
 
 
 def _info(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo:

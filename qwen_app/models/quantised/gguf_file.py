@@ -65,8 +65,8 @@ class GgufFile:
         found = self._tensors.get(f"{_gguf_name(module)}.{part}")
         if found is None:
             return None
-        rows = self._rows(module, len(found.data))
         values = _floats(found)
+        rows = self._rows(module, len(values))
         return values if rows is None else values[rows]
 
     def matrix(self, module: str) -> Weight | None:
@@ -86,7 +86,7 @@ class GgufFile:
     def _rows(self, module: str, rows: int) -> torch.Tensor | None:
         """Where transformers' rows lie: llama.cpp keeps the two halves of a head's numbers in turn."""
         heads = self._heads.get(_gguf_name(module).rpartition(".")[2])
-        if heads is None or not self._interleaved:
+        if heads is None or not self._interleaved or rows % (2 * heads):
             return None
         return torch.arange(rows).view(heads, -1, 2).transpose(1, 2).flatten()
 
@@ -101,13 +101,22 @@ def held_bytes(path: Path) -> int:
     tensors = tensors_of(path)
     total = sum(tensor.n_elements * _bytes_of(tensor) for tensor in tensors.values())
     tied = tensors["token_embd.weight"] if "output.weight" not in tensors else None
-    return int(total + (tied.n_elements if tied else 0))
+    return int(total + (tied.n_elements * _head_bytes(tied) if tied else 0))
 
 
 def _bytes_of(tensor: _Tensor) -> float:
-    if tensor.tensor_type in BLOCKS and tensor.name != "token_embd.weight":
-        return INT4_BYTES
-    return 4.0 if tensor.tensor_type in FLOATS else 1.0
+    """Of each of its numbers, once it is loaded: floats are rounded as those of any other checkpoint."""
+    if tensor.data.ndim == 1:
+        return 4.0
+    if tensor.name == "token_embd.weight":
+        return 2.0 if tensor.tensor_type in FLOATS else 1.0
+    if tensor.name == "output.weight":
+        return _head_bytes(tensor)
+    return INT4_BYTES if tensor.tensor_type in (*BLOCKS, *FLOATS) else 1.0
+
+
+def _head_bytes(tensor: _Tensor) -> float:
+    return INT4_BYTES if tensor.tensor_type in BLOCKS else 1.0
 
 
 def _gguf_name(module: str) -> str:
@@ -118,7 +127,7 @@ def _gguf_name(module: str) -> str:
 
 
 def _weight(tensor: _Tensor) -> Weight:
-    if tensor.tensor_type in FLOATS:
+    if tensor.tensor_type in FLOATS or tensor.data.ndim != 2:  # no matrix: to be told with its shape
         return _floats(tensor)
     unpacked = BLOCKS.get(tensor.tensor_type)
     if unpacked is None:

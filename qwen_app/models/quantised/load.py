@@ -64,4 +64,4 @@ def _folder_source(config: PretrainedConfig, files: Sequence[Path]) -> Safetenso
     if written is None:
         return float_folder(files)
     settings = dict(written) if isinstance(written, dict) else written.to_dict()
-    return (gptq_folder if settings.get("quant_method") == "gptq" else awq_folder)(files, settings)
+    return (gptq_folder if str(settings.get("quant_method")).lower() == "gptq" else awq_folder)(files, settings)

@@ -15,6 +15,7 @@ from qwen_app.models.quantised.skeleton import Weight
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # the column of eight that each nibble of a number holds, from the lowest
 IN_ORDER = (0, 1, 2, 3, 4, 5, 6, 7)
 MOST_IN_A_GROUP = GROUP_SIZES[-1]
+LESS_ONE = 0x11111111  # what GPTQ's first format takes from eight zero points at once, with all it borrows
 
 
 class SafetensorsFolder:
@@ -33,7 +34,9 @@ class SafetensorsFolder:
         if f"{module}.qweight" not in self._places:
             return self.tensor(f"{module}.weight")
         parts = {part: self.tensor(f"{module}.{part}") for part in ("qweight", "qzeros", "scales", "g_idx")}
-        return self._quantised({name: part for name, part in parts.items() if part is not None})
+        found = {name: part for name, part in parts.items() if part is not None}
+        _need_layout(module, found)
+        return self._quantised(found)
 
 
 def float_folder(files: Sequence[Path]) -> SafetensorsFolder:
@@ -43,11 +46,11 @@ def float_folder(files: Sequence[Path]) -> SafetensorsFolder:
 def gptq_folder(files: Sequence[Path], config: Mapping[str, object]) -> SafetensorsFolder:
     """GPTQ's layout. ``config`` is the checkpoint's ``quantization_config``. Raises ModelFilesError for not 4 bits."""
     _need_four_bits(config.get("bits"))
-    offset = 0 if config.get("checkpoint_format") == "gptq_v2" else 1  # the first format stores zero points less one
+    taken = 0 if config.get("checkpoint_format") == "gptq_v2" else LESS_ONE
 
     def weight_of(parts: Mapping[str, torch.Tensor]) -> Int4Weight:
         codes = _nibbles(parts["qweight"].t(), IN_ORDER)  # [out, in]: eight inputs share a number
-        zeros = _nibbles(parts["qzeros"], IN_ORDER).int() + offset
+        zeros = _nibbles(parts["qzeros"] + taken, IN_ORDER)
         return _int4(codes, zeros, parts["scales"], parts.get("g_idx"))
 
     return SafetensorsFolder(files, weight_of)
@@ -61,7 +64,7 @@ def awq_folder(files: Sequence[Path], config: Mapping[str, object]) -> Safetenso
 
     def weight_of(parts: Mapping[str, torch.Tensor]) -> Int4Weight:
         codes = _nibbles(parts["qweight"], AWQ_ORDER).t().contiguous()
-        return _int4(codes, _nibbles(parts["qzeros"], AWQ_ORDER).int(), parts["scales"], None)
+        return _int4(codes, _nibbles(parts["qzeros"], AWQ_ORDER), parts["scales"], None)
 
     return SafetensorsFolder(files, weight_of)
 
@@ -74,15 +77,29 @@ def _nibbles(numbers: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
 
 def _int4(codes: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor, groups: torch.Tensor | None) -> Int4Weight:
     """``(codes - zeros) * scales``, with zeros and scales ``[groups, out]``."""
+    if zeros.shape != scales.shape or scales.shape[1] != codes.shape[0] or codes.shape[1] % scales.shape[0]:
+        shapes = ", ".join(str(list(part.shape)) for part in (codes, zeros, scales))
+        raise ModelFilesError(f"A layer's codes, zero points and scales do not fit together: {shapes}.")
     size = codes.shape[1] // scales.shape[0]
     if groups is not None and not torch.equal(groups.long(), torch.arange(codes.shape[1]) // size):
         raise ModelFilesError("GPTQ checkpoints with desc_act (columns out of order) are not read here.")
     scales = scales.float().t()
-    minimums = -zeros.t() * scales
+    minimums = -zeros.t().int() * scales
     if size > MOST_IN_A_GROUP:  # one scale a row, or so: the same scale for each of several groups
-        repeats = size // next(group for group in reversed(GROUP_SIZES) if size % group == 0)
+        group = next((group for group in reversed(GROUP_SIZES) if size % group == 0), 0)
+        if not group:
+            raise ModelFilesError(
+                f"Groups of {size} weights are not read here, only of a multiple of {GROUP_SIZES[0]}."
+            )
+        repeats = size // group
         scales, minimums = scales.repeat_interleave(repeats, 1), minimums.repeat_interleave(repeats, 1)
     return Int4Weight(codes, scales.contiguous(), minimums.contiguous())
+
+
+def _need_layout(module: str, parts: Mapping[str, torch.Tensor]) -> None:
+    for name in ("qweight", "qzeros", "scales"):
+        if name not in parts or parts[name].dim() != 2 or 0 in parts[name].shape:
+            raise ModelFilesError(f"{module}.{name} is missing or no matrix. Fetch the model again.")
 
 
 def _need_four_bits(bits: object) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -17,9 +17,11 @@ from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
 
 # Architectures whose modules are named as the tensors of their checkpoints.
 PLAIN_NAMES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
+HEAD = "lm_head"
 GROUP = 32  # weights that share a scale where a float checkpoint is rounded at load; of 64, NF4 would err less
 
 Weight = Int4Weight | Int8Weight | torch.Tensor
+Found = TypeVar("Found", bound=Weight)
 
 
 class WeightSource(Protocol):
@@ -44,10 +46,14 @@ class WeightPlacement:
 
 @torch.inference_mode()
 def build_quantised(config: PretrainedConfig, source: WeightSource, placement: WeightPlacement) -> PreTrainedModel:
-    """The model that ``config`` describes with the weights of ``source``. Raises ModelFilesError where one lacks."""
+    """The model that ``config`` describes with the weights of ``source``.
+
+    Raises ModelFilesError where one lacks, or has another shape than ``config`` tells: kernels would read beyond it.
+    """
     with torch.device("meta"):
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=placement.dtype)
-    filled = [(name, _filled(name, module, source, placement)) for name, module in _leaves(model)]
+    head = "model.embed_tokens" if config.tie_word_embeddings else HEAD
+    filled = [(name, _filled(name, module, source, placement, head)) for name, module in _leaves(model)]
     for name, module in filled:
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, module)
@@ -100,27 +106,31 @@ def _leaves(model: PreTrainedModel) -> list[tuple[str, nn.Module]]:
     return sorted(held, key=lambda item: item[0])
 
 
-def _filled(name: str, module: nn.Module, source: WeightSource, placement: WeightPlacement) -> nn.Module:
+def _filled(name: str, module: nn.Module, source: WeightSource, placement: WeightPlacement, head: str) -> nn.Module:
+    """``module`` with its weights; ``head`` names the matrix that serves where the output head has none of its own."""
     if isinstance(module, nn.Linear):
-        return _linear(name, source, placement)
+        return _linear(name, module, source, placement, head)
     if isinstance(module, nn.Embedding):
-        return _embedding(_needed_weight(name, source.matrix(name)), placement)
+        return _embedding(_fitting(f"{name}.weight", source.matrix(name), *module.weight.shape), placement)
     if next(module.parameters(recurse=False), None) is None:  # rotary positions: computed, in no checkpoint
         return type(module)(config=module.config).to(placement.device)
-    for part, _ in list(module.named_parameters(recurse=False)):
-        tensor = source.tensor(f"{name}.{part}")
-        if tensor is None:
-            raise _missing(f"{name}.{part}")
+    for part, empty in list(module.named_parameters(recurse=False)):
+        tensor = _fitting(f"{name}.{part}", source.tensor(f"{name}.{part}"), *empty.shape)
         setattr(module, part, nn.Parameter(tensor.to(placement.device, placement.dtype), requires_grad=False))
     return module
 
 
-def _linear(name: str, source: WeightSource, placement: WeightPlacement) -> nn.Module:
-    weight = source.matrix(name)
-    if name == "lm_head":
-        weight = source.matrix("model.embed_tokens") if weight is None else weight
-        weight = Int8Weight.of(weight.to(placement.device)) if isinstance(weight, torch.Tensor) else weight
-    return linear_of(_needed_weight(name, weight), source.tensor(f"{name}.bias"), placement)
+def _linear(name: str, module: nn.Linear, source: WeightSource, placement: WeightPlacement, head: str) -> nn.Module:
+    found = source.matrix(name)
+    if found is None and name == HEAD:
+        found = source.matrix(head)
+    weight: Weight = _fitting(f"{name}.weight", found, *module.weight.shape)
+    if name == HEAD and isinstance(weight, torch.Tensor):
+        weight = Int8Weight.of(weight.to(placement.device))
+    bias = source.tensor(f"{name}.bias")
+    if bias is not None or module.bias is not None:  # a file may have more of them than its config.json tells
+        bias = _fitting(f"{name}.bias", bias, module.out_features)
+    return linear_of(weight, bias, placement)
 
 
 def _embedding(weight: Weight, placement: WeightPlacement) -> nn.Module:
@@ -132,11 +142,21 @@ def _embedding(weight: Weight, placement: WeightPlacement) -> nn.Module:
     return Int8Embedding(Int8Weight(weight.codes.to(device), weight.scales.to(device)), dtype)
 
 
-def _needed_weight(name: str, found: Weight | None) -> Weight:
+def _fitting(name: str, found: Found | None, *expected: int) -> Found:
+    """What was ``found`` in the checkpoint, if it is of the ``expected`` shape."""
     if found is None:
-        raise _missing(name)
+        raise ModelFilesError(f"The checkpoint has no weights for {name}. Fetch the model again.")
+    shape = _shape(found)
+    if shape != expected:
+        raise ModelFilesError(
+            f"{name} has the shape {list(shape)} in the checkpoint and {list(expected)} by its config: they belong "
+            "to different models. Fetch the model again."
+        )
     return found
 
 
-def _missing(name: str) -> ModelFilesError:
-    return ModelFilesError(f"The checkpoint has no weights for {name}.")
+def _shape(weight: Weight) -> tuple[int, ...]:
+    if isinstance(weight, Int8Weight):
+        blocks, rows, columns = weight.codes.shape
+        return rows, blocks * columns
+    return tuple(weight.codes.shape if isinstance(weight, Int4Weight) else weight.shape)

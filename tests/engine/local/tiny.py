@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from qwen_app.engine.local.build import OFFLOAD_BYTES, build_local_engine, local_compute_parts
+from qwen_app.engine.local.build import build_local_engine, local_compute_parts
 from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
@@ -69,7 +69,7 @@ class OpenEngine:
         *,
         slots: int = 4,
         context_tokens: int = 1024,
-        offload_bytes: int = OFFLOAD_BYTES,
+        offload_bytes: int | None = None,
         **more: Any,
     ) -> None:
         self.fatal: list[str] = []

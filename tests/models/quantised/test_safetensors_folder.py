@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from qwen_app.errors import ModelFilesError
+from qwen_app.linear.int4_weight import Int4Weight
 from qwen_app.models.loader import load
+from qwen_app.models.quantised.safetensors_folder import gptq_folder
 from tests.tiny_qwen import save_tiny_qwen
 
 GROUP = 32
@@ -110,10 +112,74 @@ def test_columns_out_of_order_are_refused(tmp_path: Path) -> None:
         load(small, precision="auto")
 
 
-def test_a_missing_layer_is_named(tmp_path: Path) -> None:
-    folder = save_tiny_qwen(tmp_path / "tiny")
-    tensors = load_file(folder / "model.safetensors")
-    del tensors["model.layers.1.mlp.up_proj.weight"]
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelFilesError, match=r"model\.layers\.1\.mlp\.up_proj"):
-        load(folder, precision="int4")
+def test_layers_of_another_size_are_refused(tmp_path: Path) -> None:
+    small = write(tmp_path, "gptq")
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps({**config, "intermediate_size": 256}))
+    with pytest.raises(ModelFilesError, match=r"\[64, 128\] in the checkpoint and \[64, 256\] by its config"):
+        load(small, precision="auto")
+
+
+def gptq_weight(folder: Path, parts: Parts, **changed: object) -> Int4Weight:
+    """The one layer of a checkpoint, of 8 outputs."""
+    file = folder / "model.safetensors"
+    save_file({f"layer.{name}": tensor for name, tensor in parts.items()}, file)
+    weight = gptq_folder([file], {"bits": 4, **changed}).matrix("layer")
+    assert isinstance(weight, Int4Weight)
+    return weight
+
+
+TRUE_ZEROS = torch.tensor([[0, 8, 0, 0, 5, 0, 15, 3]])
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_format", "stored"),
+    [
+        ("gptq", packed(TRUE_ZEROS, (0, 1, 2, 3, 4, 5, 6, 7)) - 0x11111111),
+        ("gptq_v2", packed(TRUE_ZEROS, (0, 1, 2, 3, 4, 5, 6, 7))),
+    ],
+)
+def test_zero_points_of_gptq_are_those_that_were_meant(
+    tmp_path: Path, checkpoint_format: str, stored: torch.Tensor
+) -> None:
+    parts = {"qweight": torch.zeros(4, 8, dtype=torch.int32), "qzeros": stored, "scales": torch.ones(1, 8)}
+    weight = gptq_weight(tmp_path, parts, checkpoint_format=checkpoint_format)
+    assert weight.minimums.t().tolist() == [[-zero for zero in TRUE_ZEROS[0].tolist()]]
+
+
+def of_one_group(inputs: int) -> Parts:
+    """A layer with one scale a row."""
+    return {
+        "qweight": torch.zeros(inputs // 8, 8, dtype=torch.int32),
+        "qzeros": torch.zeros(1, 1, dtype=torch.int32),
+        "scales": torch.rand(1, 8),
+    }
+
+
+def test_a_scale_for_a_whole_row_is_one_for_each_of_its_groups(tmp_path: Path) -> None:
+    weight = gptq_weight(tmp_path, of_one_group(320))
+    assert weight.group == 64
+    assert torch.equal(weight.scales, weight.scales[:, :1].expand(-1, 5))
+
+
+def test_rows_that_no_group_divides_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFilesError, match="Groups of 264 weights are not read here, only of a multiple of 32"):
+        gptq_weight(tmp_path, of_one_group(264))
+
+
+@pytest.mark.parametrize(
+    ("part", "tensor", "said"),
+    [
+        ("qzeros", None, r"layer\.qzeros is missing"),
+        ("qweight", torch.zeros(8, dtype=torch.int32), r"layer\.qweight is missing or no matrix"),
+        ("scales", torch.ones(1, 16), r"do not fit together: \[8, 64\], \[1, 8\], \[1, 16\]"),
+        ("scales", torch.ones(3, 8), "do not fit together"),
+    ],
+)
+def test_parts_of_a_layer_that_do_not_fit_together_are_told(
+    tmp_path: Path, part: str, tensor: torch.Tensor | None, said: str
+) -> None:
+    parts = of_one_group(64)
+    del parts[part]
+    with pytest.raises(ModelFilesError, match=said):
+        gptq_weight(tmp_path, parts if tensor is None else {**parts, part: tensor})

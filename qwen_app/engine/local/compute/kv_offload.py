@@ -11,8 +11,11 @@ import numpy as np
 from qwen_app.engine.local.attention.host_arena import HostArena, Region
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.prefix_cache import common_prefix
+from qwen_app.models.container import main_memory
 
 SMALLEST_TOKENS = 256  # less is as soon computed
+LARGEST_BYTES = 4 * 1024**3  # of all conversations, whatever is free
+SHARE = 1 / 4  # of the memory that is free at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,11 @@ class OffloadedPrefix:
 
 
 class HostKVCache:
-    """At most ``limit_bytes``; the least recently used leave first. ``limit_bytes`` 0 keeps nothing."""
+    """At most ``limit_bytes`` (None: a quarter of what is free); the least recently used leave first. 0 keeps nothing."""
 
-    def __init__(self, cache: KVCache, *, limit_bytes: int) -> None:
+    def __init__(self, cache: KVCache, *, limit_bytes: int | None) -> None:
+        if limit_bytes is None:
+            limit_bytes = min(LARGEST_BYTES, int(SHARE * main_memory().free_bytes))
         self._cache = cache
         self._arena = HostArena(limit_bytes, pinned=cache.on_card)
         self._entries: list[OffloadedPrefix] = []  # least recently used first

@@ -53,13 +53,13 @@ def build_compute_parts(
     slots: int,
     context_tokens: int,
     text_vocab_size: int,
-    offload_bytes: int,
+    offload_bytes: int | None,
     without: Iterable[str] = (),
 ) -> ComputeParts:
     """The parts for ``model``, whose ids go in on ``device``. Changes how it attends, and how torch computes.
 
-    ``offload_bytes`` of host memory at most hold conversations that had to leave their slot. Raises
-    ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
+    ``offload_bytes`` of host memory at most hold conversations that had to leave their slot (None: see HostKVCache).
+    Raises ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
     """
     switches = Switches.without(without)
     keep_precision()
