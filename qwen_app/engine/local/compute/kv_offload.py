@@ -29,7 +29,7 @@ class OffloadedPrefix:
 
 
 class HostKVCache:
-    """At most ``limit_bytes``, None: a quarter of what is free. The least recently used leave first; 0 keeps nothing."""
+    """``limit_bytes`` at most, None for a quarter of what is free. The longest unused leave first; 0 keeps nothing."""
 
     def __init__(self, cache: KVCache, *, limit_bytes: int | None) -> None:
         if limit_bytes is None:
