@@ -16,6 +16,7 @@
 # failed or the engine hung, 130 and 143 ended at once by a signal.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+readonly SELF="$PWD/${BASH_SOURCE[0]##*/}"
 
 readonly VENV=.venv
 readonly PYTHON="$VENV/bin/python"
@@ -207,7 +208,7 @@ hide_secrets() { # hide_secrets [options]
     esac
     shift
   done
-  [[ -z "$found" ]] || exec "$0" "${shown[@]}" "$@"
+  [[ -z "$found" ]] || exec bash "$SELF" "${shown[@]}" "$@"
 }
 
 main() {
@@ -235,7 +236,7 @@ main() {
       exec tail -n 100 -F "$LOG"
       ;;
     -h | --help)
-      sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$0"
+      sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$SELF"
       [[ -x "$PYTHON" ]] && exec "$PYTHON" app.py --help
       ;;
     *) run "$@" ;;

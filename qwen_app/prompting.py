@@ -91,6 +91,8 @@ class Prompting:
         fixed_tokens, *turn_tokens = await self._sizes(system, turns, request.tools)
         context_tokens = self._context_tokens(request)
         budget_tokens = max(0, context_tokens - _reserve_tokens(request, context_tokens))
+        sent_tokens = sum(size for turn, size in enumerate(turn_tokens) if turn not in request.policy.dropped_turns)
+        all_fits = fixed_tokens + sent_tokens <= budget_tokens
         window = fit(
             hinted.messages,
             turn_tokens,
@@ -98,7 +100,7 @@ class Prompting:
             budget_tokens=budget_tokens,
             pins=request.policy.pinned_turns | _affordable(request.policy, turn_tokens, budget_tokens - fixed_tokens),
             drops=request.policy.dropped_turns,
-            start=self._start(request.conversation_id, len(turns), budget_tokens),
+            start=0 if all_fits else self._start(request.conversation_id, len(turns), budget_tokens),
         )
         planned = Planned(
             kept_turns=len(window.kept_turns),
@@ -144,7 +146,8 @@ class Prompting:
     def _start(self, conversation_id: str, turns: int, budget_tokens: int) -> int:
         """Where the conversation's window starts by now: it stays there, so that the prompt's beginning stays the same.
 
-        More room than it was chosen for, or fewer turns than there were, bring old turns back.
+        More room than it was chosen for, or fewer turns than there were, bring old turns back. So does a chat that fits
+        as a whole again, because what was too long in it was taken out (see ``plan``).
         """
         remembered = self._windows.get(conversation_id) if conversation_id else None
         if remembered is None or budget_tokens > remembered.budget_tokens or remembered.start >= turns:

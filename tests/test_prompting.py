@@ -119,6 +119,13 @@ async def test_a_chat_that_was_cut_back_starts_anew(asked: Asked) -> None:
     assert not (await asked.planned(chat("one"))).dropped_turns
 
 
+async def test_a_chat_that_fits_again_is_sent_whole(asked: Asked) -> None:
+    """What was too long in it was a question that was edited, or a document that was taken out."""
+    answers = ["word " * 10] * 6
+    assert (await asked.planned(chat(*answers, question="word " * 150))).dropped_turns
+    assert not (await asked.planned(chat(*answers, question="in short"))).dropped_turns
+
+
 async def test_to_look_at_a_plan_moves_no_window(asked: Asked) -> None:
     answers = ["word " * 30] * 3
     before = await asked.service.plan(chat(*answers))

@@ -181,6 +181,20 @@ def test_a_password_is_not_among_the_arguments(copy: Copy, flags: list[str]) -> 
     assert done.stdout.count("hunter2") == 1  # the variable
 
 
+def test_it_is_called_from_anywhere_by_any_name(copy: Copy) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    for command, folder in (
+        (["bash", "start.sh"], copy.folder),
+        ([f"{copy.folder.name}/start.sh"], copy.folder.parent),
+        ([str(copy.folder / "start.sh")], Path("/")),
+    ):
+        done = subprocess.run(
+            [*command, "--api-key", "s3"], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+
+
 def test_the_script_and_the_app_know_the_same_secrets() -> None:
     script = (ROOT / "start.sh").read_text(encoding="utf-8")
     secrets = [flag(name) for name, field in Settings.model_fields.items() if not field.repr]

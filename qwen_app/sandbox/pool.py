@@ -143,7 +143,8 @@ class Sandbox:
 def _settle(future: Future[JsonValue], child: _Child, job: Job) -> None:
     try:
         outcome = child.call(job)
-    except OSError as refused:
+    except Exception as refused:  # no child, or no thread to watch it; this thread must live, for others wait for it
+        child.end()
         log.error("no sandbox process could be started: %s", refused)
         future.set_exception(EngineUnavailable("This cannot be checked at the moment. Try again in a minute."))
         return
@@ -187,9 +188,9 @@ class _Child:
         environment = {"PYTHONPATH": str(ROOT), "PATH": os.defpath, "LANG": "C.UTF-8"}
         command = [sys.executable, "-m", "qwen_app.sandbox.child", self._tasks]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        self._process = process
         watchdog = threading.Timer(START_TIMEOUT_S, process.kill)
         watchdog.start()
-        self._process = process
         try:
             self._exchange(process, None)
         except (EOFError, ValueError) as silent:

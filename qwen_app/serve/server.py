@@ -88,7 +88,10 @@ def listen(host: str, port: int) -> socket.socket:
         raise SettingsError(f"--host {host} is not an address: {unknown.strerror}.") from unknown
     # The protocol is named, for asyncio sends small packets at once only where it is known to be TCP. Else the body of
     # an answer waits for the client to confirm its head, which takes clients 40 ms on a connection they keep.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    except OSError as unknown:  # IPv6 on a machine without it
+        raise SettingsError(f"--host {host}: {unknown.strerror}. Choose another address.") from unknown
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -126,6 +127,21 @@ def test_what_a_library_says_of_a_visitors_text_reaches_no_console() -> None:
     )
     run = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("[None, None]\n", "")
+
+
+async def test_a_machine_that_gives_no_thread_more_holds_nobody_up(
+    pool: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(timer: threading.Timer) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Timer, "start", refuse)
+        for _ in range(4):  # more than there are children
+            with pytest.raises(EngineUnavailable):
+                async with asyncio.timeout(20):
+                    await pool.run("echo", 1, user="ada")
+    assert await pool.run("echo", 1, user="ada") == 1
 
 
 async def test_a_closed_pool_refuses() -> None:
