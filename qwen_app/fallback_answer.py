@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from qwen_app.errors import EngineError
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued, Timings, Usage
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued, Timings, ToolCallDelta, Usage
 
 NO_TIME = Timings(0.0, 0.0, 0.0)
 Observe = Callable[[Event], None]
@@ -31,7 +31,7 @@ async def with_fallback(
                 yield Finished("stop", Usage(0, 0), NO_TIME)
                 return
             admitted = admitted or isinstance(event, Queued)
-            begun = begun or (isinstance(event, Delta) and bool(event.text))
+            begun = begun or isinstance(event, ToolCallDelta) or (isinstance(event, Delta) and bool(event.text))
             yield event
 
 

@@ -85,9 +85,11 @@ class LiveAnswer(Generic[T]):
                     self._publish(snapshot)
                     self._end_if_unwatched()
         finally:
-            await ended()
-            self.over = True
-            self._announce()
+            try:
+                await ended()
+            finally:
+                self.over = True
+                self._announce()
 
     def _publish(self, snapshot: T) -> None:
         self.newest = snapshot

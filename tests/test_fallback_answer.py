@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 import pytest
 
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory, RequestError
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, JsonObject, Message, Tool, ToolChoice
+from qwen_app.fallback_answer import with_fallback
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    JsonObject,
+    Message,
+    Tool,
+    ToolCallDelta,
+    ToolChoice,
+)
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
@@ -70,6 +83,18 @@ def test_it_is_said_where_the_model_fails_before_the_first_word(error: AppError)
 def test_it_is_not_said_where_it_would_be_wrong(script: Script, request_made: GenerationRequest) -> None:
     text, end, _ = answer(script, request_made)
     assert TEXT not in text
+    assert isinstance(end, Failed)
+
+
+def test_it_is_not_said_behind_half_a_call() -> None:
+    async def events() -> AsyncGenerator[Event, None]:
+        yield ToolCallDelta(0, "a", "send_mail", '{"to": "bob')
+        yield Failed(EngineUnavailable("Away."))
+
+    async def read() -> list[Event]:
+        return [event async for event in with_fallback(events(), PLAIN, TEXT, lambda event: None)]
+
+    *_, end = asyncio.run(read())
     assert isinstance(end, Failed)
 
 

@@ -121,3 +121,17 @@ async def test_a_source_that_breaks_ends_the_answer() -> None:
         await live.ended()
     assert (live.over, source.ended) == (True, 1)
     assert await seen(live) == [(1, 1)]
+
+
+async def test_an_end_that_breaks_is_an_end() -> None:
+    async def broken_end() -> None:
+        raise RuntimeError("broken")
+
+    source = Source(1)
+    live = LiveAnswer[int](source, unwatched_s=60)
+    live.start(source.notes.append, broken_end)
+    await source.release(1)
+    with pytest.raises(RuntimeError):
+        await live.ended()
+    assert live.over
+    assert await seen(live) == [(1, 1)]

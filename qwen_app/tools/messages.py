@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from qwen_app.errors import RequestError
@@ -88,9 +89,19 @@ def shown_arguments(call: ToolCall) -> object:
 
 
 def parsed_arguments(call: ToolCall) -> dict[str, object] | None:
-    """The arguments to call a tool with, or None where they are no JSON object."""
+    """The arguments to call a tool with, or None where they are no JSON object. Half characters, which JSON can write
+    and UTF-8 cannot, become U+FFFD."""
     try:
-        value: object = json.loads(call.arguments)
+        value: object = json.loads(call.arguments, parse_constant=_finite, parse_float=_finite)
+        whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return json.loads(whole) if isinstance(value, dict) else None
+
+
+def _finite(number: str) -> float:
+    """Raises ValueError for what JSON cannot write: NaN, and numbers that are too large."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number} is no number of JSON")
+    return value

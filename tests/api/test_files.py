@@ -119,10 +119,30 @@ def test_a_file_is_searched_and_its_passages_are_numbered(client: openai.OpenAI)
     assert found[0].attributes["place"] == "page 17"
     assert client.vector_stores.retrieve(store).file_counts.completed == 1
     (kept,) = client.vector_stores.files.list(store).data
+    assert client.vector_stores.files.retrieve(kept.id, vector_store_id=store) == kept
     assert client.vector_stores.files.delete(kept.id, vector_store_id=store).deleted
     assert client.vector_stores.search(store, query="chairs").data == []
     assert client.vector_stores.delete(store).deleted
     assert store not in [one.id for one in client.vector_stores.list()]
+
+
+def test_what_would_change_a_search_is_refused_by_name(client: openai.OpenAI) -> None:
+    store = filled(client, "narrow")
+    uploaded = client.files.create(file=("more.pdf", files.pdf(PAGES)), purpose="assistants")
+    narrow: Any = {"type": "eq", "key": "lang", "value": "de"}
+    refused = {
+        "filters": lambda: client.vector_stores.search(store, query="chairs", filters=narrow),
+        "ranking_options": lambda: client.vector_stores.search(
+            store, query="chairs", ranking_options={"score_threshold": 0.9}
+        ),
+        "file_ids": lambda: client.vector_stores.create(name="at once", file_ids=[uploaded.id]),
+        "attributes": lambda: client.vector_stores.files.create(
+            store, file_id=uploaded.id, attributes={"lang": "de"}
+        ),
+    }
+    for field, ask in refused.items():
+        with pytest.raises(openai.BadRequestError, match=f"{field} is not supported"):
+            ask()
 
 
 def test_nobody_sees_anothers(client: openai.OpenAI, other: openai.OpenAI) -> None:

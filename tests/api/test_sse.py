@@ -95,6 +95,14 @@ async def test_a_reader_that_stalls_is_dropped() -> None:
     assert closing.closes == 1
 
 
+@pytest.mark.slow
+async def test_a_reader_that_stalls_while_nothing_comes_is_dropped() -> None:
+    client, closing = Client(stalls_after=1), Closing()
+    await stream(client, closing, 0, 10, ping_interval_s=0.05, stall_limit_s=0.1)
+    assert len(client.bodies) == 1
+    assert closing.closes == 1
+
+
 async def test_it_closes_even_when_nothing_can_be_sent() -> None:
     closing = Closing()
 

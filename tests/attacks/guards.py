@@ -651,8 +651,8 @@ GUARDS: tuple[Guard, ...] = (
         33,
         "what a body may hold, counted before it is read",
         "qwen_app/api/protocol/body_reading.py",
-        "    if refusal:\n        raise RequestError(refusal)\n    value",
-        "    value",
+        "    if refusal:\n        raise RequestError(refusal)\n    long",
+        "    long",
         "attacks/test_bodies.py::test_a_hostile_body_is_refused_and_nobody_waits",
     ),
     Guard(

@@ -72,3 +72,18 @@ def test_a_place_is_called_as_the_body_calls_it() -> None:
 
 def test_only_assistants_call() -> None:
     assert refusal(Message("user", "", (ToolCall("a", "f", "{}"),))) == "messages[0].tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parsed"),
+    [
+        ('{"x": "\\ud83d"}', {"x": "\ufffd"}),
+        ('{"x": 1.5}', {"x": 1.5}),
+        ('{"x": NaN}', None),
+        ('{"x": 1e999}', None),
+        ("[1]", None),
+        ('{"x": ', None),
+    ],
+)
+def test_arguments_are_what_json_and_utf_8_can_say(arguments: str, parsed: object) -> None:
+    assert parsed_arguments(ToolCall("a", "f", arguments)) == parsed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -21,6 +22,11 @@ Query = Annotated[str, Field(min_length=1, max_length=4_000)]
 
 class SearchRequest(Body):
     """Several queries are searched as one."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        "filters": "Keep what is to be searched apart in a store of its own.",
+        "ranking_options": "Results come by rank; take as many as you want with max_num_results.",
+    }
 
     query: Query | Annotated[list[Query], AtMost(MOST_QUERIES)]
     max_num_results: int = Field(10, ge=1, le=MOST_RESULTS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -20,6 +21,10 @@ STORE_FILES = ONE_STORE + "/files"
 
 class StoreFileRequest(Body):
     """``file_id`` is that of ``POST /v1/files``."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        "attributes": "Searches cannot be narrowed by them: keep files apart in stores of their own.",
+    }
 
     file_id: str = Field(min_length=1, max_length=100)
 
@@ -69,18 +74,27 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         first, last = (data[0].id, data[-1].id) if data else (None, None)
         return StoreFileList(data=data, first_id=first, last_id=last)
 
+    async def found(owner: str, store_id: str, file_id: str) -> tuple[str, KeptFile]:
+        store = await store_named(knowledge, owner, store_id)
+        for file in await knowledge.files(owner, store.name):
+            if file.id == file_id:
+                return store.name, file
+        raise NotFound("There is no file with this id in the vector store.", param="file_id")
+
+    async def one(store_id: str, file_id: str, context: RequestContext = guarded) -> StoreFileBody:
+        """A file of the collection."""
+        _, file = await found(context.caller.owner, store_id, file_id)
+        return _body(file, store_id)
+
     async def remove(store_id: str, file_id: str, context: RequestContext = guarded) -> Deleted:
         """Forget a file of the collection."""
-        owner = context.caller.owner
-        store = await store_named(knowledge, owner, store_id)
-        names = [file.name for file in await knowledge.files(owner, store.name) if file.id == file_id]
-        if not names:
-            raise NotFound("There is no file with this id in the vector store.", param="file_id")
-        await knowledge.remove(owner, store.name, names)
+        store_name, file = await found(context.caller.owner, store_id, file_id)
+        await knowledge.remove(context.caller.owner, store_name, [file.name])
         return Deleted(id=file_id, object="vector_store.file.deleted")
 
     router.add_api_route(STORE_FILES, add, methods=["POST"], tags=["files"])
     router.add_api_route(STORE_FILES, listed, methods=["GET"], tags=["files"])
+    router.add_api_route(STORE_FILES + "/{file_id}", one, methods=["GET"], tags=["files"])
     router.add_api_route(STORE_FILES + "/{file_id}", remove, methods=["DELETE"], tags=["files"])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -19,6 +20,11 @@ ONE_STORE = STORES + "/{store_id}"
 
 
 class VectorStoreRequest(Body):
+    refused: ClassVar[Mapping[str, str]] = {
+        "file_ids": "Create the store, then add each file with POST /v1/vector_stores/{id}/files.",
+        "expires_after": "A store is kept until it is deleted.",
+    }
+
     name: str = Field(min_length=1, max_length=200)
 
 

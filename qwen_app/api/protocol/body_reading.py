@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import re
 import zlib
 from collections.abc import Iterable
 
@@ -22,6 +24,8 @@ MAX_DIGITS = 40  # of an integer
 # As zlib tells the formats apart; x-gzip is gzip's old name (RFC 9110, 8.4.1.3).
 WINDOW_BITS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 THREAD_BYTES = 2**16  # mending this much is done in a thread
+
+HUGE = re.compile(rb"[eE]\+?\d{3}")  # may be the exponent of a number that is too large
 
 _DIGITS_AS_0 = bytes(ord("0") if chr(code).isdigit() else code for code in range(256))
 
@@ -83,7 +87,13 @@ def read_json(text: str) -> object:
     refusal = BOUNDS.refusal(raw)
     if refusal:
         raise RequestError(refusal)
-    value: object = json.loads(text, parse_int=_bounded_int if _has_long_number(raw) else None)
+    long = _has_long_number(raw)
+    value: object = json.loads(
+        text,
+        parse_int=_bounded_int if long else None,
+        parse_float=_finite if long or HUGE.search(raw) else None,
+        parse_constant=_finite,
+    )
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(value)
     return value
@@ -97,6 +107,14 @@ def _bounded_int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"a number in it has more than {MAX_DIGITS} digits")
     return int(digits)
+
+
+def _finite(number: str) -> float:
+    """Raises ValueError for NaN and what is too large, which no answer in JSON could say."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:MAX_DIGITS]} is no number that JSON knows")
+    return value
 
 
 def _check_depth(value: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
@@ -11,6 +12,8 @@ from qwen_app.api.protocol.response_bodies import Truncation
 from qwen_app.errors import EngineUnavailable
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Planned, Prefill
 from qwen_app.service import Service
+
+log = logging.getLogger(__name__)
 
 DROPPED_HEADER = "x-truncated-messages"
 MERGE_LIMIT = 64  # events of one choice that wait for a slow reader
@@ -68,17 +71,24 @@ class Generation:
         return not isinstance(event, Planned)
 
     async def _pump(self, index: int, answer: AsyncGenerator[Event, None], first: asyncio.Future[Event]) -> None:
+        stopped = Failed(EngineUnavailable("The engine stopped. Try again in a minute."))
+        ended = False
         try:
             async for event in answer:
+                ended = isinstance(event, Finished | Failed)
                 if not first.done():
                     if isinstance(event, Failed) or self._admitted(event):
                         first.set_result(event)
                 else:
                     await self._queue.put((index, event))
+        except Exception:  # nobody waits for this task: who reads its events has to hear of it
+            log.exception("an answer broke off")
         finally:
             await answer.aclose()
             if not first.done():
-                first.set_result(Failed(EngineUnavailable("The engine stopped. Try again in a minute.")))
+                first.set_result(stopped)
+            elif not ended:
+                self._queue.put_nowait((index, stopped))
 
     async def events(self) -> AsyncGenerator[tuple[int, Event], None]:
         """Every event with the index of its answer. Raises the first failure: then no other answer counts."""

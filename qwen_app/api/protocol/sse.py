@@ -92,9 +92,17 @@ class EventStream(Response):
                     raise ClientGone
                 await asyncio.sleep(min(self._ping_interval_s, self._stall_limit_s - idle_s))
             elif idle_s >= self._ping_interval_s:
-                await self._send(send, self._ping)
+                await self._send_ping(send)
             else:
                 await asyncio.sleep(self._ping_interval_s - idle_s)
+
+    async def _send_ping(self, send: Send) -> None:
+        """Nobody else looks how long this takes."""
+        try:
+            async with asyncio.timeout(self._stall_limit_s):
+                await self._send(send, self._ping)
+        except TimeoutError:
+            raise ClientGone from None
 
 
 async def wait_until_gone(receive: Receive) -> None:

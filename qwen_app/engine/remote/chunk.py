@@ -23,9 +23,19 @@ def _object_or_nothing(value: object) -> object:
 Dispensable = Annotated[T | None, BeforeValidator(_object_or_nothing)]
 
 
+def _without_halves(value: object) -> object:
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+# Text of an answer. JSON can write half a character, which UTF-8 cannot: it becomes U+FFFD.
+Text = Annotated[T, BeforeValidator(_without_halves)]
+
+
 class ChunkFunction(BaseModel):
-    name: str | None = None
-    arguments: object = None
+    name: Text[str | None] = None
+    arguments: Text[object] = None
 
 
 class ChunkToolCall(BaseModel):
@@ -37,14 +47,14 @@ class ChunkToolCall(BaseModel):
 
 
 class ChunkDelta(BaseModel):
-    content: str | None = None
+    content: Text[str | None] = None
     tool_calls: list[ChunkToolCall] | None = None
 
 
 class ChunkToken(BaseModel):
     """One token of a chat's log-probabilities."""
 
-    token: str | None = None
+    token: Text[str | None] = None
     logprob: float | None = None
     bytes: list[int] | None = None
     top_logprobs: list[ChunkToken] | None = None
@@ -63,7 +73,7 @@ class ChunkChoice(BaseModel):
     """A chat sends ``delta``, a plain completion ``text``."""
 
     delta: Dispensable[ChunkDelta] = None
-    text: str | None = None
+    text: Text[str | None] = None
     logprobs: Dispensable[ChunkLogprobs] = None
     finish_reason: str | None = None
     stop_reason: object = None  # vLLM's word for the stop string that was met

@@ -20,6 +20,7 @@ from qwen_app.messages import (
     ToolCallDelta,
     Usage,
 )
+from qwen_app.tools.messages import parsed_arguments
 from qwen_app.tools.parser import ToolCallParser
 from qwen_app.tools.prompt_format import CALL_OPEN
 
@@ -68,6 +69,10 @@ class Transcript:
     reason: FinishReason | None = None
     stop: str | None = None
     usage: Usage | None = None
+    _places: dict[int, int] = field(default_factory=dict)  # which call the server means by an index
+    _ids: dict[int, str] = field(default_factory=dict)  # that the server gave
+    _open: int | None = None  # the call that is being told
+    _held: list[ToolCallDelta] = field(default_factory=list)  # of calls that come after it
 
     @property
     def started(self) -> bool:
@@ -123,11 +128,14 @@ class Transcript:
         """The rest of the last call's arguments."""
         return self._recorded(ToolCallDelta(max(self.calls), arguments=ending))
 
-    def empty_arguments(self) -> Iterator[ToolCallDelta]:
-        """An empty object for each call that came without arguments: a tool that takes none is called so."""
-        for index, call in list(self.calls.items()):
-            if not call.arguments.strip():
+    def rest_of_calls(self, *, cut: bool) -> Iterator[ToolCallDelta]:
+        """What was held back of calls; and, unless the answer was ``cut``, an empty object for each that came without
+        arguments: a tool that takes none is called so."""
+        for index in sorted(self.calls):
+            yield from (delta for delta in self._held if delta.index == index)
+            if not cut and not self.calls[index].arguments.strip():
                 yield self._recorded(ToolCallDelta(index, arguments="{}"))
+        self._held = []
 
     def _pieces(self, pieces: Iterable[str | ToolCallDelta]) -> Iterator[Event]:
         for piece in pieces:
@@ -143,15 +151,38 @@ class Transcript:
         return delta
 
     def _feed_call(self, place: int, call: ChunkToolCall) -> Iterator[ToolCallDelta]:
-        index = place if call.index is None else call.index
         arguments = (call.function.arguments if call.function else None) or ""
         name = (call.function.name if call.function else None) or ""
         if not isinstance(arguments, str):
             raise StreamBroken(UpstreamFailure(0, "It sent tool arguments that are not text.", "malformed"))
+        index = self._index_of(place if call.index is None else call.index, call.id or "", name)
         if index not in self.calls:
-            yield self._recorded(ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", name, arguments))
+            head = ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", name, arguments)
+            yield from self._in_turn(self._recorded(head))
         elif arguments:
-            yield self._recorded(ToolCallDelta(index, arguments=arguments))
+            yield from self._in_turn(self._recorded(ToolCallDelta(index, arguments=arguments)))
+
+    def _index_of(self, place: int, call_id: str, name: str) -> int:
+        """The call that the server means. Some give every call the same index: another id, with a name, is another."""
+        index = self._places.get(place)
+        if index is None or (call_id and name and self._ids.get(index, call_id) != call_id):
+            index = self._places[place] = len(self.calls)
+        if call_id:
+            self._ids.setdefault(index, call_id)
+        return index
+
+    def _in_turn(self, delta: ToolCallDelta) -> Iterator[ToolCallDelta]:
+        """``delta`` if it is its call's turn. One call is told after the other, as protocols want that know no index: a
+        call waits while the one before may have to be given its arguments yet."""
+        if self._open is None or (not self._held and delta.index != self._open and self._is_whole(self._open)):
+            self._open = delta.index
+        if delta.index == self._open:
+            yield delta
+        else:
+            self._held.append(delta)
+
+    def _is_whole(self, index: int) -> bool:
+        return parsed_arguments(self.calls[index]) is not None
 
     def _reason(self, reason: str) -> FinishReason:
         if reason not in _REASONS:

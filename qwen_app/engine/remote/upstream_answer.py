@@ -83,9 +83,8 @@ class UpstreamAnswer:
                     yield event
         finally:
             self.queue.leave(ticket)
-        if self.transcript.reason != "length":
-            for delta in self.transcript.empty_arguments():
-                yield delta
+        for delta in self.transcript.rest_of_calls(cut=self.transcript.reason == "length"):
+            yield delta
         await check_response(self.request, self.transcript, self.upstream.title)
         ending = await ending_of(self.request, self.transcript) if self.transcript.reason == "length" else None
         if ending:

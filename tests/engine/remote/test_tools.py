@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from qwen_app.engine.remote.chunk import read_chunk
+from qwen_app.engine.remote.transcript import Transcript
 from qwen_app.errors import AppError, RequestError, UpstreamError
 from qwen_app.messages import (
+    Delta,
     Event,
     Failed,
     Finished,
@@ -215,6 +218,67 @@ async def test_a_call_without_arguments_has_an_empty_object(choice: ToolChoice, 
     )
     assert isinstance(check_shape(events), Finished)
     assert [(name, json.loads(arguments)) for name, arguments in calls_of(events)] == [("clock", {})]
+
+
+def calls_chunk(*calls: tuple[int | None, str, str, str]) -> dict[str, Any]:
+    """Index, id, name and arguments of each; what is None or empty is left out."""
+    told = []
+    for index, call_id, name, arguments in calls:
+        function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
+        told.append({"type": "function", "function": function, **({"id": call_id} if call_id else {})})
+        if index is not None:
+            told[-1]["index"] = index
+    return piece("", delta={"tool_calls": told})
+
+
+UTC, CET = '{"zone": "UTC"}', '{"zone": "CET"}'
+SEVERAL: dict[str, tuple[list[dict[str, Any]], list[tuple[str, str]]]] = {
+    "the first without arguments": (
+        [calls_chunk((0, "a", "other", "")), calls_chunk((1, "b", "clock", UTC))],
+        [("other", "{}"), ("clock", UTC)],
+    ),
+    "heads first, arguments in turns": (
+        [
+            calls_chunk((0, "a", "clock", ""), (1, "b", "clock", "")),
+            calls_chunk((1, "", "", CET[:5]), (0, "", "", UTC[:4])),
+            calls_chunk((0, "", "", UTC[4:]), (1, "", "", CET[5:])),
+        ],
+        [("clock", UTC), ("clock", CET)],
+    ),
+    "the same index": (
+        [calls_chunk((0, "a", "clock", UTC)), calls_chunk((0, "b", "clock", CET))],
+        [("clock", UTC), ("clock", CET)],
+    ),
+    "no index": (
+        [calls_chunk((None, "a", "clock", UTC)), calls_chunk((None, "b", "clock", CET))],
+        [("clock", UTC), ("clock", CET)],
+    ),
+    "id and name in every piece": (
+        [calls_chunk((0, "a", "clock", UTC[:4])), calls_chunk((0, "a", "clock", UTC[4:]))],
+        [("clock", UTC)],
+    ),
+    "indexes from one": (
+        [calls_chunk((1, "a", "clock", UTC)), calls_chunk((2, "b", "other", ""))],
+        [("clock", UTC), ("other", "{}")],
+    ),
+}
+
+
+@pytest.mark.parametrize("way", SEVERAL)
+@pytest.mark.anyio
+async def test_calls_are_told_one_after_the_other_however_the_server_tells_them(way: str) -> None:
+    chunks, expected = SEVERAL[way]
+    events = await answered(says(*chunks, piece("", finish="tool_calls")), ask(tools=(CLOCK, OTHER)))
+    assert isinstance(check_shape(events), Finished)
+    assert calls_of(events) == expected
+    indexes = [event.index for event in events if isinstance(event, ToolCallDelta)]
+    assert indexes == sorted(indexes)
+    assert set(indexes) == set(range(len(expected)))
+
+
+def test_half_a_character_is_no_end_of_the_answer() -> None:
+    chunk = read_chunk(json.loads(json.dumps(piece("a\ud83d"))))
+    assert [event.text for event in Transcript().feed(chunk) if isinstance(event, Delta)] == ["a\ufffd"]
 
 
 @pytest.mark.parametrize("choice", [ToolChoice(), NAMED], ids=["auto", "named"])
