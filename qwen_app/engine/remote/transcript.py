@@ -82,6 +82,12 @@ class Transcript:
     def partial_text(self) -> str:
         return "".join(self.text)
 
+    @property
+    def written_text(self) -> str:
+        """All that the model wrote: calls, too, which the server told apart from the text."""
+        told_apart = self.calls.values() if self._places else ()
+        return self.partial_text + "".join(call.name + call.arguments for call in told_apart)
+
     def feed(self, chunk: Chunk) -> Iterator[Event]:
         """Events of one chunk. Raises StreamBroken for what cannot be part of an answer."""
         progress = chunk.prompt_progress

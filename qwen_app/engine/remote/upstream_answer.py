@@ -172,7 +172,7 @@ class UpstreamAnswer:
         usage, spent = self.transcript.usage, self._spent
         if usage is None:
             prompt_tokens = await self.budget.prompt_tokens(self.request)
-            usage = Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.partial_text))
+            usage = Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.written_text))
         if spent is None:
             return usage
         return Usage(

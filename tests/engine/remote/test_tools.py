@@ -276,6 +276,13 @@ async def test_calls_are_told_one_after_the_other_however_the_server_tells_them(
     assert set(indexes) == set(range(len(expected)))
 
 
+@pytest.mark.anyio
+async def test_tokens_of_calls_are_counted_where_the_server_counts_none() -> None:
+    last = check_shape(await answered(says(call_chunk(UTC), piece("", finish="tool_calls")), ask(tools=(CLOCK,))))
+    assert isinstance(last, Finished)
+    assert last.usage.completion_tokens > 0
+
+
 def test_half_a_character_is_no_end_of_the_answer() -> None:
     chunk = read_chunk(json.loads(json.dumps(piece("a\ud83d"))))
     assert [event.text for event in Transcript().feed(chunk) if isinstance(event, Delta)] == ["a\ufffd"]
