@@ -21,6 +21,15 @@ _MARKS = (
 # Those that files are found in by the million; of rarer ones the library would see too many in a short text.
 USUAL = ("cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "iso2022_jp")
 RARER = ("koi8_r", "cp1250", "iso8859_2", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "cp866")
+# What a page means by a name, as browsers take it: the larger encoding that has grown out of it.
+_MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+}
 NAMES = {"cp932": "Shift-JIS", "cp949": "EUC-KR", "euc_jp": "EUC-JP", "iso2022_jp": "ISO-2022-JP", "big5": "Big5"}
 SURE_CHAOS = 0.1  # how odd the text may look, of 1, as the library measures it
 _SHIFT = b"\x1b$"  # by which ISO-2022 goes over to other characters
@@ -55,12 +64,20 @@ def decode(name: str, data: bytes, declared: str = "") -> DecodedText:
             return DecodedText(_strictly(name, data, encoding))
     if b"\0" in data:
         return DecodedText(_with_nuls(name, data))
-    for encoding in filter(None, ("utf-8" if _SHIFT not in data else "", declared)):
+    for encoding in filter(None, ("utf-8" if _SHIFT not in data else "", _meant(declared), declared)):
         try:
-            return DecodedText(data.decode(encoding), "" if encoding == "utf-8" else encoding)
-        except (UnicodeDecodeError, LookupError):
+            return DecodedText(data.decode(encoding), "" if encoding == "utf-8" else _named(encoding))
+        except (UnicodeError, LookupError):  # of the names that a page may give, some stand for no text at all
             continue
     return _guessed(name, data)
+
+
+def _meant(declared: str) -> str:
+    """Empty where the name stands for itself, or for nothing that is known."""
+    try:
+        return _MEANT.get(codecs.lookup(declared).name, "")
+    except LookupError:
+        return ""
 
 
 def _guessed(name: str, data: bytes) -> DecodedText:

@@ -25,6 +25,9 @@ _CHARSET_WITHIN_BYTES = 4096
 _ENDS = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<![", "]>"), ("<", ">"))
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
+_TICKS = re.compile("`+")
+_SPAN = re.compile(r"\s*(\d{1,4})")
+_WIDEST_SPAN = 50  # columns; wider ones would make a huge table of a small page
 
 
 def declared_charset(data: bytes) -> str:
@@ -39,8 +42,19 @@ def read_html(text: str) -> list[Section]:
     reader.feed(_without_open_ends(text))
     reader.close()
     reader.end_table()
-    lines = "\n".join(line.strip(" ") for line in "".join(reader.pieces).split("\n"))
-    return read_markdown(_MANY_BREAKS.sub("\n\n", lines).strip())
+    reader.end_block()
+    return read_markdown("\n\n".join(filter(None, reader.blocks)))
+
+
+def _tidy(text: str) -> str:
+    lines = "\n".join(line.strip(" ") for line in text.split("\n"))
+    return _MANY_BREAKS.sub("\n\n", lines).strip()
+
+
+def _fenced(code: str) -> str:
+    """``code`` as a block of Markdown, whatever ticks stand in it."""
+    fence = "`" * max(3, 1 + max(map(len, _TICKS.findall(code)), default=0))
+    return "\n".join((fence, code.strip("\n"), fence)) if code.strip() else ""
 
 
 def _without_open_ends(text: str) -> str:
@@ -53,17 +67,21 @@ def _without_open_ends(text: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects ``pieces`` of Markdown. Of tables in tables only the text is kept, in the cell it stands in."""
+    """Collects ``blocks`` of Markdown: text, and code as it is typed. Of tables in tables only the text is kept, in the
+    cell it stands in.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.pieces: list[str] = []
+        self.blocks: list[str] = []
+        self._pieces: list[str] = []  # of the block that is being read
         self._rows: list[list[str]] = []
         self._tables = 0  # open within each other
         self._unseen, self._unseen_depth = "", 0
-        self._kept_spaces = 0
+        self._kept_spaces = 0  # elements open within each other that keep them
+        self._spanned = 0  # columns that the last cell takes up besides its own
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._unseen:
             self._unseen_depth += tag == self._unseen
         elif tag in _UNSEEN:
@@ -71,11 +89,9 @@ class _Reader(HTMLParser):
         elif tag == "table":
             self._tables += 1
         elif self._tables:
-            self._start_in_table(tag)
+            self._start_in_table(tag, dict(attrs).get("colspan") or "")
         elif tag in _BLOCKS:
-            self._kept_spaces += tag == "pre"
-            heading = "\n\n" + "#" * int(tag[1]) + " " if _HEADING.fullmatch(tag) else "\n"
-            self.pieces.append("\n- " if tag == "li" else "\n\n" if tag == "p" else heading)
+            self._start_block(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if self._unseen:
@@ -86,32 +102,54 @@ class _Reader(HTMLParser):
             if not self._tables:
                 self.end_table()
         elif tag in _BLOCKS and not self._tables:
+            self._pieces.append("\n")
+            if tag == "pre" and self._kept_spaces == 1:
+                self.end_block()
             self._kept_spaces -= tag == "pre" and self._kept_spaces > 0
-            self.pieces.append("\n")
 
     def handle_data(self, data: str) -> None:
         if self._unseen:
             return
         text = data if self._kept_spaces else _SPACES.sub(" ", data)
         if not self._tables:
-            self.pieces.append(text)
+            self._pieces.append(text)
         elif self._rows and self._rows[-1]:
             self._rows[-1][-1] += text
         elif text.strip():  # a caption, or what stands in a table where nothing may
-            self.pieces.append(f"\n{text.strip()}\n")
+            self._pieces.append(f"\n{text.strip()}\n")
 
     def end_table(self) -> None:
         """Write the table that was read."""
         rows = [[_SPACES.sub(" ", cell).strip() for cell in row] for row in self._rows if row]
-        self.pieces += ["\n\n" + markdown_table(rows) + "\n\n"] if rows else []
-        self._rows = []
+        self._pieces += ["\n\n" + markdown_table(rows) + "\n\n"] if rows else []
+        self._rows, self._spanned = [], 0
 
-    def _start_in_table(self, tag: str) -> None:
+    def end_block(self) -> None:
+        """Write the text or the code that was read."""
+        text = "".join(self._pieces)
+        self.blocks.append(_fenced(text) if self._kept_spaces else _tidy(text))
+        self._pieces = []
+
+    def _start_block(self, tag: str) -> None:
+        if tag == "pre":
+            if not self._kept_spaces:
+                self.end_block()
+            self._kept_spaces += 1
+        elif self._kept_spaces:
+            self._pieces.append("\n")
+        else:
+            heading = "\n\n" + "#" * int(tag[1]) + " " if _HEADING.fullmatch(tag) else "\n"
+            self._pieces.append("\n- " if tag == "li" else "\n\n" if tag == "p" else heading)
+
+    def _start_in_table(self, tag: str, colspan: str) -> None:
         if tag == "tr" and self._tables == 1:
             self._rows.append([])
+            self._spanned = 0
         elif tag in ("td", "th") and self._tables == 1:
             if not self._rows:
                 self._rows.append([])
-            self._rows[-1].append("")
+            self._rows[-1] += [""] * (self._spanned + 1)
+            span = _SPAN.match(colspan)
+            self._spanned = min(int(span[1]), _WIDEST_SPAN) - 1 if span and int(span[1]) else 0
         else:
             self.handle_data(" ")

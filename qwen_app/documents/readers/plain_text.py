@@ -10,7 +10,7 @@ from qwen_app.documents.refusal import LIMIT_SECTIONS
 
 LINES_A_PART = 100
 _HEADING = re.compile(r"^ {0,3}#{1,6} +(\S.*?)(?: +#+)?$")
-_FENCE = re.compile(r"^ {0,3}(```|~~~)")
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 
 
 def read_lines(text: str) -> list[Section]:
@@ -23,10 +23,14 @@ def read_lines(text: str) -> list[Section]:
 def read_markdown(text: str) -> list[Section]:
     """A part a heading, numbered; text without headings, or of hardly anything else, is read by its lines."""
     parts: list[tuple[str, list[str]]] = [("", [])]
-    fenced = False
+    fence = ""
     for line in text.split("\n"):
-        fenced ^= bool(_FENCE.match(line))
-        heading = None if fenced else _HEADING.match(line)
+        found = _FENCE.match(line)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence):
+            fence = ""
+        heading = None if fence else _HEADING.match(line)
         if heading:
             parts.append((heading[1], []))
         parts[-1][1].append(line)

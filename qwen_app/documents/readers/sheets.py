@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 
 import openpyxl
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
 
 from qwen_app.documents.document import Note, Section
 from qwen_app.documents.readers.tables import row_sections
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, DocumentRefused
+
+_FORMULA = re.compile(rb"<(?:[^\s<>/:]{1,100}:)?f[\s/>]")
 
 
 def read_xlsx(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
@@ -48,25 +52,35 @@ def _rows(sheet: ReadOnlyWorksheet, typed: ReadOnlyWorksheet | None, unsaved: _U
             yield _without_end([_cell(value) for value in row])
         return
     typed.reset_dimensions()
-    for row, formulas in zip(sheet.iter_rows(values_only=True), typed.iter_rows(values_only=True), strict=False):
+    for row, formulas in zip(sheet.iter_rows(), typed.iter_rows(values_only=True), strict=False):
         cells = []
-        for value, formula in zip(row, formulas, strict=False):
-            lost = value is None and formula is not None
+        for saved, formula in zip(row, formulas, strict=False):
+            # a formula whose result is an empty text was saved as a text without characters
+            lost = saved.value is None and saved.data_type != "str" and formula is not None
             unsaved.cells += lost
-            cells.append(_cell(formula if lost else value))
+            cells.append(_typed(formula) if lost else _cell(saved.value))
         yield _without_end(cells)
 
 
 def _has_formulas(data: bytes) -> bool:
     with zipfile.ZipFile(io.BytesIO(data)) as package:
         sheets = [part for part in package.namelist() if part.startswith("xl/worksheets/")]
-        return any(b"<f" in package.read(part) for part in sheets)
+        return any(_FORMULA.search(package.read(part)) for part in sheets)
 
 
 def _without_end(cells: list[str]) -> list[str]:
     while cells and not cells[-1]:
         cells.pop()
     return cells
+
+
+def _typed(formula: object) -> str:
+    """What stands in the line in which a formula is typed."""
+    if isinstance(formula, ArrayFormula):
+        return formula.text or ""
+    if isinstance(formula, DataTableFormula):
+        return f"=TABLE({','.join(filter(None, (formula.r1, formula.r2)))})"
+    return _cell(formula)
 
 
 def _cell(value: object) -> str:

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 from qwen_app.documents.document import Section
 
 ROWS_A_PART = 100
 LIMIT_FIELD_CHARACTERS = 1 << 20
+_DELIMITERS = ",;\t|"
+_LOOKED_AT_CHARACTERS = 4096
+_NAMED_DELIMITER = "sep="  # a first line by which spreadsheets are told the delimiter, and which they do not show
+_BREAKS = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 
 def read_csv_rows(text: str) -> list[Section]:
-    """A table of a file whose fields a comma, semicolon, tab or bar parts: whichever its first lines use most."""
-    csv.field_size_limit(LIMIT_FIELD_CHARACTERS)
-    start = text[:4096]
-    delimiter = max(",;\t|", key=start.count)
-    return row_sections(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    """A table of a file whose fields a comma, semicolon, tab or bar parts: the one it names, or its header uses most.
+
+    Not what most of the file uses: a comma stands in numbers and in sentences too.
+    """
+    first, _, rest = text.partition("\n")
+    named = first.lower().removeprefix(_NAMED_DELIMITER)
+    if len(named) == 1 and first != named:
+        return _delimited(rest, named)
+    return _delimited(text, max(_DELIMITERS, key=_header(text).count))
+
+
+def read_tsv_rows(text: str) -> list[Section]:
+    """A table of a file whose fields are parted by tabs."""
+    return _delimited(text, "\t")
 
 
 def row_sections(rows: Iterable[Sequence[str]], title: str = "") -> list[Section]:
@@ -40,10 +54,24 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, _row(["---"] * len(used)), *others])
 
 
+def _delimited(text: str, delimiter: str) -> list[Section]:
+    csv.field_size_limit(LIMIT_FIELD_CHARACTERS)
+    return row_sections(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _header(text: str) -> str:
+    """The first line with a delimiter in it, less what it quotes; a title may stand above it."""
+    for line in text[:_LOOKED_AT_CHARACTERS].split("\n"):
+        unquoted = "".join(line.split('"')[::2])
+        if any(sign in unquoted for sign in _DELIMITERS):
+            return unquoted
+    return ""
+
+
 def _part(rows: list[list[str]], start: int, end: int, title: str) -> Section:
     shown = rows[start:end] if start == 0 else [rows[0], *rows[start:end]]
     return Section("rows", start + 1, end, markdown_table([row for row in shown if any(row)]), title)
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"
+    return "| " + " | ".join(_BREAKS.sub("<br>", cell.replace("|", "\\|")) for cell in cells) + " |"

@@ -19,11 +19,12 @@ from qwen_app.documents.readers.pdf import read_pdf
 from qwen_app.documents.readers.plain_text import read_lines, read_markdown
 from qwen_app.documents.readers.sheets import read_xlsx
 from qwen_app.documents.readers.slides import read_pptx
-from qwen_app.documents.readers.tables import read_csv_rows
+from qwen_app.documents.readers.tables import read_csv_rows, read_tsv_rows
 from qwen_app.documents.readers.word import read_docx
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_SECTIONS, DocumentRefused
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_LINE_ENDS = re.compile("\r\n?")  # all that ends a row; the other breaks stand in its cells
 _NO_TEXT = re.compile("\x1b\\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff\ufeff]")
 
 Read = tuple[list[Section], list[Note]]
@@ -73,12 +74,12 @@ def _text(name: str, data: bytes, kind: str) -> Read:
         notes = [Note("encoding_unsure", {"encoding": read.encoding, "others": others or "?"})]
     elif read.encoding:
         notes = [Note("encoding_found", {"encoding": read.encoding})]
-    text = _BREAKS.sub("\n", read.text)
+    text = (_LINE_ENDS if kind in ("csv", "tsv") else _BREAKS).sub("\n", read.text)
     readers: dict[str, Callable[[str], list[Section]]] = {
         "html": read_html,
         "md": read_markdown,
         "csv": read_csv_rows,
-        "tsv": read_csv_rows,
+        "tsv": read_tsv_rows,
     }
     try:
         return readers.get(kind, read_lines)(text), list(notes)

@@ -10,24 +10,28 @@ import docx.document
 from docx.enum.style import WD_STYLE_TYPE
 from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
 from docx.opc.part import PartFactory
+from docx.oxml.ns import qn
 from docx.oxml.parser import parse_xml
-from docx.oxml.table import CT_Tbl
+from docx.oxml.table import CT_Row, CT_Tbl, CT_Tc
+from docx.oxml.text.paragraph import CT_P
 from docx.oxml.xmlchemy import BaseOxmlElement
 from docx.package import Package
 from docx.parts.document import DocumentPart
-from docx.table import Table, _Cell
-from docx.text.paragraph import Paragraph
 
 from qwen_app.documents.document import Note, Section
 from qwen_app.documents.readers.tables import markdown_table
 
 _WITH_MACROS = "application/vnd.ms-word.document.macroEnabled.main+xml"
 PartFactory.part_type_for[_WITH_MACROS] = DocumentPart  # read as any other; what is in it never runs
-_BLOCKS = "./w:p | ./w:tbl | ./w:sdt//w:sdtContent/w:p | ./w:sdt//w:sdtContent/w:tbl"
-# All that shows: inserted text, links and text boxes (once, not in their older spelling too), not what was deleted.
+_CONTROLS = frozenset({qn("w:sdt"), qn("w:sdtContent")})  # around paragraphs, tables, rows or cells of a form
+# All that shows: inserted text, links and text boxes (once, not in their older spelling too), not what was deleted or
+# moved elsewhere.
 _SHOWN = ".//*[self::w:t or self::w:tab[parent::w:r] or self::w:br or self::w:cr or self::w:noBreakHyphen]"
+_UNSHOWN = "ancestor::w:moveFrom or ancestor::*[local-name()='Fallback']"
+_CONTINUED = "./w:tcPr/w:vMerge[not(@w:val='restart')]"
 _SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 FOOTNOTES = "Footnotes"
+WIDEST_SPAN = 63  # columns of a table, as many as Word makes
 
 StyleNames = Mapping[str | None, str]  # by the styles' ids; None is that of paragraphs that name none
 
@@ -49,7 +53,7 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
     if part.content_type not in (CONTENT_TYPE.WML_DOCUMENT_MAIN, _WITH_MACROS):
         raise ValueError("the main part is no Word document")
     document = part.document
-    blocks = list(_blocks(document))
+    blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
     paged = any(_pages_begun(block) for block in blocks)
     parts = _parts(blocks, _style_names(document), paged=paged)
     sections = [
@@ -70,13 +74,13 @@ def _style_names(document: docx.document.Document) -> StyleNames:
     return {None: (default.name or "") if default is not None else ""} | named
 
 
-def _parts(blocks: list[Paragraph | Table], styles: StyleNames, *, paged: bool) -> list[_Part]:
+def _parts(blocks: list[CT_P | CT_Tbl], styles: StyleNames, *, paged: bool) -> list[_Part]:
     parts = [_Part()]
     for block in blocks:
-        if isinstance(block, Table):
+        if isinstance(block, CT_Tbl):
             parts[-1].lines.append(_table(block))
             continue
-        style = styles.get(block._p.style, styles[None])
+        style = styles.get(block.style, styles[None])
         level, text = _heading_level(style), _text(block, style)
         if paged:
             parts += [_Part() for _ in range(_pages_begun(block))]
@@ -86,17 +90,20 @@ def _parts(blocks: list[Paragraph | Table], styles: StyleNames, *, paged: bool) 
     return parts if paged else [one for one in parts if any(map(str.strip, one.lines))]
 
 
-def _blocks(document: docx.document.Document) -> Iterator[Paragraph | Table]:
-    body = document._body
-    for element in document.element.body.xpath(_BLOCKS):
-        yield Table(element, body) if isinstance(element, CT_Tbl) else Paragraph(element, body)
+def _children(element: BaseOxmlElement) -> Iterator[BaseOxmlElement]:
+    """What stands in it, content controls opened."""
+    for child in element:
+        if child.tag in _CONTROLS:
+            yield from _children(child)
+        else:
+            yield child
 
 
-def _pages_begun(block: Paragraph | Table) -> int:
+def _pages_begun(block: CT_P | CT_Tbl) -> int:
     """How many pages begin in the paragraph: breaks as Word last drew them, else those that were typed."""
-    if isinstance(block, Table):
+    if isinstance(block, CT_Tbl):
         return 0
-    return len(block._p.xpath(".//w:lastRenderedPageBreak")) or len(block._p.xpath('.//w:br[@w:type="page"]'))
+    return len(block.xpath(".//w:lastRenderedPageBreak")) or len(block.xpath('.//w:br[@w:type="page"]'))
 
 
 def _heading_level(style: str) -> int:
@@ -105,37 +112,49 @@ def _heading_level(style: str) -> int:
     return min(6, int(number)) if style != number and number.isdigit() else 0
 
 
-def _text(paragraph: Paragraph, style: str) -> str:
-    listed = style.startswith("List") or paragraph._p.xpath("./w:pPr/w:numPr")
-    text = _shown(paragraph._p)
+def _text(paragraph: CT_P, style: str) -> str:
+    listed = style.startswith("List") or paragraph.xpath("./w:pPr/w:numPr")
+    text = _shown(paragraph)
     return f"- {text}" if listed and text.strip() else text
 
 
 def _shown(element: BaseOxmlElement) -> str:
     pieces = []
-    for sign in element.xpath(f"{_SHOWN}[not(ancestor::*[local-name()='Fallback'])]"):
+    for sign in element.xpath(f"{_SHOWN}[not({_UNSHOWN})]"):
         pieces.append(_SIGNS.get(sign.tag.rpartition("}")[2], sign.text or ""))
     return "".join(pieces).rstrip("\n")
 
 
-def _table(table: Table) -> str:
-    rows = [[_cell(cell) for cell in _once(row.cells)] for row in table.rows]
+def _table(table: CT_Tbl) -> str:
+    rows = _rows(table)
     return "\n" + markdown_table(rows) + "\n" if rows else ""
 
 
-def _once(cells: tuple[_Cell, ...]) -> list[_Cell]:
-    """A cell that spans columns comes once for each of them."""
-    return list({cell._tc: cell for cell in cells}.values())
+def _rows(table: CT_Tbl) -> list[list[str]]:
+    """Its cells in their columns: one that spans several is followed by empty ones, one that spans rows is in each."""
+    rows: list[list[str]] = []
+    for row in _children(table):
+        if not isinstance(row, CT_Row):
+            continue
+        above = rows[-1] if rows else []
+        cells = [""] * min(row.grid_before, WIDEST_SPAN)
+        for cell in _children(row):
+            if isinstance(cell, CT_Tc):
+                continued = len(cells) < len(above) and cell.xpath(_CONTINUED)
+                cells.append(above[len(cells)] if continued else _cell(cell))
+                cells += [""] * (min(cell.grid_span, WIDEST_SPAN) - 1)
+        rows.append(cells)
+    return rows
 
 
-def _cell(cell: _Cell) -> str:
+def _cell(cell: CT_Tc) -> str:
     """Its text; a table in it is told row by row."""
     lines = []
-    for block in cell.iter_inner_content():
-        if isinstance(block, Table):
-            lines += ["; ".join(_cell(inner) for inner in _once(row.cells)) for row in block.rows]
-        else:
-            lines.append(_shown(block._p))
+    for block in _children(cell):
+        if isinstance(block, CT_Tbl):
+            lines += ["; ".join(filter(None, row)) for row in _rows(block)]
+        elif isinstance(block, CT_P):
+            lines.append(_shown(block))
     return "\n".join(lines).strip()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_app.documents.readers.encodings import decode
+from qwen_app.documents.readers.encodings import DecodedText, decode
 
 CHINESE = "甲方应在收到发票后三十日内付款，逾期每日按万分之五支付违约金。本合同自双方签字之日起生效。"
 TAIWAN = "臺灣的天氣今天很好，我們一起去吃飯吧。本合約自雙方簽字之日起生效，有效期為三年。"
@@ -61,3 +61,27 @@ def test_stray_control_characters_make_no_other_encoding_of_utf_8(text: str) -> 
 
 def test_a_page_that_names_its_encoding_is_believed() -> None:
     assert decode("a.html", "你好".encode("gb2312"), "gb2312").text == "你好"
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "encoding", "named"),
+    [
+        ("iso-8859-1", "100 € – “café”", "cp1252", "CP1252"),
+        ("ascii", "100 € – “café”", "cp1252", "CP1252"),
+        ("euc-kr", "똠방각하", "cp949", "EUC-KR"),
+        ("gb2312", "朱镕基 裡", "gb18030", "GB18030"),
+        ("GBK", "朱镕基 €", "gb18030", "GB18030"),
+        ("shift_jis", "髙橋 ①", "cp932", "Shift-JIS"),
+    ],
+)
+def test_an_old_name_means_what_browsers_take_it_for(declared: str, text: str, encoding: str, named: str) -> None:
+    assert decode("a.html", text.encode(encoding), declared) == DecodedText(text, named)
+
+
+def test_what_only_the_named_encoding_has_is_read_in_it() -> None:
+    assert decode("a.html", b"caf\xe9 \x81", "iso-8859-1").text == "café \x81"
+
+
+@pytest.mark.parametrize("declared", ["undefined", "idna", "base64", "no-such"])
+def test_a_name_that_stands_for_no_encoding_is_not_believed(declared: str) -> None:
+    assert decode("a.html", FRENCH.encode("cp1252"), declared).text == FRENCH
