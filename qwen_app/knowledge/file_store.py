@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,8 +115,8 @@ class FileStore:
                 {
                     "file_id": file_id,
                     "place": piece.place,
-                    "title": _stored(piece.title)[:LIMIT_TITLE_CHARACTERS],
-                    "text": _stored(piece.text),
+                    "title": _composed(piece.title)[:LIMIT_TITLE_CHARACTERS],
+                    "text": _composed(piece.text),
                 }
                 for piece in pieces
             ]
@@ -201,6 +202,11 @@ def _own(owner: str, collection: str) -> ColumnElement[bool]:
 
 def _stored(text: str) -> str:
     return _NOT_STORED.sub("\ufffd", text)
+
+
+def _composed(text: str) -> str:
+    """As most people type it, so that a question finds an accent that a file holds as a character of its own."""
+    return unicodedata.normalize("NFC", _stored(text))
 
 
 def _collection(connection: Connection, owner: str, name: str) -> str:

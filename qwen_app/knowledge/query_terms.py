@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 INDEXED_FROM = 3  # characters: the index holds trigrams, shorter terms are looked for one by one
@@ -35,9 +36,9 @@ class QueryTerms:
 
 
 def terms_of(question: str) -> QueryTerms:
-    """The terms of ``question``, folded; none of a blank one."""
-    question = question[:LIMIT_QUESTION]
-    words = [word.casefold() for word in _WORD.findall(question)]
+    """The terms of ``question`` in lower case; none of a blank one. They are not folded, for the index holds ``ß``."""
+    question = unicodedata.normalize("NFC", question[:LIMIT_QUESTION])
+    words = [word.lower() for word in _WORD.findall(question)]
     telling = [word for word in words if word not in _COMMON]
     runs = _RUN.findall(question)
     indexed = [word for word in telling if len(word) >= INDEXED_FROM] + _pieces(runs, INDEXED_FROM)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, bindparam, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, bindparam, func, or_, select, text
 from sqlalchemy.exc import OperationalError
 
 from qwen_app.errors import RequestError
@@ -24,6 +24,7 @@ LIMIT_S = 2.0  # of a search: others wait for the one thread
 LOOKED_AT_EVERY = 10_000  # of the database's own steps
 EACH = 30  # passages that a way of searching brings to the ranking
 LOOKED_THROUGH = 2_000  # passages with a short term that are counted through
+LOOKED_THROUGH_EACH = 200  # more of each term, where these are not all
 FUSION_K = 60  # Cormack, Clarke and Buettcher 2009: reciprocal rank fusion, and its constant
 LEAST_SHARE = 0.2  # of a question's terms that some passage must have, or nothing was found
 LEAST_LIKENESS = 0.35  # cosine, below which a vector finds nothing; models differ, this is low for all that were tried
@@ -115,15 +116,30 @@ def _by_terms(connection: Connection, terms: Sequence[str], own: dict[str, str])
     """Passages by the terms they hold, a rarer one counting more: for terms too short for the index, or without one."""
     if not terms:
         return []
-    holds = or_(*(passages.c.text.contains(term, autoescape=True) for term in terms))
-    rows = connection.execute(_of_owner().where(holds).limit(LOOKED_THROUGH), own).mappings().all()
-    texts = {row["number"]: f"{row['title']}\n{row['text']}".casefold() for row in rows}
+    texts = _texts_with(connection, terms, LOOKED_THROUGH, own)
+    if len(texts) == LOOKED_THROUGH:  # a frequent term may have left no room for a rare one
+        for term in terms:
+            texts |= _texts_with(connection, [term], LOOKED_THROUGH_EACH, own)
     weights = {}
     for term in terms:
         many = sum(_is_word_of(one, term) for one in texts.values())
         weights[term] = math.log(1 + len(texts) / many) if many else 0.0
     scores = {number: sum(weights[term] for term in terms if _is_word_of(one, term)) for number, one in texts.items()}
     return sorted(filter(scores.__getitem__, scores), key=lambda number: (-scores[number], number))[:EACH]
+
+
+def _texts_with(connection: Connection, terms: Sequence[str], limit: int, own: dict[str, str]) -> dict[int, str]:
+    """The folded texts of the first passages that hold any of ``terms``, by their numbers."""
+    wanted = _of_owner().where(or_(*map(_holds, terms))).limit(limit)
+    rows = connection.execute(wanted, own).mappings()
+    return {row["number"]: f"{row['title']}\n{row['text']}".casefold() for row in rows}
+
+
+def _holds(term: str) -> ColumnElement[bool]:
+    """Whether a passage has ``term`` in it. LIKE knows the capitals of ASCII alone, and is slow with other letters."""
+    if term.isascii():
+        return passages.c.text.contains(term, autoescape=True)
+    return or_(*(func.instr(passages.c.text, way) > 0 for way in {term, term.capitalize(), term.upper()}))
 
 
 def _by_vector(connection: Connection, vector: np.ndarray, model: str, own: dict[str, str]) -> list[int]:
@@ -169,7 +185,7 @@ def _share(passage: FoundPassage, terms: QueryTerms) -> float:
 
 
 def _is_word_of(text: str, term: str) -> bool:
-    """Whether ``term`` is a word there, in whatever form; Chinese has no such bounds."""
+    """Whether ``term`` is a word of the folded ``text``, in whatever form; Chinese has no such bounds."""
     if not term.isascii():
-        return term in text
+        return term.casefold() in text
     return re.search(rf"\b{re.escape(term)}{_ENDINGS}\b", text) is not None

@@ -16,15 +16,19 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    LargeBinary,
     RowMapping,
+    Text,
     Update,
     and_,
+    cast,
     delete,
     exists,
     func,
     insert,
     or_,
     select,
+    type_coerce,
     update,
 )
 
@@ -47,6 +51,7 @@ UNDO_S = 3600.0  # how long a deleted chat can be had back
 LISTED = 500  # chats in one answer of the list; a search finds the others
 _DAY_S = 86_400.0
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")  # PostgreSQL takes no NUL, UTF-8 no lone surrogate
+_FOLDABLE = Text().with_variant(LargeBinary(), "sqlite")  # what ``lower`` takes there of text that is damaged too
 _MESSAGE_BYTES = 200  # of a row beside its texts
 Clock = Callable[[], float]
 
@@ -231,7 +236,8 @@ def _own(owner: str) -> ColumnElement[bool]:
 
 
 def _contains(column: Column[str], search: str) -> ColumnElement[bool]:
-    return column.icontains(_stored(search.strip()), autoescape=True)
+    text = type_coerce(cast(column, _FOLDABLE), Text)
+    return text.icontains(_stored(search.strip()), autoescape=True)
 
 
 def _there(connection: Connection, chat: SavedChat) -> set[str]:

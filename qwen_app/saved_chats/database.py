@@ -206,10 +206,18 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
+def _folded(value: str | bytes | None) -> str | None:
+    """Bytes are text that may be damaged, which SQLite hands to no function as text."""
+    text = as_text(value) if isinstance(value, bytes) else value
+    return None if text is None else text.casefold()
+
+
 def _with_pragmas(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.text_factory = as_text
+        # SQLite's own knows ASCII alone, and a search is to find every language's capitals. No index is made with it.
+        connection.create_function("lower", 1, _folded, deterministic=True)
         # WAL: readers and the writer do not wait for each other, and what is committed survives a killed process
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")

@@ -13,6 +13,7 @@ from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 Piece = str | ToolCallDelta
 
+CALL_KEYS = frozenset({"name", *ARGUMENT_KEYS})
 BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
 BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
 
@@ -32,6 +33,7 @@ class ToolCallParser:
         self._closing = False
         self._maybe_bare = True
         self._announced = False
+        self._beginning = ""  # of the arguments, not sent yet
         self._calls = 0
         self._out: list[Piece] = []
 
@@ -81,16 +83,14 @@ class ToolCallParser:
             self._out.append(text)
 
     def _advance(self) -> None:
-        while self._held:
-            before = len(self._held)
+        before = None
+        while self._held and before != (before := (len(self._held), self._body, self._closing)):
             if self._body is not None:
                 self._read_body(self._body)
             elif self._closing:
                 self._read_close()
             else:
                 self._read_text()
-            if len(self._held) == before:
-                return
 
     def _read_text(self) -> None:
         """Send text up to a tag, or up to what may become one. The line break before a tag belongs to the tag."""
@@ -109,8 +109,11 @@ class ToolCallParser:
     def _read_body(self, body: CallBody) -> None:
         for position, char in enumerate(self._held):
             body.feed(char)
-            if body.broken or (body.name is not None and body.name not in self._names):
-                self._held = self._held[position + 1 :]
+            self._begin(body)
+            unknown = body.name is not None and body.name not in self._names
+            if body.broken or unknown or (body.done and not self._announced):
+                # After a call that lacks its last brace, this is where its closing tag begins.
+                self._held = self._held[position if self._announced else position + 1 :]
                 self._not_a_call(body)
                 return
             if body.done:
@@ -121,19 +124,30 @@ class ToolCallParser:
         self._held = ""
         self._send(body)
 
-    def _send(self, body: CallBody) -> None:
-        if body.name is None:
+    def _begin(self, body: CallBody) -> None:
+        """Announce a call once it has its name and its arguments begin, for until then they may be no object."""
+        if self._announced or body.name is None or body.name not in self._names:
             return
+        self._beginning = body.take_arguments()
+        if self._beginning:
+            self._announce(body.name)
+
+    def _announce(self, name: str) -> None:
+        self._announced = True
+        self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", name))
+        self._calls += 1
+
+    def _send(self, body: CallBody) -> None:
         if not self._announced:
-            self._announced = True
-            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", body.name))
-            self._calls += 1
-        if arguments := body.take_arguments():
+            return
+        if arguments := self._beginning + body.take_arguments():
             self._out.append(ToolCallDelta(self._calls - 1, arguments=arguments))
+        self._beginning = ""
 
     def _not_a_call(self, body: CallBody) -> None:
         self._body = None
-        if self._announced:  # its beginning is sent; what follows until the closing tag has no place to go
+        if self._announced:  # what came of it stays a call
+            self._send(body)
             self._closing = True
         else:
             self._text(self._opened + body.raw)
@@ -144,6 +158,8 @@ class ToolCallParser:
             return
         if not cut:
             body.finish()
+        if not self._announced:
+            self._announce(body.name)
         self._send(body)
 
     def _read_close(self) -> None:
@@ -176,17 +192,17 @@ class ToolCallParser:
             return False
         for call in calls:
             arguments = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
-            self._out.append(ToolCallDelta(self._calls, f"call_{uuid.uuid4().hex[:24]}", str(call["name"])))
-            self._out.append(ToolCallDelta(self._calls, arguments=json.dumps(arguments, ensure_ascii=False)))
-            self._calls += 1
+            self._announce(str(call["name"]))
+            self._out.append(ToolCallDelta(self._calls - 1, arguments=json.dumps(arguments, ensure_ascii=False)))
         self._held = ""
         return True
 
     def _is_call(self, value: dict[str, object]) -> bool:
+        """A tool's definition, which has a name and parameters too, has its description beside them."""
         arguments = [value[key] for key in ARGUMENT_KEYS if key in value]
         name = value.get("name")
         named = isinstance(name, str) and name in self._names
-        return named and all(isinstance(one, dict) for one in arguments)
+        return named and CALL_KEYS.issuperset(value) and all(isinstance(one, dict) for one in arguments)
 
 
 def _overlap(text: str, tag: str) -> int:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import unicodedata
+from typing import Literal
+
 import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from qwen_app.errors import RequestError, TooManyRequests
-from qwen_app.knowledge import file_store
+from qwen_app.knowledge import file_store, search
 from qwen_app.knowledge.file_store import FileStore
 from qwen_app.knowledge.passages import Passage
 from qwen_app.knowledge.query_terms import terms_of
@@ -94,6 +97,37 @@ def test_without_the_index_words_are_looked_for_one_by_one(store: FileStore) -> 
     assert found(store, "违约金是多少") == ["合同.txt"]
 
 
+GERMAN = "Die Hauptstraße ist gesperrt, denn im Café am Markt läuft Fußball."
+
+
+@pytest.mark.parametrize("question", ["Wo ist die Hauptstraße?", "HAUPTSTRASSE ODER FUßBALL", "Fußball", "straße"])
+def test_words_with_a_sharp_s_are_found(store: FileStore, question: str) -> None:
+    keep(store, "stadt.txt", GERMAN)
+    assert found(store, question) == ["stadt.txt"]
+
+
+@pytest.mark.parametrize("asked", ["NFC", "NFD"])
+@pytest.mark.parametrize("kept", ["NFC", "NFD"])
+def test_an_accent_is_found_however_it_is_encoded(
+    store: FileStore, asked: Literal["NFC", "NFD"], kept: Literal["NFC", "NFD"]
+) -> None:
+    keep(store, "stadt.txt", unicodedata.normalize(kept, GERMAN))
+    assert found(store, unicodedata.normalize(asked, "Café")) == ["stadt.txt"]
+
+
+@pytest.mark.parametrize("question", ["рф", "РФ", "Рф"])
+def test_short_words_are_found_in_capitals_of_every_language(store: FileStore, question: str) -> None:
+    keep(store, "law.txt", "Закон РФ о школах")
+    assert found(store, question) == ["law.txt"]
+
+
+def test_a_rare_short_term_is_found_beside_a_frequent_one(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "LOOKED_THROUGH", 20)
+    keep(store, "报告.txt", *["本公司每年发布报告。"] * 30, "本店出售猫粮。")
+    (first, *_) = PassageSearch(store.engine).find("ada", "work", "公司 猫粮", 5)
+    assert first.place == "[page 31]"
+
+
 def test_vectors_find_what_words_do_not(store: FileStore) -> None:
     (number,) = keep(store, "zoo.txt", "Stripes help it to hide from lions.")
     vector = np.array([0.6, 0.8], dtype=np.float32)
@@ -123,8 +157,8 @@ def test_bounds(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.text())
 def test_any_question_makes_terms_that_are_in_it(question: str) -> None:
     terms = terms_of(question)
-    folded = question.casefold()
-    assert all(term in folded for term in (*terms.indexed, *terms.short, *terms.telling))
+    folded = unicodedata.normalize("NFC", question).casefold()
+    assert all(term.casefold() in folded for term in (*terms.indexed, *terms.short, *terms.telling))
     assert all(len(term) >= 3 for term in terms.indexed)
 
 

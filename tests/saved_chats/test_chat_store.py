@@ -102,6 +102,13 @@ def test_search_looks_into_titles_and_texts_as_they_are_written(engine: Engine, 
     assert [line.id for line in store.listed("ada", search)] == found
 
 
+@pytest.mark.parametrize("search", ["москва", "МОСКВА", "äpfel", "поездка"])
+def test_search_finds_capitals_of_every_language(engine: Engine, search: str) -> None:
+    store = ChatStore(engine)
+    store.save("ada", chat("c", "Привет, Москва!", "ÄPFEL", title="Поездка"))
+    assert [line.id for line in store.listed("ada", search)] == ["c"]
+
+
 def test_a_persons_title_is_not_written_over(engine: Engine) -> None:
     store = ChatStore(engine)
     store.save("ada", chat("c", "hi", title="hi"))

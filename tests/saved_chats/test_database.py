@@ -175,6 +175,15 @@ def test_no_damage_whatever_keeps_chats_from_being_saved(tmp_path: Path, filled:
     assert "c" in {line.id for line in store.listed("ada")}
 
 
+def test_text_with_a_damaged_byte_does_not_keep_a_search_from_the_rest(tmp_path: Path) -> None:
+    store = ChatStore(migrated(sqlite_file(tmp_path)))
+    store.save("ada", SavedChat(ChatSummary("c", "Paris"), (SavedMessage("q", None, "user", "?"),), "q"))
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE messages SET content = CAST(x'ff4142' AS TEXT)"))
+    assert [len(store.listed("ada", search)) for search in ("ab", "paris", "london")] == [1, 1, 0]
+    store.engine.dispose()
+
+
 def test_an_empty_file_is_a_new_database(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / FILE).touch()

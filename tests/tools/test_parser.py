@@ -36,12 +36,12 @@ class Parsed:
         return self.text, [(call["name"], call["arguments"]) for call in self.calls]
 
 
-def parse(pieces: list[str]) -> Parsed:
+def parse(pieces: list[str], *, cut: bool = False) -> Parsed:
     parser, parsed = ToolCallParser(NAMES), Parsed()
     for piece in pieces:
         for found in parser.feed(piece):
             parsed.add(found)
-    for found in parser.finish():
+    for found in parser.finish(cut=cut):
         parsed.add(found)
     assert parser.called == bool(parsed.calls)
     return parsed
@@ -93,6 +93,14 @@ CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
     "cut inside the name": ('Ok\n<tool_call>\n{"name": "no', 'Ok\n<tool_call>\n{"name": "no', []),
     "not JSON": ("<tool_call>no</tool_call> x", "<tool_call>no</tool_call> x", []),
     "a tool nobody offered": (call("rm", "{}"), call("rm", "{}"), []),
+    "a call without its last brace": (
+        '<tool_call>\n{"name": "save", "arguments": {"x": 1}\n</tool_call>\nDone.',
+        "\nDone.",
+        [("save", '{"x": 1}')],
+    ),
+    "arguments that are a list": (call("save", "[1]"), call("save", "[1]"), []),
+    "arguments that are a number": (call("save", "5"), call("save", "5"), []),
+    "text between calls": (call("now", "{}") + " and " + call("now", "{}"), " and ", [("now", "{}"), ("now", "{}")]),
     "text after a call": (call("now", "{}") + "\nDone.", "\nDone.", [("now", "{}")]),
     "bare call": ('{"name": "get_weather", "arguments": {"city": "Rome"}}', "", [("get_weather", '{"city": "Rome"}')]),
     "bare calls one after the other": (
@@ -103,6 +111,11 @@ CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
     "bare JSON that is an answer": ('{"city": "Rome", "name": "now"}', '{"city": "Rome", "name": "now"}', []),
     "bare JSON of an unknown tool": ('{"name": "Bob", "age": 3}', '{"name": "Bob", "age": 3}', []),
     "a bare call with text after it": ('{"name": "now"} it is', '{"name": "now"} it is', []),
+    "bare JSON that defines a tool": (
+        '{"name": "save", "description": "Saves.", "parameters": {"type": "object"}}',
+        '{"name": "save", "description": "Saves.", "parameters": {"type": "object"}}',
+        [],
+    ),
     "unfinished bare JSON": ('{"name": "now", "argu', '{"name": "now", "argu', []),
     "blanks": (" \n ", " \n ", []),
     "nothing": ("", "", []),
@@ -132,6 +145,25 @@ def test_how_the_text_is_cut_makes_no_difference(answer: str, cuts: list[int]) -
     places = sorted({min(cut, len(answer)) for cut in cuts} | {0, len(answer)})
     pieces = [answer[start:end] for start, end in itertools.pairwise(places)]
     assert parse(pieces).plain() == parse([answer]).plain() == parse(list(answer)).plain()
+
+
+nearly_calls = st.lists(
+    st.sampled_from(
+        ["<tool_call>", "</tool_call>", "</tool", "\n", " so ", "{", "}", ", ", "[1]", "5", "null", '{"x": 1}']
+    )
+    | st.sampled_from(
+        ['"name": ', '"now"', '"rm"', '"arguments": ', '"parameters": ', '{"name": "save", "arguments": ']
+    ),
+    max_size=20,
+).map(lambda parts: '<tool_call>\n{"name": "now", "arguments": ' + "".join(parts))
+
+
+@given(answer=nearly_calls, cuts=st.lists(st.integers(0, 200), max_size=12), limited=st.booleans())
+def test_a_malformed_call_is_the_same_however_it_is_cut(answer: str, cuts: list[int], limited: bool) -> None:
+    places = sorted({min(cut, len(answer)) for cut in cuts} | {0, len(answer)})
+    pieces = [answer[start:end] for start, end in itertools.pairwise(places)]
+    ways = [parse(way, cut=limited).plain() for way in (pieces, [answer], list(answer))]
+    assert ways[0] == ways[1] == ways[2]
 
 
 json_values = st.recursive(
