@@ -136,9 +136,7 @@ def test_what_would_change_a_search_is_refused_by_name(client: openai.OpenAI) ->
             store, query="chairs", ranking_options={"score_threshold": 0.9}
         ),
         "file_ids": lambda: client.vector_stores.create(name="at once", file_ids=[uploaded.id]),
-        "attributes": lambda: client.vector_stores.files.create(
-            store, file_id=uploaded.id, attributes={"lang": "de"}
-        ),
+        "attributes": lambda: client.vector_stores.files.create(store, file_id=uploaded.id, attributes={"lang": "de"}),
     }
     for field, ask in refused.items():
         with pytest.raises(openai.BadRequestError, match=f"{field} is not supported"):
