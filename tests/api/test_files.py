@@ -9,7 +9,7 @@ import select
 import socket
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -130,7 +130,7 @@ def test_what_would_change_a_search_is_refused_by_name(client: openai.OpenAI) ->
     store = filled(client, "narrow")
     uploaded = client.files.create(file=("more.pdf", files.pdf(PAGES)), purpose="assistants")
     narrow: Any = {"type": "eq", "key": "lang", "value": "de"}
-    refused = {
+    refused: dict[str, Callable[[], object]] = {
         "filters": lambda: client.vector_stores.search(store, query="chairs", filters=narrow),
         "ranking_options": lambda: client.vector_stores.search(
             store, query="chairs", ranking_options={"score_threshold": 0.9}

@@ -222,7 +222,7 @@ async def test_a_call_without_arguments_has_an_empty_object(choice: ToolChoice, 
 
 def calls_chunk(*calls: tuple[int | None, str, str, str]) -> dict[str, Any]:
     """Index, id, name and arguments of each; what is None or empty is left out."""
-    told = []
+    told: list[dict[str, Any]] = []
     for index, call_id, name, arguments in calls:
         function = {"name": name, "arguments": arguments} if name else {"arguments": arguments}
         told.append({"type": "function", "function": function, **({"id": call_id} if call_id else {})})
