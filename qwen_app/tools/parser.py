@@ -83,14 +83,16 @@ class ToolCallParser:
             self._out.append(text)
 
     def _advance(self) -> None:
-        before = None
-        while self._held and before != (before := (len(self._held), self._body, self._closing)):
+        while self._held:
+            before = (len(self._held), self._body, self._closing)
             if self._body is not None:
                 self._read_body(self._body)
             elif self._closing:
                 self._read_close()
             else:
                 self._read_text()
+            if before == (len(self._held), self._body, self._closing):
+                return
 
     def _read_text(self) -> None:
         """Send text up to a tag, or up to what may become one. The line break before a tag belongs to the tag."""

@@ -119,8 +119,9 @@ class BudgetCloser:
     def _ending(self, state: ClosableState) -> list[int]:
         """The known completion as it was counted: its text may be more tokens when it is encoded anew."""
         known = self._completion
-        holds = known is not None and not state.may_end_after([]) and state.may_end_after(known)
-        return known if known is not None and holds else state.completion_tokens()
+        if known and not state.may_end_after([]) and state.may_end_after(known):
+            return known
+        return state.completion_tokens()
 
     def _next_to_write(self, state: ClosableState) -> int:
         return self._to_write.popleft() if self._to_write else state.grammar.end_token
