@@ -162,6 +162,7 @@ async def test_short_prompts_without_end_do_not_starve_a_long_one(
     check_shape(await long)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_document_that_waits_for_its_slot_is_closed_at_its_deadline(
     tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch
@@ -169,8 +170,9 @@ async def test_a_document_that_waits_for_its_slot_is_closed_at_its_deadline(
     monkeypatch.setattr(sequence_module, "CLOSING_TIME_S", 0.1)
     schema = {"type": "object", "properties": {"a": {"type": "string", "minLength": 400}}, "required": ["a"]}
     async with tiny_engine(tiny_qwen_dir, slots=2, context_tokens=2048) as opened:
+        document = ask(grammar=JsonSchema(schema), max_tokens=1000, user="ada", timeout_s=4.0)
+        await collect(opened.engine, replace(document, timeout_s=60.0))  # the grammar is compiled by now
         opened.runner.before = lambda chunks: time.sleep(0.02)
-        document = ask(grammar=JsonSchema(schema), max_tokens=1000, user="ada", timeout_s=2.0)
         tasks = [asyncio.create_task(collect(opened.engine, ask(max_tokens=500, user="ada")))]
         await until(lambda: opened.engine.health().running == 1)
         tasks.append(asyncio.create_task(collect(opened.engine, document)))
