@@ -45,9 +45,6 @@ class Watched:
         self.ahead = 0  # steps whose tokens the host did not know
         self.waits: list[str] = []  # what made the host wait for the device while it launched one of them
 
-    def prepare(self) -> bool:
-        return self._runner.prepare()
-
     def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         self.before(chunks)
         if drawn is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+from qwen_app.structured.json_text import whole_characters
+
 _STRING_OR_BLANKS = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[ \t\n\r]+|[:,](?=[ \t\n\r]*[^ \t\n\r])', re.DOTALL)
 _CUT_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{0,3})?\Z")
 _HALF_CHARACTER = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\Z")  # of two escapes that make one character
@@ -47,6 +49,6 @@ def _string(string: str) -> str:
         value = str(json.loads(string if closed else string + '"', strict=False))
     except ValueError:
         return string
-    whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    spelled = json.dumps(whole, ensure_ascii=False).replace("\x7f", "\\u007f")  # which grammars take for a control
+    spelled = json.dumps(whole_characters(value), ensure_ascii=False)
+    spelled = spelled.replace("\x7f", "\\u007f")  # which grammars take for a control
     return spelled[: None if closed else -1]

@@ -1,10 +1,25 @@
-"""The few things that must be known of JSON text while it is still being written."""
+"""What must be known of JSON text: while it is still being written, and where it spells what answers cannot say."""
 
 from __future__ import annotations
 
 import json
+import math
 
 QUOTE, BACKSLASH = ord('"'), ord("\\")
+SHOWN_DIGITS = 40  # of a number that is refused
+
+
+def whole_characters(text: str) -> str:
+    """``text`` with U+FFFD for half characters (lone surrogates), which JSON can write and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def finite_number(number: str) -> float:
+    """For ``json.loads``. Raises ValueError for NaN and for what is too large, which no JSON of ours could repeat."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(f"{number[:SHOWN_DIGITS]} is no number that JSON knows")
+    return value
 
 
 class StringTracker:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
+from qwen_app.structured.json_text import finite_number, whole_characters
 
 Place = tuple[str, str]  # the paths of a message's calls and of the call it answers, in the body it came in
 
@@ -92,16 +92,8 @@ def parsed_arguments(call: ToolCall) -> dict[str, object] | None:
     """The arguments to call a tool with, or None where they are no JSON object. Half characters, which JSON can write
     and UTF-8 cannot, become U+FFFD."""
     try:
-        value: object = json.loads(call.arguments, parse_constant=_finite, parse_float=_finite)
-        whole = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        value: object = json.loads(call.arguments, parse_constant=finite_number, parse_float=finite_number)
+        whole = whole_characters(json.dumps(value, ensure_ascii=False))
     except (ValueError, RecursionError):
         return None
     return json.loads(whole) if isinstance(value, dict) else None
-
-
-def _finite(number: str) -> float:
-    """Raises ValueError for what JSON cannot write: NaN, and numbers that are too large."""
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError(f"{number} is no number of JSON")
-    return value

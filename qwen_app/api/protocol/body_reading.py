@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import re
 import zlib
 from collections.abc import Iterable
@@ -14,6 +13,7 @@ from fastapi import Request
 from qwen_app.errors import RequestError, TooLarge, UnsupportedMediaType
 from qwen_app.http.json_bounds import JsonBounds
 from qwen_app.http.middleware import BODY_LIMIT_BYTES
+from qwen_app.structured.json_text import finite_number, whole_characters
 
 MAX_VALUES = 2**18  # more token ids than any context holds
 # The longest conversations hold three objects and lists a message; a plain message has four texts and names of fields,
@@ -91,8 +91,8 @@ def read_json(text: str) -> object:
     value: object = json.loads(
         text,
         parse_int=_bounded_int if long else None,
-        parse_float=_finite if long or HUGE.search(raw) else None,
-        parse_constant=_finite,
+        parse_float=finite_number if long or HUGE.search(raw) else None,
+        parse_constant=finite_number,
     )
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
         _check_depth(value)
@@ -107,14 +107,6 @@ def _bounded_int(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"a number in it has more than {MAX_DIGITS} digits")
     return int(digits)
-
-
-def _finite(number: str) -> float:
-    """Raises ValueError for NaN and what is too large, which no answer in JSON could say."""
-    value = float(number)
-    if not math.isfinite(value):
-        raise ValueError(f"{number[:MAX_DIGITS]} is no number that JSON knows")
-    return value
 
 
 def _check_depth(value: object) -> None:
@@ -135,7 +127,7 @@ def _containers(value: dict[str, object] | list[object]) -> list[dict[str, objec
 def without_surrogates(value: object) -> object:
     """``value``, of bounded depth, with half characters turned into U+FFFD."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return whole_characters(value)
     if isinstance(value, dict):
         return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_error_body
+from qwen_app.structured.json_text import whole_characters
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,7 @@ Dispensable = Annotated[T | None, BeforeValidator(_object_or_nothing)]
 
 
 def _without_halves(value: object) -> object:
-    if not isinstance(value, str) or value.isascii():
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_characters(value) if isinstance(value, str) else value
 
 
 # Text of an answer. JSON can write half a character, which UTF-8 cannot: it becomes U+FFFD.

@@ -75,6 +75,22 @@ async def held(opened: OpenEngine, *requests: GenerationRequest) -> tuple[StepGa
     return gate, tasks
 
 
+def failing_once(
+    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, at: int, error: Exception
+) -> list[tuple[Any, ...]]:
+    """Let the call number ``at`` of a method, from now on, fail. The arguments of each call, as they come."""
+    original, calls = getattr(owner, name), list[tuple[Any, ...]]()
+
+    def failing(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == at:
+            raise error
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, failing)
+    return calls
+
+
 def nothing_held(opened: OpenEngine) -> bool:
     return opened.engine.idle and not any(slot.busy for slot in opened.parts.prefix_cache.slots)
 
@@ -283,15 +299,7 @@ async def test_impossible_logits_fail_one_request_with_a_clear_error(
 async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
     opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, calls = opened.parts.sampler.begin, []
-
-    def broken(*arguments: Any) -> None:
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise ValueError("injected")
-        begin(*arguments)
-
-    monkeypatch.setattr(opened.parts.sampler, "begin", broken)
+    failing_once(monkeypatch, opened.parts.sampler, "begin", 1, ValueError("injected"))
     assert isinstance(check_shape((await answers(opened, say("one")))[0]), Failed)
     await until_idle(opened.engine)
     assert nothing_held(opened)
@@ -300,18 +308,10 @@ async def test_a_failure_on_the_way_into_a_slot_leaves_no_slot_behind(
 
 @pytest.mark.anyio
 async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    sample, calls = opened.parts.sampler.sample, []
-
-    def broken(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise LookupError("injected")
-        return sample(*arguments)
-
     gate, running = await held(opened, *(say(f"r{n}", 100) for n in range(4)))
     waiting = [asyncio.create_task(collect(opened.engine, say(f"w{n}"))) for n in range(2)]
     await until(lambda: opened.engine.health().queued == 2)
-    monkeypatch.setattr(opened.parts.sampler, "sample", broken)
+    failing_once(monkeypatch, opened.parts.sampler, "sample", 3, LookupError("injected"))
     gate.open()
     lasts = [check_shape(events) for events in await asyncio.gather(*running, *waiting)]
     assert [type(last) for last in lasts] == [Failed] * 4 + [Finished] * 2
@@ -345,15 +345,7 @@ async def test_a_seed_gives_the_same_where_memory_was_short_while_drawing(
     opened.parts.drafts = DraftBudget(enabled=False)
     asked = replace(say("one"), sampling=SamplingParams(temperature=1.0, max_tokens=20, seed=5))
     (sound,) = await answers(opened, asked)
-    draw, calls = opened.parts.sampler._draw, []
-
-    def short(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 10:
-            raise torch.OutOfMemoryError(NO_MEMORY)
-        return draw(*arguments)
-
-    monkeypatch.setattr(opened.parts.sampler, "_draw", short)
+    calls = failing_once(monkeypatch, opened.parts.sampler, "_draw", 10, torch.OutOfMemoryError(NO_MEMORY))
     (harmed,) = await answers(opened, asked)
     assert len(calls) > 10
     assert ids_of(harmed) == ids_of(sound)
@@ -363,15 +355,7 @@ async def test_a_seed_gives_the_same_where_memory_was_short_while_drawing(
 async def test_no_memory_for_a_prompts_likelihoods_is_survived_by_all(
     opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score, calls = opened.parts.sampler.score, []
-
-    def short(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError(NO_MEMORY)
-        return score(*arguments)
-
-    monkeypatch.setattr(opened.parts.sampler, "score", short)
+    calls = failing_once(monkeypatch, opened.parts.sampler, "score", 1, torch.OutOfMemoryError(NO_MEMORY))
     scored = SamplingParams(temperature=0.0, max_tokens=3, logprobs=True, prompt_logprobs=True)
     ends = await answers(opened, say("one", 60), replace(say("two" * 20), sampling=scored))
     assert all(isinstance(check_shape(events), Finished) for events in ends)

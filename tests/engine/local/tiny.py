@@ -47,9 +47,6 @@ class FaultyRunner:
         self.computed: list[int] = []
         self.ahead = 0  # steps whose tokens the host did not know
 
-    def prepare(self) -> bool:
-        return self._runner.prepare()
-
     def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
         self.computed.append(sum(chunk.span.length for chunk in chunks))
         self.ahead += drawn is not None

@@ -36,8 +36,6 @@ class ScheduledChunk:
 class Runner(Protocol):
     """What a step needs of a ModelRunner."""
 
-    def prepare(self) -> bool: ...
-
     def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor: ...
 
 
