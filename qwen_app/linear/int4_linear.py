@@ -75,6 +75,7 @@ class Int4Linear(PackedLinear):
         serve: they are compiled and checked now, not within somebody's first prompt."""
         if self.packed.is_cuda:
             self.ours = multiplies_4_bits(self.packed.device)
+            self.few_with_bias = self.ours and _fits_bias(self.bias, self.scales_and_zeros)
             unpacks_4_bits(self.packed.device)
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
@@ -83,7 +84,8 @@ class Int4Linear(PackedLinear):
         if self.ours:
             from qwen_app.kernels.cuda.int4 import int4_product
 
-            return int4_product(rows, self.packed, self.scales_and_zeros)
+            bias = self.bias if self.few_with_bias else None
+            return int4_product(rows, self.packed, self.scales_and_zeros, bias)
         return torch._weight_int4pack_mm(pairs_turned(rows), self.packed, self.group, self.scales_and_zeros)
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:
@@ -168,6 +170,11 @@ def _most_rows_packed(threads: int) -> int:
         if many_s < few_s:
             return rows - 1
     return MEASURED_ROWS[-1]
+
+
+def _fits_bias(bias: torch.Tensor | None, scales_and_zeros: torch.Tensor) -> bool:
+    """Whether our kernel can add it: in its numbers, one for each of its outputs."""
+    return bias is not None and bias.dtype == torch.bfloat16 and len(bias) == scales_and_zeros.shape[1]
 
 
 def _packed(codes: torch.Tensor) -> torch.Tensor:

@@ -48,8 +48,11 @@ def multiplies_4_bits(card: torch.device) -> bool:
 
         codes, scales_and_zeros, weight = _random_int4(card)
         packed = tiles_of_cuda(codes)
+        bias = 100 * torch.randn(len(weight), device=card).bfloat16()
         inputs = [torch.randn(rows, weight.shape[1], device=card).bfloat16() for rows in CHECKED_ROWS]
-        return max(_far(int4_product(rows, packed, scales_and_zeros), rows.float() @ weight.t()) for rows in inputs)
+        far = [_far(int4_product(rows, packed, scales_and_zeros), rows.float() @ weight.t()) for rows in inputs]
+        biased = int4_product(inputs[0], packed, scales_and_zeros, bias)
+        return max(*far, _far(biased, inputs[0].float() @ weight.t() + bias))
 
     return _serves("4-bit products", error, TOLERANCE_ROUNDED)
 

@@ -12,6 +12,7 @@ class PackedLinear(nn.Module):
     in_features: int
     out_features: int
     bias: torch.Tensor | None
+    few_with_bias = False  # whether ``_few`` adds it itself
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         # On a CPU a decode step is a hundred products of ten microseconds: what changes nothing is not asked for.
@@ -19,13 +20,13 @@ class PackedLinear(nn.Module):
         rows = input if flat else input.reshape(-1, self.in_features)
         if rows.dtype != torch.bfloat16:
             rows = rows.bfloat16()
-        product = self._few if rows.shape[0] <= self._most_few_rows() else self._many
-        output = product(rows)
+        few = rows.shape[0] <= self._most_few_rows()
+        output = self._few(rows) if few else self._many(rows)
         if output.shape[1] != self.out_features:  # what fills up the last tile
             output = output[:, : self.out_features].contiguous()
         if output.dtype != input.dtype:
             output = output.to(input.dtype)
-        if self.bias is not None:
+        if self.bias is not None and not (few and self.few_with_bias):
             output = output + self.bias
         return output if flat else output.reshape(*input.shape[:-1], self.out_features)
 
@@ -34,7 +35,8 @@ class PackedLinear(nn.Module):
         raise NotImplementedError
 
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
-        """``rows @ weight.T`` of bfloat16 ``rows`` ``[rows, in]``, by the kernel that reads the packed weights."""
+        """``rows @ weight.T`` of bfloat16 ``rows`` ``[rows, in]``, by the kernel that reads the packed weights; the
+        bias too where ``few_with_bias``."""
         raise NotImplementedError
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:

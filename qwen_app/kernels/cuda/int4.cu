@@ -1,5 +1,5 @@
-// Weights of 4 bits: few rows times them, output[r, o] = sum over k of rows[r, k] * weight[o, k], summed in float32;
-// and for many rows the weight itself, written out.
+// Weights of 4 bits: few rows times them, output[r, o] = bias[o] + sum over k of rows[r, k] * weight[o, k], summed in
+// float32; and for many rows the weight itself, written out.
 //
 // Of a product, a block makes 16 outputs of up to ROWS rows. Its warps share the columns, and add up at the end what
 // they have. Every code is read once, becomes a bfloat16 in a register and goes into the tensor cores: the outputs are
@@ -40,8 +40,8 @@ __device__ __forceinline__ u32 unpacked(u32 codes, u32 scale, u32 zero) {
     return multiply_add(steps, scale, zero);
 }
 
-// What the warps have, added up. Neighbouring threads write neighbouring outputs.
-__device__ __forceinline__ void store(const Sums& sums, bfloat16* output, int count, int outputs) {
+// What the warps have, added up, and the bias where there is one. Neighbouring threads write neighbouring outputs.
+__device__ __forceinline__ void store(const Sums& sums, const bfloat16* bias, bfloat16* output, int count, int outputs) {
     extern __shared__ float shared[];  // [warp][of a lane][lane]
     int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
     for (int tile = 0; tile < TILES; ++tile)
@@ -50,18 +50,19 @@ __device__ __forceinline__ void store(const Sums& sums, bfloat16* output, int co
     for (int place = threadIdx.x; place < count * OUTPUTS; place += blockDim.x) {
         int row = place / OUTPUTS, out = place % OUTPUTS;
         int from = (row / 8 * 4 + out / 8 * 2 + row % 2) * LANES + out % 8 * 4 + row % 8 / 2;
-        float total = 0;
+        float total = bias ? __int_as_float((u32)__ldg(bias + out) << 16) : 0;
         for (int of = 0; of < warps; ++of) total += shared[of * TILES * 4 * LANES + from];
         output[(size_t)row * outputs + out] = rounded(total);
     }
 }
 
 // rows: bfloat16 [all_rows, columns]. packed: [outputs / 8, columns / 128, 32 lanes], 32 codes each. scales: [groups,
-// outputs], each a bfloat16 scale and, above it, the value of code 8. A group has 32 << group_shift columns.
+// outputs], each a bfloat16 scale and, above it, the value of code 8. A group has 32 << group_shift columns. bias:
+// [outputs], or null.
 // Grid: [tiles of ROWS rows, outputs / 16]; the tiles of the same weights run side by side, and share the L2 cache.
 extern "C" __global__ void __launch_bounds__(MOST_WARPS * LANES)
 int4_product(const uint4* __restrict__ rows, const uint4* __restrict__ packed, const u32* __restrict__ scales,
-             bfloat16* __restrict__ output, int all_rows, int outputs, int columns, int group_shift) {
+             const bfloat16* __restrict__ bias, bfloat16* __restrict__ output, int all_rows, int outputs, int columns, int group_shift) {
     int warp = threadIdx.x / LANES, lane = threadIdx.x % LANES, warps = blockDim.x / LANES;
     int g = lane / 4, t = lane % 4;
     int eights = columns / 8, pieces = columns / 128;
@@ -114,7 +115,8 @@ int4_product(const uint4* __restrict__ rows, const uint4* __restrict__ packed, c
             }
         }
     }
-    store(sums, output + (size_t)first_row * outputs + blockIdx.y * OUTPUTS, count, outputs);
+    int first_output = blockIdx.y * OUTPUTS;
+    store(sums, bias ? bias + first_output : bias, output + (size_t)first_row * outputs + first_output, count, outputs);
 }
 
 // The weight itself, bfloat16 [outputs, columns]: a warp for each tile of 8 outputs and 128 columns.

@@ -18,24 +18,28 @@ MANY_BLOCKS = 8  # for each multiprocessor
 WARPS_UNPACKING = 8
 
 
-def int4_product(rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    """``rows @ weight.T``, bfloat16 ``[rows, out]``, of bfloat16 ``rows`` ``[rows, in]``, summed in float32.
+def int4_product(
+    rows: torch.Tensor, packed: torch.Tensor, scales_and_zeros: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """``rows @ weight.T + bias``, bfloat16 ``[rows, out]``, of bfloat16 ``rows`` ``[rows, in]``, summed in float32.
 
     ``packed``: int32 ``[out / 8, in / 128, 32, 4]`` as ``linear.tile_layout.tiles_of_cuda`` gives it, ``out`` a
-    multiple of 16; ``scales_and_zeros``: bfloat16 ``[groups, out, 2]``, the value of a step and that of code 8. The
-    card's compute capability must be 8.0 or more. Raises RuntimeError where the kernel is not compiled or launched.
+    multiple of 16; ``scales_and_zeros``: bfloat16 ``[groups, out, 2]``, the value of a step and that of code 8;
+    ``bias``: bfloat16 ``[out]``. The card's compute capability must be 8.0 or more. Raises RuntimeError where the
+    kernel is not compiled or launched.
     """
     rows = rows.contiguous()
     count, columns = rows.shape
     groups, outputs, _ = scales_and_zeros.shape
     at_once = FEW if count <= FEW else MORE
     output = torch.empty(count, outputs, dtype=torch.bfloat16, device=rows.device)
+    added = rows.new_empty(0) if bias is None else bias  # whose address is null
     warps = _warps(rows.device, outputs // OUTPUTS_AT_ONCE, columns // COLUMNS_AT_ONCE)
     with on_card_of(rows):
         compiled(SOURCE, "int4_product", rows.device, "BF16", f"ROWS {at_once}")(
             grid=(-(-count // at_once), outputs // OUTPUTS_AT_ONCE, 1),
             block=(warps * LANES, 1, 1),
-            args=[rows, packed, scales_and_zeros, output, count, outputs, columns, _shift(columns // groups)],
+            args=[rows, packed, scales_and_zeros, added, output, count, outputs, columns, _shift(columns // groups)],
             shared_mem=warps * at_once * OUTPUTS_AT_ONCE * FLOAT_BYTES,
         )
     return output

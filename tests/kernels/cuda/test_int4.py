@@ -53,9 +53,11 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_its_source_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
     weight = random_weight(outputs, columns, group)
     input = torch.randn(rows, columns).bfloat16()
-    got = int4.int4_product(input, packed_as_on_a_card(weight.codes), scales_and_zeros(weight)).float()
-    want = input.float() @ weight.dequantised().t()
-    assert (got - want).norm() < TOLERANCE * want.norm()
+    bias = 100 * torch.randn(outputs).bfloat16()
+    product = input.float() @ weight.dequantised().t()
+    for added, want in ((None, product), (bias, product + bias.float())):
+        got = int4.int4_product(input, packed_as_on_a_card(weight.codes), scales_and_zeros(weight), added).float()
+        assert (got - want).norm() < TOLERANCE * want.norm()
 
 
 @needs_a_compiler
@@ -75,12 +77,14 @@ def test_its_source_writes_the_weight_out(outputs: int, columns: int, group: int
 )
 def test_on_a_card_it_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
     card, weight = torch.device("cuda", 0), random_weight(outputs, columns, group)
-    layer = Int4Linear.of(weight, None, card)
-    layer.use_ours()
-    assert layer.ours
     input = torch.randn(rows, columns, device=card).bfloat16()
-    want = input.float() @ weight.dequantised().to(card).t()
-    assert (layer(input).float() - want).norm() < TOLERANCE * want.norm()
+    product = input.float() @ weight.dequantised().to(card).t()
+    bias = 100 * torch.randn(outputs, device=card).bfloat16()
+    for added, want in ((None, product), (bias, product + bias)):
+        layer = Int4Linear.of(weight, added, card)
+        layer.use_ours()
+        assert layer.ours
+        assert (layer(input).float() - want).norm() < TOLERANCE * want.norm()
 
 
 @pytest.mark.gpu
