@@ -20,6 +20,8 @@ DRIVER = Path("/proc/driver/nvidia/version")
 OLDEST_DRIVER = {"12": 525, "13": 580}  # of a CUDA release, as NVIDIA's table of minor version compatibility says
 NO_CARD_TO_SEE = "No CUDA GPUs are available"  # torch's words where CUDA_VISIBLE_DEVICES hides every card
 AMPERE = (8, 0)  # compute capability
+# In what torch and safetensors say where there is no memory: on a card, on a CPU, for cuBLAS, from the system.
+NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "Cannot allocate memory")
 ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)[af]?")  # of torch's list: machine code, or what drivers compile
 
 
@@ -50,6 +52,11 @@ def find_device() -> Device:
         return _cards()
     except (RuntimeError, AssertionError) as refused:  # held by another process alone, or broken
         return _cpu(_said_of_cuda(refused))
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether ``error`` means that no memory was left, of whatever device."""
+    return isinstance(error, MemoryError) or any(mark in str(error) for mark in NO_MEMORY)
 
 
 def on_a_card() -> bool:

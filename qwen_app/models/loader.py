@@ -15,7 +15,7 @@ from qwen_app.models.adapted.gguf_positions import scale_as_written
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
-from qwen_app.models.device import card_uuids, on_a_card
+from qwen_app.models.device import card_uuids, lacks_memory, on_a_card
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
@@ -35,8 +35,6 @@ QUANTISED_READERS = {
     "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
-# In what torch and safetensors say where there is no memory: on a card, on a CPU, for cuBLAS, from the system.
-_NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "Cannot allocate memory")
 _KEYS_NAMED = 3
 _NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try --precision int4."
 
@@ -125,7 +123,7 @@ def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     except DoesNotFit:
         raise
     except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
-        if isinstance(broken, MemoryError) or any(mark in str(broken) for mark in _NO_MEMORY):
+        if lacks_memory(broken):
             raise DoesNotFit(_NO_ROOM.format(path=source.path, precision=source.precision)) from broken
         raise ModelFilesError(f"{source.path} cannot be loaded: {_first_line(broken)}") from broken
 

@@ -28,11 +28,19 @@ def test_a_model_with_a_sliding_window_is_refused(tiny_qwen_dir: Path) -> None:
         local_compute_parts(sliding, slots=1, context_tokens=128)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.50 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        MemoryError(),
+    ],
+)
 def test_a_device_that_has_filled_since_the_plan_is_told_in_a_sentence(
-    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch, refusal: Exception
 ) -> None:
     def full(*sizes: object, **more: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.50 GiB")
+        raise refusal
 
     monkeypatch.setattr("qwen_app.engine.local.compute.parts.KVCache", full)
     with pytest.raises(DoesNotFit, match=r"1 x 64 tokens.*another process.*--users"):

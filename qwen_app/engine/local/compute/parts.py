@@ -16,15 +16,9 @@ from qwen_app.engine.local.compute.model_runner import Runner
 from qwen_app.engine.local.compute.numerics import keep_precision
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.prefix_cache import PrefixCache
-from qwen_app.engine.local.compute.start_up import ready_runner, ready_step
+from qwen_app.engine.local.compute.start_up import planned_room, ready_runner, ready_step
 from qwen_app.engine.local.sampling.sampler import Sampler
-from qwen_app.errors import DoesNotFit
 from qwen_app.switches import Switches
-
-NO_LONGER_FREE = (
-    "The device has no room for {slots} x {context:,} tokens, though it had when this was planned: another process may "
-    "have taken it. Stop that one, or ask for less with --users or --context."
-)
 
 
 @dataclass(slots=True)
@@ -65,12 +59,10 @@ def build_compute_parts(
     keep_precision()
     refuse_partial_attention(model.config, context_tokens)
     shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
-    try:
+    with planned_room(slots, context_tokens):
         step = ready_step(model, context_tokens, device, switches)
         cache = KVCache(shape, slots=slots, length=context_tokens, devices=devices)
         runner, impairment = ready_runner(model, step, cache, device, switches)
-    except torch.OutOfMemoryError as full:
-        raise DoesNotFit(NO_LONGER_FREE.format(slots=slots, context=context_tokens)) from full
     return ComputeParts(
         runner=runner,
         sampler=Sampler(text_vocab_size=text_vocab_size, context_tokens=context_tokens, slots=slots, device=device),

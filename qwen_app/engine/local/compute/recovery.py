@@ -7,9 +7,10 @@ from enum import Enum
 
 import torch
 
+from qwen_app.models.device import lacks_memory
+
 STICKY_MARKS = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "cuDNN error", "NCCL error")
 CAPTURE_MARK = "captur"  # in every error of a CUDA graph's capture; the device is as well as it was before
-MEMORY_MARKS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class StickyDeviceError(Exception):
@@ -24,7 +25,7 @@ class Failure(Enum):
 
 def failure_of(error: BaseException) -> Failure:
     text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(mark in text for mark in MEMORY_MARKS):
+    if isinstance(error, torch.OutOfMemoryError) or lacks_memory(error):
         return Failure.OUT_OF_MEMORY
     if CAPTURE_MARK in text:
         return Failure.OTHER

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from transformers import PreTrainedModel
 
@@ -13,9 +16,25 @@ from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.decoder import Decoder, step_model
 from qwen_app.engine.local.compute.graph_check import check_graphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
-from qwen_app.engine.local.compute.recovery import answers, free_memory
+from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of, free_memory
 from qwen_app.errors import DoesNotFit
 from qwen_app.switches import Switches
+
+NO_LONGER_FREE = (
+    "The device has no room for {slots} x {context:,} tokens, though it had when this was planned: another process may "
+    "have taken it. Stop that one, or ask for less with --users or --context."
+)
+
+
+@contextmanager
+def planned_room(slots: int, context_tokens: int) -> Iterator[None]:
+    """What finds no memory within raises DoesNotFit: there was some when so many tokens were planned."""
+    try:
+        yield
+    except Exception as error:
+        if failure_of(error) is not Failure.OUT_OF_MEMORY:
+            raise
+        raise DoesNotFit(NO_LONGER_FREE.format(slots=slots, context=context_tokens)) from error
 
 
 def ready_step(
