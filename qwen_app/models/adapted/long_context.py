@@ -49,13 +49,13 @@ def use_yarn(model: PreTrainedModel, context_tokens: int) -> bool:
     own_tokens = int(model.config.max_position_embeddings)
     if context_tokens <= own_tokens:
         return False
+    turn_positions(model, {"rope_type": "yarn", "factor": FACTOR, "original_max_position_embeddings": own_tokens})
+    return True
+
+
+def turn_positions(model: PreTrainedModel, scaling: Mapping[str, object]) -> None:
+    """Turn positions by ``scaling``, in the words of transformers' ``rope_parameters``."""
     body = model.get_decoder()
-    model.config.rope_parameters = {
-        **model.config.rope_parameters,
-        "rope_type": "yarn",
-        "factor": FACTOR,
-        "original_max_position_embeddings": own_tokens,
-    }
+    model.config.rope_parameters = {**model.config.rope_parameters, **scaling}
     old = body.rotary_emb
     body.rotary_emb = type(old)(config=model.config).to(old.inv_freq.device)
-    return True
