@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from qwen_app.kernels.cpu import int4, int8
+from qwen_app.kernels.cpu.weights import PackedWeights, multiplied
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu
@@ -23,13 +24,14 @@ class CppLinear(PackedLinear):
         rows = input if input.dim() == 2 else input.reshape(-1, self.in_features)
         if rows.dtype != torch.float32:
             rows = rows.float()
-        output = self.product(rows.contiguous())
+        output = multiplied(rows.contiguous(), self.weights)
         if output.dtype != input.dtype:
             output = output.to(input.dtype)
         return output if input.dim() == 2 else output.reshape(*input.shape[:-1], self.out_features)
 
-    def product(self, rows: torch.Tensor) -> torch.Tensor:
-        """``rows @ weight.T + bias`` of float32 ``[rows, in]``, contiguous."""
+    @property
+    def weights(self) -> PackedWeights:
+        """The addresses of what this layer holds."""
         raise NotImplementedError
 
 
@@ -38,11 +40,7 @@ class CppInt4Linear(CppLinear, Int4Linear):
 
     @property
     def weights(self) -> int4.Int4Weights:
-        """The addresses of what this layer holds."""
         return int4.Int4Weights.of(self.packed, self.scales_and_zeros, self.bias, self.out_features)
-
-    def product(self, rows: torch.Tensor) -> torch.Tensor:
-        return int4.int4_product(rows, self.weights)
 
     def dequantised_transposed(self, dtype: torch.dtype) -> torch.Tensor:
         scales, zeros = self.scales_and_zeros.transpose(0, 1).flatten(1, 2).to(dtype).unbind(-1)
@@ -54,8 +52,9 @@ class CppInt4Linear(CppLinear, Int4Linear):
 class CppInt8Linear(CppLinear, Int8Linear):
     """See CppLinear."""
 
-    def product(self, rows: torch.Tensor) -> torch.Tensor:
-        return int8.int8_product(rows, int8.Int8Weights.of(self.codes, self.scales, self.bias, self.out_features))
+    @property
+    def weights(self) -> int8.Int8Weights:
+        return int8.Int8Weights.of(self.codes, self.scales, self.bias, self.out_features)
 
 
 class CppInt8Embedding(Int8Embedding):

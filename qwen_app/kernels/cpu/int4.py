@@ -12,6 +12,7 @@ TILE_ROWS = 16
 class Int4Weights(PackedWeights):
     """See PackedWeights. Groups are multiples of 32 columns."""
 
+    bits = 4
     columns_packed = 8
     product = "qwen_int4_product"
 

@@ -13,6 +13,7 @@ GROUP_COLUMNS = 16  # columns that share a scale are so many, or a multiple
 class Int8Weights(PackedWeights):
     """See PackedWeights."""
 
+    bits = 8
     columns_packed = 4
     product = "qwen_int8_product"
 

@@ -32,11 +32,11 @@ bool qwen_attend(const float* query, const float* keys, const float* values, con
 bool qwen_products_serve() { return SERVES; }
 
 void qwen_int4_product(const Int4Weights* weights, const float* inputs, int64_t count, float* outputs) {
-    multiply(*weights, inputs, count, outputs);
+    multiply(*weights, inputs, count, outputs, weights->out_features);
 }
 
 void qwen_int8_product(const Int8Weights* weights, const float* inputs, int64_t count, float* outputs) {
-    multiply(*weights, inputs, count, outputs);
+    multiply(*weights, inputs, count, outputs, weights->out_features);
 }
 
 // `added` [rows, hidden_size] holds nothing before.

@@ -10,22 +10,37 @@ from dataclasses import dataclass
 import torch
 
 from qwen_app.kernels.cpu.compile import library
-from qwen_app.kernels.cpu.int4 import Int4Weights
+from qwen_app.kernels.cpu.weights import PackedWeights
 from qwen_app.kernels.step_kernels import Heads
+
+MOST_PARTS = 3  # of a projection: as layers.hpp has it
 
 
 @dataclass(frozen=True, slots=True)
 class LayerTensors:
-    """What one layer computes with: norms ``[hidden size]``, and the cells of its keys and values."""
+    """What one layer computes with: norms ``[hidden size]``, the cells of its keys and values, and its projections,
+    each of up to ``MOST_PARTS`` weights whose outputs lie side by side."""
 
     attention_norm: torch.Tensor
     mlp_norm: torch.Tensor
     keys: torch.Tensor
     values: torch.Tensor
-    qkv: Int4Weights
-    output: Int4Weights
-    gate_up: Int4Weights
-    down: Int4Weights
+    qkv: Sequence[PackedWeights]
+    output: Sequence[PackedWeights]
+    gate_up: Sequence[PackedWeights]
+    down: Sequence[PackedWeights]
+
+
+class ProjectionPart(Structure):
+    """As layers.hpp has it."""
+
+    _fields_ = (("bits", c_int64), ("weights", PackedWeights))
+
+
+class Projection(Structure):
+    """As layers.hpp has it."""
+
+    _fields_ = (("parts", ProjectionPart * MOST_PARTS),)
 
 
 class Layer(Structure):
@@ -33,7 +48,7 @@ class Layer(Structure):
 
     _fields_ = (
         *((name, c_void_p) for name in ("attention_norm", "head_norms", "mlp_norm", "keys", "values")),
-        *((name, Int4Weights) for name in ("qkv", "output", "gate_up", "down")),
+        *((name, Projection) for name in ("qkv", "output", "gate_up", "down")),
     )
 
 
@@ -53,7 +68,8 @@ class Rows(Structure):
 
 
 class CppLayers:
-    """Layers of one shape, whose projections are products of 4-bit weights. See StepKernels and ``decode_attention``.
+    """Layers of one shape, whose projections are products of 4 or 8-bit weights. See StepKernels and
+    ``decode_attention``.
 
     ``heads`` of each layer; ``eps`` and ``scaling`` are those of all.
     """
@@ -95,5 +111,9 @@ def _addresses(layer: LayerTensors, heads: Heads) -> Layer:
     return Layer(
         *(layer.attention_norm.data_ptr(), norms, layer.mlp_norm.data_ptr()),
         *(layer.keys.data_ptr(), layer.values.data_ptr()),
-        *(layer.qkv, layer.output, layer.gate_up, layer.down),
+        *map(_projection, (layer.qkv, layer.output, layer.gate_up, layer.down)),
     )
+
+
+def _projection(parts: Sequence[PackedWeights]) -> Projection:
+    return Projection((ProjectionPart * MOST_PARTS)(*(ProjectionPart(weights.bits, weights) for weights in parts)))

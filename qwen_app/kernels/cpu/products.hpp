@@ -189,7 +189,7 @@ struct Int8Weights {
 // One tile of outputs for up to ROWS_AT_ONCE inputs.
 template <typename Weights>
 void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::QUADS>* inputs, int64_t count,
-                   float* outputs) {
+                   float* outputs, int64_t stride) {
     const int64_t blocks = weights.columns / (4 * Weights::QUADS);
     Floats sums[ROWS_AT_ONCE] = {};
     for (int64_t block = 0; block < blocks; block++) {
@@ -206,13 +206,12 @@ void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::QU
     const int64_t first = tile * TILE, width = std::min(TILE, weights.out_features - first);
     for (int64_t i = 0; i < count; i++)
         for (int64_t row = 0; row < width; row++)
-            outputs[i * weights.out_features + first + row] =
-                sums[i][row] + (weights.bias ? weights.bias[first + row] : 0);
+            outputs[i * stride + first + row] = sums[i][row] + (weights.bias ? weights.bias[first + row] : 0);
 }
 
-// outputs [count, out_features] = inputs [count, columns] @ weights.T + bias
+// outputs [count, out_features] = inputs [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
 template <typename Weights>
-void multiply(const Weights& weights, const float* inputs, int64_t count, float* outputs) {
+void multiply(const Weights& weights, const float* inputs, int64_t count, float* outputs, int64_t stride) {
     constexpr int64_t COLUMNS = 4 * Weights::QUADS;
     const int64_t blocks = weights.columns / COLUMNS;
     std::vector<Block<Weights::QUADS>> rounded_inputs(count * blocks);
@@ -222,7 +221,7 @@ void multiply(const Weights& weights, const float* inputs, int64_t count, float*
     for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
         for (int64_t i = 0; i < count; i += ROWS_AT_ONCE)
             multiply_tile(weights, tile, rounded_inputs.data() + i * blocks, std::min(ROWS_AT_ONCE, count - i),
-                          outputs + i * weights.out_features);
+                          outputs + i * stride, stride);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ from qwen_app.kernels.cpu.compile import library
 class PackedWeights(Structure):
     """Addresses of what the tensors hold that it was made of, which must outlive it. One kind for each way to pack."""
 
+    bits: ClassVar[int]  # of a weight
     columns_packed: ClassVar[int]  # of a tile's row of bytes
     product: ClassVar[str]  # the function in C++
 

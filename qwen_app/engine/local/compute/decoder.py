@@ -3,7 +3,7 @@
 Llama, Mistral, Qwen2 and Qwen3 (dense) are one network: RMS norms, rotary positions, query heads that share KV heads, a
 gated MLP. transformers runs it in some forty kernels a layer; here the projections that read the same input are one
 product, and what lies between products is a kernel each (see ``kernels``), fused on a card. On a CPU, where all weights
-have 4 bits, a step of decoding rows is one call.
+have 4 or 8 bits, a step of decoding rows is one call.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from qwen_app.engine.local.attention.batch import Batch, use_slots
 from qwen_app.engine.local.attention.cpu_decode import CpuDecodePlan
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
 from qwen_app.engine.local.compute.kernel_choice import choose_kernels
-from qwen_app.kernels.cpu.layers import CppLayers, LayerTensors
+from qwen_app.kernels.cpu.layers import MOST_PARTS, CppLayers, LayerTensors
 from qwen_app.kernels.cpu.step import CppKernels
+from qwen_app.kernels.cpu.weights import PackedWeights
 from qwen_app.kernels.step_kernels import Heads, StepKernels
-from qwen_app.linear.cpp_linear import CppInt4Linear
+from qwen_app.linear.cpp_linear import CppLinear
 from qwen_app.linear.few_rows import use_few_rows
-from qwen_app.linear.join import joined
+from qwen_app.linear.join import SideBySide, joined
 from qwen_app.switches import Switches
 
 FAMILY = frozenset({"llama", "mistral", "qwen2", "qwen3"})
@@ -138,11 +139,18 @@ class DecoderLayer:
 
     def tensors(self, cache: KVCache) -> LayerTensors | None:
         """What the layers in C++ take; None where a projection is not a product of theirs."""
-        weights = [layer.weights for layer in self.linear if isinstance(layer, CppInt4Linear)]
-        if len(weights) < len(self.linear):
+        projections = [_parts_of(layer) for layer in self.linear]
+        if not all(projections):
             return None
         cells = cache.keys[self._index], cache.values[self._index]
-        return LayerTensors(self.attention_norm, self.mlp_norm, *cells, *weights)
+        return LayerTensors(self.attention_norm, self.mlp_norm, *cells, *projections)
+
+
+def _parts_of(projection: nn.Module) -> list[PackedWeights]:
+    """What the layers in C++ multiply by; nothing where it is of another kind."""
+    layers = list(projection.layers) if isinstance(projection, SideBySide) else [projection]
+    weights = [layer.weights for layer in layers if isinstance(layer, CppLinear)]
+    return weights if len(weights) == len(layers) <= MOST_PARTS else []
 
 
 def _heads_of(own: _AttentionModules, config: PreTrainedConfig, shape: KVShape) -> Heads:

@@ -1,4 +1,4 @@
-"""Decode steps of a 4-bit model on a CPU go through all layers in one call, and compute what transformers computes."""
+"""Decode steps of 4 and 8-bit weights on a CPU are one call of all layers, and compute what transformers computes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from qwen_app.engine.local.compute.parts import build_compute_parts
 from qwen_app.kernels.cpu.layers import CppLayers
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int4_weight import Int4Weight
+from qwen_app.linear.int8_linear import Int8Linear, Int8Weight
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu
 from tests.engine.local.compute.random_model import random_model
 
@@ -64,15 +65,25 @@ def four_bits_of(module: nn.Linear) -> Int4Weight:
     return Int4Weight(codes.to(torch.uint8), scales, -8 * scales)
 
 
-def in_4_bits(exact: PreTrainedModel, keep: Callable[[str], bool] = lambda name: False) -> PreTrainedModel:
+def in_bits(exact: PreTrainedModel, bits: Callable[[str], int]) -> PreTrainedModel:
+    """A copy with a layer of 4 or 8 ``bits`` for each of that name; those of 0 stay as they are."""
     model = copy.deepcopy(exact)
     for name, module in list(model.get_decoder().layers.named_modules()):
-        if isinstance(module, nn.Linear) and not keep(name):
+        if isinstance(module, nn.Linear) and bits(name):
             bias = module.bias.detach() if module.bias is not None else None
-            packed = Int4Linear.of(four_bits_of(module), bias, CPU)
+            four = bits(name) == 4
+            packed = (
+                Int4Linear.of(four_bits_of(module), bias, CPU)
+                if four
+                else Int8Linear(Int8Weight.of(module.weight), bias)
+            )
             parent, _, own = name.rpartition(".")
             setattr(model.get_decoder().layers.get_submodule(parent), own, packed)
     return model
+
+
+def in_4_bits(exact: PreTrainedModel, keep: Callable[[str], bool] = lambda name: False) -> PreTrainedModel:
+    return in_bits(exact, lambda name: 0 if keep(name) else 4)
 
 
 def runner_of(model: PreTrainedModel, *without: str) -> ModelRunner:
@@ -163,6 +174,34 @@ def test_a_model_with_other_layers_goes_layer_by_layer(exact: PreTrainedModel, c
     got = runner.forward([chunk([4], 3)])
     assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < 2e-3
     assert calls == []
+
+
+# Which layers of a model are finer: as llama.cpp mixes them in its *_K_M files, in a form of its own, all.
+FINER: dict[str, Callable[[str], bool]] = {
+    "values and some outputs": lambda name: name.endswith("v_proj") or name in ("0.mlp.down_proj", "2.mlp.gate_proj"),
+    "queries and keys": lambda name: name.endswith(("q_proj", "k_proj")),
+    "all": lambda name: True,
+}
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("finer", FINER)
+def test_layers_of_4_and_8_bits_go_through_one_call_together(
+    exact: PreTrainedModel, calls: list[int], finer: str
+) -> None:
+    is_finer = FINER[finer]
+    runner = runner_of(in_bits(exact, lambda name: 8 if is_finer(name) else 4))
+    rounded = copy.deepcopy(exact)
+    for name, module in rounded.get_decoder().layers.named_modules():
+        if isinstance(module, nn.Linear) and is_finer(name):
+            module.weight.data = Int8Weight.of(module.weight).dequantised()
+    calls.clear()
+    ids = torch.randint(0, 160, (24,), generator=torch.Generator().manual_seed(2)).tolist()
+    expected = rounded(torch.tensor([ids])).logits[0]
+    got = [runner.forward([chunk(ids[:20])])[0], *(runner.forward([chunk([ids[n]], n)])[0] for n in range(20, 24))]
+    for one, want in zip(got, expected[19:], strict=True):
+        assert far(one, want) < 2e-3
+    assert calls == [20, 1, 1, 1, 1]
 
 
 @torch.inference_mode()
