@@ -91,9 +91,11 @@ def _convert(gguf: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 
+    from qwen_app.models.gguf.quick_reader import use_quick_reader
     from qwen_app.models.transformers_logging import quiet_transformers
 
     quiet_transformers()
+    use_quick_reader()
     unpacked = GgufConfig(dequantize=True)
     with redirect_stderr(io.StringIO()):  # its progress bar has no switch; errors arrive as exceptions
         model = AutoModelForCausalLM.from_pretrained(

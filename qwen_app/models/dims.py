@@ -136,7 +136,11 @@ def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever the reader of GGUF stumbles over in a file that is cut short or damaged is told of as that."""
+    """GGUF is read quickly within, and whatever its reader stumbles over in a file that is cut short or damaged is told
+    of as that."""
+    from qwen_app.models.gguf.quick_reader import use_quick_reader
+
+    use_quick_reader()
     try:
         yield
     except Exception as broken:

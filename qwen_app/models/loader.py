@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.adapted.gguf_positions import scale_as_written
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, lacks_memory, on_a_card
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
+from qwen_app.models.gguf.positions import scale_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
 
@@ -115,6 +115,10 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", c
 
 def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model, in eval mode, and its tokenizer. Raises ModelFilesError and DoesNotFit."""
+    if source.gguf_file:
+        from qwen_app.models.gguf.quick_reader import use_quick_reader
+
+        use_quick_reader()
     try:
         model = _load_four_bits(source) if source.four_bits else _load_weights(source)
         if source.gguf_file:
