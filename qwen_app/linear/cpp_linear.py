@@ -11,6 +11,7 @@ from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu
 from qwen_app.linear.packed_linear import PackedLinear
+from qwen_app.linear.row_slices import row_slices
 from qwen_app.linear.tile_layout import tile_of, unpacked_transposed
 
 
@@ -78,8 +79,12 @@ def use_cpp(model: nn.Module) -> None:
 def _use_cpp_4_bits(layer: Int4Linear) -> None:
     if tile_of() is None or not multiplies_4_bits_on_a_cpu():
         return
-    codes = unpacked_transposed(layer.packed, layer.in_features, torch.uint8).t()
-    layer.packed, layer.scales_and_zeros = int4.tiles_of(codes, layer.scales_and_zeros)
+    tiles = [
+        int4.code_tiles_of(unpacked_transposed(rows, layer.in_features, torch.uint8).t())
+        for rows in row_slices(layer.packed)
+    ]
+    layer.packed = torch.cat(tiles)
+    layer.scales_and_zeros = int4.scale_tiles_of(layer.scales_and_zeros)
     layer.bias = _as_float32(layer.bias)
     layer.__class__ = CppInt4Linear
 

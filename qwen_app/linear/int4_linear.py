@@ -14,6 +14,7 @@ from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_weight import GROUP_SIZES, LARGEST_CODE, Int4Weight
 from qwen_app.linear.own_kernels import multiplies_4_bits, unpacks_4_bits
 from qwen_app.linear.packed_linear import PackedLinear
+from qwen_app.linear.row_slices import row_slices
 from qwen_app.linear.tile_layout import (
     padded_rows,
     pairs_turned,
@@ -180,5 +181,4 @@ def _fits_bias(bias: torch.Tensor | None, scales_and_zeros: torch.Tensor) -> boo
 def _packed(codes: torch.Tensor) -> torch.Tensor:
     if codes.is_cuda:
         return tiles_of_cuda(codes)
-    packed: torch.Tensor = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes.int(), 1)
-    return packed
+    return torch.cat([torch.ops.aten._convert_weight_to_int4pack_for_cpu(rows.int(), 1) for rows in row_slices(codes)])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from qwen_app.linear.row_slices import row_slices
 
 LARGEST_CODE = 15
 GROUP_SIZES = (32, 64, 128, 256)  # what torch's kernels take
@@ -30,6 +33,15 @@ class Int4Weight:
     def group(self) -> int:
         return self.codes.shape[1] // self.scales.shape[1]
 
+    @classmethod
+    def stacked(cls, parts: Sequence[Int4Weight]) -> Int4Weight:
+        """One weight with the rows of all ``parts``."""
+        return cls(
+            torch.cat([part.codes for part in parts]),
+            torch.cat([part.scales for part in parts]),
+            torch.cat([part.minimums for part in parts]),
+        )
+
     def dequantised(self) -> torch.Tensor:
         """float32 ``[out, in]``."""
         groups = self.codes.unflatten(1, (-1, self.group)).float()
@@ -42,6 +54,10 @@ def quantised(weight: torch.Tensor, group: int) -> Int4Weight:
     Each group takes that part of its range, of a few tried, whose rounding errs least in the mean square, after its
     steps were fitted to the codes by least squares, and codes to steps, in turn.
     """
+    return Int4Weight.stacked([_quantised(rows, group) for rows in row_slices(weight)])
+
+
+def _quantised(weight: torch.Tensor, group: int) -> Int4Weight:
     groups = weight.float().unflatten(1, (-1, group))
     low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
     best = _rounded(groups, low, (high - low) / LARGEST_CODE)

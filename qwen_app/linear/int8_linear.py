@@ -11,9 +11,9 @@ from torch import nn
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.own_kernels import multiplies_8_bits
 from qwen_app.linear.packed_linear import PackedLinear
+from qwen_app.linear.row_slices import row_slices
 
 BLOCKS = 4  # of columns, each with scales of its own: half the error of one scale a row, and no slower
-ROUNDED_ROWS = 8192  # at once
 MOST_ROWS_ON_A_CARD = 16  # our kernel's one tile, whatever is in it
 STEP_OF_PACKED = 16  # columns; torch's kernel for AVX-512 takes no fewer, and reads and writes beyond the end of others
 MOST_ROWS_PACKED = 8  # torch's kernel walks the weights once for so many rows; beyond, a plain product is faster
@@ -31,9 +31,12 @@ class Int8Weight:
 
     @classmethod
     def of(cls, weight: torch.Tensor) -> Int8Weight:
-        """``weight`` ``[out, in]`` rounded to 127 steps on each side of zero. Some rows at a time: a head in float32,
-        and what is computed of it, would be seven times its size."""
-        parts = [cls._of_rows(rows) for rows in weight.split(ROUNDED_ROWS)]
+        """``weight`` ``[out, in]`` rounded to 127 steps on each side of zero."""
+        return cls.stacked([cls._of_rows(rows) for rows in row_slices(weight)])
+
+    @classmethod
+    def stacked(cls, parts: Sequence[Int8Weight]) -> Int8Weight:
+        """One weight with the rows of all ``parts``."""
         return cls(torch.cat([part.codes for part in parts], 1), torch.cat([part.scales for part in parts], 1))
 
     @classmethod
@@ -117,7 +120,5 @@ class Int8Embedding(nn.Module):
 
 def join_int8(layers: Sequence[Int8Linear]) -> Int8Linear:
     """One layer for ``layers``."""
-    weight = Int8Weight(
-        torch.cat([layer.codes for layer in layers], 1), torch.cat([layer.scales for layer in layers], 1)
-    )
+    weight = Int8Weight.stacked([Int8Weight(layer.codes, layer.scales) for layer in layers])
     return Int8Linear(weight, joined_bias(layers))

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from qwen_app.linear import int8_linear
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
 from qwen_app.linear.join import joined
 
@@ -46,12 +45,3 @@ def test_layers_are_joined() -> None:
     assert type(one) is Int8Linear
     torch.testing.assert_close(one(input), expected)
     torch.testing.assert_close(torch.cat([part(input) for part in owner.values()], -1), expected)
-
-
-def test_rows_are_rounded_alike_all_at_once_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    weight = torch.randn(70, 64)
-    at_once = Int8Weight.of(weight)
-    monkeypatch.setattr(int8_linear, "ROUNDED_ROWS", 16)
-    some = Int8Weight.of(weight)
-    assert torch.equal(at_once.codes, some.codes)
-    assert torch.equal(at_once.scales, some.scales)

@@ -23,11 +23,22 @@ def int4_product(rows: torch.Tensor, weights: Int4Weights) -> torch.Tensor:
 
 
 def tiles_of(codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """uint8 ``[tiles, in / 8, 16, 4]`` of uint8 codes ``[out, in]``; and bfloat16 ``[tiles, groups, 16, 2]`` of scales
-    and zeros ``[groups, out, 2]``. A byte has column ``j`` of eight in its lower half, and column ``4 + j`` above."""
+    """What ``Int4Weights`` takes of uint8 codes ``[out, in]``, and of scales and zeros ``[groups, out, 2]``."""
+    return code_tiles_of(codes), scale_tiles_of(scales_and_zeros)
+
+
+def code_tiles_of(codes: torch.Tensor) -> torch.Tensor:
+    """uint8 ``[tiles, in / 8, 16, 4]`` of uint8 codes ``[out, in]``. A byte has column ``j`` of eight in its lower
+    half, and column ``4 + j`` above."""
     quads = codes.unflatten(1, (-1, 2, 4)).unflatten(0, (-1, TILE_ROWS)).transpose(1, 2)
-    packed = quads[..., 0, :] | quads[..., 1, :] << 4
-    return packed.contiguous(), scales_and_zeros.unflatten(1, (-1, TILE_ROWS)).transpose(0, 1).contiguous()
+    packed: torch.Tensor = (quads[..., 0, :] | quads[..., 1, :] << 4).contiguous()
+    return packed
+
+
+def scale_tiles_of(scales_and_zeros: torch.Tensor) -> torch.Tensor:
+    """bfloat16 ``[tiles, groups, 16, 2]`` of scales and zeros ``[groups, out, 2]``."""
+    tiles: torch.Tensor = scales_and_zeros.unflatten(1, (-1, TILE_ROWS)).transpose(0, 1).contiguous()
+    return tiles
 
 
 def codes_of(packed: torch.Tensor) -> torch.Tensor:

@@ -18,6 +18,7 @@ from transformers import PretrainedConfig
 
 from qwen_app.linear.int4_weight import Int4Weight
 from qwen_app.linear.int8_linear import Int8Weight
+from qwen_app.linear.row_slices import slices_of
 from qwen_app.models.quantised.skeleton import Weight
 
 GROUP = 32
@@ -127,18 +128,24 @@ def _gguf_name(module: str) -> str:
 
 
 def _weight(tensor: _Tensor) -> Weight:
-    if tensor.tensor_type in FLOATS or tensor.data.ndim != 2:  # no matrix: to be told with its shape
+    kind = tensor.tensor_type
+    if kind in FLOATS or tensor.data.ndim != 2:  # no matrix: to be told with its shape
         return _floats(tensor)
-    unpacked = BLOCKS.get(tensor.tensor_type)
+    slices = [tensor.data[rows] for rows in slices_of(*tensor.data.shape)]
+    unpacked = BLOCKS.get(kind)
     if unpacked is None:
-        return Int8Weight.of(_floats(tensor))
-    block_bytes = gguf.GGML_QUANT_SIZES[tensor.tensor_type][1]
-    rows = torch.from_numpy(np.array(tensor.data)).view(torch.uint8)
-    return unpacked(rows.view(rows.shape[0], -1, block_bytes))
+        return Int8Weight.stacked([Int8Weight.of(_dequantised(rows, kind)) for rows in slices])
+    block_bytes = gguf.GGML_QUANT_SIZES[kind][1]
+    blocks = (torch.from_numpy(np.array(rows)).unflatten(1, (-1, block_bytes)) for rows in slices)
+    return Int4Weight.stacked([unpacked(of_rows) for of_rows in blocks])
 
 
 def _floats(tensor: _Tensor) -> torch.Tensor:
-    return torch.from_numpy(np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32))
+    return _dequantised(tensor.data, tensor.tensor_type)
+
+
+def _dequantised(data: np.ndarray, kind: gguf.GGMLQuantizationType) -> torch.Tensor:
+    return torch.from_numpy(np.array(gguf.dequantize(data, kind), dtype=np.float32))
 
 
 def _q4_0(blocks: torch.Tensor) -> Int4Weight:

@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.linear.int4_weight import GROUP_SIZES, Int4Weight
+from qwen_app.linear.row_slices import row_slices
 from qwen_app.models.quantised.skeleton import Weight
 
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # the column of eight that each nibble of a number holds, from the lowest
@@ -72,7 +73,7 @@ def awq_folder(files: Sequence[Path], config: Mapping[str, object]) -> Safetenso
 def _nibbles(numbers: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
     """uint8 ``[rows, 8 * columns]`` of int32 ``[rows, columns]``."""
     shifts = torch.tensor([4 * order.index(place) for place in range(8)], dtype=torch.int32)
-    return ((numbers[..., None] >> shifts) & 15).to(torch.uint8).flatten(1)
+    return torch.cat([((rows[..., None] >> shifts) & 15).to(torch.uint8).flatten(1) for rows in row_slices(numbers)])
 
 
 def _int4(codes: torch.Tensor, zeros: torch.Tensor, scales: torch.Tensor, groups: torch.Tensor | None) -> Int4Weight:
