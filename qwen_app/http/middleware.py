@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT_BYTES = 4 * 2**20
 FILE_LIMIT_BYTES = 33 * 2**20  # where whole files come in; who takes them has limits of his own, below this
-FILE_PATHS = ("/uploads/document", "/v1/files")
+FILE_PATHS = ("/uploads/document", "/v1/files", "/chats/import")
 REQUEST_ID_HEADER = "x-request-id"
 
 

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from qwen_app.errors import RequestError
+from qwen_app.errors import RequestError, TooLarge
+from qwen_app.http.json_bounds import JsonBounds
 from qwen_app.saved_chats.values import ChatSummary, Json, SavedChat, SavedMessage, SavedRole
 
 FORMAT = "qwen-chat"
 VERSION = 1
-LIMIT_MESSAGES = 5_000
+LIMIT_BYTES = 16 * 2**20
+BOUNDS = JsonBounds(values=LIMIT_BYTES // 16, containers=LIMIT_BYTES // 32, texts=LIMIT_BYTES // 16)  # of that size
+LIMIT_LEVELS = 200  # of lists and objects within one another
 
 NOT_OURS = "This file is no chat that was exported here as JSON."
+TOO_LARGE = f"The file is over the limit of {LIMIT_BYTES // 2**20} MiB. Import a smaller chat."
+
+
+def _not_deep(value: Json) -> Json:
+    """Whoever writes ``value`` again must not run out of stack. Raises ValueError."""
+    level: list[object] = [value]
+    for _ in range(LIMIT_LEVELS):
+        level = [inner for one in level if isinstance(one, dict | list) for inner in _within(one)]
+        if not level:
+            return value
+    raise ValueError("too many levels")
+
+
+def _within(value: dict[str, object] | list[object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
+
+
+Shallow = Annotated[Json, AfterValidator(_not_deep)]
 
 
 class _MessageFile(BaseModel):
@@ -25,8 +47,8 @@ class _MessageFile(BaseModel):
     parent_id: str | None = None
     role: SavedRole
     content: str
-    settings: Json = {}
-    run: Json = {}
+    settings: Shallow = {}
+    run: Shallow = {}
     created_at: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
@@ -37,7 +59,7 @@ class _ChatFile(BaseModel):
     version: int = Field(ge=1, le=VERSION)
     title: str
     head_id: str | None = None
-    messages: list[_MessageFile] = Field(min_length=1, max_length=LIMIT_MESSAGES)
+    messages: list[object] = Field(min_length=1)
 
 
 def chat_json(chat: SavedChat) -> str:
@@ -59,12 +81,18 @@ def chat_json(chat: SavedChat) -> str:
 
 
 def read_chat(data: bytes) -> SavedChat:
-    """The chat that ``chat_json`` wrote, under new ids. Raises RequestError with a sentence for anything else."""
+    """The chat that ``chat_json`` wrote, under new ids. Raises TooLarge, and RequestError with a sentence for anything
+    else."""
+    if len(data) > LIMIT_BYTES:
+        raise TooLarge(TOO_LARGE)
+    if refusal := BOUNDS.refusal(data):
+        raise RequestError(f"{NOT_OURS} {refusal}")
     try:
-        found = _ChatFile.model_validate_json(data)
-    except ValidationError:
+        found = _ChatFile.model_validate(_loaded(data))
+        messages = [_MessageFile.model_validate(message) for message in found.messages]
+    except (ValueError, RecursionError):
         raise RequestError(NOT_OURS) from None
-    roles = _roles_in_order(found)
+    roles = _roles_in_order(messages)
     new = {old: uuid.uuid4().hex for old in roles}
     copies = tuple(
         SavedMessage(
@@ -76,16 +104,22 @@ def read_chat(data: bytes) -> SavedChat:
             run=message.run or ({"reason": "cancelled"} if message.role == "assistant" else {}),
             created_at=message.created_at,
         )
-        for message in found.messages
+        for message in messages
     )
-    head = found.head_id if found.head_id in roles else found.messages[-1].id
+    head = found.head_id if found.head_id in roles else messages[-1].id
     return SavedChat(ChatSummary(uuid.uuid4().hex, found.title, "user"), copies, new[head or ""])
 
 
-def _roles_in_order(found: _ChatFile) -> dict[str, str]:
+def _loaded(data: bytes) -> object:
+    """The JSON value. Its objects are made by a function of Python's, so that other threads have their turn meanwhile:
+    a reader in C holds the interpreter from the first byte to the last."""
+    return json.loads(data.decode("utf-8-sig"), object_pairs_hook=lambda pairs: dict(pairs))
+
+
+def _roles_in_order(messages: Sequence[_MessageFile]) -> dict[str, str]:
     """The role of every id. Raises RequestError unless parents come first and questions and answers take turns."""
     roles: dict[str, str] = {}
-    for message in found.messages:
+    for message in messages:
         parent = None if message.parent_id is None else roles.get(message.parent_id, "nobody")
         expected = ("user",) if message.role == "assistant" else (None, "assistant")
         if parent not in expected or message.id in roles:

@@ -123,8 +123,8 @@ class ChatStore:
                 if message.id in there and message.role == "assistant":  # a question stays as it was asked
                     row = update(messages).where(messages.c.id == message.id, messages.c.chat_id == chat.summary.id)
                     connection.execute(row.values(**_row(message)))
-            for message in added:
-                connection.execute(insert(messages).values(**self._new_message(chat, message)))
+            if added:
+                connection.execute(insert(messages), [self._new_message(chat, message) for message in added])
             _note_size(connection, chat.summary.id)
             if saved and any(message.role == "user" for message in added):
                 came_back = connection.execute(_taking_back(owner, chat.summary.id)).rowcount > 0

@@ -62,7 +62,7 @@ class ToolCallParser:
 
     def finish(self, *, cut: bool = False) -> list[Piece]:
         """The answer is over. Where a limit ``cut`` it, a call is not made to look whole: its arguments end where they
-        were cut, and one that has no name yet is none."""
+        were cut, and one that has no name yet is none. One whose arguments cannot become an object is text."""
         if self._maybe_bare:
             self._maybe_bare = False
             if not self._bare_calls():
@@ -158,8 +158,10 @@ class ToolCallParser:
         if body.name is None:
             self._text("" if cut else self._opened + body.raw)
             return
-        if not cut:
-            body.finish()
+        body.cut_off(cut=cut)
+        if body.broken and not self._announced:
+            self._text(self._opened + body.raw)
+            return
         if not self._announced:
             self._announce(body.name)
         self._send(body)
@@ -193,7 +195,7 @@ class ToolCallParser:
         if not calls or not all(self._is_call(call) for call in calls):
             return False
         for call in calls:
-            arguments = next((call[key] for key in ARGUMENT_KEYS if key in call), {})
+            arguments = _arguments_of(call)
             self._announce(str(call["name"]))
             self._out.append(ToolCallDelta(self._calls - 1, arguments=json.dumps(arguments, ensure_ascii=False)))
         self._held = ""
@@ -201,10 +203,13 @@ class ToolCallParser:
 
     def _is_call(self, value: dict[str, object]) -> bool:
         """A tool's definition, which has a name and parameters too, has its description beside them."""
-        arguments = [value[key] for key in ARGUMENT_KEYS if key in value]
         name = value.get("name")
         named = isinstance(name, str) and name in self._names
-        return named and CALL_KEYS.issuperset(value) and all(isinstance(one, dict) for one in arguments)
+        return named and CALL_KEYS.issuperset(value) and isinstance(_arguments_of(value), dict)
+
+
+def _arguments_of(call: dict[str, object]) -> object:
+    return next((call[key] for key in ARGUMENT_KEYS if call.get(key) is not None), {})
 
 
 def _overlap(text: str, tag: str) -> int:

@@ -190,6 +190,53 @@ def test_keys_come_from_settings_and_a_file(tmp_path: Path) -> None:
             caller_of(store, request_from("9.9.9.9", authorization=f"Bearer {key}"))
 
 
+@pytest.mark.parametrize("name", ["authorization", "x-api-key"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages"])
+@pytest.mark.parametrize(
+    "key", ["clé".encode(), "clé".encode("latin-1"), "钥匙".encode(), b"\xff\xfe", f"“{KEY}”".encode()]
+)
+def test_a_key_beyond_ascii_is_refused_with_a_sentence(key: bytes, path: str, name: str) -> None:
+    sent = b"Bearer " + key if name == "authorization" else key
+    with running_api(ScriptedEngine(), api_keys=KEY) as api:
+        response = api.request("GET" if path == "/v1/models" else "POST", path, headers={name.encode(): sent})
+    assert response.status_code == 401
+    assert "beyond ASCII" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("sent", [f"Bearer {KEY} ", f"Bearer   {KEY}", f"bearer {KEY}\t"])
+def test_blanks_around_a_key_are_no_part_of_it(sent: str) -> None:
+    store = ApiKeyStore([KEY])
+    assert caller_of(store, request_from("9.9.9.9", authorization=sent))
+    assert caller_of(store, request_from("9.9.9.9", x_api_key=sent.split(" ", 1)[1]))
+
+
+@pytest.mark.parametrize("key", ["clé", "钥匙", "a\x00b", "a\tb", "a\nb", "a\x7f", "\ufeffa", "a\u00a0b"])
+def test_a_configured_key_that_no_header_carries_is_refused_at_the_start(key: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="printable ASCII"):
+        ApiKeyStore.from_settings(Settings(api_keys=f"{KEY},{key}"))
+    if "\n" not in key and "\ufeff" not in key:
+        file = tmp_path / "keys"
+        file.write_text(key, encoding="utf-8")
+        with pytest.raises(SettingsError, match="printable ASCII"):
+            ApiKeyStore.from_settings(Settings(api_keys_file=str(file)))
+
+
+@pytest.mark.parametrize("written", ["\ufeffone\ntwo", "one\r\ntwo\r\n", " one \n\n\ttwo  # of Ann: clé\n"])
+def test_a_file_of_keys_may_be_written_by_any_editor(written: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(written.encode())
+    store = ApiKeyStore.from_settings(Settings(api_keys=" three \n", api_keys_file=str(file)))
+    for key in ("one", "two", "three"):
+        assert caller_of(store, request_from("9.9.9.9", authorization=f"Bearer {key}"))
+
+
+def test_a_file_of_keys_that_is_no_text_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(b"\xff\xfek\x00")
+    with pytest.raises(SettingsError, match="keys, cannot be read as UTF-8"):
+        ApiKeyStore.from_settings(Settings(api_keys_file=str(file)))
+
+
 def test_a_broken_hash_is_named() -> None:
     with pytest.raises(SettingsError, match="64 hexadecimal"):
         ApiKeyStore(["sha256:abc"])

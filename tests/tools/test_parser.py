@@ -90,6 +90,53 @@ CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
     "no closing tag": ('<tool_call>\n{"name": "save", "arguments": {"x": 1}}', "", [("save", '{"x": 1}')]),
     "cut inside the arguments": ('<tool_call>\n{"name": "save", "arguments": {"x": "lon', "", [("save", '{"x": "lon')]),
     "cut before the arguments": ('<tool_call>\n{"name": "now", "arg', "", [("now", "{}")]),
+    "cut inside a list of arguments": (
+        '<tool_call>\n{"name": "save", "arguments": [1, {"x"',
+        '<tool_call>\n{"name": "save", "arguments": [1, {"x"',
+        [],
+    ),
+    "cut inside arguments as a string": (
+        '<tool_call>\n{"name": "save", "arguments": "{\\"x\\": \\"\\ud83d\\ude',
+        "",
+        [("save", '{"x": "')],
+    ),
+    "cut inside null": ('<tool_call>\n{"name": "now", "arguments": nu', "", [("now", "{}")]),
+    "arguments and parameters": (
+        '<tool_call>{"name": "save", "arguments": {"x": 1}, "parameters": {"x": 2}}</tool_call>.',
+        ".",
+        [("save", '{"x": 1}')],
+    ),
+    "parameters and arguments": (
+        '<tool_call>{"parameters": {"x": 2}, "name": "save", "arguments": {"x": 1}}</tool_call>',
+        "",
+        [("save", '{"x": 1}')],
+    ),
+    "arguments twice": (
+        '<tool_call>{"name": "save", "arguments": {"x": 1}, "arguments": {"x": 2}}</tool_call>',
+        "",
+        [("save", '{"x": 1}')],
+    ),
+    "parameters alone": (
+        '<tool_call>{"name": "save", "parameters": {"x": 2}}</tool_call>',
+        "",
+        [("save", '{"x": 2}')],
+    ),
+    "parameters twice": (
+        '<tool_call>{"name": "save", "parameters": {"x": 1}, "parameters": {"x": 2}}</tool_call>',
+        "",
+        [("save", '{"x": 1}')],
+    ),
+    "null arguments beside parameters": (
+        '<tool_call>{"name": "save", "arguments": null, "parameters": {"x": 2}}</tool_call>',
+        "",
+        [("save", '{"x": 2}')],
+    ),
+    "parameters in a call without its last brace": (
+        '<tool_call>{"name": "save", "parameters": {"x": 2}</tool_call>.',
+        ".",
+        [("save", '{"x": 2}')],
+    ),
+    "cut after the parameters": ('<tool_call>{"name": "save", "parameters": {"x": 2}', "", [("save", '{"x": 2}')]),
     "cut inside the name": ('Ok\n<tool_call>\n{"name": "no', 'Ok\n<tool_call>\n{"name": "no', []),
     "not JSON": ("<tool_call>no</tool_call> x", "<tool_call>no</tool_call> x", []),
     "a tool nobody offered": (call("rm", "{}"), call("rm", "{}"), []),
@@ -193,6 +240,59 @@ def test_streamed_arguments_join_to_the_json_that_was_written(
     parsed = parse([answer[start : start + step] for start in range(0, len(answer), step)])
     assert parsed.text == texts[0]
     assert [(one["name"], json.loads(one["arguments"])) for one in parsed.calls] == calls
+
+
+argument_values = (
+    st.dictionaries(st.sampled_from("ab"), st.integers(), max_size=1) | st.none() | st.just([1]) | st.just(5)
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["arguments", "parameters"]), argument_values), max_size=2).map(dict),
+    st.booleans(),
+)
+def test_what_counts_of_arguments_and_parameters_is_the_same_with_tags_and_without(
+    given_: dict[str, Any], named_first: bool
+) -> None:
+    name = {"name": "save"}
+    body = json.dumps(name | given_ if named_first else given_ | name)
+    tagged, bare = parse([f"<tool_call>{body}</tool_call>"]), parse([body])
+    counts: Any = next((given_[key] for key in ("arguments", "parameters") if given_.get(key) is not None), {})
+    expected = [counts] if isinstance(counts, dict) else []
+    for parsed in (tagged, bare):
+        assert [json.loads(one["arguments"]) for one in parsed.calls] == expected
+        assert bool(parsed.text) is not bool(expected)
+
+
+@given(json_values, st.sampled_from(["arguments", "parameters"]), st.booleans(), st.data())
+def test_a_call_cut_within_its_arguments_has_what_came_of_an_object_or_is_text(
+    value: Any, key: str, limited: bool, data: st.DataObject
+) -> None:
+    head, written = f'<tool_call>\n{{"name": "save", "{key}": ', json.dumps(value)
+    cut = head + written[: data.draw(st.integers(1, len(written)))]
+    parsed = parse([cut], cut=limited)
+    begun = cut.removeprefix(head)
+    if isinstance(value, dict):
+        assert parsed.plain() == ("", [("save", begun)])
+    elif value is None or (isinstance(value, str) and not value.lstrip(" \t\r\n")):
+        assert parsed.plain() in [("", [("save", text)]) for text in ("{}", "", value)]
+    elif not isinstance(value, str):
+        assert parsed.plain() == (cut, [])
+
+
+@given(st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=2), st.booleans(), st.data())
+def test_a_call_cut_within_arguments_written_as_a_string_has_what_came_of_their_object(
+    arguments: dict[str, str], limited: bool, data: st.DataObject
+) -> None:
+    """Whole characters alone, wherever in an escape the cut is."""
+    whole = json.dumps(arguments, ensure_ascii=False)
+    written = json.dumps(whole)
+    begun = written[: data.draw(st.integers(3, len(written)))]
+    parsed = parse([f'<tool_call>\n{{"name": "save", "arguments": {begun}'], cut=limited)
+    ((name, came),) = parsed.plain()[1]
+    assert (parsed.text, name) == ("", "save")
+    assert whole.startswith(came)
+    assert len(json.dumps(came)) >= len(begun) - len(r"\ud83d\ude00")
 
 
 def test_text_is_not_held_back_longer_than_a_tag_may_need() -> None:

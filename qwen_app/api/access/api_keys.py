@@ -48,11 +48,13 @@ class ApiKeyStore:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ApiKeyStore:
-        """Keys of ``api_keys`` and of the file ``api_keys_file``, one a line, ``#`` for comments."""
+        """Keys of ``api_keys`` and of the file ``api_keys_file``, one a line, ``#`` for comments.
+
+        Raises SettingsError for a file that cannot be read, and for a key that no client could send.
+        """
         keys = [part.strip() for part in settings.api_keys.split(",")]
         if settings.api_keys_file:
-            lines = Path(settings.api_keys_file).read_text(encoding="utf-8").splitlines()
-            keys += [line.split("#")[0].strip() for line in lines]
+            keys += [line.split("#")[0].strip() for line in _lines_of(settings.api_keys_file)]
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
         local, origins = settings.is_local(), settings.allowed_origins()
         return cls([key for key in keys if key], limits, local=local, origins=origins)
@@ -84,6 +86,10 @@ class ApiKeyStore:
         for digest, caller in self._callers:  # never stops early: the time taken tells nothing
             if hmac.compare_digest(digest, sent):
                 found = caller
+        if found is None and not key.isascii():
+            raise AuthenticationError(
+                "This API key holds characters beyond ASCII, which no key here has. Copy it anew, without quotes."
+            )
         if found is None:
             raise AuthenticationError("This API key is not valid here. Check it, or ask whoever runs the server.")
         return found
@@ -93,7 +99,19 @@ def _holder_of(digest: bytes, limits: RateLimits, clock: Clock) -> Caller:
     return Caller(f"key-{digest.hex()[:8]}", limits, clock, f"key {digest.hex()}")
 
 
+def _lines_of(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig").splitlines()  # editors begin a file with a mark
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The file of API keys, {file}, cannot be read as UTF-8 text.") from error
+
+
 def _digest_of(key: str) -> bytes:
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            "An API key must be of printable ASCII characters, for programs send it in an HTTP header. Choose "
+            "others in QWEN_API_KEYS and the file of keys."
+        )
     if not key.startswith(HASH_PREFIX):
         return hashlib.sha256(key.encode()).digest()
     try:

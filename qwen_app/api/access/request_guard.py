@@ -41,7 +41,9 @@ class RequestContext:
 def key_of(request: Request) -> str | None:
     """The key in the ``Authorization`` header, as HTTPBearer reads it; else that in ``x-api-key``."""
     scheme, key = get_authorization_scheme_param(request.headers.get("authorization"))
-    return key if scheme.lower() == "bearer" and key else request.headers.get(KEY_HEADER)
+    if scheme.lower() != "bearer" or not key:
+        key = request.headers.get(KEY_HEADER, "")
+    return key.strip(" \t") or None  # not every HTTP server takes the blanks off that a header may end in
 
 
 class RequestGuard:

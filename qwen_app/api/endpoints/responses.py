@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
-from qwen_app.api.endpoints.responses_body import ResponseBody, response_draft, whole_response
+from qwen_app.api.endpoints.responses_body import ResponseBody, ended_response, response_draft
 from qwen_app.api.endpoints.responses_input import ResponsesRequest, left_out, own_path, responses_request
+from qwen_app.api.endpoints.responses_output import ResponseOutput
 from qwen_app.api.endpoints.responses_stream import ResponseStream
-from qwen_app.api.protocol.answer import collect
 from qwen_app.api.protocol.generation import DROPPED_HEADER, Generation
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.sse import STREAMED, EventStream, while_connected
@@ -60,9 +60,17 @@ async def answer_response(service: Service, body: ResponsesRequest, context: Req
     truncation = generation.truncation()
     headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
     draft = response_draft(body, service.info().model, context.request_id)
+    output = ResponseOutput(draft["id"], request.tool_choice)
     if body.stream:
-        stream = ResponseStream(draft, request.tool_choice)
+        stream = ResponseStream(draft, output)
         return EventStream(stream.chunks(generation), generation.aclose, headers)
     with in_own_terms():
-        (answer,) = await while_connected(context.receive, collect(generation, 1))
-    return JSONResponse(whole_response(draft, answer, request.tool_choice), headers=headers)
+        await while_connected(context.receive, _collect(generation, output))
+    return JSONResponse(ended_response(draft, output.items, output.end, output.choice), headers=headers)
+
+
+async def _collect(generation: Generation, output: ResponseOutput) -> None:
+    """All of the answer into ``output``. Raises its failure."""
+    async with aclosing(generation):
+        async for _, event in generation.events():
+            output.add(event)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
-from qwen_app.api.protocol.answer import Answer, finish_reason, logprobs_body
+from qwen_app.api.protocol.answer import finish_reason
 from qwen_app.api.protocol.response_bodies import TopLogprobsBody
 from qwen_app.messages import Finished, ToolChoice, Usage
 from qwen_app.openai_format import ToolCallBody
@@ -39,6 +39,9 @@ class FunctionCallItem(TypedDict):
     name: str
     arguments: str
     status: ItemStatus
+
+
+OutputItem = MessageItem | FunctionCallItem
 
 
 class InputDetails(TypedDict):
@@ -75,7 +78,7 @@ class ResponseBody(TypedDict):
     max_output_tokens: int | None
     metadata: dict[str, str]
     model: str
-    output: list[MessageItem | FunctionCallItem]
+    output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: None
     store: Literal[False]
@@ -118,20 +121,7 @@ def response_draft(body: ResponsesRequest, model: str, request_id: str) -> Respo
     }
 
 
-def whole_response(draft: ResponseBody, answer: Answer, choice: ToolChoice) -> ResponseBody:
-    """``draft`` with all that was answered."""
-    calls = answer.ordered_calls()
-    output: list[MessageItem | FunctionCallItem] = []
-    if answer.text or not calls:
-        output.append(message_item(draft["id"], "completed", [output_text(answer.text, answer)]))
-    output += [call_item(draft["id"], index, call, "completed") for index, call in enumerate(calls)]
-    output[-1]["status"] = status_of(answer.end, choice)  # what a limit cuts is the last item
-    return ended_response(draft, output, answer.end, choice)
-
-
-def ended_response(
-    draft: ResponseBody, output: list[MessageItem | FunctionCallItem], end: Finished, choice: ToolChoice
-) -> ResponseBody:
+def ended_response(draft: ResponseBody, output: list[OutputItem], end: Finished, choice: ToolChoice) -> ResponseBody:
     """``draft`` with its output, and how it ended."""
     ended = draft.copy()
     ended["status"] = status_of(end, choice)
@@ -146,37 +136,36 @@ def status_of(end: Finished, choice: ToolChoice) -> Literal["completed", "incomp
     return "incomplete" if finish_reason(end, choice, called=False) == "length" else "completed"
 
 
-def message_item(response_id: str, status: ItemStatus, content: list[OutputText]) -> MessageItem:
-    """The answer's text; there is one such item in a response at most at a time."""
+def message_item(response_id: str, position: int) -> MessageItem:
+    """Text of the answer, before its first word, as item ``position`` of the output."""
     return {
         "type": "message",
-        "id": response_id.replace("resp_", "msg_"),
+        "id": _item_id("msg", response_id, position),
         "role": "assistant",
-        "status": status,
-        "content": content,
+        "status": "in_progress",
+        "content": [],
     }
 
 
-def call_item_id(response_id: str, index: int) -> str:
-    """The id of the item, which is another than that of the call."""
-    return f"{response_id.replace('resp_', 'fc_')}_{index}"
-
-
-def call_item(response_id: str, index: int, call: ToolCallBody, status: ItemStatus) -> FunctionCallItem:
-    """Call ``index`` of the answer as an item."""
+def call_item(response_id: str, position: int, call: ToolCallBody) -> FunctionCallItem:
+    """A call of the answer, before its arguments, as item ``position`` of the output."""
     return {
         "type": "function_call",
-        "id": call_item_id(response_id, index),
+        "id": _item_id("fc", response_id, position),
         "call_id": call["id"],
         "name": call["function"]["name"],
-        "arguments": call["function"]["arguments"],
-        "status": status,
+        "arguments": "",
+        "status": "in_progress",
     }
 
 
-def output_text(text: str, answer: Answer) -> OutputText:
-    """``text`` with the log-probabilities of ``answer``."""
-    logprobs = logprobs_body(answer.logprobs)["content"] or []
+def _item_id(kind: str, response_id: str, position: int) -> str:
+    """Unlike that of any other item. That of a call's item is another than the call's."""
+    return f"{kind}_{response_id.removeprefix('resp_')}_{position}"
+
+
+def output_text(text: str, logprobs: list[TopLogprobsBody]) -> OutputText:
+    """The content of a message."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
 
 

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from qwen_app.api.endpoints.responses_body import (
     FunctionCallItem,
-    ItemStatus,
     MessageItem,
     ResponseBody,
-    call_item,
-    call_item_id,
     ended_response,
-    message_item,
     output_text,
-    status_of,
 )
 from qwen_app.api.endpoints.responses_input import own_path
-from qwen_app.api.protocol.answer import Answer, call_head, json_logprob
+from qwen_app.api.endpoints.responses_output import ItemChange, ResponseOutput
 from qwen_app.api.protocol.api_error import api_error
 from qwen_app.api.protocol.generation import Generation
 from qwen_app.api.protocol.sse import DONE, event
-from qwen_app.messages import Delta, Event, Finished, ToolCallDelta, ToolChoice
+from qwen_app.messages import Finished
 
 
 @dataclass(slots=True)
 class ResponseStream:
-    """Writes an answer as typed events. An item (the message, a call) is open from its first event to its last."""
+    """Writes an answer as typed events. ``output`` is empty yet."""
 
     draft: ResponseBody
-    tool_choice: ToolChoice
-    _answer: Answer = field(default_factory=Answer)
-    _output: list[MessageItem | FunctionCallItem] = field(default_factory=list)
-    _open: MessageItem | FunctionCallItem | None = None
-    _pieces: list[str] = field(default_factory=list)
+    output: ResponseOutput
     _number: int = -1
 
     async def chunks(self, generation: Generation) -> AsyncGenerator[bytes, None]:
@@ -45,8 +36,10 @@ class ResponseStream:
         try:
             async with aclosing(generation):
                 async for _, event_ in generation.events():
-                    self._answer.add(event_)
-                    chunk = b"".join(self._written(event_))
+                    changes = self.output.add(event_)
+                    chunk = b"".join(part for change in changes for part in self._written(change))
+                    if isinstance(event_, Finished):
+                        chunk += self._end(event_)
                     if chunk:
                         yield chunk
         except Exception as error:
@@ -62,78 +55,41 @@ class ResponseStream:
         param = shown.param and own_path(shown.param)
         return self._event("error", code=shown.code, message=shown.message, param=param)
 
-    def _written(self, event_: Event) -> list[bytes]:
-        if isinstance(event_, Delta):
-            return self._text(event_) if event_.text else []
-        if isinstance(event_, ToolCallDelta):
-            return self._call(event_)
-        if isinstance(event_, Finished):
-            return self._end(event_)
-        return []
+    def _end(self, end: Finished) -> bytes:
+        body = ended_response(self.draft, self.output.items, end, self.output.choice)
+        return self._event(f"response.{body['status']}", response=body)
 
-    def _text(self, delta: Delta) -> list[bytes]:
-        opened = [] if self._open is not None and self._open["type"] == "message" else self._open_message()
-        self._pieces.append(delta.text)
-        logprobs = [{"token": token.text, "logprob": json_logprob(token)} for token in delta.logprobs]
+    def _written(self, change: ItemChange) -> list[bytes]:
+        item = change.item
+        if change.kind == "begun":
+            added = self._event("response.output_item.added", output_index=change.position, item=item)
+            return [added, *self._message_begun(change)] if item["type"] == "message" else [added]
+        if change.kind == "grown":
+            return [self._message_grown(change) if item["type"] == "message" else self._call_grown(change)]
+        closing = self._message_ended(change, item) if item["type"] == "message" else self._call_ended(change, item)
+        return [*closing, self._event("response.output_item.done", output_index=change.position, item=item)]
+
+    def _message_begun(self, change: ItemChange) -> list[bytes]:
+        return [self._item_event(change, "response.content_part.added", content_index=0, part=output_text("", []))]
+
+    def _message_grown(self, change: ItemChange) -> bytes:
+        told = {"delta": change.text, "logprobs": change.logprobs}
+        return self._item_event(change, "response.output_text.delta", content_index=0, **told)
+
+    def _message_ended(self, change: ItemChange, item: MessageItem) -> list[bytes]:
+        (part,) = item["content"]
+        told = {"text": part["text"], "logprobs": part["logprobs"]}
         return [
-            *opened,
-            self._item_event("response.output_text.delta", content_index=0, delta=delta.text, logprobs=logprobs),
+            self._item_event(change, "response.output_text.done", content_index=0, **told),
+            self._item_event(change, "response.content_part.done", content_index=0, part=part),
         ]
 
-    def _open_message(self) -> list[bytes]:
-        added = self._add_item(message_item(self.draft["id"], "in_progress", []))
-        part = output_text("", Answer())
-        return [*added, self._item_event("response.content_part.added", content_index=0, part=part)]
+    def _call_grown(self, change: ItemChange) -> bytes:
+        return self._item_event(change, "response.function_call_arguments.delta", delta=change.text)
 
-    def _call(self, delta: ToolCallDelta) -> list[bytes]:
-        opened = []
-        item = self._open
-        if item is None or item["id"] != call_item_id(self.draft["id"], delta.index):
-            item = call_item(self.draft["id"], delta.index, call_head(delta), "in_progress")
-            opened = self._add_item(item)
-        if not delta.arguments or item["type"] != "function_call":
-            return opened
-        item["arguments"] += delta.arguments
-        return [*opened, self._item_event("response.function_call_arguments.delta", delta=delta.arguments)]
+    def _call_ended(self, change: ItemChange, item: FunctionCallItem) -> list[bytes]:
+        told = {"arguments": item["arguments"], "name": item["name"]}
+        return [self._item_event(change, "response.function_call_arguments.done", **told)]
 
-    def _end(self, end: Finished) -> list[bytes]:
-        empty = [] if self._output or self._open else self._open_message()  # an answer of no words is one all the same
-        closed = self._close_item(status_of(end, self.tool_choice))
-        body = ended_response(self.draft, self._output, end, self.tool_choice)
-        return [*empty, *closed, self._event(f"response.{body['status']}", response=body)]
-
-    def _add_item(self, item: MessageItem | FunctionCallItem) -> list[bytes]:
-        closed = self._close_item()
-        self._open = item
-        return [*closed, self._event("response.output_item.added", output_index=len(self._output), item=item)]
-
-    def _close_item(self, status: ItemStatus = "completed") -> list[bytes]:
-        item = self._open
-        if item is None:
-            return []
-        item["status"] = status
-        closing = self._close_message(item) if item["type"] == "message" else self._close_call(item)
-        closing.append(self._event("response.output_item.done", output_index=len(self._output), item=item))
-        self._output.append(item)
-        self._open = None
-        return closing
-
-    def _close_message(self, item: MessageItem) -> list[bytes]:
-        part = output_text("".join(self._pieces), self._answer)
-        self._pieces = []
-        item["content"] = [part]
-        return [
-            self._item_event(
-                "response.output_text.done", content_index=0, text=part["text"], logprobs=part["logprobs"]
-            ),
-            self._item_event("response.content_part.done", content_index=0, part=part),
-        ]
-
-    def _close_call(self, item: FunctionCallItem) -> list[bytes]:
-        return [
-            self._item_event("response.function_call_arguments.done", arguments=item["arguments"], name=item["name"])
-        ]
-
-    def _item_event(self, kind: str, **fields: object) -> bytes:
-        item_id = self._open["id"] if self._open else ""
-        return self._event(kind, item_id=item_id, output_index=len(self._output), **fields)
+    def _item_event(self, change: ItemChange, kind: str, **fields: object) -> bytes:
+        return self._event(kind, item_id=change.item["id"], output_index=change.position, **fields)

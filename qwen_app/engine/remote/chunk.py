@@ -1,9 +1,15 @@
-"""One chunk of a server's stream, as far as we read it. Servers leave out, null, double and misname its parts."""
+"""A server's stream, as far as we read it. Servers leave out, null, double and misname the parts of its chunks.
+
+Format: WHATWG HTML, "Server-sent events", whose data are JSON here, and ``[DONE]`` at the end.
+"""
 
 from __future__ import annotations
 
+import codecs
+import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -12,6 +18,9 @@ from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure
 from qwen_app.structured.json_text import whole_characters
 
 log = logging.getLogger(__name__)
+
+END_MARK = "[DONE]"
+_LINE_END = re.compile(r"\r\n|\r|\n")  # and nothing else: JSON may hold what str.splitlines takes for one
 
 T = TypeVar("T")
 
@@ -108,6 +117,56 @@ class Chunk(BaseModel):
     usage: Dispensable[ChunkUsage] = None
     timings: Dispensable[ChunkTimings] = None
     prompt_progress: Dispensable[ChunkProgress] = None
+
+
+class EventData:
+    """The data of server-sent events, from bytes that are cut anywhere.
+
+    Events without data are left out, for servers keep connections alive by them. So is one that the stream breaks off
+    in. Bytes that are no UTF-8 become U+FFFD, as the format wants it.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+        self._line: list[str] = []  # pieces of the one that has not ended
+        self._data: list[str] = []  # lines of the event that has not ended
+        self._after_return = False
+
+    def feed(self, content: bytes) -> Iterator[str]:
+        """The data of the events that end in ``content``."""
+        text = self._decoder.decode(content)
+        if not text:
+            return
+        if self._after_return:  # a line feed is the other half of that line's end
+            text = text.removeprefix("\n")
+        self._after_return = text.endswith("\r")
+        *ended, rest = _LINE_END.split(text)
+        for piece in ended:
+            line = "".join([*self._line, piece])
+            self._line.clear()
+            yield from self._event_ended_by(line)
+        self._line.append(rest)
+
+    def _event_ended_by(self, line: str) -> Iterator[str]:
+        if line:
+            field, _, value = line.partition(":")
+            if field == "data":
+                self._data.append(value.removeprefix(" "))
+            return
+        data = "\n".join(self._data)
+        self._data.clear()
+        if data.strip():
+            yield data
+
+
+async def read_chunks(content: AsyncIterable[bytes]) -> AsyncGenerator[Chunk, None]:
+    """The chunks of a stream, up to its end mark. Raises ValueError for what is no JSON, and as ``read_chunk`` does."""
+    events = EventData()
+    async for piece in content:
+        for data in events.feed(piece):
+            if data.startswith(END_MARK):
+                return
+            yield read_chunk(json.loads(data))
 
 
 def read_chunk(value: object) -> Chunk:

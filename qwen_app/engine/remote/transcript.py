@@ -39,7 +39,8 @@ _REASONS: Mapping[str, FinishReason] = {
 
 def transcript_of(request: GenerationRequest) -> Transcript:
     """An empty transcript for the answer to ``request``."""
-    return Transcript(_parser_for(request), calls_only=is_call_forced(request))
+    offered = frozenset(tool.name for tool in request.tools)
+    return Transcript(_parser_for(request), calls_only=is_call_forced(request), offered=offered)
 
 
 def _parser_for(request: GenerationRequest) -> ToolCallParser | None:
@@ -49,6 +50,91 @@ def _parser_for(request: GenerationRequest) -> ToolCallParser | None:
     if not request.tools or request.tool_choice.mode == "none" or as_it_came:
         return None
     return ToolCallParser(tool.name for tool in request.tools)
+
+
+@dataclass(slots=True)
+class _Heads:
+    """Calls before they are told: servers send id and name late, in pieces, and after the arguments.
+
+    A call has all of its name when its arguments begin, or when the answer ends. Those after it wait for it.
+    """
+
+    offered: frozenset[str]
+    calls: dict[int, ToolCall] = field(default_factory=dict)
+
+    def add(self, index: int, call_id: str, name: str, arguments: str) -> None:
+        call = self.calls.get(index, ToolCall("", "", ""))
+        self.calls[index] = ToolCall(call.id or call_id, self._joined(call.name, name), call.arguments + arguments)
+
+    def begun(self) -> Iterator[ToolCallDelta]:
+        """The calls that can be told by now, in their order."""
+        for index in sorted(self.calls):
+            call = self.calls[index]
+            if not (call.name and call.arguments):
+                return
+            yield self._told(index)
+
+    def rest(self, *, cut: bool) -> Iterator[ToolCallDelta]:
+        """All others. Raises StreamBroken for a call without a name; of what was ``cut``, one that has not all of its
+        name is none, nor is what came after it."""
+        for index in sorted(self.calls):
+            call = self.calls[index]
+            if not cut and not call.name:
+                raise StreamBroken(UpstreamFailure(0, "It called a tool and did not say which.", "malformed"))
+            if cut and not (call.name in self.offered or (call.name and call.arguments)):
+                break
+            yield self._told(index)
+        self.calls.clear()
+
+    def _told(self, index: int) -> ToolCallDelta:
+        call = self.calls.pop(index)
+        return ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", call.name, call.arguments)
+
+    def _joined(self, begun: str, piece: str) -> str:
+        """The name so far. Some servers send a piece of it at a time, others all of it with every chunk."""
+        joined = begun + piece
+        if any(name.startswith(joined) for name in self.offered):
+            return joined
+        return next((name for name in (begun, piece) if name in self.offered or begun == piece), joined)
+
+
+@dataclass(slots=True)
+class _Turns:
+    """Events in the order of protocols that know no index: nothing else comes between the pieces of a call.
+
+    What does waits until the arguments of the call are whole, or until the answer ends.
+    """
+
+    calls: Mapping[int, ToolCall]  # with the arguments that wait
+    open: int | None = None  # the call that is being told
+    waiting: list[Delta | ToolCallDelta] = field(default_factory=list)
+
+    def tell(self, event: Delta | ToolCallDelta) -> Iterator[Event]:
+        """What can be told now that ``event`` has come."""
+        if isinstance(event, ToolCallDelta) and event.index == self.open:
+            yield event
+            turn_may_end = event.arguments.rstrip().endswith("}")
+        else:
+            turn_may_end = not self.waiting
+            self.waiting.append(event)
+        while turn_may_end and self.waiting and (self.open is None or self.is_whole(self.open)):
+            yield from self.next()
+
+    def next(self) -> Iterator[Event]:
+        """What waits longest; of a call, all that waits."""
+        first = self.waiting.pop(0)
+        yield first
+        self.open = first.index if isinstance(first, ToolCallDelta) else None
+        if isinstance(first, ToolCallDelta):
+            yield from (event for event in self.waiting if _is_of(event, first.index))
+            self.waiting = [event for event in self.waiting if not _is_of(event, first.index)]
+
+    def is_whole(self, index: int) -> bool:
+        return index in self.calls and parsed_arguments(self.calls[index]) is not None
+
+
+def _is_of(event: Delta | ToolCallDelta, index: int) -> bool:
+    return isinstance(event, ToolCallDelta) and event.index == index
 
 
 @dataclass(slots=True)
@@ -63,6 +149,7 @@ class Transcript:
     parser: ToolCallParser | None = None
     calls_only: bool = False
     bare_call: bool = False
+    offered: frozenset[str] = frozenset()
     text: list[str] = field(default_factory=list)
     calls: dict[int, ToolCall] = field(default_factory=dict)
     chunks: int = 0
@@ -70,9 +157,13 @@ class Transcript:
     stop: str | None = None
     usage: Usage | None = None
     _places: dict[int, int] = field(default_factory=dict)  # which call the server means by an index
+    _found: dict[int, int] = field(default_factory=dict)  # likewise the parser
     _ids: dict[int, str] = field(default_factory=dict)  # that the server gave
-    _open: int | None = None  # the call that is being told
-    _held: list[ToolCallDelta] = field(default_factory=list)  # of calls that come after it
+    _heads: _Heads = field(init=False)
+    _turns: _Turns = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._heads, self._turns = _Heads(self.offered), _Turns(self.calls)
 
     @property
     def started(self) -> bool:
@@ -85,7 +176,8 @@ class Transcript:
     @property
     def written_text(self) -> str:
         """All that the model wrote: calls, too, which the server told apart from the text."""
-        told_apart = self.calls.values() if self._places else ()
+        in_the_text = self._found.values()
+        told_apart = (call for index, call in self.calls.items() if index not in in_the_text)
         return self.partial_text + "".join(call.name + call.arguments for call in told_apart)
 
     def feed(self, chunk: Chunk) -> Iterator[Event]:
@@ -104,7 +196,7 @@ class Transcript:
             self.chunks += 1
             self.text.append(text)
             if self.parser is None:
-                yield from self._told(Delta(text, (), logprobs))
+                yield from self._tell_text(Delta(text, (), logprobs))
             else:
                 yield from self._pieces(self.parser.feed(self._opened(text)))
         calls = choice.delta.tool_calls if choice.delta else None
@@ -125,70 +217,79 @@ class Transcript:
         return CALL_OPEN + text if text.lstrip().startswith("{") else text
 
     def flush(self, *, cut: bool) -> Iterator[Event]:
-        """What the parser still holds back, of an answer that was ``cut`` or came to its end. Safe to call twice."""
+        """What the parser still holds back, and calls whose arguments have not begun, of an answer that was ``cut`` or
+        came to its end. Raises StreamBroken for a call that has no name by then. Safe to call twice."""
         if self.parser is not None:
             yield from self._pieces(self.parser.finish(cut=cut))
             self.parser = None
+        for head in self._heads.rest(cut=cut):
+            yield from self._tell_call(head)
 
     def end_call(self, ending: str) -> ToolCallDelta:
         """The rest of the last call's arguments."""
         return self._recorded(ToolCallDelta(max(self.calls), arguments=ending))
 
-    def rest_of_calls(self, *, cut: bool) -> Iterator[ToolCallDelta]:
-        """What was held back of calls; and, unless the answer was ``cut``, an empty object for each that came without
-        arguments: a tool that takes none is called so."""
-        for index in sorted(self.calls):
-            yield from (delta for delta in self._held if delta.index == index)
-            if not cut and not self.calls[index].arguments.strip():
-                yield self._recorded(ToolCallDelta(index, arguments="{}"))
-        self._held = []
+    def rest_of_turns(self, *, cut: bool) -> Iterator[Event]:
+        """What still waits for its turn; and, unless the answer was ``cut``, an empty object for each call that came
+        without arguments: a tool that takes none is called so."""
+        yield from self._without_arguments(cut=cut)
+        while self._turns.waiting:
+            yield from self._turns.next()
+            yield from self._without_arguments(cut=cut)
+
+    def _without_arguments(self, *, cut: bool) -> Iterator[ToolCallDelta]:
+        index = self._turns.open
+        if not cut and index is not None and not self.calls[index].arguments.strip():
+            yield self._recorded(ToolCallDelta(index, arguments="{}"))
 
     def _pieces(self, pieces: Iterable[str | ToolCallDelta]) -> Iterator[Event]:
         for piece in pieces:
-            yield from self._told(Delta(piece) if isinstance(piece, str) else self._recorded(piece))
+            if isinstance(piece, str):
+                yield from self._tell_text(Delta(piece))
+            else:
+                index = self._found.setdefault(piece.index, self._next_index())
+                yield from self._tell_call(replace(piece, index=index))
 
-    def _told(self, event: Delta | ToolCallDelta) -> Iterator[Event]:
-        if not (self.calls_only and isinstance(event, Delta)):
-            yield event
+    def _tell_text(self, delta: Delta) -> Iterator[Event]:
+        if not self.calls_only:
+            yield from self._turns.tell(delta)
+
+    def _tell_call(self, delta: ToolCallDelta) -> Iterator[Event]:
+        yield from self._turns.tell(self._recorded(delta))
 
     def _recorded(self, delta: ToolCallDelta) -> ToolCallDelta:
         call = self.calls.get(delta.index, ToolCall(delta.id or "", delta.name or "", ""))
         self.calls[delta.index] = replace(call, arguments=call.arguments + delta.arguments)
         return delta
 
-    def _feed_call(self, place: int, call: ChunkToolCall) -> Iterator[ToolCallDelta]:
+    def _feed_call(self, place: int, call: ChunkToolCall) -> Iterator[Event]:
         arguments = (call.function.arguments if call.function else None) or ""
         name = (call.function.name if call.function else None) or ""
         if not isinstance(arguments, str):
             raise StreamBroken(UpstreamFailure(0, "It sent tool arguments that are not text.", "malformed"))
-        index = self._index_of(place if call.index is None else call.index, call.id or "", name)
-        if index not in self.calls:
-            head = ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", name, arguments)
-            yield from self._in_turn(self._recorded(head))
-        elif arguments:
-            yield from self._in_turn(self._recorded(ToolCallDelta(index, arguments=arguments)))
-
-    def _index_of(self, place: int, call_id: str, name: str) -> int:
-        """The call that the server means. Some give every call the same index: another id, with a name, is another."""
+        place = place if call.index is None else call.index
         index = self._places.get(place)
-        if index is None or (call_id and name and self._ids.get(index, call_id) != call_id):
-            index = self._places[place] = len(self.calls)
+        if index is None or (name and self._is_another(index, call.id or "", name, arguments)):
+            index = self._places[place] = self._next_index()
+        if call.id:
+            self._ids.setdefault(index, call.id)
+        if index not in self.calls:
+            self._heads.add(index, call.id or "", name, arguments)
+            for head in self._heads.begun():
+                yield from self._tell_call(head)
+        elif arguments:
+            yield from self._tell_call(ToolCallDelta(index, arguments=arguments))
+
+    def _next_index(self) -> int:
+        return len(self.calls) + len(self._heads.calls)
+
+    def _is_another(self, index: int, call_id: str, name: str, arguments: str) -> bool:
+        """Whether a call with a name is not that of ``index``. Some servers give every call the same index: another id
+        tells them apart, or, without ids, that the one before is whole."""
         if call_id:
-            self._ids.setdefault(index, call_id)
-        return index
-
-    def _in_turn(self, delta: ToolCallDelta) -> Iterator[ToolCallDelta]:
-        """``delta`` if it is its call's turn. One call is told after the other, as protocols want that know no index: a
-        call waits while the one before may have to be given its arguments yet."""
-        if self._open is None or (not self._held and delta.index != self._open and self._is_whole(self._open)):
-            self._open = delta.index
-        if delta.index == self._open:
-            yield delta
-        else:
-            self._held.append(delta)
-
-    def _is_whole(self, index: int) -> bool:
-        return parsed_arguments(self.calls[index]) is not None
+            return self._ids.get(index, call_id) != call_id
+        repeated = index in self.calls and self.calls[index].name == name and not arguments.strip()
+        return not repeated and self._turns.is_whole(index)
 
     def _reason(self, reason: str) -> FinishReason:
         if reason not in _REASONS:

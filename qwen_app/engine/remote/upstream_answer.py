@@ -58,7 +58,7 @@ class UpstreamAnswer:
         except TimeoutError:
             if not self.announced:
                 yield Queued(0)
-            for held in self.transcript.flush(cut=True):
+            for held in (*self.transcript.flush(cut=True), *self.transcript.rest_of_turns(cut=True)):
                 yield held
             ending = await ending_of(self.request, self.transcript)
             if ending:
@@ -83,8 +83,8 @@ class UpstreamAnswer:
                     yield event
         finally:
             self.queue.leave(ticket)
-        for delta in self.transcript.rest_of_calls(cut=self.transcript.reason == "length"):
-            yield delta
+        for waiting in self.transcript.rest_of_turns(cut=self.transcript.reason == "length"):
+            yield waiting
         await check_response(self.request, self.transcript, self.upstream.title)
         ending = await ending_of(self.request, self.transcript) if self.transcript.reason == "length" else None
         if ending:

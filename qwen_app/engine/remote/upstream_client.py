@@ -9,13 +9,14 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
 import openai
 
 from qwen_app.engine.base import HealthState
-from qwen_app.engine.remote.chunk import Chunk, read_chunk
+from qwen_app.engine.remote.chunk import Chunk, read_chunks
 from qwen_app.engine.remote.server_info import PROBE_TIMEOUT_S, ServerInfo, probe, root_of
 from qwen_app.engine.remote.token_counter import (
     EstimatedTokenCounter,
@@ -23,7 +24,7 @@ from qwen_app.engine.remote.token_counter import (
     ServerTokenCounter,
     TokenCounter,
 )
-from qwen_app.errors import AppError, EngineUnavailable
+from qwen_app.errors import AppError, EngineUnavailable, SettingsError
 from qwen_app.messages import GenerationRequest
 from qwen_app.openai_format import RequestBody
 
@@ -33,6 +34,7 @@ FindTokenizer = Callable[[str], Path | None]
 
 NO_KEY = "none"  # the client library insists on a key, local servers on none
 CONNECT_TIMEOUT_S = 5.0
+AFTER_DONE_S = 0.1  # for the end of a stream that has said [DONE]
 
 # The same id under both names: vLLM's router hashes on X-Session-Id, and knows no conversations.
 CONVERSATION_HEADERS = ("X-Conversation-Id", "X-Session-Id")
@@ -40,7 +42,8 @@ CONVERSATION_ID_CHARACTERS = 200  # a longer id is hashed
 
 
 class UpstreamClient:
-    """``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None."""
+    """``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None. Raises
+    SettingsError for an ``api_key`` that cannot be sent."""
 
     def __init__(self, base_url: str, api_key: str, model: str, find_tokenizer: FindTokenizer, poll_s: float) -> None:
         self.base_url = base_url.rstrip("/")
@@ -50,8 +53,9 @@ class UpstreamClient:
         self.ignores_forced_calls = False  # likewise
         self.state: HealthState = "loading"
         self.reason = f"Asking {self.base_url} what it serves."
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._api_key = api_key or NO_KEY
+        key = _header_key(api_key)
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._api_key = key or NO_KEY
         self._model = model
         self._find_tokenizer = find_tokenizer
         self._poll_s = poll_s
@@ -82,7 +86,7 @@ class UpstreamClient:
             max_retries=0,
             timeout=self._timeout(),
         )
-        response = client.post(
+        stream = client.post(
             "/completions" if "prompt" in body else "/chat/completions",
             cast_to=object,
             body=body,
@@ -90,7 +94,7 @@ class UpstreamClient:
             stream=True,
             stream_cls=openai.AsyncStream[object],
         )
-        return UpstreamCall(response)
+        return UpstreamCall(stream)
 
     async def ready_server(self) -> ServerInfo:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable or UpstreamError."""
@@ -194,8 +198,8 @@ class UpstreamCall:
     Sent when made; ``aclose`` takes it back, wherever it stands, so that the server stops working on it.
     """
 
-    def __init__(self, response: Awaitable[openai.AsyncStream[object]]) -> None:
-        self._opening = asyncio.ensure_future(response)
+    def __init__(self, stream: Awaitable[openai.AsyncStream[object]]) -> None:
+        self._opening = asyncio.ensure_future(stream)
 
     async def wait_for_headers(self, patience_s: float) -> None:
         """Returns once the server has answered or refused, after ``patience_s`` seconds at the latest."""
@@ -205,8 +209,13 @@ class UpstreamCall:
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks. Raises StreamBroken and what the client library raises."""
-        async for value in await self._opening:
-            yield read_chunk(value)
+        content = (await self._opening).response.aiter_bytes()
+        async for chunk in read_chunks(content):
+            yield chunk
+        with suppress(TimeoutError, httpx2.HTTPError):  # a connection whose answer was read to its end is used again
+            async with asyncio.timeout(AFTER_DONE_S):
+                async for _ in content:
+                    pass
 
     async def aclose(self) -> None:
         self._opening.cancel()
@@ -221,10 +230,24 @@ def _certificates() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
 
 
+def _header_key(api_key: str) -> str:
+    """``api_key`` without the blanks and line breaks around it, which files and the environment leave there."""
+    key = api_key.strip()
+    if not _fits_header(key):
+        raise SettingsError(
+            "The key for the other server cannot be sent: it holds a line break, or a character beyond ASCII. "
+            "Copy it anew into --api-key (QWEN_API_KEY)."
+        )
+    return key
+
+
+def _fits_header(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
 def _headers(request: GenerationRequest) -> dict[str, str]:
     """A router that hashes on the conversation finds the replica that still holds its prefix."""
     conversation = request.conversation_id or request.request_id
-    fits_header = conversation.isascii() and conversation.isprintable()
-    if not fits_header or len(conversation) > CONVERSATION_ID_CHARACTERS:
+    if not _fits_header(conversation) or len(conversation) > CONVERSATION_ID_CHARACTERS:
         conversation = hashlib.sha256(conversation.encode(errors="replace")).hexdigest()
     return dict.fromkeys(CONVERSATION_HEADERS, conversation) | {"X-Request-Id": request.request_id}

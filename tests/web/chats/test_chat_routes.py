@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from qwen_app.http.visitors import chats_owner_of
+from qwen_app.saved_chats.chat_json import LIMIT_BYTES, TOO_LARGE
 from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.saved_chats.values import ChatSummary, SavedChat, SavedMessage
 from qwen_app.settings import Settings
@@ -164,6 +165,25 @@ async def test_what_is_exported_as_json_comes_back_as_another_chat() -> None:
         assert copy is not None
         assert [message.content for message in copy.path()] == [message.content for message in MESSAGES]
         assert {message.id for message in copy.messages}.isdisjoint({"q", "a"})
+
+
+async def test_a_chat_of_many_messages_or_of_a_long_document_that_is_exported_comes_back_too() -> None:
+    site = Site()
+    async with site.browser() as web:
+        owner = (await web.get("/")).text
+        steps = [
+            SavedMessage(f"m{at}", f"m{at - 1}" if at else None, "user" if at % 2 == 0 else "assistant", "x" * 400)
+            for at in range(12_000)
+        ]
+        site.saved.chats.save(owner, SavedChat(ChatSummary("long", "Long"), tuple(steps), steps[-1].id))
+        exported = await web.get("/chats/long/export", params={"as": "json"})
+        assert len(exported.content) > 5 * 2**20
+        made = (await web.post("/chats/import", content=exported.content)).json()["id"]
+        copy = site.saved.chats.load(owner, made)
+        assert copy is not None
+        assert len(copy.path()) == len(steps)
+        refused = await web.post("/chats/import", content=b" " * (LIMIT_BYTES + 1))
+        assert (refused.status_code, refused.json()["detail"]) == (413, TOO_LARGE)
 
 
 def chat_file(**changes: object) -> bytes:

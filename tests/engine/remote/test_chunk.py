@@ -1,0 +1,127 @@
+"""A server's stream of events: every way to write one that the format allows, cut at any byte."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.engine.remote.chunk import EventData
+from qwen_app.messages import Failed, Finished
+from tests.engine.contract import ask, check_shape, collect, text_of
+from tests.engine.remote.engines import engine_with_chat
+from tests.engine.remote.upstream import Handler, Reply, Request
+from tests.engine.remote.vllm_like import piece
+
+MARK = b"\xef\xbb\xbf"
+
+
+def data_of(*pieces: bytes) -> list[str]:
+    events = EventData()
+    return [data for content in pieces for data in events.feed(content)]
+
+
+CASES: dict[str, tuple[bytes, list[str]]] = {
+    "as everybody writes it": (b"data: 1\n\ndata: 2\n\n", ["1", "2"]),
+    "no blank after the colon": (b"data:1\n\n", ["1"]),
+    "only one blank is the format's": (b"data:  1\n\n", [" 1"]),
+    "carriage returns and line feeds": (b"data: 1\r\n\r\ndata: 2\r\n\r\n", ["1", "2"]),
+    "carriage returns": (b"data: 1\r\rdata: 2\r\r", ["1", "2"]),
+    "several lines": (b'data: {"a":\ndata: 1}\n\n', ['{"a":\n1}']),
+    "a mark of the byte order": (MARK + b"data: 1\n\n", ["1"]),
+    "comments": (b": ping\n\n:\n\ndata: 1\n: within\ndata: 2\n\n", ["1\n2"]),
+    "data that are empty": (b"data:\n\ndata: \n\ndata\n\ndata: 1\n\n", ["1"]),
+    "events without data": (b"event: ping\n\nid: 7\n\nretry: 3\n\ndata: 1\n\n: still here\n\n\n", ["1"]),
+    "fields of no meaning here": (b"event: x\nid: 7\nretry: soon\nnonsense\nother: y\ndata: 1\n\n", ["1"]),
+    "a field that only begins like data": (b"datum: 2\ndata : 3\n data: 4\ndata: 1\n\n", ["1"]),
+    "what other formats take for line ends": ('data: "a\u2028b\u0085c\x0bd"\n\n'.encode(), ['"a\u2028b\u0085c\x0bd"']),
+    "bytes that are no UTF-8": (b"data: a\xffb\n\n", ["a\ufffdb"]),
+    "an event that is not ended": (b"data: 1\n\ndata: 2\n", ["1"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_events_are_read_as_the_format_says(case: str) -> None:
+    written, expected = CASES[case]
+    assert data_of(written) == expected
+    assert data_of(*(written[at : at + 1] for at in range(len(written)))) == expected
+
+
+lines = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\r\n"), max_size=8)
+fillers = st.sampled_from(["", ": ping", ":", "event: message", "id: 1", "retry: 10", "data"])
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[str]]:
+    """A stream with one kind of line end, and the data of its events."""
+    written: list[str] = []
+    expected: list[str] = []
+    for _ in range(draw(st.integers(0, 4))):
+        data = draw(st.lists(lines, min_size=1, max_size=3))
+        written += [*draw(st.lists(fillers, max_size=3)), ""]
+        written += ["data: " + line for line in data] + [""]
+        expected += ["\n".join(data)] if "".join(data).strip() else []
+    end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    mark = draw(st.sampled_from([b"", MARK]))
+    return mark + "".join(line + end for line in written).encode(), expected
+
+
+@given(streams(), st.lists(st.integers(0, 300), max_size=8))
+def test_the_same_stream_cut_anywhere_gives_the_same_events(stream: tuple[bytes, list[str]], cuts: list[int]) -> None:
+    written, expected = stream
+    places = sorted({min(cut, len(written)) for cut in cuts} | {0, len(written)})
+    assert data_of(*(written[start:end] for start, end in itertools.pairwise(places))) == expected
+    assert data_of(*(written[at : at + 1] for at in range(len(written)))) == expected
+
+
+def sends(*pieces: bytes) -> Handler:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.stream()
+        for content in pieces:
+            await reply.piece(content)
+        await reply.end()
+
+    return chat
+
+
+def written(*chunks: dict[str, Any] | str, end: str = "\n") -> bytes:
+    """``chunks`` with all around them that keeps a connection alive."""
+    events = []
+    for chunk in chunks:
+        text = chunk if isinstance(chunk, str) else json.dumps(chunk, ensure_ascii=False, indent=1)
+        data = [f"data:{line}" for line in text.split("\n")]
+        events += [": ping", "", "data:", "", "id: 7", "event: message", *data, "", ":", ""]
+    return MARK + "".join(line + end for line in events).encode()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.anyio
+async def test_an_answer_is_whole_however_its_events_are_written_and_cut(end: str, size: int) -> None:
+    content = written(piece("你好, "), piece("\u2028world"), piece("", finish="stop"), "[DONE]", end=end)
+    chat = sends(*(content[at : at + size] for at in range(0, len(content), size)))
+    async with engine_with_chat(chat) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == "你好, \u2028world"
+
+
+@pytest.mark.anyio
+async def test_an_answer_in_other_bytes_than_utf_8_is_an_answer_all_the_same() -> None:
+    content = b'data: {"choices": [{"delta": {"content": "caf\xe9"}, "finish_reason": "stop"}]}\n\n'
+    async with engine_with_chat(sends(content)) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == "caf\ufffd"
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_breaks_off_within_an_event_is_a_failure() -> None:
+    async with engine_with_chat(sends(written(piece("Hi")), b'data: {"choices": [')) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Failed)
+    assert text_of(events) == "Hi"
