@@ -22,7 +22,6 @@ from qwen_app.errors import SettingsError
 from qwen_app.http.addresses import is_loopback
 from qwen_app.http.forwarded import TrustedProxies
 from qwen_app.http.origins import origin_of
-from qwen_app.http.paths import API_PATHS
 from qwen_app.http.root_path import root_of
 from qwen_app.switches import Switches
 
@@ -116,8 +115,8 @@ class Settings(BaseSettings):
     @classmethod
     def _root_is_a_path(cls, value: str) -> str:
         root = root_of(value)
-        if value.strip("/") and (not root or API_PATHS.holds(root)):
-            raise ValueError("takes a path such as /qwen, of letters, digits and dashes, and none that the API has")
+        if value.strip("/") and not root:
+            raise ValueError("takes a path such as /qwen, of letters, digits and dashes, and none that the app has")
         return root
 
     @field_validator("trusted_proxy")

@@ -39,4 +39,12 @@ _WRONG_BASES = (  # where clients with a wrong base URL ask: the API tells them 
     *("/V1", "/compatible-mode", "/engines", "/inference", "/openai", "/v1beta"),
 )
 API_PATHS = PathPrefixes(["/v1", "/health", "/ready", "/metrics", "/tokenize", "/detokenize", *_WRONG_BASES])
+# The page's and Gradio's, by their first segment; a test holds them, too, equal to the routes there are.
+PAGE_PATHS = PathPrefixes(
+    [
+        *("/assets", "/config", "/favicon.ico", "/gradio_api", "/monitoring", "/pwa_icon", "/robots.txt", "/static"),
+        *("/svelte", "/theme.css", "/dev", "/chats", "/g", "/guest", "/icon.png", "/icon.svg", "/login", "/logout"),
+        *("/manifest.json", "/presenter", "/s", "/status", "/uploads"),
+    ]
+)
 PROBES = frozenset(["/health", "/ready"])  # what load balancers ask, under any name

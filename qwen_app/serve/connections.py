@@ -207,7 +207,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + 4, 1)
-        super().on_header(name, value)
+        if self._in_head:  # what comes after a body in pieces is of no proxy's making, and was looked at by nobody
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False

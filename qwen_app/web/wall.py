@@ -96,7 +96,11 @@ class Wall:
             if root and scope["path"] == root:  # the page's own addresses are relative to a path that ends in a slash
                 await RedirectResponse(f"{root}/")(scope, receive, send)
                 return
-            scope = below_root(scope, root)
+            try:
+                scope = below_root(scope, root)
+            except RequestError as refusal:
+                await _refused(refusal)(scope, receive, _with_headers(send, SECURITY_HEADERS, {}))
+                return
             cache = {} if _SAME_FOR_ALL.holds(scope["path"]) else {"cache-control": PRIVATE}
             send = _with_headers(send, SECURITY_HEADERS | cache, self._cross_origin(scope))
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-HOLES = 33
+HOLES = 35
 
 
 class Guard(NamedTuple):
@@ -670,5 +670,29 @@ GUARDS: tuple[Guard, ...] = (
         '        return "" if self._holds(bare) else _too_many("values", self.values)',
         '        return ""',
         "http/test_json_bounds.py::test_more_of_anything_is_refused_with_its_name",
+    ),
+    Guard(
+        34,
+        "a proxy's path is taken off once, by everybody",
+        "qwen_app/http/root_path.py",
+        """    if f"{rooted['path']}/".startswith(f"{root}/"):""",
+        "    if False:",
+        "web/test_root_path.py::test_what_is_looked_at_is_what_is_answered",
+    ),
+    Guard(
+        34,
+        "a proxy's path is none of the app's own",
+        "qwen_app/http/root_path.py",
+        "is_free = not API_PATHS.holds(text) and not PAGE_PATHS.holds(text)",
+        "is_free = not API_PATHS.holds(text)",
+        "web/test_root_path.py::test_no_path_of_the_apps_own",
+    ),
+    Guard(
+        35,
+        "what comes after the body is no header",
+        "qwen_app/serve/connections.py",
+        "        if self._in_head:  # what",
+        "        if True:  # what",
+        "attacks/test_who_may_come_in.py::test_what_comes_after_the_body_is_no_header",
     ),
 )

@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from qwen_app.http.paths import API_PATHS
+from qwen_app.http.root_path import root_of
 from qwen_app.saved_chats.saved_chats import open_saved_chats
 from qwen_app.serve.asgi import build_asgi
 from qwen_app.service import Service
@@ -121,6 +122,11 @@ def guest(app_and_url: tuple[FastAPI, str]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=app_and_url[1], trust_env=False, timeout=60, headers=HEADERS) as client:
         client.post("/login", data=LOGIN, headers={"content-type": "application/x-www-form-urlencoded"})
         yield client
+
+
+def test_no_proxys_path_begins_as_a_route_does(app_and_url: tuple[FastAPI, str]) -> None:
+    segments = {path.strip("/").partition("/")[0] for _, path in routes_of(app_and_url[0])} - {""}
+    assert {segment for segment in segments if root_of(f"/{segment}") or root_of(f"/{segment}/below")} == set()
 
 
 def test_no_body_to_any_route_holds_up_the_others(app_and_url: tuple[FastAPI, str], guest: httpx.Client) -> None:

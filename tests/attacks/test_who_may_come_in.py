@@ -7,9 +7,12 @@ guessing in bursts.
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 from qwen_app.settings import Settings
 from tests.attacks.walled_server import Walled, api_app, walled
@@ -39,6 +42,36 @@ def test_with_a_login_nobody_is_local(headers: dict[str, str]) -> None:
         with httpx.Client(base_url=server.url, trust_env=False, verify=False) as client:
             answer = client.post("/v1/chat/completions", json=body, headers=headers)
         assert answer.status_code in (401, 403)
+
+
+async def told_of(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers who asks, by which name and with which headers, once all of the body has come."""
+    while (await receive()).get("more_body"):
+        pass
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    told = {"client": scope["client"][0], "root": scope.get("root_path", ""), "headers": headers}
+    await JSONResponse(told)(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        "cookie: qwen_session=x",
+        "x-forwarded-for: 192.0.2.7",
+        "x-forwarded-prefix: /s",
+        "authorization: Bearer x",
+        "host: x",
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, {"trusted_proxy": "127.0.0.1"}])
+def test_what_comes_after_the_body_is_no_header(trailer: str, settings: dict[str, str]) -> None:
+    head = b"POST /v1/x HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+    with walled(told_of, **settings) as server:
+        plain, with_trailer = (
+            json.loads(server.answer(head + b"2\r\n{}\r\n0\r\n" + after + b"\r\n").partition(b"\r\n\r\n")[2])
+            for after in (b"", trailer.encode() + b"\r\n")
+        )
+    assert with_trailer == plain
 
 
 def test_the_pages_session_opens_the_api_until_it_is_signed_out() -> None:

@@ -7,12 +7,19 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette._utils import get_route_path
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from qwen_app.errors import SettingsError
+from qwen_app.errors import NotFound, SettingsError
+from qwen_app.http.root_path import below_root
 from qwen_app.settings import Settings, load_settings
 from tests.attacks.walled_server import Walled, api_app, walled
 
 PROXIED: dict[str, Any] = {"trusted_proxy": "127.0.0.1", "api_keys": "secret"}
+PIECES = ["/", "/qwen", "/a", "/b", "/q", "/v1/models", "qwen", "/login", "//", "/."]
 KEY = {"authorization": "Bearer secret", "x-forwarded-for": "192.0.2.7", "x-forwarded-host": "host.example"}
 
 
@@ -51,9 +58,53 @@ def test_what_is_no_path_is_none(behind_a_proxy: Walled, prefix: str) -> None:
         load_settings(["--root-path", prefix], {})
 
 
-def test_no_path_of_the_apis_own() -> None:
+@pytest.mark.parametrize(
+    "own", ["/v1", "/chat/x", "/s", "/g/x", "/login", "/gradio_api", "/manifest.json", "/presenter"]
+)
+def test_no_path_of_the_apps_own(behind_a_proxy: Walled, own: str) -> None:
     with pytest.raises(SettingsError, match="--root-path"):
-        load_settings(["--root-path", "/v1"], {})
+        load_settings(["--root-path", own], {})
+    page = behind_a_proxy.get("/v1/docs", headers=KEY | {"x-forwarded-prefix": own})
+    assert "http://host.example/v1" in page.text
+
+
+@given(
+    root=st.sampled_from(["/qwen", "/a/b", "/a", "/q"]),
+    tail=st.lists(st.sampled_from(PIECES), max_size=6),
+    data=st.data(),
+)
+def test_what_is_looked_at_is_what_is_answered(root: str, tail: list[str], data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(["", root, root * 2, root * 3])) + "".join(tail)
+    try:
+        scope = below_root({"type": "http", "path": path, "raw_path": path.encode()}, root)
+    except NotFound:
+        return
+    assert get_route_path(scope) == scope["path"]
+    assert scope["raw_path"] == scope["path"].encode()
+
+
+@pytest.mark.parametrize(
+    "path", ["/qwen/qwen/v1/models", "/qwen/qwen/login", "/qwen/qwen", "/qwen/qwen/qwen/v1/models"]
+)
+def test_the_path_twice_is_nothing(path: str) -> None:
+    response = get(path, KEY, root_path="/qwen", **PROXIED)
+    assert (response.status_code, "proxy's path twice" in response.text) == (404, True)
+
+
+@pytest.mark.parametrize("prefix", ["/s", "/x"])
+def test_a_strangers_prefix_opens_nothing_behind_the_login(prefix: str) -> None:
+    settings: dict[str, Any] = {"trusted_proxy": "127.0.0.1", "auth": "ada:secret-words"}
+    stranger = {"x-forwarded-for": "192.0.2.7", "x-forwarded-prefix": prefix}
+    with walled(inner, **settings) as server:
+        for path in ("/status/stream", "/uploads/document", "/gradio_api/config"):
+            for times in range(4):
+                assert server.get(prefix * times + path, headers=stranger).status_code in (401, 404)
+
+
+async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+    """Whatever lies behind the login, routed as Starlette routes."""
+    path = get_route_path(scope)
+    await Response("open", 404 if path.startswith("/s/") else 200)(scope, receive, send)
 
 
 def test_the_bare_path_leads_to_the_page() -> None:
