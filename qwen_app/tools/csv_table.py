@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,10 @@ LIMIT_FOUND = 20
 LIMIT_FOUND_CHARS = 20_000  # of all rows found but the last one
 LIMIT_CELL_CHARS = 1_000  # of a cell that was found; the rest is left out
 DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'(?<![^,;\t|\r\n])"(?:[^"]|"")*"')
+_LINE = re.compile(r"[^\r\n]+")
+_NAMED_DELIMITER = re.compile(r"sep=(.)(?:\r\n?|\n)", re.I)  # a line for spreadsheets, which do not show it
+_LOOKED_AT_CHARS = 64 * 1024  # for a header: more than all names of its columns may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +69,7 @@ def read_csv(data: bytes) -> CsvTable:
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"The file is larger than {LIMIT_BYTES // 1024 // 1024} MB.")
     text = _decoded(data)
-    header = text.partition("\n")[0]
-    delimiter = max(DELIMITERS, key=header.count)
+    delimiter, text = _delimiter(text)
     try:
         lines = _lines(text, delimiter)
         columns = _columns(next(lines, []))
@@ -75,6 +79,15 @@ def read_csv(data: bytes) -> CsvTable:
     if row_count > LIMIT_ROWS:
         raise ValueError(f"The file has more than {LIMIT_ROWS:,} rows. Split it.")
     return CsvTable(columns, row_count, text, delimiter)
+
+
+def _delimiter(text: str) -> tuple[str, str]:
+    """What parts the fields, as the file says or as its header shows, and the text without the line that says so."""
+    named = _NAMED_DELIMITER.match(text)
+    if named:
+        return named[1], text[named.end() :]
+    header = _LINE.search(_QUOTED.sub("", text[:_LOOKED_AT_CHARS]))
+    return max(DELIMITERS, key=header[0].count if header else "".count), text
 
 
 def _lines(text: str, delimiter: str) -> Iterator[list[str]]:

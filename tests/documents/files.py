@@ -33,6 +33,23 @@ def pdf(pages: Sequence[str], *, scanned: Sequence[int] = (), encrypted: bool = 
     return _assembled(objects, encrypted=encrypted)
 
 
+def form(annotations: Sequence[str]) -> bytes:
+    """A PDF file of a page with the word ``Form``, and on it ``annotations``: widgets are its form's fields."""
+    own = [f"<< /Type /Annot /Rect [50 50 200 70] /P 5 0 R {entries} >>".encode() for entries in annotations]
+    places = " ".join(f"{7 + number} 0 R" for number in range(len(own)))
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>"
+    objects = [
+        f"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [{places}] /DR << /Font << /F 3 0 R >> >> >> >>".encode(),
+        b"<< /Type /Pages /Kids [5 0 R] /Count 1 >>",
+        font,
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 0 >>\nstream\n\nendstream",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 6 0 R "
+        + f"/Resources << /Font << /F 3 0 R >> >> /Annots [{places}] >>".encode(),
+        _stream(b"", _lines("Form")),
+    ]
+    return _assembled([*objects, *own], encrypted=False)
+
+
 @cache
 def word(*, paged: bool = True) -> bytes:
     """Headings, a list, a table, inserted text and a page break."""

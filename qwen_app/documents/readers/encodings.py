@@ -1,75 +1,133 @@
-"""The bytes of a text file to text: by its mark, as UTF-8, or in the encoding that a library finds most likely."""
+"""The bytes of a text file to text: by its mark, as UTF-8 or UTF-16, or in the older encoding that is likeliest.
+
+Bytes that are damaged cost their characters, never the text: each becomes U+FFFD, and is counted.
+"""
 
 from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from charset_normalizer import CharsetMatch, from_bytes
-
-from qwen_app.documents.refusal import DocumentRefused
+from qwen_app.documents.readers.code_pages import AS_LIKELY, Likely, likely_encodings
 
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Those that files are found in by the million; of rarer ones the library would see too many in a short text.
-USUAL = ("cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "iso2022_jp")
-RARER = ("koi8_r", "cp1250", "iso8859_2", "cp1253", "cp1254", "cp1255", "cp1256", "cp874", "cp866")
 # What a page means by a name, as browsers take it: the larger encoding that has grown out of it.
 _MEANT = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
     "euc_kr": "cp949",
     "gb2312": "gb18030",
     "gbk": "gb18030",
     "shift_jis": "cp932",
 }
 NAMES = {"cp932": "Shift-JIS", "cp949": "EUC-KR", "euc_jp": "EUC-JP", "iso2022_jp": "ISO-2022-JP", "big5": "Big5"}
-SURE_CHAOS = 0.1  # how odd the text may look, of 1, as the library measures it
 _SHIFT = b"\x1b$"  # by which ISO-2022 goes over to other characters
 _SAMPLE_BYTES = 256 * 1024
-_UTF16_NULS = 0.2  # share of NUL bytes in one half of the bytes from which they are UTF-16
-_STRAY_NULS = 0.15  # share of NUL bytes up to which they stand in a text by mistake, if it is UTF-8 without them
-# How short texts look in an encoding that is not theirs: letters of two scripts or signs in a word, half-width kana,
-# Chinese characters between Korean ones.
-_ODD = {
-    "cp1252": re.compile("[A-Za-z\u00c0-\u00ff][\u00a1-\u00b6\u00b8-\u00bf][A-Za-z\u00c0-\u00ff]"),
-    "cp1251": re.compile("[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]"),
-    "cp932": re.compile("[\uff61-\uff9f]"),
-    "cp949": re.compile("[\u4e00-\u9fff]"),
-}
-_UTF16_SIGNS = re.compile("[\t\n\r -~\u00a0-\u00ff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff00-\uffef]")
-_UTF16_SHARE = 0.95  # of characters that are such signs
+_MOST_DAMAGED = 0.1  # of the characters
+# In UTF-8 with damage there are so many whole characters beyond ASCII to each damaged one. By chance there are fewer,
+# and none that stands alone among ASCII: such a one counts as that many.
+_WHOLE_TO_DAMAGED = 4
+_ALONE = re.compile("(?<![^\\0-\\x7f])[^\\0-\\x7f\\ufffd](?![^\\0-\\x7f])")
+_CONTROLS = bytes({*range(0x20)} - {*b"\t\n\r\x1a\x1b"})  # that stand in no text, but are half of UTF-16's bytes
+_BELOW_SPACE = bytes(range(0x20))
+_MOST_OTHERS = 3  # encodings that are named beside the likeliest
+_STRAY_NULS = 0.15  # share of bytes up to which NULs stand in UTF-8 by mistake
+_STRAY = 0.02  # share of controls, NULs among them, up to which a text may be in another encoding
+_UTF16_BELOW_SPACE = 0.3  # share in every other byte, from which they are the scripts of UTF-16
+_UTF16_SHARE = 0.95  # of characters that are of one script, or stand beside any
+_BESIDE_ANY = re.compile("[\t\n\r -~\u00a0-\u024f\u1e00-\u206f]")
+_EAST_ASIAN = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff00-\uffef]")
+
+
+class UnknownEncoding(ValueError):
+    """The bytes are no text in an encoding that is known here."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedText:
-    """``encoding`` is empty where the bytes left no choice; ``others`` are those that would have been as likely."""
+    """``encoding`` is empty where the bytes left no choice; ``others`` are those that would have been as likely.
+    ``damaged`` counts the places where the bytes are no character; in ``text`` each is U+FFFD."""
 
     text: str
     encoding: str = ""
     others: tuple[str, ...] = ()
+    damaged: int = 0
 
 
-def decode(name: str, data: bytes, declared: str = "") -> DecodedText:
-    """The text of ``data``; ``declared`` is the encoding that the file itself names. Raises DocumentRefused."""
+def decode(data: bytes, declared: str = "") -> DecodedText:
+    """The text of ``data``; ``declared`` is the encoding that the file itself names. Raises UnknownEncoding."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return DecodedText(_strictly(name, data, encoding))
-    if b"\0" in data:
-        return DecodedText(_with_nuls(name, data))
-    for encoding in filter(None, ("utf-8" if _SHIFT not in data else "", _meant(declared), declared)):
+            return _readable(_decoded(data[len(mark) :], encoding))
+    controls = _share(data, _CONTROLS)
+    found = _utf16(data) if controls else None
+    if not found and _share(data, b"\0") <= _STRAY_NULS:
+        text = data.replace(b"\0", b"")
+        found = (None if _shifts(data) else _utf8(text)) or _declared(text, declared)
+        if not found and controls <= _STRAY:
+            found = _damaged_utf8(text) or _guessed(text)
+    if not found:
+        raise UnknownEncoding
+    return found
+
+
+def _decoded(data: bytes, encoding: str) -> DecodedText:
+    text = data.decode(encoding, "replace")
+    return DecodedText(text, damaged=len(text) - len(data.decode(encoding, "ignore")))
+
+
+def _readable(read: DecodedText) -> DecodedText:
+    if read.damaged > max(1, _MOST_DAMAGED * len(read.text)):
+        raise UnknownEncoding
+    return read
+
+
+def _share(data: bytes, signs: bytes) -> float:
+    """Of the bytes of ``data``, those that are among ``signs``."""
+    return (len(data) - len(data.translate(None, signs))) / max(1, len(data))
+
+
+def _shifts(data: bytes) -> bool:
+    return _SHIFT in data and data.isascii()
+
+
+def _utf8(data: bytes) -> DecodedText | None:
+    try:
+        return DecodedText(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        return None
+
+
+def _damaged_utf8(data: bytes) -> DecodedText | None:
+    """UTF-8 with a byte here and there that is none: what is whole in it would be rare in any other encoding."""
+    read = _decoded(data, "utf-8")
+    whole = _beyond_ascii(read.text) - read.damaged + (_WHOLE_TO_DAMAGED - 1) * len(_ALONE.findall(read.text))
+    return replace(read, encoding="UTF-8") if 0 < read.damaged * _WHOLE_TO_DAMAGED <= whole else None
+
+
+def _beyond_ascii(text: str) -> int:
+    return len(text) - len(text.encode("ascii", "ignore"))
+
+
+def _declared(data: bytes, declared: str) -> DecodedText | None:
+    for encoding in filter(None, (_meant(declared), declared)):
         try:
-            return DecodedText(data.decode(encoding), "" if encoding == "utf-8" else _named(encoding))
+            return DecodedText(data.decode(encoding), _named(encoding))
         except (UnicodeError, LookupError):  # of the names that a page may give, some stand for no text at all
             continue
-    return _guessed(name, data)
+    return None
 
 
 def _meant(declared: str) -> str:
@@ -80,36 +138,56 @@ def _meant(declared: str) -> str:
         return ""
 
 
-def _guessed(name: str, data: bytes) -> DecodedText:
-    sample = _sample(data)
-    usual = _found(sample, USUAL)
-    known = bool(usual) and not _is_odd(usual[0])
-    found = usual if known else _found(sample, RARER) + usual
+def _utf16(data: bytes) -> DecodedText | None:
+    """UTF-16 without a mark: every other byte says the script, of which a text has one beside what all have."""
+    is_utf8 = _utf8(data) is not None
+    if is_utf8 and max(_share(data[half::2], _BELOW_SPACE) for half in (0, 1)) < _UTF16_BELOW_SPACE:
+        return None
+    measured = {encoding: _measured(data, encoding) for encoding in ("utf-16-le", "utf-16-be")}
+    encoding, found = max(
+        measured.items(), key=lambda one: (one[1].share >= _UTF16_SHARE, one[1].beside, -one[1].pages)
+    )
+    by_chance = is_utf8 and found.east_asian > found.beside  # two letters of ASCII make a Chinese character
+    return _decoded(data, encoding) if found.share >= _UTF16_SHARE and not by_chance else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    """How a text looks in UTF-16: its characters that stand ``beside`` any script, the ``east_asian`` ones, the
+    ``pages`` of 256 that the rest is from, and the ``share`` of those beside any and of the commonest script."""
+
+    beside: int
+    east_asian: int
+    pages: int
+    share: float
+
+
+def _measured(data: bytes, encoding: str) -> _Script:
+    text = data[:_SAMPLE_BYTES].decode(encoding, "replace")
+    beside, east_asian = len(_BESIDE_ANY.findall(text)), len(_EAST_ASIAN.findall(text))
+    pages = Counter(ord(sign) >> 8 for sign in _BESIDE_ANY.sub("", text) if " " < sign != "\ufffd")
+    share = (beside + max(east_asian, *pages.values(), 0)) / max(1, len(text))
+    return _Script(beside, east_asian, len(pages), share)
+
+
+def _guessed(data: bytes) -> DecodedText | None:
+    found = likely_encodings(_sample(data))
     for best in found:
-        try:
-            text = data.decode(best.encoding)
-        except UnicodeDecodeError as error:
-            if error.start < len(data) - 8:  # not just cut in a character's middle, as the sample may be
-                continue
-            text = data[: error.start].decode(best.encoding)
-        likely = [other for other in found if other is not best and other.chaos <= best.chaos + SURE_CHAOS / 2]
-        named = tuple(_named(other.encoding) for other in likely)
-        sure = known and best.chaos <= SURE_CHAOS
-        return DecodedText(text, _named(best.encoding), named if sure else named or ("?",))
-    return DecodedText(_utf16_of_characters(name, data))
+        read = _decoded(data, best.encoding)
+        if read.damaged > _MOST_DAMAGED * _beyond_ascii(read.text):
+            continue
+        others = tuple(_named(encoding) for encoding in _as_likely(best, found))
+        return replace(read, encoding=_named(best.encoding), others=others if best.sure else others or ("?",))
+    return None
 
 
-def _found(sample: bytes, encodings: Sequence[str]) -> list[CharsetMatch]:
-    """The likeliest first."""
-    found = [match for match in from_bytes(sample, cp_isolation=list(encodings)) if match.encoding in encodings]
-    return sorted(found, key=_is_odd)
-
-
-def _is_odd(match: CharsetMatch) -> bool:
-    odd, text = _ODD.get(match.encoding), str(match)
-    if match.encoding == "cp949" and any(min(sign.encode("cp949")) < 0xA1 for sign in set(text) if not sign.isascii()):
-        return True  # a syllable that hardly any word has
-    return odd is not None and odd.search(text) is not None
+def _as_likely(best: Likely, found: Sequence[Likely]) -> list[str]:
+    """The encodings that would make another text, and hardly a less likely one."""
+    texts = {best.text: ""}
+    for one in found:
+        if one.against <= best.against + AS_LIKELY:
+            texts.setdefault(one.text, one.encoding)
+    return list(texts.values())[1 : 1 + _MOST_OTHERS]
 
 
 def _sample(data: bytes) -> bytes:
@@ -118,36 +196,6 @@ def _sample(data: bytes) -> bytes:
         return data
     start = data[:_SAMPLE_BYTES]
     return start[: max(start.rfind(b"\n"), start.rfind(b" ")) + 1] or start
-
-
-def _with_nuls(name: str, data: bytes) -> str:
-    """UTF-16 without a mark, or UTF-8 into which NULs strayed. Raises DocumentRefused for bytes that are no text."""
-    sample = data[:_SAMPLE_BYTES]
-    if sample.count(0) <= _STRAY_NULS * len(sample):
-        try:
-            return data.replace(b"\0", b"").decode("utf-8")
-        except UnicodeDecodeError:
-            return _utf16_of_characters(name, data)
-    low, high = sample[0::2].count(0) / len(sample[0::2]), sample[1::2].count(0) / max(1, len(sample[1::2]))
-    if max(low, high) < _UTF16_NULS or min(low, high) > _UTF16_NULS / 2:
-        return _utf16_of_characters(name, data)
-    return _strictly(name, data, "utf-16-le" if high > low else "utf-16-be")
-
-
-def _utf16_of_characters(name: str, data: bytes) -> str:
-    """UTF-16 of Chinese, Japanese or Korean, which has few NULs. Raises DocumentRefused for what is none."""
-    for encoding in ("utf-16-le", "utf-16-be"):
-        text = data.decode(encoding, errors="replace")
-        if len(_UTF16_SIGNS.findall(text)) >= _UTF16_SHARE * len(text):
-            return _strictly(name, data, encoding)
-    raise DocumentRefused("unknown_encoding", name=name)
-
-
-def _strictly(name: str, data: bytes, encoding: str) -> str:
-    try:
-        return data.decode(encoding)
-    except UnicodeDecodeError as broken:
-        raise DocumentRefused("broken", name=name, kind=encoding.removesuffix("-sig").upper()) from broken
 
 
 def _named(encoding: str) -> str:

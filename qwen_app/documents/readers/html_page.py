@@ -6,6 +6,7 @@ Read tag after tag, so that pages of any depth and disorder come out whole.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 
 from qwen_app.documents.document import Section
@@ -26,8 +27,10 @@ _ENDS = (("<!--", "-->"), ("<![CDATA[", "]]>"), ("<![", "]>"), ("<", ">"))
 _SPACES = re.compile(r"[ \t\r\n\f]+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 _TICKS = re.compile("`+")
+_IN_TABLE = frozenset({"tr", "td", "th", "thead", "tbody", "tfoot"})
 _SPAN = re.compile(r"\s*(\d{1,4})")
-_WIDEST_SPAN = 50  # columns; wider ones would make a huge table of a small page
+_WIDEST_SPAN, _TALLEST_SPAN = 50, 500  # columns and rows; more would make a huge table of a small page
+_MOST_SPANNED = 100_000  # cells of a table that others reach down to: so would many of them
 
 
 def declared_charset(data: bytes) -> str:
@@ -66,6 +69,60 @@ def _without_open_ends(text: str) -> str:
     return text
 
 
+class _Grid:
+    """The cells of a table that is being read. One that spans rows is in each of them, of columns in the first."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[list[str]]] = []  # of each cell the pieces of its text
+        self._below: dict[int, tuple[list[str], int]] = {}  # by column: what reaches down there, and for how many rows
+        self._spanned = 0
+        self.cell: list[str] | None = None  # that text belongs to
+
+    def start_row(self) -> None:
+        self._end_row()
+        self._rows.append([])
+
+    def start_cell(self, columns: int, rows: int) -> None:
+        if not self._rows:
+            self._rows.append([])
+        self._continue_row()
+        cells: list[list[str]] = [[] for _ in range(columns)]
+        for place, cell in enumerate(cells, len(self._rows[-1])):
+            if rows > 1:
+                self._below[place] = cell, rows - 1
+        self._rows[-1] += cells
+        self.cell = cells[0]
+
+    def end_group(self) -> None:
+        """No cell reaches from a table's head into its body."""
+        self._end_row()
+        self._below.clear()
+
+    def texts(self) -> list[list[str]]:
+        self._end_row()
+        return [[_SPACES.sub(" ", "".join(cell)).strip() for cell in row] for row in self._rows if row]
+
+    def _continue_row(self) -> None:
+        """Add the cells that reach down to where the row has come."""
+        row = self._rows[-1]
+        while len(row) in self._below:
+            cell, rows = self._below.pop(len(row))
+            if rows > 1:
+                self._below[len(row)] = cell, rows - 1
+            row.append(cell)
+            self._spanned += 1
+        if self._spanned > _MOST_SPANNED:
+            self._below.clear()
+
+    def _end_row(self) -> None:
+        self.cell = None
+        for place in sorted(self._below) if self._rows and self._rows[-1] else ():
+            row = self._rows[-1]
+            if place >= len(row):
+                row += [[] for _ in range(place - len(row))]
+                self._continue_row()
+
+
 class _Reader(HTMLParser):
     """Collects ``blocks`` of Markdown: text, and code as it is typed. Of tables in tables only the text is kept, in the
     cell it stands in.
@@ -75,11 +132,10 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.blocks: list[str] = []
         self._pieces: list[str] = []  # of the block that is being read
-        self._rows: list[list[str]] = []
+        self._grid = _Grid()
         self._tables = 0  # open within each other
         self._unseen, self._unseen_depth = "", 0
         self._kept_spaces = 0  # elements open within each other that keep them
-        self._spanned = 0  # columns that the last cell takes up besides its own
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._unseen:
@@ -89,7 +145,7 @@ class _Reader(HTMLParser):
         elif tag == "table":
             self._tables += 1
         elif self._tables:
-            self._start_in_table(tag, dict(attrs).get("colspan") or "")
+            self._start_in_table(tag, dict(attrs))
         elif tag in _BLOCKS:
             self._start_block(tag)
 
@@ -113,16 +169,16 @@ class _Reader(HTMLParser):
         text = data if self._kept_spaces else _SPACES.sub(" ", data)
         if not self._tables:
             self._pieces.append(text)
-        elif self._rows and self._rows[-1]:
-            self._rows[-1][-1] += text
+        elif self._grid.cell is not None:
+            self._grid.cell.append(text)
         elif text.strip():  # a caption, or what stands in a table where nothing may
             self._pieces.append(f"\n{text.strip()}\n")
 
     def end_table(self) -> None:
         """Write the table that was read."""
-        rows = [[_SPACES.sub(" ", cell).strip() for cell in row] for row in self._rows if row]
+        rows = self._grid.texts()
         self._pieces += ["\n\n" + markdown_table(rows) + "\n\n"] if rows else []
-        self._rows, self._spanned = [], 0
+        self._grid = _Grid()
 
     def end_block(self) -> None:
         """Write the text or the code that was read."""
@@ -141,15 +197,19 @@ class _Reader(HTMLParser):
             heading = "\n\n" + "#" * int(tag[1]) + " " if _HEADING.fullmatch(tag) else "\n"
             self._pieces.append("\n- " if tag == "li" else "\n\n" if tag == "p" else heading)
 
-    def _start_in_table(self, tag: str, colspan: str) -> None:
-        if tag == "tr" and self._tables == 1:
-            self._rows.append([])
-            self._spanned = 0
-        elif tag in ("td", "th") and self._tables == 1:
-            if not self._rows:
-                self._rows.append([])
-            self._rows[-1] += [""] * (self._spanned + 1)
-            span = _SPAN.match(colspan)
-            self._spanned = min(int(span[1]), _WIDEST_SPAN) - 1 if span and int(span[1]) else 0
-        else:
+    def _start_in_table(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        if self._tables > 1 or tag not in _IN_TABLE:
             self.handle_data(" ")
+        elif tag == "tr":
+            self._grid.start_row()
+        elif tag in ("td", "th"):
+            columns, rows = (_span(attributes.get(name)) for name in ("colspan", "rowspan"))
+            self._grid.start_cell(min(columns or 1, _WIDEST_SPAN), min(rows, _TALLEST_SPAN) or _TALLEST_SPAN)
+        else:
+            self._grid.end_group()
+
+
+def _span(text: str | None) -> int:
+    """1 where it is no number; 0 is as far as there is something."""
+    found = _SPAN.match(text or "")
+    return int(found[1]) if found else 1

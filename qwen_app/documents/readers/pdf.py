@@ -1,9 +1,13 @@
-"""PDF files, by PDFium: the text of every page, and whether there is any."""
+"""PDF files, by PDFium: the text of every page and of what was filled in, and whether there is any."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
@@ -14,6 +18,11 @@ from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_PAGES, DocumentRe
 FEW_CHARACTERS = 20  # on a page with a picture: a stamp or a page number over a scan
 LOOKED_AT = 200  # objects of a page, among which a scan's picture comes first
 _HYPHENATED = re.compile("[\x02\ufffe\u00ad]\r?\n?")  # how PDFium gives a word that its line breaks
+
+_TYPED = (pdfium_c.FPDF_FORMFIELD_TEXTFIELD, pdfium_c.FPDF_FORMFIELD_COMBOBOX, pdfium_c.FPDF_FORMFIELD_LISTBOX)
+_TICKED = (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON)
+_PASSWORD_FLAG = 1 << 13
+TICK = "☑"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,8 @@ def read_pdf(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
     try:
         if len(pdf) > LIMIT_PAGES:
             raise DocumentRefused("too_many_pages", name=name, pages=f"{len(pdf):,}", limit=f"{LIMIT_PAGES:,}")
+        with contextlib.suppress(pdfium.PdfiumError):  # a form that is broken has nothing filled in
+            pdf.init_forms()
         pages = _pages(pdf, name)
     finally:
         pdf.close()
@@ -70,7 +81,62 @@ def _read(page: pdfium.PdfPage) -> _Page:
     textpage = page.get_textpage()
     text = _HYPHENATED.sub("", str(textpage.get_text_range()))
     textpage.close()
+    text = "\n".join(filter(None, (text, *_filled_in(page))))
     return _Page(text, len(text.strip()) < FEW_CHARACTERS and _has_picture(page))
+
+
+def _filled_in(page: pdfium.PdfPage) -> list[str]:
+    """A line for each field that has a value, ``name: value``, and for each text typed over the page."""
+    return list(dict.fromkeys(line for line in (_line(page, note) for note in _annotations(page)) if line))
+
+
+def _annotations(page: pdfium.PdfPage) -> Iterator[Any]:
+    for number in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
+        annotation = pdfium_c.FPDFPage_GetAnnot(page, number)
+        if annotation:
+            yield annotation
+            pdfium_c.FPDFPage_CloseAnnot(annotation)
+
+
+def _line(page: pdfium.PdfPage, annotation: Any) -> str:
+    kind = pdfium_c.FPDFAnnot_GetSubtype(annotation)
+    if kind == pdfium_c.FPDF_ANNOT_FREETEXT:
+        return _text(lambda *room: pdfium_c.FPDFAnnot_GetStringValue(annotation, b"Contents", *room))
+    is_hidden = pdfium_c.FPDFAnnot_GetFlags(annotation) & pdfium_c.FPDF_ANNOT_FLAG_HIDDEN
+    if kind != pdfium_c.FPDF_ANNOT_WIDGET or page.formenv is None or is_hidden:
+        return ""
+    value = _value(page.formenv, annotation)
+    return f"{_name(page.formenv, annotation)}: {value}" if value else ""
+
+
+def _value(form: pdfium.PdfFormEnv, annotation: Any) -> str:
+    kind = pdfium_c.FPDFAnnot_GetFormFieldType(form, annotation)
+    if kind in _TICKED:
+        return _ticked(form, annotation) if pdfium_c.FPDFAnnot_IsChecked(form, annotation) else ""
+    is_secret = pdfium_c.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD_FLAG
+    if kind not in _TYPED or (kind == pdfium_c.FPDF_FORMFIELD_TEXTFIELD and is_secret):
+        return ""
+    return _text(lambda *room: pdfium_c.FPDFAnnot_GetFormFieldValue(form, annotation, *room))
+
+
+def _ticked(form: pdfium.PdfFormEnv, annotation: Any) -> str:
+    """A tick, and which of several boxes has it where the file names them."""
+    choice = _text(lambda *room: pdfium_c.FPDFAnnot_GetFormFieldExportValue(form, annotation, *room))
+    return TICK if choice in ("", "Yes", "On") else f"{TICK} {choice}"
+
+
+def _name(form: pdfium.PdfFormEnv, annotation: Any) -> str:
+    """As the form shows it to who fills it in, else as its program calls it."""
+    shown = _text(lambda *room: pdfium_c.FPDFAnnot_GetFormFieldAlternateName(form, annotation, *room))
+    return shown or _text(lambda *room: pdfium_c.FPDFAnnot_GetFormFieldName(form, annotation, *room))
+
+
+def _text(read: Callable[[Any, int], int]) -> str:
+    """What PDFium writes, in UTF-16 with a NUL at its end, into room whose size it names when it has none."""
+    size_bytes = read(None, 0)
+    room = ctypes.create_string_buffer(size_bytes)
+    read(ctypes.cast(room, ctypes.POINTER(pdfium_c.FPDF_WCHAR)), size_bytes)
+    return room.raw[: max(0, size_bytes - 2)].decode("utf-16-le", "replace").strip()
 
 
 def _has_picture(page: pdfium.PdfPage) -> bool:

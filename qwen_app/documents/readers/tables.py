@@ -13,6 +13,7 @@ ROWS_A_PART = 100
 LIMIT_FIELD_CHARACTERS = 1 << 20
 _DELIMITERS = ",;\t|"
 _LOOKED_AT_CHARACTERS = 4096
+_QUOTED = re.compile(r'(?<![^,;\t|\n])"(?:[^"]|"")*"')
 _NAMED_DELIMITER = "sep="  # a first line by which spreadsheets are told the delimiter, and which they do not show
 _BREAKS = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
 
@@ -61,11 +62,8 @@ def _delimited(text: str, delimiter: str) -> list[Section]:
 
 def _header(text: str) -> str:
     """The first line with a delimiter in it, less what it quotes; a title may stand above it."""
-    for line in text[:_LOOKED_AT_CHARACTERS].split("\n"):
-        unquoted = "".join(line.split('"')[::2])
-        if any(sign in unquoted for sign in _DELIMITERS):
-            return unquoted
-    return ""
+    lines = _QUOTED.sub("", text[:_LOOKED_AT_CHARACTERS]).split("\n")
+    return next((line for line in lines if any(sign in line for sign in _DELIMITERS)), "")
 
 
 def _part(rows: list[list[str]], start: int, end: int, title: str) -> Section:

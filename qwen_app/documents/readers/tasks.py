@@ -6,12 +6,12 @@ import base64
 import csv
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pydantic import JsonValue
 
 from qwen_app.documents.document import Document, Note, Section, document_json
-from qwen_app.documents.readers.encodings import decode
+from qwen_app.documents.readers.encodings import DecodedText, UnknownEncoding, decode
 from qwen_app.documents.readers.html_page import declared_charset, read_html
 from qwen_app.documents.readers.kinds import OFFICE, kind_of
 from qwen_app.documents.readers.office_package import check_package
@@ -67,13 +67,10 @@ def _office(name: str, data: bytes, kind: str) -> Read:
 
 
 def _text(name: str, data: bytes, kind: str) -> Read:
-    read = decode(name, data, declared_charset(data) if kind == "html" else "")
-    notes: Sequence[Note] = ()
-    if read.others:
-        others = ", ".join(other for other in read.others if other != "?")
-        notes = [Note("encoding_unsure", {"encoding": read.encoding, "others": others or "?"})]
-    elif read.encoding:
-        notes = [Note("encoding_found", {"encoding": read.encoding})]
+    try:
+        read = decode(data, declared_charset(data) if kind == "html" else "")
+    except UnknownEncoding as unknown:
+        raise DocumentRefused("unknown_encoding", name=name) from unknown
     text = (_LINE_ENDS if kind in ("csv", "tsv") else _BREAKS).sub("\n", read.text)
     readers: dict[str, Callable[[str], list[Section]]] = {
         "html": read_html,
@@ -82,9 +79,16 @@ def _text(name: str, data: bytes, kind: str) -> Read:
         "tsv": read_tsv_rows,
     }
     try:
-        return readers.get(kind, read_lines)(text), list(notes)
+        return readers.get(kind, read_lines)(text), _encoding_notes(read)
     except (ValueError, csv.Error) as broken:
         raise DocumentRefused("broken", name=name, kind=kind.upper()) from broken
+
+
+def _encoding_notes(read: DecodedText) -> list[Note]:
+    if read.others or read.damaged:
+        others = ", ".join(other for other in read.others if other != "?")
+        return [Note("encoding_unsure", {"encoding": read.encoding or "Unicode", "others": others or "?"})]
+    return [Note("encoding_found", {"encoding": read.encoding})] if read.encoding else []
 
 
 def _clean(text: str) -> str:

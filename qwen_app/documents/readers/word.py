@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 import docx.document
 from docx.enum.style import WD_STYLE_TYPE
@@ -19,21 +20,48 @@ from docx.package import Package
 from docx.parts.document import DocumentPart
 
 from qwen_app.documents.document import Note, Section
+from qwen_app.documents.readers.equations import EQUATION, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 
 _WITH_MACROS = "application/vnd.ms-word.document.macroEnabled.main+xml"
 PartFactory.part_type_for[_WITH_MACROS] = DocumentPart  # read as any other; what is in it never runs
 _CONTROLS = frozenset({qn("w:sdt"), qn("w:sdtContent")})  # around paragraphs, tables, rows or cells of a form
-# All that shows: inserted text, links and text boxes (once, not in their older spelling too), not what was deleted or
-# moved elsewhere.
-_SHOWN = ".//*[self::w:t or self::w:tab[parent::w:r] or self::w:br or self::w:cr or self::w:noBreakHyphen]"
-_UNSHOWN = "ancestor::w:moveFrom or ancestor::*[local-name()='Fallback']"
+# What was deleted or moved elsewhere, and how something looks.
+_UNSHOWN = frozenset(map(qn, ("w:moveFrom", "w:del", "w:pPr", "w:rPr", "w:sdtPr")))
+_TEXT_BOX = qn("w:txbxContent")
+_SPELLINGS = (
+    "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"  # the newest first; one is shown
+)
 _CONTINUED = "./w:tcPr/w:vMerge[not(@w:val='restart')]"
-_SIGNS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-FOOTNOTES = "Footnotes"
+_SIGNS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
+_DRAWN_BREAK = qn("w:lastRenderedPageBreak")
+_PAGED = "boolean(.//w:lastRenderedPageBreak or .//w:br[@w:type='page'])"
+_NOTES = {
+    "Footnotes": (RELATIONSHIP_TYPE.FOOTNOTES, qn("w:footnote")),
+    "Endnotes": (RELATIONSHIP_TYPE.ENDNOTES, qn("w:endnote")),
+}
 WIDEST_SPAN = 63  # columns of a table, as many as Word makes
 
 StyleNames = Mapping[str | None, str]  # by the styles' ids; None is that of paragraphs that name none
+
+
+class _Break(Enum):
+    """Where a page begins: as somebody wanted it, or as Word last drew it, which it also does after the former."""
+
+    WANTED = 1
+    DRAWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """``level`` is 1 to 6 for a heading, else 0."""
+
+    text: str
+    level: int = 0
+
+    @property
+    def markdown(self) -> str:
+        return f"{'#' * self.level} {self.text}" if self.level and self.text.strip() else self.text
 
 
 @dataclass(slots=True)
@@ -45,7 +73,7 @@ class _Part:
 
 
 def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
-    """A section a page where the file has page breaks, else a section a heading; footnotes come last.
+    """A section a page where the file has page breaks, else a section a heading; footnotes and endnotes come last.
 
     Raises ValueError, or what python-docx raises, for what is no Word document.
     """
@@ -54,15 +82,17 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
         raise ValueError("the main part is no Word document")
     document = part.document
     blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
-    paged = any(_pages_begun(block) for block in blocks)
-    parts = _parts(blocks, _style_names(document), paged=paged)
+    paged = any(block.xpath(_PAGED) for block in blocks)
+    flow = _flow(blocks, _style_names(document), _section_starts(document.element.body))
+    parts = _pages(flow) if paged else _headed(flow)
     sections = [
         Section("page" if paged else "section", number, number, "\n".join(one.lines), one.title)
         for number, one in enumerate(parts, 1)
     ]
-    notes_text = _footnotes(part)
-    if notes_text:
-        sections.append(Section("section", len(sections) + 1, len(sections) + 1, notes_text, FOOTNOTES))
+    for title, (kind, tag) in _NOTES.items():
+        notes = _notes(part, kind, tag)
+        if notes:
+            sections.append(Section("section", len(sections) + 1, len(sections) + 1, notes, title))
     return sections, [Note("old_page_breaks", {})] if paged else []
 
 
@@ -74,20 +104,46 @@ def _style_names(document: docx.document.Document) -> StyleNames:
     return {None: (default.name or "") if default is not None else ""} | named
 
 
-def _parts(blocks: list[CT_P | CT_Tbl], styles: StyleNames, *, paged: bool) -> list[_Part]:
+def _pages(flow: Iterable[_Line | _Break]) -> list[_Part]:
+    parts, wanted = [_Part()], 0
+    for one in flow:
+        if isinstance(one, _Line):
+            parts[-1].lines.append(one.markdown)
+            wanted = 0 if one.text.strip() else wanted
+        elif one is _Break.DRAWN and wanted:
+            wanted -= 1
+        else:
+            parts.append(_Part())
+            wanted += one is _Break.WANTED
+    return parts
+
+
+def _headed(flow: Iterable[_Line | _Break]) -> list[_Part]:
     parts = [_Part()]
+    for one in flow:
+        if isinstance(one, _Line):
+            if one.level and one.text.strip():
+                parts.append(_Part(one.text))
+            parts[-1].lines.append(one.markdown)
+    return [part for part in parts if any(map(str.strip, part.lines))]
+
+
+def _flow(
+    blocks: Iterable[CT_P | CT_Tbl], styles: StyleNames, section_starts: Iterator[bool]
+) -> Iterator[_Line | _Break]:
     for block in blocks:
         if isinstance(block, CT_Tbl):
-            parts[-1].lines.append(_table(block))
+            yield from _table(block)
             continue
-        style = styles.get(block.style, styles[None])
-        level, text = _heading_level(style), _text(block, style)
-        if paged:
-            parts += [_Part() for _ in range(_pages_begun(block))]
-        elif level and text.strip():
-            parts.append(_Part(text))
-        parts[-1].lines.append(f"{'#' * level} {text}" if level and text.strip() else text)
-    return parts if paged else [one for one in parts if any(map(str.strip, one.lines))]
+        yield from _paragraph(block, styles.get(block.style, styles[None]))
+        if block.xpath("./w:pPr/w:sectPr") and next(section_starts, False):
+            yield _Break.WANTED
+
+
+def _section_starts(body: BaseOxmlElement) -> Iterator[bool]:
+    """Of each section after the first, whether it begins a page. What is said of a section stands at its end."""
+    for section in body.xpath(".//w:p/w:pPr/w:sectPr | ./w:sectPr")[1:]:
+        yield not section.xpath("./w:type[@w:val='continuous' or @w:val='nextColumn']")
 
 
 def _children(element: BaseOxmlElement) -> Iterator[BaseOxmlElement]:
@@ -99,35 +155,86 @@ def _children(element: BaseOxmlElement) -> Iterator[BaseOxmlElement]:
             yield child
 
 
-def _pages_begun(block: CT_P | CT_Tbl) -> int:
-    """How many pages begin in the paragraph: breaks as Word last drew them, else those that were typed."""
-    if isinstance(block, CT_Tbl):
-        return 0
-    return len(block.xpath(".//w:lastRenderedPageBreak")) or len(block.xpath('.//w:br[@w:type="page"]'))
-
-
 def _heading_level(style: str) -> int:
     """1 to 6 for headings, 0 for other paragraphs."""
     number = "1" if style == "Title" else style.removeprefix("Heading ")
     return min(6, int(number)) if style != number and number.isdigit() else 0
 
 
-def _text(paragraph: CT_P, style: str) -> str:
-    listed = style.startswith("List") or paragraph.xpath("./w:pPr/w:numPr")
-    text = _shown(paragraph)
-    return f"- {text}" if listed and text.strip() else text
+def _paragraph(paragraph: CT_P, style: str) -> Iterator[_Line | _Break]:
+    """Its lines and the breaks in it, its text boxes below the line that they stand at."""
+    level, listed = _heading_level(style), style.startswith("List") or bool(paragraph.xpath("./w:pPr/w:numPr"))
+    if paragraph.xpath("./w:pPr/w:pageBreakBefore[not(@w:val='0' or @w:val='false' or @w:val='off')]"):
+        yield _Break.WANTED
+    text, boxes, begun = "", list[str](), False
+    for piece in [*_pieces(paragraph), None]:
+        if isinstance(piece, str):
+            text += piece
+        elif isinstance(piece, _Box):
+            boxes.append(piece.text)
+        else:
+            text = text.rstrip("\n")
+            if text or not (piece or begun):
+                yield _Line(f"- {text}" if listed and not begun and text.strip() else text, level)
+            yield from map(_Line, boxes)
+            if piece is not None:
+                yield piece
+            text, boxes, begun = "", [], True
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """The text of a text box."""
+
+    text: str
+
+
+def _pieces(element: Iterable[BaseOxmlElement]) -> Iterator[str | _Box | _Break]:
+    """All that shows of a paragraph, in order: text, inserted text, links, equations, text boxes, breaks of pages."""
+    for child in element:
+        if child.tag == qn("w:t"):
+            yield child.text or ""
+        elif child.tag == _DRAWN_BREAK:
+            yield _Break.DRAWN
+        elif child.tag == qn("w:br") and child.get(qn("w:type")) == "page":
+            yield _Break.WANTED
+        elif child.tag in _SIGNS:
+            yield _SIGNS[child.tag]
+        elif child.tag == EQUATION:
+            yield equation_text(child)
+        elif child.tag == _TEXT_BOX:
+            yield _Box(_inner(child))
+        elif child.tag == _SPELLINGS:
+            yield from next(filter(None, (list(_pieces(spelling)) for spelling in child)), [])
+        elif child.tag not in _UNSHOWN:
+            yield from _pieces(child)
 
 
 def _shown(element: BaseOxmlElement) -> str:
-    pieces = []
-    for sign in element.xpath(f"{_SHOWN}[not({_UNSHOWN})]"):
-        pieces.append(_SIGNS.get(sign.tag.rpartition("}")[2], sign.text or ""))
-    return "".join(pieces).rstrip("\n")
+    """All its text; text boxes below it."""
+    pieces = list(_pieces(element))
+    text = "".join(piece for piece in pieces if isinstance(piece, str)).rstrip("\n")
+    return "\n".join([text, *(piece.text for piece in pieces if isinstance(piece, _Box))])
 
 
-def _table(table: CT_Tbl) -> str:
+def _table(table: CT_Tbl) -> Iterator[_Line | _Break]:
+    """A table a page; those after the first repeat its head."""
     rows = _rows(table)
-    return "\n" + markdown_table(rows) + "\n" if rows else ""
+    elements = [row for row in _children(table) if isinstance(row, CT_Row)]
+    start = 0
+    for place, row in enumerate(elements):
+        drawn = max((sum(1 for _ in cell.iter(_DRAWN_BREAK)) for cell in _children(row)), default=0)
+        if drawn:
+            yield from _table_lines(rows, start, place)
+            yield from [_Break.DRAWN] * drawn
+            start = place
+    yield from _table_lines(rows, start, len(rows))
+
+
+def _table_lines(rows: list[list[str]], start: int, end: int) -> Iterator[_Line]:
+    shown = rows[start:end] if start == 0 else [rows[0], *rows[start:end]]
+    if start < end:
+        yield _Line("\n" + markdown_table(shown) + "\n")
 
 
 def _rows(table: CT_Tbl) -> list[list[str]]:
@@ -141,16 +248,16 @@ def _rows(table: CT_Tbl) -> list[list[str]]:
         for cell in _children(row):
             if isinstance(cell, CT_Tc):
                 continued = len(cells) < len(above) and cell.xpath(_CONTINUED)
-                cells.append(above[len(cells)] if continued else _cell(cell))
+                cells.append(above[len(cells)] if continued else _inner(cell))
                 cells += [""] * (min(cell.grid_span, WIDEST_SPAN) - 1)
         rows.append(cells)
     return rows
 
 
-def _cell(cell: CT_Tc) -> str:
-    """Its text; a table in it is told row by row."""
+def _inner(container: CT_Tc | BaseOxmlElement) -> str:
+    """The text of a cell or a text box; a table in it is told row by row."""
     lines = []
-    for block in _children(cell):
+    for block in _children(container):
         if isinstance(block, CT_Tbl):
             lines += ["; ".join(filter(None, row)) for row in _rows(block)]
         elif isinstance(block, CT_P):
@@ -158,10 +265,10 @@ def _cell(cell: CT_Tc) -> str:
     return "\n".join(lines).strip()
 
 
-def _footnotes(part: DocumentPart) -> str:
+def _notes(part: DocumentPart, kind: str, tag: str) -> str:
     for relationship in part.rels.values():
-        if relationship.reltype == RELATIONSHIP_TYPE.FOOTNOTES and not relationship.is_external:
+        if relationship.reltype == kind and not relationship.is_external:
             root = parse_xml(relationship.target_part.blob)
-            notes = [_shown(note).strip() for note in root.xpath("./w:footnote")]
+            notes = [_inner(note) for note in root.findall(tag)]
             return "\n".join(f"[{number}] {note}" for number, note in enumerate(filter(None, notes), 1))
     return ""

@@ -14,6 +14,8 @@ from qwen_app.documents.readers.tasks import read_document
         ("a.csv", "Zeit;T1;T2\n0,1;20,5;21,3\n0,2;20,6;21,4\n", "| 0,2 | 20,6 | 21,4 |"),
         ("a.csv", 'id;comment\n1;"one, two, three"\n', "| 1 | one, two, three |"),
         ("a.csv", '"a;b;c;d",x\n1,2\n', "| 1 | 2 |"),
+        ("a.csv", '"price,\nnet, EUR";name\n1,5;Ada\n', "| 1,5 | Ada |"),
+        ("a.csv", '5" pipe;2" pipe\n1,5;2,5\n', "| 1,5 | 2,5 |"),
         ("a.csv", "Report\n\na;b\n1,5;2,5\n", "| 1,5 | 2,5 |"),
         ("a.tsv", "comma, comma, comma\ttext\n1\tHello, you\n", "| 1 | Hello, you |"),
     ],

@@ -194,6 +194,12 @@ def test_what_was_deleted_is_left_out_and_what_was_inserted_is_not() -> None:
     assert "old" not in text
 
 
+def test_a_text_with_a_damaged_byte_is_read_and_said_to_be_unsure() -> None:
+    document = read_document("a.txt", "甲方应在三十日内付款。".encode() + b"\xff" + "本合同生效。".encode())
+    assert document.sections[0].text == "甲方应在三十日内付款。\ufffd本合同生效。"
+    assert [(note.code, note.values["encoding"]) for note in document.notes] == [("encoding_unsure", "UTF-8")]
+
+
 def test_some_scanned_pages_are_named() -> None:
     document = read_document(
         "mixed.pdf", files.pdf(["a text of more than a few letters", "", "", "end"], scanned=[2, 3])

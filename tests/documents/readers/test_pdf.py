@@ -1,0 +1,56 @@
+"""What was filled in on a page of a PDF file is part of its text."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_app.documents.readers.tasks import read_document
+from tests.documents import files
+
+TICKED = "/AP << /N << /{} 4 0 R /Off 4 0 R >> >> /AS /{} /V /{}"
+
+
+def text_of(*annotations: str) -> str:
+    return read_document("a.pdf", files.form([f"/Subtype {one}" for one in annotations])).sections[0].text
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("/Widget /FT /Tx /T (name) /V (Jane Doe)", "name: Jane Doe"),
+        ("/Widget /FT /Tx /T (f1) /TU (Full name) /V (Jane Doe)", "Full name: Jane Doe"),
+        ("/Widget /FT /Tx /T (name) /V <FEFF674E96F7>", "name: 李雷"),
+        ("/Widget /FT /Tx /T (notes) /Ff 4096 /V (one\\ntwo)", "notes: one\ntwo"),
+        ("/Widget /FT /Ch /T (city) /Ff 131072 /Opt [(Rome) (Oslo)] /V (Oslo)", "city: Oslo"),
+        ("/Widget /FT /Ch /T (cities) /Opt [(Rome) (Oslo)] /V (Rome)", "cities: Rome"),
+        ("/Widget /FT /Btn /T (agreed) " + TICKED.format(*["Yes"] * 3), "agreed: ☑"),
+        ("/Widget /FT /Btn /T (size) " + TICKED.format(*["Large"] * 3), "size: ☑ Large"),
+        ("/FreeText /DA (/F 9 Tf) /Contents (typed over it)", "typed over it"),
+    ],
+)
+def test_what_was_filled_in_is_read_below_the_text_of_its_page(field: str, line: str) -> None:
+    assert text_of(field) == f"Form\n{line}"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "/Widget /FT /Tx /T (name)",
+        "/Widget /FT /Tx /T (name) /V ()",
+        "/Widget /FT /Tx /T (secret) /Ff 8192 /V (hunter2)",
+        "/Widget /FT /Btn /T (agreed) " + TICKED.format("Yes", "Off", "Off"),
+        "/Widget /FT /Btn /T (send) /Ff 65536 /MK << /CA (Send) >>",
+        "/Widget /FT /Sig /T (signature)",
+        "/Link /A << /S /URI /URI (http://a) >>",
+        "/Popup /Contents (aside)",
+        "/Widget /F 2 /FT /Tx /T (hidden) /V (unseen)",
+        "/Widget /V (no kind)",
+    ],
+)
+def test_what_is_empty_secret_or_hidden_is_not(field: str) -> None:
+    assert text_of(field) == "Form"
+
+
+def test_fields_stand_in_their_order_and_a_repeated_one_once() -> None:
+    fields = [f"/Widget /FT /Tx /T ({name}) /V ({name * 2})" for name in ("b", "a", "b")]
+    assert text_of(*fields) == "Form\nb: bb\na: aa"

@@ -1,0 +1,31 @@
+"""An uploaded table is read with the columns that it has in a spreadsheet, however the file writes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from qwen_app.tools.csv_table import read_csv
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "row"),
+    [
+        ('"price, net, EUR";name\n1,5;Ada\n', ("price, net, EUR", "name"), ["1,5", "Ada"]),
+        ('name;"a|b|c|d"\nAda;1\n', ("name", "a|b|c|d"), ["Ada", "1"]),
+        ('"price,\nnet";name;city\n1,5;Ada;Rome\n', ("price,\nnet", "name", "city"), ["1,5", "Ada", "Rome"]),
+        ('"says ""x,y,z""";name\n1;Ada\n', ('says "x,y,z"', "name"), ["1", "Ada"]),
+        ('5" pipe;2" pipe\n1,5;2,5\n', ('5" pipe', '2" pipe'), ["1,5", "2,5"]),
+        ("\r\n\r\nname;age\r\nAda;3,5\r\n", ("name", "age"), ["Ada", "3,5"]),
+        ("name;age\rAda,Bo;3\r", ("name", "age"), ["Ada,Bo", "3"]),
+    ],
+)
+def test_a_delimiter_in_a_quoted_name_parts_no_columns(text: str, columns: tuple[str, ...], row: list[str]) -> None:
+    table = read_csv(text.encode())
+    assert (table.columns, next(table.rows())) == (columns, row)
+
+
+@pytest.mark.parametrize(("named", "sign"), [("sep=;", ";"), ("SEP=|", "|"), ("sep=\t", "\t"), ("sep=:", ":")])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_first_line_that_names_the_delimiter_is_obeyed_and_is_no_header(named: str, sign: str, end: str) -> None:
+    table = read_csv(end.join((named, f"a,b{sign}c", f"1,5{sign}2", "")).encode())
+    assert (table.columns, list(table.rows())) == (("a,b", "c"), [["1,5", "2"]])
