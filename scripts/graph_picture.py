@@ -59,6 +59,7 @@ LOOKS = {
     "messages": Look("ground", "requests and events, as values"),
     "switches": Look("ground", "optimisations, on or off"),
     "settings": Look("ground", "every option, once"),
+    "text_files": Look("ground", "encodings, delimiters"),
     "fair_share": Look("ground", "room left for others"),
     "errors": Look("ground", "every error raised on purpose"),
 }

@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter
 
 SectionKind = Literal["page", "slide", "rows", "lines", "section"]
 NoteCode = Literal[
+    "bytes_damaged",
     "encoding_found",
     "encoding_unsure",
     "formulas_unsaved",

@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from qwen_app.text_files.delimiters import delimiter_of
+from qwen_app.text_files.encodings import UnknownEncoding, decode
 
 LIMIT_BYTES = 2 * 1024 * 1024
 LIMIT_ROWS = 20_000
@@ -19,11 +21,6 @@ LIMIT_COLUMN_CHARS = 200  # of a column's name
 LIMIT_FOUND = 20
 LIMIT_FOUND_CHARS = 20_000  # of all rows found but the last one
 LIMIT_CELL_CHARS = 1_000  # of a cell that was found; the rest is left out
-DELIMITERS = ",;\t|"
-_QUOTED = re.compile(r'(?<![^,;\t|\r\n])"(?:[^"]|"")*"')
-_LINE = re.compile(r"[^\r\n]+")
-_NAMED_DELIMITER = re.compile(r"sep=(.)(?:\r\n?|\n)", re.I)  # a line for spreadsheets, which do not show it
-_LOOKED_AT_CHARS = 64 * 1024  # for a header: more than all names of its columns may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +59,16 @@ class CsvTable:
 
 
 def read_csv(data: bytes) -> CsvTable:
-    """A table from the bytes of a file in UTF-8 or GB18030, its first row the header.
+    """A table from the bytes of a file in any usual encoding, its first row the header.
 
     Raises ValueError with a sentence for people: too large, not text, no header, columns named twice.
     """
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"The file is larger than {LIMIT_BYTES // 1024 // 1024} MB.")
-    text = _decoded(data)
-    delimiter, text = _delimiter(text)
+    try:
+        delimiter, text = delimiter_of(decode(data).text)
+    except UnknownEncoding as unknown:
+        raise ValueError("The file is no text in an encoding that is known here. Save it as UTF-8.") from unknown
     try:
         lines = _lines(text, delimiter)
         columns = _columns(next(lines, []))
@@ -81,30 +80,10 @@ def read_csv(data: bytes) -> CsvTable:
     return CsvTable(columns, row_count, text, delimiter)
 
 
-def _delimiter(text: str) -> tuple[str, str]:
-    """What parts the fields, as the file says or as its header shows, and the text without the line that says so."""
-    named = _NAMED_DELIMITER.match(text)
-    if named:
-        return named[1], text[named.end() :]
-    header = _LINE.search(_QUOTED.sub("", text[:_LOOKED_AT_CHARS]))
-    return max(DELIMITERS, key=header[0].count if header else "".count), text
-
-
 def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
     """All rows but blank ones. Raises csv.Error."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return (line for line in reader if any(map(str.strip, line)))
-
-
-def _decoded(data: bytes) -> str:
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise ValueError("The file is not text in UTF-8 or GB18030.")
 
 
 def _columns(header: list[str]) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ COMPUTED = {
     "performance/cards.py": "names of graphics cards",
     "performance/published.py": "names of models",
     "scenarios/checks.py": "tried below by what calls them",
+    "text_files/code_pages.py": "sets of letters, no repeats",
     "ui/shared/strings.py": "sentences of ours with gaps, against at most 2,000 characters",
     "web/no_files.py": "literal letters, each in two spellings",
 }

@@ -29,3 +29,29 @@ def test_a_delimiter_in_a_quoted_name_parts_no_columns(text: str, columns: tuple
 def test_a_first_line_that_names_the_delimiter_is_obeyed_and_is_no_header(named: str, sign: str, end: str) -> None:
     table = read_csv(end.join((named, f"a,b{sign}c", f"1,5{sign}2", "")).encode())
     assert (table.columns, list(table.rows())) == (("a,b", "c"), [["1,5", "2"]])
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "city"),
+    [
+        ("utf-8-sig", "姓名", "北京"),
+        ("utf-16", "姓名", "北京"),
+        ("utf-16-le", "Имя клиента", "Москва"),
+        ("gb18030", "姓名和联系地址", "北京市朝阳区"),
+        ("big5", "姓名與聯絡地址", "臺北市信義區"),
+        ("cp932", "お名前とご住所", "東京都千代田区です"),
+        ("cp949", "이름과 주소", "서울특별시 종로구"),
+        ("cp1252", "Größe", "Köln"),
+        ("cp1251", "Имя клиента", "Санкт-Петербург, Россия"),
+        ("cp1254", "Müşteri adı", "İstanbul'da, Beşiktaş"),
+        ("cp1253", "Όνομα πελάτη", "Αθήνα, Ελλάδα"),
+    ],
+)
+def test_a_table_is_read_in_every_encoding_that_documents_are(encoding: str, name: str, city: str) -> None:
+    table = read_csv(f"{name};n\n{city};1\n".encode(encoding))
+    assert (table.columns, next(table.rows())) == ((name, "n"), [city, "1"])
+
+
+def test_a_damaged_byte_costs_a_table_no_more_than_itself() -> None:
+    table = read_csv("姓名,城市\n李雷,上海\n".encode() + b"\xff,x\n")
+    assert list(table.rows()) == [["李雷", "上海"], ["\ufffd", "x"]]

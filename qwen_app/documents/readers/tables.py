@@ -8,26 +8,17 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qwen_app.documents.document import Section
+from qwen_app.text_files.delimiters import delimiter_of
 
 ROWS_A_PART = 100
 LIMIT_FIELD_CHARACTERS = 1 << 20
-_DELIMITERS = ",;\t|"
-_LOOKED_AT_CHARACTERS = 4096
-_QUOTED = re.compile(r'(?<![^,;\t|\n])"(?:[^"]|"")*"')
-_NAMED_DELIMITER = "sep="  # a first line by which spreadsheets are told the delimiter, and which they do not show
 _BREAKS = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 
 def read_csv_rows(text: str) -> list[Section]:
-    """A table of a file whose fields a comma, semicolon, tab or bar parts: the one it names, or its header uses most.
-
-    Not what most of the file uses: a comma stands in numbers and in sentences too.
-    """
-    first, _, rest = text.partition("\n")
-    named = first.lower().removeprefix(_NAMED_DELIMITER)
-    if len(named) == 1 and first != named:
-        return _delimited(rest, named)
-    return _delimited(text, max(_DELIMITERS, key=_header(text).count))
+    """A table of a file whose fields are parted by what it names, or by what its header uses most."""
+    delimiter, table = delimiter_of(text)
+    return _delimited(table, delimiter)
 
 
 def read_tsv_rows(text: str) -> list[Section]:
@@ -58,12 +49,6 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
 def _delimited(text: str, delimiter: str) -> list[Section]:
     csv.field_size_limit(LIMIT_FIELD_CHARACTERS)
     return row_sections(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-
-
-def _header(text: str) -> str:
-    """The first line with a delimiter in it, less what it quotes; a title may stand above it."""
-    lines = _QUOTED.sub("", text[:_LOOKED_AT_CHARACTERS]).split("\n")
-    return next((line for line in lines if any(sign in line for sign in _DELIMITERS)), "")
 
 
 def _part(rows: list[list[str]], start: int, end: int, title: str) -> Section:

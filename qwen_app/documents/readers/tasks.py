@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pydantic import JsonValue
 
 from qwen_app.documents.document import Document, Note, Section, document_json
-from qwen_app.documents.readers.encodings import DecodedText, UnknownEncoding, decode
 from qwen_app.documents.readers.html_page import declared_charset, read_html
 from qwen_app.documents.readers.kinds import OFFICE, kind_of
 from qwen_app.documents.readers.office_package import check_package
@@ -22,6 +21,7 @@ from qwen_app.documents.readers.slides import read_pptx
 from qwen_app.documents.readers.tables import read_csv_rows, read_tsv_rows
 from qwen_app.documents.readers.word import read_docx
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_SECTIONS, DocumentRefused
+from qwen_app.text_files.encodings import DecodedText, UnknownEncoding, decode
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _LINE_ENDS = re.compile("\r\n?")  # all that ends a row; the other breaks stand in its cells
@@ -85,9 +85,11 @@ def _text(name: str, data: bytes, kind: str) -> Read:
 
 
 def _encoding_notes(read: DecodedText) -> list[Note]:
-    if read.others or read.damaged:
+    if read.damaged:
+        return [Note("bytes_damaged", {"encoding": read.encoding or "Unicode", "places": f"{read.damaged:,}"})]
+    if read.others:
         others = ", ".join(other for other in read.others if other != "?")
-        return [Note("encoding_unsure", {"encoding": read.encoding or "Unicode", "others": others or "?"})]
+        return [Note("encoding_unsure", {"encoding": read.encoding, "others": others or "?"})]
     return [Note("encoding_found", {"encoding": read.encoding})] if read.encoding else []
 
 

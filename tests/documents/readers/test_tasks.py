@@ -13,7 +13,7 @@ from docx.enum.style import WD_STYLE_TYPE
 from docx.styles.styles import Styles
 from openpyxl.worksheet.worksheet import Worksheet
 
-from qwen_app.documents.document import Document, document_json, read_document_json
+from qwen_app.documents.document import Document, Note, document_json, read_document_json
 from qwen_app.documents.marks import marked_text
 from qwen_app.documents.readers.tasks import read_document
 from qwen_app.documents.refusal import LIMIT_PAGES, LIMIT_UNPACKED_BYTES, DocumentRefused
@@ -194,10 +194,10 @@ def test_what_was_deleted_is_left_out_and_what_was_inserted_is_not() -> None:
     assert "old" not in text
 
 
-def test_a_text_with_a_damaged_byte_is_read_and_said_to_be_unsure() -> None:
+def test_a_text_with_a_damaged_byte_is_read_and_said_to_have_one() -> None:
     document = read_document("a.txt", "甲方应在三十日内付款。".encode() + b"\xff" + "本合同生效。".encode())
     assert document.sections[0].text == "甲方应在三十日内付款。\ufffd本合同生效。"
-    assert [(note.code, note.values["encoding"]) for note in document.notes] == [("encoding_unsure", "UTF-8")]
+    assert document.notes == (Note("bytes_damaged", {"encoding": "UTF-8", "places": "1"}),)
 
 
 def test_some_scanned_pages_are_named() -> None:

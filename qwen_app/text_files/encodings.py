@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from qwen_app.documents.readers.code_pages import AS_LIKELY, Likely, likely_encodings
+from qwen_app.text_files.code_pages import AS_LIKELY, Likely, likely_encodings
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

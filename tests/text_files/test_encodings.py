@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.documents.readers.encodings import DecodedText, UnknownEncoding, decode
+from qwen_app.text_files.encodings import DecodedText, UnknownEncoding, decode
 
 CHINESE = "甲方应在收到发票后三十日内付款，逾期每日按万分之五支付违约金。本合同自双方签字之日起生效。"
 TAIWAN = "臺灣的天氣今天很好，我們一起去吃飯吧。本合約自雙方簽字之日起生效，有效期為三年。"
