@@ -17,6 +17,7 @@ from qwen_app.structured.closing.minimal_instance import (
     string_completions,
 )
 from qwen_app.structured.closing.minimal_match import minimal_match
+from qwen_app.structured.grammars.exactness import allowed_escapes, check_distinct, narrowed
 from qwen_app.structured.grammars.loosening import Loosening
 from qwen_app.structured.json_text import StringTracker
 from qwen_app.structured.schema_check import Schema, check_integers, check_schema, locate
@@ -108,8 +109,10 @@ def _schema_text(schema: Schema, *, strict: bool) -> str:
 
 def with_options(schema: Schema, *, strict: bool = True) -> Schema:
     """``schema`` with our options for llguidance in place of any it carries."""
-    options = {**SEPARATORS, "lenient": not strict, "coerce_one_of": not strict}
-    return {**schema, "x-guidance": options}
+    options: dict[str, object] = {**SEPARATORS, "lenient": not strict, "coerce_one_of": not strict}
+    if (escapes := allowed_escapes(schema)) is not None:
+        options["json_allowed_escapes"] = escapes
+    return {**narrowed(schema), "x-guidance": options}
 
 
 def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True) -> GrammarSource:
@@ -126,6 +129,7 @@ def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True
 def check_enforceable(schema: Schema, vocabulary: Vocabulary) -> None:
     """Raises SchemaError, with the place, where not all of ``schema`` can be enforced."""
     check_integers(schema)
+    check_distinct(schema)
     if problem := problem_with(schema, vocabulary):
         raise refusal(schema, problem, vocabulary)
 

@@ -1,0 +1,89 @@
+"""What llguidance takes and does not hold to the letter: asked for in other words, or refused.
+
+- Of two bounds with less than one between them, a whole one that is excluded is taken itself, such as 0 of
+  ``{"exclusiveMinimum": 0, "maximum": 0.5}``. So such a bound is moved inwards by next to nothing, and included.
+- A key that is not declared may be written in escapes, so also one that is: ``"\\u0061"`` for ``"a"``. So where keys
+  are open, characters stand for themselves.
+- ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+from qwen_app.errors import SchemaError
+from qwen_app.structured.schema_check import Schema, subschemas
+
+BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
+COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
+SHORT_ESCAPES = 'nrbtf\\"'  # all of JSON's but \u
+DIGITS = 15  # that a number keeps
+DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excluded one
+
+
+def narrowed(schema: Schema) -> Schema:
+    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves."""
+    parts = [part for _, part in subschemas(schema)]
+    combines = any(keyword in part for part in parts for keyword in COMBINING)
+    if not any(_moved(part, combines=combines) for part in parts):
+        return schema
+    changed = copy.deepcopy(schema)
+    for _, part in subschemas(changed):
+        for excluded, included, bound in _moved(part, combines=combines):
+            del part[excluded]
+            part[included] = bound
+    return changed
+
+
+def _moved(part: Schema, *, combines: bool) -> list[tuple[str, str, float]]:
+    """Which of its excluded bounds become which included ones. Where schemas ``combine``, the other bound may stand
+    elsewhere."""
+    if part.get("type") == "integer":
+        return []
+    moved = []
+    for (excluded, included, inwards), (far_excluded, far_included, _) in (BOUNDS, BOUNDS[::-1]):
+        bound, others = _number(part.get(excluded)), (part.get(far_excluded), part.get(far_included))
+        if bound is None or bound % 1 or _is_tighter(_number(part.get(included)), bound, inwards):
+            continue
+        rooms = [inwards * (far - bound) for other in others if (far := _number(other)) is not None]
+        room = min(rooms, default=1.0 if combines else math.inf)
+        if 0 < room <= 1:
+            moved.append((excluded, included, bound + inwards * _next_to_nothing(bound, room)))
+    return moved
+
+
+def _is_tighter(included: float | None, excluded: float, inwards: int) -> bool:
+    return included is not None and inwards * (included - excluded) > 0
+
+
+def _next_to_nothing(bound: float, room: float) -> float:
+    within_room = math.floor(math.log10(room)) - DIGITS_WITHIN
+    beside_bound = math.ceil(math.log10(abs(bound) + 1)) - DIGITS
+    return 10.0 ** max(within_room, beside_bound)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def allowed_escapes(schema: Schema) -> str | None:
+    """Which escapes strings may hold; None for all."""
+    opened = any(
+        part.get("additionalProperties") is not False and (part.get("properties") or part.get("patternProperties"))
+        for _, part in subschemas(schema)
+    )
+    return SHORT_ESCAPES if opened else None
+
+
+def check_distinct(schema: Schema) -> None:
+    """Refuse ``minProperties`` that only keys which nobody declared can make up: they may be written twice."""
+    for pointer, part in subschemas(schema):
+        least, required = _number(part.get("minProperties")), part.get("required")
+        declared = len(set(map(str, required))) if isinstance(required, list) else 0
+        if least is not None and least > declared + 1:
+            raise SchemaError(
+                f"minProperties {least:.0f} at {pointer or '/'} cannot be enforced: keys that are not in required might"
+                " be written twice. List them there, or ask with strict false to have the finished answer checked.",
+                pointer=f"{pointer}/minProperties",
+            )

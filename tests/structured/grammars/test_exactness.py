@@ -1,0 +1,136 @@
+"""What the grammar lets through is valid, also where llguidance alone takes more: numbers, keys in escapes, doubles."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qwen_app.errors import SchemaError
+from qwen_app.messages import JsonSchema
+from qwen_app.structured.grammars.byte_grammar import byte_compiler
+from qwen_app.structured.grammars.exactness import narrowed
+from tests.examples import examples
+
+COMPILER = byte_compiler()
+
+
+def takes(schema: dict[str, Any], text: str, *, strict: bool = True) -> bool:
+    grammar = COMPILER.compile(JsonSchema(schema, strict))
+    state = grammar.new_state()
+    try:
+        for byte in text.encode():
+            state.accept(grammar.byte_token(byte))
+    except SchemaError:
+        return False
+    return state.may_end()
+
+
+def spellings(value: Decimal) -> set[str]:
+    """Ways to write ``value`` and its neighbours."""
+    near = [value + step for step in map(Decimal, ("0", "0.1", "-0.1", "1", "-1", "0.001", "-0.001"))]
+    plain = {format(number, "f") for number in near}
+    tails = {text + ("0" if "." in text else ".0") for text in plain}
+    return plain | tails | {text.rstrip("0").rstrip(".") for text in tails} | {"0", "-0", "-0.0", "0.00"}
+
+
+NUMBERS = st.one_of(
+    st.integers(-12, 12),
+    st.integers(-12, 12).map(float),
+    st.decimals(-12, 12, places=2).map(float),
+    st.sampled_from([1e-5, -1e-5, 0.05, -0.0, 99.0, 99.5, 2.0**40, 2.0**40 + 0.5]),
+)
+
+
+@given(data=st.data())
+@settings(max_examples=examples(150), deadline=None)
+def test_no_number_beyond_its_bounds_is_taken(data: st.DataObject) -> None:
+    low, high = sorted((data.draw(NUMBERS), data.draw(NUMBERS)))
+    schema: dict[str, Any] = {"type": data.draw(st.sampled_from(["number", "number", "integer"]))}
+    schema |= {data.draw(st.sampled_from(["minimum", "exclusiveMinimum", "default"])): low}
+    bounds = {data.draw(st.sampled_from(["maximum", "exclusiveMaximum", "default"])): high}
+    schema = {**schema, "allOf": [bounds]} if data.draw(st.booleans()) else {**schema, **bounds}
+    valid = jsonschema_rs.validator_for(schema)
+    try:
+        for text in sorted(spellings(Decimal(repr(low))) | spellings(Decimal(repr(high)))):
+            if takes(schema, text):
+                assert valid.is_valid(json.loads(text)), (schema, text)
+    except SchemaError:  # nothing lies between the two
+        return
+
+
+@pytest.mark.parametrize(
+    ("bounds", "inside"),
+    [
+        ({"exclusiveMinimum": 0, "exclusiveMaximum": 0.05}, ["0.01", "0.0499", "0.000001"]),
+        ({"exclusiveMinimum": 5, "maximum": 5.5}, ["5.1", "5.5", "5.000001"]),
+        ({"minimum": -0.5, "exclusiveMaximum": 0}, ["-0.5", "-0.1", "-0.000001"]),
+        ({"exclusiveMinimum": 0, "maximum": 1e-5}, ["0.00001", "0.000001"]),
+        ({"exclusiveMinimum": 0, "maximum": 1}, ["1", "0.5", "0.001"]),
+    ],
+)
+def test_numbers_within_narrow_bounds_are_taken(bounds: dict[str, Any], inside: list[str]) -> None:
+    assert [text for text in inside if not takes({"type": "number", **bounds}, text)] == []
+
+
+def test_what_is_held_to_the_letter_is_left_as_it_is() -> None:
+    schema = {
+        "properties": {
+            "price": {"type": "number", "exclusiveMinimum": 0},
+            "count": {"type": "integer", "exclusiveMinimum": 0, "maximum": 1},
+            "share": {"type": "number", "minimum": 0, "maximum": 1},
+            "wide": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        }
+    }
+    assert narrowed(schema) is schema
+
+
+DECLARED = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize("others", [{}, {"additionalProperties": {"type": "string"}}])
+@pytest.mark.parametrize("name", ["a", "é", 'q"', "s\\", "t\t", "n\n", "/"])
+def test_a_declared_key_in_escapes_is_no_other_key(name: str, others: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {name: {"type": "integer"}}, "required": [name], **others}
+    first = json.dumps(name, ensure_ascii=False)
+    escaped = "".join(f"\\u{ord(character):04x}" for character in name)
+    assert takes(schema, f"{{{first}: 1}}")
+    assert takes(schema, f'{{{first}: 1, "other": "é \\n \\" 中"}}')
+    for spelled in (escaped, escaped.upper().replace("\\U", "\\u"), f"x{escaped}"):
+        assert not takes(schema, f'{{{first}: 1, "{spelled}": "x"}}')
+
+
+def test_a_key_in_escapes_gets_round_no_pattern() -> None:
+    schema = {
+        "type": "object",
+        "patternProperties": {"^x": {"type": "integer"}},
+        "additionalProperties": {"type": "string"},
+    }
+    assert takes(schema, '{"xy": 1, "y": "s"}')
+    assert not takes(schema, '{"\\u0078y": "s"}')
+
+
+@pytest.mark.parametrize(
+    ("schema", "enforced"),
+    [
+        ({"type": "object", "minProperties": 1}, True),
+        ({"type": "object", "minProperties": 2}, False),
+        ({**DECLARED, "minProperties": 2}, True),
+        ({**DECLARED, "minProperties": 3, "additionalProperties": {"type": "boolean"}}, False),
+        ({"type": "object", "patternProperties": {"^x": {}}, "minProperties": 3}, False),
+        ({"type": "array", "items": {"type": "object", "minProperties": 2}}, False),
+    ],
+)
+def test_keys_that_might_be_written_twice_are_not_counted_on(schema: dict[str, Any], enforced: bool) -> None:
+    if enforced:
+        COMPILER.compile(JsonSchema(schema, True))
+        return
+    with pytest.raises(SchemaError, match=r"minProperties \d at .* might be written twice.*strict false") as refused:
+        COMPILER.compile(JsonSchema(schema, True))
+    assert str(refused.value.pointer).endswith("/minProperties")
+    assert not COMPILER.compile(JsonSchema(schema, False)).source.exact
