@@ -171,9 +171,14 @@ class CallBody:
         if self._key == "name":
             self.broken = not isinstance(value, str)
             self.name = value if isinstance(value, str) else None
-        elif self._target is not None and value is not None:
+        elif self._target is not None and not is_nothing(value):
             # Arguments written as a string hold the JSON text of the object.
             self._take(value if isinstance(value, str) and isinstance(_loaded(value), dict) else None)
+
+
+def is_nothing(arguments: object) -> bool:
+    """Whether they are none, as models write them for a tool that takes none."""
+    return arguments is None or (isinstance(arguments, str) and not arguments.strip(BLANKS))
 
 
 def _begun_object(value: str) -> str | None:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 
 from qwen_app.messages import ToolCallDelta
-from qwen_app.tools.call_scanner import ARGUMENT_KEYS, BLANKS, CallBody
+from qwen_app.tools.call_scanner import ARGUMENT_KEYS, BLANKS, CallBody, is_nothing
 from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 Piece = str | ToolCallDelta
@@ -209,7 +209,7 @@ class ToolCallParser:
 
 
 def _arguments_of(call: dict[str, object]) -> object:
-    return next((call[key] for key in ARGUMENT_KEYS if call.get(key) is not None), {})
+    return next((call[key] for key in ARGUMENT_KEYS if not is_nothing(call.get(key))), {})
 
 
 def _overlap(text: str, tag: str) -> int:
