@@ -1,14 +1,14 @@
 """Some rows of a matrix at a time: what is computed of them lies in a processor's caches, not in memory fetched anew.
 
-Rounding a matrix to 4 bits makes some fifty matrices in float32 on the way. Made whole they take ten times as long, and
-memory that a small machine does not have.
+Rounding a matrix to 4 bits makes some fifty matrices in float32 on the way. Made whole they take twice to ten times as
+long, and memory that a small machine does not have.
 """
 
 from __future__ import annotations
 
 import torch
 
-NUMBERS_AT_ONCE = {"cpu": 1 << 18, "cuda": 1 << 25}  # a card would rather launch less
+NUMBERS_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 25}  # a card would rather launch less
 ROWS_TOGETHER = 64  # whole tiles of every kernel
 
 
