@@ -1,17 +1,27 @@
-"""Chat page and API on one port: ``python app.py``, or better ``./start.sh``. All options: ``python app.py --help``."""
+"""Chat page and API on one port: ``./start.sh``, or ``.venv/bin/python app.py``; ``--help`` tells all options."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-from qwen_app.errors import StartupError
-from qwen_app.settings import load_settings, without_secrets
+INTERRUPTED = 130  # as shells say of what Ctrl+C ended
 
 
 def main() -> int:
+    """Run the app, and what the process ends with. Imports are within, so that Ctrl+C ends them without a traceback."""
     try:
-        settings = load_settings(sys.argv[1:])
+        return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
+    from qwen_app.errors import StartupError
+    from qwen_app.settings import load_settings
+
+    try:
+        settings = load_settings(arguments)
         if settings.plan:
             from qwen_app.serve.plan_report import plan_report
 
@@ -25,8 +35,18 @@ def main() -> int:
         return refusal.exit_code
 
 
-if __name__ == "__main__":
+def _hide_secrets() -> None:
+    """Begin anew where there are secrets among the arguments, so that the list of processes does not show them."""
+    from qwen_app.settings import without_secrets
+
     arguments, secrets = without_secrets(sys.argv[1:])
-    if secrets:  # begin anew, so that the list of processes does not show them
+    if secrets:
         os.execve(sys.executable, [sys.executable, __file__, *arguments], {**os.environ, **secrets})
+
+
+if __name__ == "__main__":
+    try:
+        _hide_secrets()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     sys.exit(main())

@@ -1,4 +1,5 @@
-"""Fetches or prepares the model that ``--model`` names: ``python download_model.py --model Qwen/Qwen2.5-7B-Instruct``.
+"""Fetches or prepares the model that ``--model`` names:
+``.venv/bin/python download_model.py --model Qwen/Qwen2.5-7B-Instruct``.
 
 Takes the same options as app.py. ``--verify`` also checks every file's sha256.
 """
@@ -6,15 +7,29 @@ Takes the same options as app.py. ``--verify`` also checks every file's sha256.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from qwen_app.errors import StartupError
-from qwen_app.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from qwen_app.settings import Settings
+
+INTERRUPTED = 130  # as shells say of what Ctrl+C ended
 
 
 def main() -> int:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--verify"]
     try:
-        download(load_settings(arguments), verify=len(arguments) < len(sys.argv) - 1)
+        return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped. What has arrived is kept: the same command continues.\n")
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
+    from qwen_app.errors import StartupError
+    from qwen_app.settings import load_settings
+
+    options = [argument for argument in arguments if argument != "--verify"]
+    try:
+        download(load_settings(options), verify=len(options) < len(arguments))
     except StartupError as refusal:
         sys.stderr.write(f"{refusal}\n")
         return refusal.exit_code

@@ -23,7 +23,7 @@
         ├── SchemaNotMet           422    no answer matched the schema: the model's fault or the schema's
         ├── EngineUnavailable      503   loading, draining or stopped
         ├── OutOfDeviceMemory      503   the device had no memory left for this request
-        ├── DiskFull               507   the server's disk took no more
+        ├── DiskFull               507   the server's disk took no more; GuestNotKept: of a guest link
         └── UpstreamError          502   the remote server failed
 
 Each has a ``code`` for programs, an ``http_status``, and a sentence for people that says what to do.
@@ -32,6 +32,8 @@ Each has a ``code`` for programs, an ``http_status``, and a sentence for people 
 from __future__ import annotations
 
 from typing import Literal
+
+PYTHON = ".venv/bin/python"  # in sentences: the system's own Python has none of what we need
 
 
 class AppError(Exception):
@@ -129,6 +131,8 @@ class TextTooLong(ContextLengthExceeded):
             f"{_limit(limit_tokens)} However, your text has {characters:,} characters, and more than "
             f"{limit_characters:,} are not read. Please reduce its length.",
         )
+        self.characters = characters
+        self.limit_characters = limit_characters
 
 
 class SchemaError(RequestError):
@@ -266,6 +270,14 @@ class DiskFull(EngineError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} cannot be kept: the server's disk is full or cannot be written. Nothing is lost.")
+
+
+class GuestNotKept(DiskFull):
+    """A change of a guest's that this process alone knows of. Its sentence says how things stand."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("")
+        self.args = (sentence,)
 
 
 class UpstreamError(EngineError):

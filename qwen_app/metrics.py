@@ -16,6 +16,17 @@ from qwen_app.gpu.gpu_meter import GpuReading
 from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Queued
 from qwen_app.service import Service
 
+# Codes of the errors that are ours, and of refusals for lack of room. Alerts look at their rates, and no rate is seen
+# of a counter that begins at 1: these begin at 0.
+ALERTED = (
+    "disk_full",
+    "engine_error",
+    "out_of_memory",
+    "service_unavailable",
+    "upstream_error",
+    "rate_limit_exceeded",
+    "server_full",
+)
 LEFT = "left"  # the outcome of requests whose reader went before the end
 SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 GAPS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -60,7 +71,11 @@ class Telemetry:
     def _make_answer_metrics(self) -> None:
         self._admitted = self._counter("requests_admitted", "requests that got a place in the queue")
         self._ended = self._counter("requests_ended", "requests by how they ended, or the error's code", ("outcome",))
-        self._prompt = self._counter("prompt_tokens", "prompt tokens of finished requests")
+        for code in ALERTED:
+            self._ended.labels(code)
+        self._prompt = self._counter(
+            "prompt_tokens", "prompt tokens of finished answers: those of a request for n answers count n times"
+        )
         self._reused = self._counter("reused_tokens", "prompt tokens that were still held and cost nothing")
         self._made = self._counter("completion_tokens", "tokens of finished answers")
         self._off_schema = self._counter("calls_off_schema", "calls of tools not strict that break their schema")

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.errors import SettingsError
+from qwen_app.errors import PYTHON, SettingsError
 from qwen_app.failed_requests import RECORD_FILE, FailedRequest, read_record
 from qwen_app.messages import Failed, Finished, GenerationRequest
 from qwen_app.service import Service
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m qwen_app.replay", description=__doc__)
+    parser = argparse.ArgumentParser(f"{PYTHON} -m qwen_app.replay", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("ids", nargs="*", metavar="ID", help="request ids to ask again; without, all that are recorded")
     parser.add_argument("--list", action="store_true", help="say what is recorded and ask nothing")

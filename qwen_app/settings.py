@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from qwen_app.errors import SettingsError
+from qwen_app.errors import PYTHON, SettingsError
 from qwen_app.http.addresses import is_loopback
 from qwen_app.http.forwarded import TrustedProxies
+from qwen_app.http.key_values import digest_of_key, header_key
 from qwen_app.http.origins import origin_of
 from qwen_app.http.root_path import root_of
 from qwen_app.switches import Switches
+
+log = logging.getLogger(__name__)
 
 PREFIX = "QWEN_"
 ANY_ORIGIN = "*"
@@ -93,6 +99,16 @@ class Settings(BaseSettings):
     plan: bool = Field(False, description="print the memory plan and stop")
     gpu_gb: float = Field(0.0, ge=0, le=10_000, description="with --plan: plan for a card of this many GB (10^9 bytes)")
 
+    @field_validator("auth_file", "api_keys_file", "models_dir", "data_dir", mode="before")
+    @classmethod
+    def _home_is_expanded(cls, value: object) -> object:
+        if not isinstance(value, str | Path) or not str(value).startswith("~"):  # a shell leaves it in quotes, after =
+            return value
+        try:
+            return str(Path(value).expanduser())
+        except RuntimeError as unknown:
+            raise ValueError("begins with the name of a user that this machine does not have") from unknown
+
     @field_validator("auth")
     @classmethod
     def _auth_is_pairs(cls, value: str) -> str:
@@ -103,10 +119,7 @@ class Settings(BaseSettings):
     @field_validator("auth_file")
     @classmethod
     def _auth_file_has_pairs(cls, value: str) -> str:
-        try:
-            logins = _lines_of(value)
-        except (OSError, ValueError) as refused:
-            raise ValueError("names a file that cannot be read") from refused
+        logins = _lines_of(value)
         if value and not (logins and all(map(_is_login, logins))):
             raise ValueError("names a file that must hold user:password on each line, and nothing else but # comments")
         return value
@@ -146,19 +159,94 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _remote_has_address(cls, value: str, info: ValidationInfo) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
         if not value and info.data.get("engine") == "remote":
             raise ValueError(
                 "is needed with --engine remote: the address of the other server, such as http://host:8000/v1"
             )
+        return value
+
+    @field_validator("base_url", "embeddings_url")
+    @classmethod
+    def _address_is_of_the_web(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        if value and not _host_of(value):
+            raise ValueError("must name a server, such as http://host:8000/v1")
         return value.rstrip("/")
+
+    @field_validator("base_url", "remote_model")
+    @classmethod
+    def _engine_is_remote(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("engine") == "local":
+            raise ValueError("is of another server that answers, so it also needs --engine remote")
+        return value
+
+    @field_validator("embeddings_key", "embeddings_model")
+    @classmethod
+    def _embeddings_have_a_server(cls, value: str, info: ValidationInfo) -> str:
+        if value and info.data.get("embeddings_url") == "":
+            raise ValueError("is of an embedding server, so it also needs --embeddings-url")
+        return value
+
+    @field_validator("api_key", "embeddings_key")
+    @classmethod
+    def _key_is_sent_in_a_header(cls, value: str) -> str:
+        return header_key(value)
+
+    @field_validator("api_keys")
+    @classmethod
+    def _keys_are_keys(cls, value: str) -> str:
+        keys = _parts(value)
+        if value and not keys:
+            raise ValueError("must hold at least one key: without any, the API would ask for none")
+        for key in keys:
+            digest_of_key(key)
+        return value
 
     @field_validator("api_keys_file")
     @classmethod
-    def _keys_file_exists(cls, value: str) -> str:
+    def _keys_file_has_keys(cls, value: str) -> str:
         if value and not Path(value).is_file():
             raise ValueError("names a file that does not exist")
+        keys = _keys_in(value)
+        if value and not keys:
+            raise ValueError(
+                "names a file that must hold an API key on a line: without any, the API would ask for none"
+            )
+        for key in keys:
+            try:
+                digest_of_key(key)
+            except ValueError as refused:
+                raise ValueError(f"holds a key that is none: each {refused}") from refused
+        return value
+
+    @field_validator("share_relay")
+    @classmethod
+    def _relay_is_host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not (_HOST.fullmatch(host) and port.isdecimal() and 1 <= int(port) <= _LAST_PORT):
+            raise ValueError("takes a host and a port, such as relay.example:7000")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_postgresql(cls, value: str) -> str:
+        if value and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("takes an address such as postgresql://user@host/db, and no other kind of database")
+        return value
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _folder_is_none_of_files(cls, value: Path) -> Path:
+        if os.path.lexists(value) and not value.is_dir():
+            raise ValueError("names a file where a folder is needed")
+        return value
+
+    @field_validator("gpu_gb")
+    @classmethod
+    def _card_is_imagined_for_a_plan(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("plan") is False:
+            raise ValueError("is the size of a card to plan for, so it also needs --plan")
         return value
 
     def is_local(self) -> bool:
@@ -194,6 +282,10 @@ class Settings(BaseSettings):
         """Names of the model beside its own."""
         return tuple(dict.fromkeys(_parts(self.model_name)))
 
+    def keys(self) -> list[str]:
+        """The API keys of ``api_keys``, and of the file: one a line, ``#`` for comments."""
+        return [*_parts(self.api_keys), *_keys_in(self.api_keys_file)]
+
     def logins(self) -> list[tuple[str, str]]:
         """The (user, password) pairs that may open the page."""
         entries = [*(part for part in self.auth.split(",") if part), *_lines_of(self.auth_file)]
@@ -210,10 +302,12 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
     problems += _unknown_variables(os.environ if environ is None else environ)
     try:
         settings = Settings(**flags)
+        problems += _unusable_folders(settings)
+        _warn_of_keys(settings)
     except ValidationError as invalid:
         problems += [_sentence(detail) for detail in invalid.errors()]
     if problems:
-        raise SettingsError("\n".join([*problems, "See all options with: python app.py --help"]))
+        raise SettingsError("\n".join([*problems, f"See all options with: {PYTHON} app.py --help"]))
     return settings
 
 
@@ -239,6 +333,8 @@ def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
     return shown, hidden
 
 
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+_LAST_PORT = 65_535
 _NO_VALUE = "\0"  # a flag given without its value; no real argument can hold this character
 
 
@@ -250,8 +346,13 @@ class _Parser(argparse.ArgumentParser):
             f"  {flag(name)}{_metavar(field)}\n      {field.description} (default: {_shown(field.default)})\n"
             for name, field in Settings.model_fields.items()
         )
-        head = "usage: python app.py [options]\n\nChat page and OpenAI-compatible API for Qwen2.5 on your own GPU.\n\n"
-        foot = f"\nEach option is also a variable: --port is {PREFIX}PORT. A flag wins over a variable.\n"
+        head = (
+            f"usage: {PYTHON} app.py [options]\n\nChat page and OpenAI-compatible API for Qwen2.5 on your own GPU.\n\n"
+        )
+        foot = (
+            f"\nEach option is also a variable: --port is {PREFIX}PORT. A flag wins over a variable.\n"
+            "What is on or off is switched on by its flag and off by --no- before its name: --no-chat-titles.\n"
+        )
         return head + "".join(options) + foot
 
 
@@ -262,13 +363,29 @@ def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             parser.add_argument(flag(name), action=argparse.BooleanOptionalAction)
         else:
             parser.add_argument(flag(name), nargs="?", const=_NO_VALUE)
-    parsed, unknown = parser.parse_known_args(list(arguments))
-    flags = vars(parsed)
-    problems = _unknown_arguments(unknown)
+    plain, given, problems = _switch_values(arguments)
+    parsed, unknown = parser.parse_known_args(plain)
+    flags = vars(parsed) | given
+    problems += _unknown_arguments(unknown)
     for name in [name for name, value in flags.items() if value == _NO_VALUE]:
         del flags[name]
         problems.append(f"{flag(name)} needs a value: {_takes(Settings.model_fields[name])}.")
     return flags, problems
+
+
+def _switch_values(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any], list[str]]:
+    """``arguments`` without switches that have a value, as ``--share=false``; these; and what is wrong with some."""
+    switches = {flag(name): name for name, field in Settings.model_fields.items() if field.annotation is bool}
+    plain, given, problems = [], dict[str, Any](), []
+    for argument in arguments:
+        word, equals, value = argument.partition("=")
+        if equals and word in switches:
+            given[switches[word]] = value
+        elif equals and word.replace("--no-", "--", 1) in switches:
+            problems.append(f"{word} takes no value: it is said alone, or not at all.")
+        else:
+            plain.append(argument)
+    return plain, given, problems
 
 
 def _unknown_arguments(unknown: Sequence[str]) -> list[str]:
@@ -277,6 +394,28 @@ def _unknown_arguments(unknown: Sequence[str]) -> list[str]:
         return [f"{word!r} is not understood: every option starts with --." for word in unknown]
     known = [flag(name) for name in Settings.model_fields]
     return [f"There is no option {word}.{_suggestion(word, known)}" for word in flags]
+
+
+def _unusable_folders(settings: Settings) -> list[str]:
+    """Chats stay in memory where the default folder cannot be written; one that was asked for must do."""
+    if "data_dir" not in settings.model_fields_set or _may_be_written(settings.data_dir.absolute()):
+        return []
+    return [f"{flag('data_dir')} ({PREFIX}DATA_DIR) {str(settings.data_dir)!r} names a folder that cannot be written."]
+
+
+def _warn_of_keys(settings: Settings) -> None:
+    """No refusal: clients read their key from a variable of this name too, and may be started beside the server."""
+    if settings.api_key and settings.engine == "local":
+        log.warning(
+            "%s (%sAPI_KEY) is not used: it is for another server, with --engine remote. Keys of this API are %s.",
+            *(flag("api_key"), PREFIX, flag("api_keys")),
+        )
+
+
+def _may_be_written(folder: Path) -> bool:
+    """Whether ``folder`` can be, or could be made."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    return os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK, effective_ids=True)
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -335,9 +474,26 @@ def _parts(value: str) -> list[str]:
 
 
 def _lines_of(file: str) -> list[str]:
-    """The lines of ``file`` that say something; none of no file. Raises OSError or ValueError."""
-    lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
-    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    """The lines of ``file`` that say something; none of no file. Raises ValueError where it cannot be read."""
+    try:
+        text = Path(file).read_text(encoding="utf-8-sig") if file else ""  # editors begin a file with a mark
+    except OSError as refused:
+        raise ValueError(f"names a file that cannot be read ({refused.strerror})") from refused
+    except UnicodeDecodeError as refused:
+        raise ValueError("names a file that cannot be read as UTF-8 text") from refused
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+def _keys_in(file: str) -> list[str]:
+    keys = (line.split("#")[0].strip() for line in _lines_of(file))
+    return [key for key in keys if key]
+
+
+def _host_of(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:  # brackets that hold no address
+        return ""
 
 
 def _is_login(part: str) -> bool:

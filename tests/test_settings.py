@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qwen_app.errors import SettingsError
 from qwen_app.settings import Settings, flag, load_settings, without_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
+REMOTE = ["--engine", "remote", "--base-url", "http://host:8000/v1"]
+WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+EMBEDDING = ["--embeddings-url", "http://host:8000/v1"]
 
 
 def refusal(*arguments: str) -> str:
@@ -51,7 +57,7 @@ def test_all_bad_values_are_told_together(monkeypatch: pytest.MonkeyPatch) -> No
     assert any(line.startswith("--timeout-s") and "above 0" in line for line in lines)
     assert any(line.startswith("--users needs a value") for line in lines)
     assert any(line.startswith("--base-url") and "is needed with --engine remote" in line for line in lines)
-    assert lines[-1] == "See all options with: python app.py --help"
+    assert lines[-1] == "See all options with: .venv/bin/python app.py --help"
 
 
 def test_an_unknown_flag_is_told_with_the_one_that_was_meant() -> None:
@@ -130,6 +136,165 @@ def test_the_address_of_another_server_is_checked_and_trimmed() -> None:
 
 def test_the_file_of_keys_must_exist(tmp_path: Path) -> None:
     assert "does not exist" in refusal("--api-keys-file", str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("written", [b"", b"\n \n", b"# nobody yet\n", b"\xef\xbb\xbf", b"  # a\n#b"])
+def test_a_file_without_a_key_does_not_switch_keys_off(tmp_path: Path, written: bytes) -> None:
+    file = tmp_path / "keys"
+    file.write_bytes(written)
+    assert "must hold an API key on a line" in refusal("--api-keys-file", str(file))
+
+
+@pytest.mark.parametrize("keys", [",", " ", " , ,"])
+def test_keys_that_are_none_do_not_switch_keys_off(keys: str) -> None:
+    assert "must hold at least one key" in refusal("--api-keys", keys)
+
+
+@pytest.mark.parametrize("option", ["--api-keys-file", "--auth-file"])
+def test_a_file_of_secrets_may_begin_with_a_mark_and_must_be_text(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "secrets"
+    file.write_bytes("\ufeffada:lovelace\n".encode())
+    settings = load_settings([option, str(file)], {})
+    assert settings.keys() == ["ada:lovelace"] or settings.logins() == [("ada", "lovelace")]
+    for refused in ("ada:ö".encode("latin-1"), "ada:b".encode("utf-16")):
+        file.write_bytes(refused)
+        assert "cannot be read as UTF-8 text" in refusal(option, str(file))
+
+
+@pytest.mark.parametrize("option", ["--api-keys-file", "--auth-file"])
+def test_a_file_of_secrets_that_may_not_be_read_is_told(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "secrets"
+    file.write_text("ada:lovelace", encoding="utf-8")
+    file.chmod(0)
+    script = "import sys, app; sys.exit(app.main())"
+    command = [*WITHOUT_ROOTS_RIGHTS, sys.executable, "-c", script, option, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert f"{option} (QWEN_" in done.stderr
+    assert "cannot be read (Permission denied)" in done.stderr
+
+
+def test_a_folder_for_chats_that_was_asked_for_must_be_writable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    script = "import sys, app; sys.exit(app.main())"
+    command = [*WITHOUT_ROOTS_RIGHTS, sys.executable, "-c", script, "--data-dir", str(tmp_path / "new")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "--data-dir (QWEN_DATA_DIR)" in done.stderr
+    assert "names a folder that cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["clé", "钥匙", "a\tb", "a\nb", "“k”", "\ufeffk", "k\u200b"])
+@pytest.mark.parametrize("option", ["--api-key", "--api-keys", "--embeddings-key", "--api-keys-file"])
+def test_a_key_that_no_header_carries_is_refused_before_anything_is_loaded(
+    option: str, key: str, tmp_path: Path
+) -> None:
+    value = key
+    if option == "--api-keys-file":
+        (tmp_path / "keys").write_text(f"whole\nk{key}k\n", encoding="utf-8")
+        value = str(tmp_path / "keys")
+        if key == "a\nb":
+            return  # two keys
+    told = refusal(option, value, *REMOTE, *EMBEDDING)
+    assert "must be of printable ASCII characters" in told
+    assert key not in told
+
+
+@given(st.text())
+def test_whatever_is_given_as_a_key_is_taken_as_it_is_or_refused(key: str) -> None:
+    try:
+        settings = load_settings([*REMOTE, "--api-key=" + key], {})
+    except SettingsError:
+        assert not (key.strip().isascii() and key.strip().isprintable()) or key == "\0"
+    else:
+        assert settings.api_key == key.strip()
+
+
+def test_a_broken_hash_of_a_key_is_refused_at_once() -> None:
+    assert "64 hexadecimal digits" in refusal("--api-keys", "sha256:abc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--base-url", "http://host:8000/v1"], "also needs --engine remote"),
+        (["--remote-model", "m"], "also needs --engine remote"),
+        (["--gpu-gb", "24"], "also needs --plan"),
+        (["--embeddings-key", "k"], "also needs --embeddings-url"),
+        (["--embeddings-model", "m"], "also needs --embeddings-url"),
+        (["--embeddings-url", "foo"], "must start with http"),
+        (["--embeddings-url", "http://"], "must name a server"),
+        (["--embeddings-url", "http://[x"], "must name a server"),
+        (["--engine", "remote", "--base-url", "http://:80"], "must name a server"),
+        (["--share-relay", "foo"], "such as relay.example:7000"),
+        (["--share-relay", "host:0"], "such as relay.example:7000"),
+        (["--share-relay", "http://host:1"], "such as relay.example:7000"),
+        (["--database-url", "foo"], "such as postgresql://user@host/db"),
+        (["--database-url", "mysql://h/d"], "such as postgresql://user@host/db"),
+        (["--data-dir", __file__], "names a file where a folder is needed"),
+        (["--models-dir", __file__], "names a file where a folder is needed"),
+        (["--data-dir", f"{__file__}/x"], "names a folder that cannot be written"),
+        (["--data-dir", "~nobody-of-this-name/x"], "name of a user that this machine does not have"),
+        (["--no-share=1"], "--no-share takes no value"),
+        (["--share=perhaps"], "--share (QWEN_SHARE) 'perhaps' is not possible: it takes true or false"),
+    ],
+)
+def test_what_would_be_left_undone_is_refused(arguments: list[str], told: str) -> None:
+    assert told in refusal(*arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*REMOTE, "--api-key", "k", "--remote-model", "m"],
+        [*EMBEDDING, "--embeddings-key", "k", "--embeddings-model", "m"],
+        ["--plan", "--gpu-gb", "24"],
+        ["--share-relay", "relay.example:7000"],
+        ["--share-relay", "[::1]:7000"],
+        ["--database-url", "postgres://me@host/db"],
+    ],
+)
+def test_what_belongs_together_is_taken(arguments: list[str]) -> None:
+    load_settings(arguments, {})
+
+
+@pytest.mark.parametrize(("argument", "on"), [("--share=false", False), ("--share=true", True), ("--no-share", False)])
+def test_a_switch_may_have_its_value_behind_it(argument: str, on: bool) -> None:
+    assert load_settings([argument], {}).share is on
+
+
+def test_a_key_for_a_server_that_is_not_asked_is_told_and_no_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    assert load_settings(["--api-key", "hunter2"], {}).api_key == "hunter2"
+    assert "is not used: it is for another server" in caplog.text
+    assert "hunter2" not in caplog.text
+    caplog.clear()
+    load_settings(["--api-key", "hunter2", *REMOTE], {})
+    assert caplog.text == ""
+
+
+def test_home_is_found_where_the_shell_left_its_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "keys").write_text("key", encoding="utf-8")
+    (tmp_path / "logins").write_text("ada:x", encoding="utf-8")
+    monkeypatch.setenv("QWEN_DATA_DIR", "~/data")
+    settings = load_settings(["--models-dir=~/mm", "--api-keys-file=~/keys", "--auth-file", "~/logins"])
+    assert (settings.models_dir, settings.data_dir) == (tmp_path / "mm", tmp_path / "data")
+    assert (settings.keys(), settings.logins()) == (["key"], [("ada", "x")])
+
+
+@pytest.mark.parametrize("program", ["app.py", "download_model.py"])
+def test_a_start_that_is_interrupted_ends_without_a_traceback(program: str) -> None:
+    script = (
+        "import importlib, os, signal, sys\n"
+        "class Slow:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'qwen_app.settings': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        f"sys.exit(importlib.import_module({program.removesuffix('.py')!r}).main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
 
 
 def test_help_lists_every_option_with_its_default() -> None:

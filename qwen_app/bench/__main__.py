@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx2
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.errors import StartupError
+from qwen_app.errors import PYTHON, StartupError
 from qwen_app.performance.machine import Machine, held_bytes, machine_of
 from qwen_app.performance.measuring import Measurement
 from qwen_app.performance.report import PerformanceReport
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m qwen_app.bench", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(f"{PYTHON} -m qwen_app.bench", description=__doc__, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--url", type=_server, default="", help="address of a running server, such as http://127.0.0.1:7860"

@@ -1,7 +1,8 @@
 """Who is a guest here, and what each may still do. Decided in memory by the event loop alone, written behind it.
 
 Two sends at once cannot both have the last turn: nothing is awaited between looking and taking. What was taken is in
-the database a moment later, so that a restart knows it.
+the database a moment later, so that a restart knows it. What a full disk did not take is written again by and by, and
+whoever revoked a link is told that a restart would open it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from collections.abc import AsyncGenerator, Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from qwen_app.errors import AppError, GuestLinkOver, RequestError, TooManyRequests, TurnsUsedUp
+from qwen_app.errors import AppError, GuestLinkOver, GuestNotKept, RequestError, TooManyRequests, TurnsUsedUp
 from qwen_app.fair_share import GUESTS
 from qwen_app.guests.guest import LIMIT_NAME_CHARS, Guest, user_of
 from qwen_app.guests.guest_store import GuestStore
+from qwen_app.saved_chats.database import Tell
 from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.stage.stage import Stage
 
@@ -32,16 +34,39 @@ MOST_GUESTS = 200
 LONGEST_S = 30 * 24 * 3600.0
 MOST_TURNS = 10_000
 FORGOTTEN_S = 7 * 24 * 3600.0  # after a link is over, its line is kept for the presenter
+WRITE_AGAIN_S = 10.0
+NOT_ENDED = (
+    "The link is closed, but the server's disk is full or cannot be written: a restart would open the link again. "
+    "Writing is tried every few seconds. Make room on the disk."
+)
+UNWRITTEN = (
+    "Changes of guests could not be written. They are tried every few seconds; a restart before that opens revoked "
+    "links again."
+)
 _ID_BYTES = 8
 _PASS = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{32})")
 Clock = Callable[[], float]
 
 
 class GuestBook:
-    """The guests. Their passes are signed: ``link`` ones stand in links, ``cookie`` ones in browsers."""
+    """The guests. Their passes are signed: ``link`` ones stand in links, ``cookie`` ones in browsers.
 
-    def __init__(self, saved: SavedChats, stage: Stage, clock: Clock = time.time) -> None:
+    ``tell`` is told, in a sentence, where changes cannot be written; they are tried again every ``write_again_s``.
+    """
+
+    def __init__(
+        self,
+        saved: SavedChats,
+        stage: Stage,
+        clock: Clock = time.time,
+        *,
+        tell: Tell = log.warning,
+        write_again_s: float = WRITE_AGAIN_S,
+    ) -> None:
         self._saved = saved
+        self._tell = tell
+        self._told = False
+        self._write_again_s = write_again_s
         self._store = GuestStore(saved.chats.engine, saved.links)
         self._stage = stage
         self._clock = clock
@@ -59,17 +84,24 @@ class GuestBook:
             log.warning("the guests could not be read: %s", type(error).__name__)
         self._forget_old()
         await self.written()
+        again = asyncio.create_task(self._write_again_for_ever())
         try:
             yield
         finally:
+            again.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await again
             await self.written()
+            if self._changed:
+                log.error("%d guests end unsaved: links that were revoked may open again.", len(self._changed))
 
     def guests(self) -> list[Guest]:
         """All that are remembered, the newest first."""
         return sorted(self._guests.values(), key=lambda guest: guest.created_at, reverse=True)
 
     async def invite(self, name: str, *, lifetime_s: float, turns: int) -> Guest:
-        """A new guest. Raises RequestError for a name, a time or a number of turns that is none."""
+        """A new guest. Raises RequestError for a name, a time or a number of turns that is none, and
+        GuestNotKept where the link would end with the process."""
         self._forget_old()
         name = " ".join(name.split())[:LIMIT_NAME_CHARS]
         if not name.isprintable() or not name:
@@ -82,11 +114,17 @@ class GuestBook:
         guest = Guest(secrets.token_hex(_ID_BYTES), name, turns, now + lifetime_s, now)
         self._note(guest)
         await self.written()
+        if guest.id in self._changed:
+            del self._guests[guest.id]
+            raise GuestNotKept("There is no new link: the server's disk is full or cannot be written.")
         return guest
 
     async def revoke(self, guest_id: str) -> bool:
         """End a guest's link, and what is being answered for it; whether there was such a guest. One whose link was
-        over before is forgotten."""
+        over before is forgotten.
+
+        Raises GuestNotKept where that cannot be written: the link is closed, and only as long as the process lives.
+        """
         guest = self._guests.get(guest_id)
         if guest is None:
             return False
@@ -97,6 +135,8 @@ class GuestBook:
             self._note(dataclasses.replace(guest, revoked=True))
             self._stage.stop(guest.user, GuestLinkOver())
         await self.written()
+        if guest_id in self._changed and self.left_s(guest) > 0:
+            raise GuestNotKept(NOT_ENDED)
         return True
 
     def pass_of(self, guest: Guest, kind: str) -> str:
@@ -140,7 +180,7 @@ class GuestBook:
             self._write_soon()
 
     async def written(self) -> None:
-        """Write all that has changed. A database that fails is told in the log; the next change tries again."""
+        """Write all that has changed. What a database that fails did not take stays to be written."""
         async with self._writing:
             ids, self._changed = self._changed, set()
             if not ids:
@@ -152,8 +192,22 @@ class GuestBook:
                 for name in forgotten:  # nobody can open their chats any more, and they would take up room for ever
                     await self._saved.run(self._saved.chats.delete_all, user_of(name))
             except (AppError, SQLAlchemyError) as error:
-                log.warning("the guests could not be saved: %s", type(error).__name__)
                 self._changed |= ids
+                self._tell_unwritten(error)
+            except asyncio.CancelledError:
+                self._changed |= ids
+                raise
+
+    def _tell_unwritten(self, error: Exception) -> None:
+        log.warning("the guests could not be saved: %s", type(error).__name__)
+        if not self._told:  # once: what is told stands as long as the process lives
+            self._told = True
+            self._tell(UNWRITTEN)
+
+    async def _write_again_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._write_again_s)
+            await self.written()
 
     def _note(self, guest: Guest) -> None:
         self._guests[guest.id] = guest

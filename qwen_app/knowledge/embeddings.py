@@ -10,7 +10,8 @@ import httpx2
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from qwen_app.errors import UpstreamError
+from qwen_app.errors import SettingsError, UpstreamError
+from qwen_app.http.key_values import header_key
 
 AT_ONCE = 64  # texts in a request
 LIMIT_S = 60.0
@@ -56,12 +57,16 @@ class Embedded:
 
 
 class Embedder:
-    """``base_url`` is the server's API, such as http://host:8000/v1; ``model`` names one of its embedding models."""
+    """``base_url`` is the server's API, such as http://host:8000/v1; ``model`` names one of its embedding models.
+
+    Raises SettingsError for an ``api_key`` that no HTTP header carries.
+    """
 
     def __init__(self, base_url: str, api_key: str = "", model: str = "") -> None:
         self.model = model
         self._url = f"{base_url.rstrip('/')}/embeddings"
-        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        key = _header_key(api_key)
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
 
     async def vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
         """A vector of length 1 for each text. Raises UpstreamError where the server does not give them."""
@@ -92,6 +97,13 @@ class Embedder:
             raise UpstreamError(
                 f"The embedding server did not answer as it should ({type(refused).__name__})."
             ) from refused
+
+
+def _header_key(api_key: str) -> str:
+    try:
+        return header_key(api_key)
+    except ValueError as refused:
+        raise SettingsError(f"The key for the embedding server {refused}.") from refused
 
 
 def _refusal(response: httpx2.Response) -> UpstreamError:

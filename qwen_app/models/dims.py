@@ -14,7 +14,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.adapted.long_context import LongContextCost, longest_tokens, prefill_flops
-from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, read_json, weight_files
+from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, need_readable, read_json, weight_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def dims_of(path: Path) -> ModelDims:
         return dims_from_folder(path)
     if not path.is_file():
         raise ModelFilesError(f"There is no file {path}.")
+    need_readable(path)
     from transformers import AutoConfig
 
     with _reading(path):

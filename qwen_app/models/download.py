@@ -13,7 +13,16 @@ from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import prepare_builtin
 from qwen_app.models.fetch import Advance, fetch_files
-from qwen_app.models.folder import MANIFEST, Checkpoint, need_disk, open_checkpoint, write_manifest
+from qwen_app.models.folder import (
+    Checkpoint,
+    is_complete,
+    need_disk,
+    one_at_a_time,
+    open_checkpoint,
+    reading,
+    write_manifest,
+    writing,
+)
 from qwen_app.models.hub import Listing, list_hub, list_modelscope
 from qwen_app.models.registry import KNOWN_MODELS
 from qwen_app.start.progress import StartProgress
@@ -25,8 +34,9 @@ _STEP = 0.05  # share of the whole between two lines of progress
 
 def local_path(name: str, models_dir: Path, revision: str = "") -> Path:
     """Where the model called ``name`` lies, or would lie: at that path, or in ``models_dir``."""
-    if name != BUILTIN and (name.endswith(".gguf") or Path(name).expanduser().is_dir()):
-        return Path(name).expanduser()
+    named = _by_path(name)
+    if named is not None:
+        return named
     if name != BUILTIN and (name.count("/") != 1 or name.startswith((".", "/", "~"))):
         raise ModelFilesError(
             f"There is no model {name}. Give a folder that exists, a .gguf file, a hub id (owner/name), or builtin."
@@ -41,12 +51,27 @@ def ensure_model(
 
     Raises DownloadError or ModelFilesError.
     """
-    if name == BUILTIN:
-        return open_checkpoint(prepare_builtin(models_dir))
     path = local_path(name, models_dir, revision)
-    if path.suffix != ".gguf" and path.parent == models_dir and not (path / MANIFEST).is_file():
-        _fetch(_list(name, revision, source), path, start or StartProgress())
+    with reading(path):
+        if name == BUILTIN:
+            prepare_builtin(models_dir)
+        elif _by_path(name) is None and not is_complete(path):
+            with one_at_a_time(models_dir, path.name):
+                if not is_complete(path):  # another process may have fetched it meanwhile
+                    _fetch(_list(name, revision, source), path, start or StartProgress())
     return open_checkpoint(path)
+
+
+def _by_path(name: str) -> Path | None:
+    """The folder or .gguf file that ``name`` is the path of; it is taken as it is."""
+    if name == BUILTIN:
+        return None
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as unknown:
+        raise ModelFilesError(f"There is no model {name}: no user of this machine has that name.") from unknown
+    with reading(path):
+        return path if name.endswith(".gguf") or path.is_dir() else None
 
 
 def _list(name: str, revision: str, source: str) -> Listing:
@@ -69,8 +94,9 @@ def _list(name: str, revision: str, source: str) -> Listing:
 
 
 def _fetch(listing: Listing, folder: Path, start: StartProgress) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    there = sum(path.stat().st_size for path in folder.iterdir())
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        there = sum(path.stat().st_size for path in folder.iterdir())
     need_disk(folder, max(0, listing.size_bytes - there))
     log.info("Fetching %s, %.2f GB, into %s ...", listing.name, listing.size_bytes / 1e9, folder)
     start.enter("download", listing.size_bytes)

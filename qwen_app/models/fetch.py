@@ -9,16 +9,16 @@ sha256.
 
 from __future__ import annotations
 
-import errno
 import logging
-import time
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import httpx2
 
 from qwen_app.errors import DownloadError
+from qwen_app.models.folder import PART, writing
 from qwen_app.models.hub import RemoteFile
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,28 @@ def fetch_files(
     headers: dict[str, str],
     advance: Advance,
     *,
-    pause_s: Callable[[float], None] = time.sleep,
+    pause_s: Callable[[float], object] | None = None,
 ) -> None:
     """Bring all ``files`` into ``folder``; those already there are kept. ``advance`` hears of bytes as they arrive.
 
-    Raises DownloadError; what has arrived stays and is continued by the next call.
+    Raises DownloadError; what has arrived stays and is continued by the next call, also after a KeyboardInterrupt.
     """
-    with httpx2.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers) as client:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            jobs = [pool.submit(_Fetch(client, file, folder, advance, pause_s).run) for file in files]
-        for job in jobs:
-            job.result()
+    stopped = threading.Event()
+    with (
+        httpx2.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers) as client,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        jobs = [
+            pool.submit(_Fetch(client, file, folder, advance, pause_s or stopped.wait, stopped).run) for file in files
+        ]
+        try:
+            wait(jobs)
+        except KeyboardInterrupt:
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for job in jobs:
+        job.result()
 
 
 class _Fetch:
@@ -60,13 +71,19 @@ class _Fetch:
         file: RemoteFile,
         folder: Path,
         advance: Advance,
-        pause_s: Callable[[float], None],
+        pause_s: Callable[[float], object],
+        stopped: threading.Event,
     ) -> None:
+        self._stopped = stopped
         self._client, self._file, self._advance, self._pause_s = client, file, advance, pause_s
         self._target = folder / file.path
-        self._part = folder / f"{file.path}.part"
+        self._part = folder / f"{file.path}{PART}"
 
     def run(self) -> None:
+        with writing(self._part):
+            self._bring()
+
+    def _bring(self) -> None:
         if self._file.is_at(self._target):
             self._advance(self._file.size_bytes)
             return
@@ -77,8 +94,6 @@ class _Fetch:
                 break
             except httpx2.HTTPError as failed:
                 self._retry_or_raise(failed, attempt)
-            except OSError as failed:
-                raise self._disk_error(failed) from failed
         self._finish()
 
     def _have(self) -> int:
@@ -88,6 +103,10 @@ class _Fetch:
         have = self._have()
         if have == self._file.size_bytes and self._part.is_file():
             return
+        if have > self._file.size_bytes:  # of another revision: the hub has nothing after its end
+            self._advance(-have)
+            self._part.unlink()
+            have = 0
         headers = {"Range": f"bytes={have}-"} if have else {}
         with self._client.stream("GET", self._file.url, headers=headers) as response:
             response.raise_for_status()
@@ -99,10 +118,15 @@ class _Fetch:
                     part.write(chunk)
                     self._advance(len(chunk))
                     have += len(chunk)
+                    self._go_on()
                     if have > self._file.size_bytes:  # more than was announced: _finish refuses it, at any length
                         return
         if self._have() < self._file.size_bytes:
             raise httpx2.RemoteProtocolError("the connection closed early")
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise DownloadError(f"{self._file.path} was stopped. Run the same command again: it continues.")
 
     def _retry_or_raise(self, failed: httpx2.HTTPError, attempt: int) -> None:
         status = failed.response.status_code if isinstance(failed, httpx2.HTTPStatusError) else 0
@@ -112,6 +136,7 @@ class _Fetch:
                 f"{self._file.path} could not be fetched ({reason}). Run the same command again: it continues."
             ) from failed
         self._pause_s(2.0 ** (attempt - 1))
+        self._go_on()
 
     def _finish(self) -> None:
         if not self._file.is_at(self._part):
@@ -120,10 +145,3 @@ class _Fetch:
                 f"{self._file.path} arrived damaged (size or checksum differs) and was deleted. Run the command again."
             )
         self._part.rename(self._target)
-
-    def _disk_error(self, failed: OSError) -> DownloadError:
-        if failed.errno == errno.ENOSPC:
-            return DownloadError(
-                f"The disk is full. {self._part} is kept: free some space and run the same command again."
-            )
-        return DownloadError(f"{self._part} cannot be written: {failed.strerror or failed}.")

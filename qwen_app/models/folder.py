@@ -6,20 +6,27 @@ is written last, so a folder we made that has none is incomplete.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import logging
+import os
+import pwd
 import re
+import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from qwen_app.errors import DownloadError, ModelFilesError
+from qwen_app.errors import PYTHON, DownloadError, ModelFilesError
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+PART = ".part"  # after the name of a file that is not whole yet
 WEIGHTS = ".safetensors"
 # Formats that can run code while they are read.
 UNSAFE_SUFFIXES = frozenset({".bin", ".pt", ".pth", ".pkl", ".ckpt"})
@@ -29,6 +36,9 @@ SPARE_BYTES = 2_000_000_000
 _JSON_LIMIT_BYTES = 100_000_000
 # What a file that somebody else made may raise while it is read as JSON of some shape.
 MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_NOT_OURS = (errno.EACCES, errno.EPERM)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of network disks
+_FETCH = f"A model is fetched with: {PYTHON} download_model.py --model NAME"
 _PLAIN_NAME = re.compile(r"[\w][\w.+ -]*", re.ASCII)
 
 
@@ -61,14 +71,71 @@ class Manifest:
 
 
 def write_manifest(folder: Path, name: str, revision: str, known_sha256: Mapping[str, str] | None = None) -> None:
-    """Record every file now in ``folder``; call it when all of them are there. Known sums are not computed again."""
+    """Record every whole file now in ``folder``; call it when all of them are there. Known sums are not computed again.
+
+    The manifest is there whole or not at all. Raises DownloadError where it cannot be written.
+    """
     known = known_sha256 or {}
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST)
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and _is_recorded(path.name))
     files = {
         path.name: {"bytes": path.stat().st_size, "sha256": known.get(path.name) or sha256_of(path)} for path in paths
     }
     text = json.dumps({"name": name, "revision": revision, "files": files}, indent=2)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    new = folder / f"{MANIFEST}{PART}"
+    with writing(folder):
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(folder / MANIFEST)
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether ``folder`` has a manifest, which is written last. One that cannot be made out is none."""
+    try:
+        return read_manifest(folder) is not None
+    except ModelFilesError:
+        return False
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever the disk refuses within becomes ModelFilesError, with the path, the user and what to do."""
+    try:
+        yield
+    except OSError as refused:
+        raise ModelFilesError(_refusal(refused, path, "read")) from refused
+
+
+def need_readable(path: Path) -> None:
+    """Raise ModelFilesError unless the file at ``path`` may be read."""
+    with reading(path):
+        if not os.access(path, os.R_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """As ``reading``, for files that are made: DownloadError."""
+    try:
+        yield
+    except OSError as refused:
+        raise DownloadError(_refusal(refused, path, "written")) from refused
+
+
+@contextmanager
+def one_at_a_time(models_dir: Path, name: str) -> Iterator[None]:
+    """Whoever else makes the model's folder ``name`` is waited for. Raises DownloadError where there can be no lock."""
+    with writing(models_dir):
+        models_dir.mkdir(parents=True, exist_ok=True)
+        lock = (models_dir / f".{name}.lock").open("w")
+    with lock:
+        try:
+            _lock(lock.fileno(), f"Another process is fetching {name}; this one waits for it ...")
+        except OSError as refused:
+            if refused.errno not in _NO_LOCKS:
+                raise
+        yield
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -81,18 +148,20 @@ def read_manifest(folder: Path) -> Manifest | None:
         files = {str(name): (int(entry["bytes"]), str(entry["sha256"])) for name, entry in data["files"].items()}
         return Manifest(str(data["name"]), str(data["revision"]), files)
     except MISSHAPEN as broken:
-        raise ModelFilesError(f"{path} is damaged. {_mend(folder)}") from broken
+        raise ModelFilesError(f"{path} is damaged. Delete it: the folder is then taken as it is.") from broken
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
     """Look once at the folder or .gguf file that is to be loaded. Quick. Raises ModelFilesError, naming the file."""
-    if path.suffix == ".gguf":  # unpacked while it is loaded, so never quantised for us
-        if not path.is_file():
-            raise ModelFilesError(f"There is no file {path}.")
-        return Checkpoint(path)
-    check_folder(path)
-    _tell_unlisted(path)
-    config = read_json(path / "config.json").get("quantization_config")
+    with reading(path):
+        if path.suffix == ".gguf":  # unpacked while it is loaded, so never quantised for us
+            if not path.is_file():
+                raise ModelFilesError(f"There is no file {path}.")
+            need_readable(path)
+            return Checkpoint(path)
+        check_folder(path)
+        _tell_unlisted(path)
+        config = read_json(path / "config.json").get("quantization_config")
     method = config.get("quant_method", "") if isinstance(config, dict) else ""
     return Checkpoint(path, str(method).lower())
 
@@ -111,9 +180,12 @@ def check_folder(folder: Path) -> None:
     """Raise ModelFilesError, naming the file, unless ``folder`` is a whole model of a kind we load. Quick: of
     weights it compares the size alone."""
     if not folder.is_dir():
-        raise ModelFilesError(
-            f"There is no model folder {folder}. Fetch it with: python download_model.py --model NAME"
-        )
+        raise ModelFilesError(f"There is no model folder {folder}. {_FETCH}")
+    with reading(folder):
+        _check(folder)
+
+
+def _check(folder: Path) -> None:
     _refuse_unsafe(folder)
     manifest = read_manifest(folder)
     if manifest is not None:
@@ -131,7 +203,8 @@ def verify_folder(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest is None:
         raise ModelFilesError(f"{folder} has no {MANIFEST} to verify it by. {_mend(folder)}")
-    _check_sums(folder, _weights_of(manifest))
+    with reading(folder):
+        _check_sums(folder, _weights_of(manifest))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -150,7 +223,7 @@ def weight_files(folder: Path) -> list[Path]:
 def check_safetensors(path: Path) -> None:
     """Raise ModelFilesError unless the file is as long as its own header says."""
     try:
-        with path.open("rb") as file:
+        with reading(path), path.open("rb") as file:
             header_bytes = int.from_bytes(file.read(8), "little")
             if not 2 <= header_bytes <= _HEADER_LIMIT_BYTES:
                 raise ValueError("no header")
@@ -166,10 +239,11 @@ def check_safetensors(path: Path) -> None:
 def read_json(path: Path) -> dict[str, object]:
     """The JSON object in ``path``. Raises ModelFilesError, naming the file, when there is none."""
     try:
-        if not path.is_file() or path.stat().st_size > _JSON_LIMIT_BYTES:  # a pipe or a device would be read for ever
-            raise ValueError("no file of JSON")
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, *MISSHAPEN) as broken:
+        with reading(path):
+            if not path.is_file() or path.stat().st_size > _JSON_LIMIT_BYTES:  # a pipe or a device never ends
+                raise ValueError("no file of JSON")
+            data = json.loads(path.read_text(encoding="utf-8"))
+    except MISSHAPEN as broken:
         raise ModelFilesError(f"{path} is missing or not JSON. {_mend(path.parent)}") from broken
     if not isinstance(data, dict):
         raise ModelFilesError(f"{path} does not hold a JSON object. {_mend(path.parent)}")
@@ -193,6 +267,39 @@ def git_sha1_of(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _is_recorded(name: str) -> bool:
+    return name != MANIFEST and not name.endswith(PART) and not name.startswith(".")
+
+
+def _refusal(refused: OSError, path: Path, what: str) -> str:
+    named = refused.filename if isinstance(refused.filename, str) else str(path)
+    if refused.errno == errno.ENOSPC:
+        return f"The disk is full: {named} cannot be written. Free some space and run the same command again."
+    if refused.errno in _NOT_OURS:
+        user = _user()
+        return (
+            f"{named} cannot be {what} by user {user} ({refused.strerror}). Run this as the user whom it belongs to, "
+            f"or hand it over with: chown -R {user} {shlex.quote(str(path))}"
+        )
+    return f"{named} cannot be {what} ({refused.strerror or refused}). Choose another --models-dir or --model."
+
+
+def _user() -> str:
+    """Whose rights count."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _lock(file: int, waiting: str) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("%s", waiting)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _shard_names(index: Path) -> list[str]:
@@ -239,6 +346,8 @@ def _refuse_unsafe(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ModelFilesError(f"{path} is a pipe or a device, which a model has none of. Remove it.")
+        if path.suffix in READ_SUFFIXES and path.is_file():
+            need_readable(path)
         if path.suffix in UNSAFE_SUFFIXES:
             raise ModelFilesError(
                 f"{path} is refused: such files can run code while they are read. "
@@ -254,8 +363,11 @@ def _refuse_remote_code(folder: Path) -> None:
 
 
 def _mend(folder: Path) -> str:
-    return f"Delete {folder} and fetch the model again with: python download_model.py --model NAME"
+    return f"Delete {folder} to have it fetched again. {_FETCH}"
 
 
 def _own(folder: Path) -> str:
-    return f" If the change is your own, delete {folder / MANIFEST}: the folder is then taken as it is."
+    return (
+        f" If the change is your own, delete {folder / MANIFEST} and name the folder by its path: --model "
+        f"{folder.absolute()}. It is then taken as it is."
+    )

@@ -29,7 +29,8 @@ def plan_table(
     context: int = 0,
     weights_bytes: int = 0,
 ) -> str:
-    """One column for each precision. Where one does not fit, a line below says why and what would.
+    """One column for each precision. Where one does not fit, a line below says why and what would. Raises DoesNotFit,
+    with the same lines, where none does.
 
     ``weights_bytes``, where not 0, are those of the first precision: a file's that stays as it is.
     """
@@ -49,6 +50,8 @@ def plan_table(
         *_table(plans),
         *(["", *refusals] if refusals else []),
     ]
+    if not plans:
+        raise DoesNotFit("\n".join(lines))
     return "\n".join(lines)
 
 

@@ -35,6 +35,7 @@ _SERVER_THREADS = 4  # for a database server; SQLite has one writer anyway
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Gone = Callable[[str, str | None], None]  # is told an owner and the id of his chat; None: all of them
 
 
 class SavedChats:
@@ -57,6 +58,7 @@ class SavedChats:
         self.key = key or secrets.token_bytes(_KEY_BYTES)
         self._engine = engine
         self._closed = False
+        self._told: list[Gone] = []
         threads = 1 if engine.dialect.name == "sqlite" else _SERVER_THREADS
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="saved-chats")
 
@@ -65,6 +67,27 @@ class SavedChats:
         if self._closed:
             raise EngineUnavailable("The server is shutting down. Try again in a minute.")
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
+
+    def when_gone(self, tell: Gone) -> None:
+        """Call ``tell`` whenever an owner has deleted a chat."""
+        self._told.append(tell)
+
+    async def delete(self, owner: str, chat_id: str) -> bool:
+        """Hide the chat; whether there was one."""
+        found = await self.run(self.chats.delete, owner, chat_id)
+        if found:
+            self._tell_gone(owner, chat_id)
+        return found
+
+    async def delete_all(self, owner: str) -> int:
+        """Delete all of the owner's chats for good; how many there were."""
+        gone = await self.run(self.chats.delete_all, owner)
+        self._tell_gone(owner, None)
+        return gone
+
+    def _tell_gone(self, owner: str, chat_id: str | None) -> None:
+        for tell in self._told:
+            tell(owner, chat_id)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Engine, and_, delete, func, insert, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, func, insert, select
 
 from qwen_app.errors import NotFound, TooManyRequests
 from qwen_app.saved_chats.chat_store import whole_chat
@@ -63,8 +63,7 @@ class ShareStore:
     def shown(self, token: str) -> tuple[SavedChat, list[SavedMessage]] | None:
         """The chat behind a token, and the messages that were shared; None where the link opens nothing (any more)."""
         with self._engine.connect() as connection:
-            live = and_(shares.c.id == _digest(token), shares.c.expires_at >= self._clock())
-            link = connection.execute(select(shares).where(live)).one_or_none()
+            link = connection.execute(select(shares).where(self._live(token))).one_or_none()
             if link is None:
                 return None
             there = select(chats).where(chats.c.id == link.chat_id, chats.c.deleted_at.is_(None))
@@ -73,6 +72,19 @@ class ShareStore:
                 return None
             chat = whole_chat(connection, row._mapping)
             return chat, chat.path(link.head_id)
+
+    def version(self, token: str) -> str | None:
+        """What is another once the link shows something else; None where it opens nothing (any more).
+
+        Unlike ``shown`` it costs the same for every chat.
+        """
+        columns = select(chats.c.updated_at, chats.c.title).join(shares, shares.c.chat_id == chats.c.id)
+        with self._engine.connect() as connection:
+            row = connection.execute(columns.where(self._live(token), chats.c.deleted_at.is_(None))).one_or_none()
+            return None if row is None else f"{row.updated_at} {row.title}"
+
+    def _live(self, token: str) -> ColumnElement[bool]:
+        return and_(shares.c.id == _digest(token), shares.c.expires_at >= self._clock())
 
 
 def _digest(token: str) -> str:

@@ -17,7 +17,7 @@ from qwen_app.api.access.api_keys import ApiKeyStore, is_from_here
 from qwen_app.api.access.rate_limits import Bucket, Caller, RateLimits
 from qwen_app.api.access.request_guard import key_of
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError, TooManyRequests
-from qwen_app.settings import Settings
+from qwen_app.settings import Settings, load_settings
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import reset, running_api, send_chat, wait_for
 
@@ -213,12 +213,14 @@ def test_blanks_around_a_key_are_no_part_of_it(sent: str) -> None:
 @pytest.mark.parametrize("key", ["clé", "钥匙", "a\x00b", "a\tb", "a\nb", "a\x7f", "\ufeffa", "a\u00a0b"])
 def test_a_configured_key_that_no_header_carries_is_refused_at_the_start(key: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="printable ASCII"):
-        ApiKeyStore.from_settings(Settings(api_keys=f"{KEY},{key}"))
+        ApiKeyStore([KEY, key])
+    with pytest.raises(SettingsError, match="printable ASCII"):
+        load_settings(["--api-keys", f"{KEY},{key}"], {})
     if "\n" not in key and "\ufeff" not in key:
         file = tmp_path / "keys"
         file.write_text(key, encoding="utf-8")
         with pytest.raises(SettingsError, match="printable ASCII"):
-            ApiKeyStore.from_settings(Settings(api_keys_file=str(file)))
+            load_settings(["--api-keys-file", str(file)], {})
 
 
 @pytest.mark.parametrize("written", ["\ufeffone\ntwo", "one\r\ntwo\r\n", " one \n\n\ttwo  # of Ann: clé\n"])
@@ -233,8 +235,8 @@ def test_a_file_of_keys_may_be_written_by_any_editor(written: str, tmp_path: Pat
 def test_a_file_of_keys_that_is_no_text_is_named(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_bytes(b"\xff\xfek\x00")
-    with pytest.raises(SettingsError, match="keys, cannot be read as UTF-8"):
-        ApiKeyStore.from_settings(Settings(api_keys_file=str(file)))
+    with pytest.raises(SettingsError, match="keys' names a file that cannot be read as UTF-8"):
+        load_settings(["--api-keys-file", str(file)], {})
 
 
 def test_a_broken_hash_is_named() -> None:

@@ -12,14 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.errors import AnswersPaused, AppError, GuestLinkOver, RequestError, TooManyRequests, TurnsUsedUp
+from qwen_app.errors import (
+    AnswersPaused,
+    AppError,
+    GuestLinkOver,
+    GuestNotKept,
+    RequestError,
+    TooManyRequests,
+    TurnsUsedUp,
+)
 from qwen_app.guests.guest import Guest
-from qwen_app.guests.guest_book import FORGOTTEN_S, MOST_GUESTS, GuestBook
+from qwen_app.guests.guest_book import FORGOTTEN_S, MOST_GUESTS, UNWRITTEN, GuestBook
+from qwen_app.guests.guest_store import GuestStore
+from qwen_app.saved_chats.database import Tell
 from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory, open_saved_chats
 from qwen_app.saved_chats.values import ChatSummary, SavedChat
 from qwen_app.stage.stage import Stage
 
 pytestmark = pytest.mark.anyio
+
+
+AGAIN_S = 0.02
 
 
 class Clock:
@@ -31,10 +44,12 @@ class Clock:
 
 
 @asynccontextmanager
-async def book_of(saved: SavedChats | None = None, clock: Clock | None = None) -> AsyncGenerator[GuestBook, None]:
+async def book_of(
+    saved: SavedChats | None = None, clock: Clock | None = None, *, again_s: float = AGAIN_S, told: Tell = print
+) -> AsyncGenerator[GuestBook, None]:
     saved = saved or chats_in_memory()
     async with saved.running():
-        book = GuestBook(saved, Stage(), clock or Clock())
+        book = GuestBook(saved, Stage(), clock or Clock(), tell=told, write_again_s=again_s)
         async with book.running():
             yield book
 
@@ -171,3 +186,81 @@ async def test_a_restart_knows_the_guests_and_their_turns(tmp_path: Path) -> Non
     assert over.revoked
     with pytest.raises(AppError):
         await start("ask", anna.user)
+
+
+class Disk:
+    """Of a database in ``folder``: it takes nothing more while it is full."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.saved = open_saved_chats(folder, "")
+
+    async def fill(self) -> None:
+        await self.saved.run(self._write, "PRAGMA query_only = ON")
+
+    async def make_room(self) -> None:
+        await self.saved.run(self._write, "PRAGMA query_only = OFF")
+
+    def _write(self, pragma: str) -> None:
+        with self.saved.chats.engine.connect() as connection:
+            connection.exec_driver_sql(pragma)
+
+    def kept(self) -> list[Guest]:
+        """What a restart would find."""
+        return GuestStore(self.saved.chats.engine, self.saved.links).read()
+
+
+async def test_a_revocation_that_a_full_disk_did_not_take_is_refused_and_the_link_is_closed(tmp_path: Path) -> None:
+    disk, told = Disk(tmp_path), list[str]()
+    async with book_of(disk.saved, again_s=3600, told=told.append) as book:
+        anna = await book.invite("Anna", lifetime_s=3600, turns=3)
+        await disk.fill()
+        for _ in range(2):  # asked again it is no more written than before
+            with pytest.raises(GuestNotKept, match="a restart would open the link again") as refused:
+                await book.revoke(anna.id)
+            assert (refused.value.http_status, refused.value.code) == (507, "disk_full")
+        with pytest.raises(GuestLinkOver):
+            book.take(anna.user)
+        assert told == [UNWRITTEN]
+        await disk.make_room()
+
+
+@pytest.mark.parametrize("act", ["revoke", "turn"])
+@pytest.mark.parametrize("again_s", [AGAIN_S, 3600.0], ids=["by and by", "at the end"])
+async def test_what_a_full_disk_did_not_take_is_written_once_there_is_room(
+    act: str, again_s: float, tmp_path: Path
+) -> None:
+    disk = Disk(tmp_path)
+    async with book_of(disk.saved, again_s=again_s) as book:
+        anna = await book.invite("Anna", lifetime_s=3600, turns=3)
+        await disk.fill()
+        if act == "turn":
+            book.take(anna.user)
+            for _ in range(2):  # the one that the turn began is among them
+                await asyncio.sleep(0)
+                await book.written()
+        else:
+            with pytest.raises(GuestNotKept):
+                await book.revoke(anna.id)
+        assert disk.kept() == [anna]
+        await disk.make_room()
+        if again_s == AGAIN_S:
+            for _ in range(200):
+                await asyncio.sleep(AGAIN_S)
+                if disk.kept() != [anna]:
+                    break
+            assert disk.kept() != [anna]
+    (again,) = Disk(tmp_path).kept()
+    assert (again.revoked, again.turns_used) == ((True, 0) if act == "revoke" else (False, 1))
+
+
+async def test_a_guest_who_cannot_be_written_gets_no_link(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    async with book_of(disk.saved) as book:
+        await disk.fill()
+        with pytest.raises(GuestNotKept, match="There is no new link"):
+            await book.invite("Anna", lifetime_s=3600, turns=3)
+        assert book.guests() == []
+        await disk.make_room()
+        assert await book.invite("Anna", lifetime_s=3600, turns=3) in book.guests()
+    assert len(Disk(tmp_path).kept()) == 1

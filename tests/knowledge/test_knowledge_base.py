@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from qwen_app.documents.document import Document, Section
-from qwen_app.errors import UpstreamError
+from qwen_app.errors import SettingsError, UpstreamError
 from qwen_app.knowledge.citing import cited, messages_for, with_footnotes
 from qwen_app.knowledge.embeddings import Embedder
 from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_knowledge_base
@@ -158,3 +158,11 @@ async def test_what_a_silent_server_did_not_embed_is_asked_again(url: str) -> No
             await asyncio.sleep(0.01)
     running.cancel()
     assert (list(kept), asked) == ([7], 3)
+
+
+@pytest.mark.parametrize("key", ["clé", "sk\n1", "“sk”", "\ufeffsk"])
+def test_a_key_for_the_embedding_server_that_no_header_carries_is_refused(key: str) -> None:
+    with pytest.raises(SettingsError, match="The key for the embedding server must be of printable ASCII") as refused:
+        Embedder("http://127.0.0.1:9/v1", key)
+    assert key not in refused.value.message
+    assert Embedder("http://127.0.0.1:9/v1", " sk\n").model == ""

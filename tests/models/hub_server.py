@@ -110,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         if name in self.hub.wrong:
             data = bytes(len(data))
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.hub.ranges else 0
+        if start > len(data):
+            self._send(416, b"")
+            return
         body = data[start:]
         cut = self.hub.cut_after.pop(name, None)
         self._send(206 if start else 200, body, cut=cut)

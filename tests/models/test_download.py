@@ -9,6 +9,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,24 @@ def test_the_endpoint_variable_is_honoured(hub: Hub, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "owner--tiny"))
     assert "100 %" in done.stderr
+
+
+@pytest.mark.parametrize("manifest", ["", "{", "[]", '{"files": []}'])
+def test_a_manifest_that_cannot_be_made_out_costs_no_second_download(hub: Hub, tmp_path: Path, manifest: str) -> None:
+    path = ensure_model("owner/tiny", tmp_path).path
+    (path / "manifest.json").write_text(manifest)
+    asked = len(hub.asked)
+    assert ensure_model("owner/tiny", tmp_path).path == path
+    assert len(hub.asked) == asked
+    verify_folder(path)
+
+
+def test_two_downloads_of_one_model_take_turns(hub: Hub, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        found = [threads.submit(ensure_model, "owner/tiny", tmp_path) for _ in range(3)]
+        assert {one.result().path for one in found} == {tmp_path / "owner--tiny"}
+    names = [name for name, _ in hub.asked]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_progress_is_told_in_lines(hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -170,7 +189,10 @@ def test_local_folders_and_files_are_used_where_they_lie(tiny_qwen_dir: Path, tm
     assert local_path("owner/tiny", tmp_path, "v1/x") == tmp_path / "owner--tiny@v1-x"
 
 
-@pytest.mark.parametrize("name", ["tiny", "./none", "/no/such/folder", "a/b/c", "../x"])
+@pytest.mark.parametrize(
+    "name",
+    ["~nobody-of-this-name/x", "~nobody-of-this-name/x.gguf", "tiny", "./none", "/no/such/folder", "a/b/c", "../x"],
+)
 def test_what_is_no_model_at_all(name: str, tmp_path: Path) -> None:
     with pytest.raises(ModelFilesError, match="There is no model"):
         ensure_model(name, tmp_path)

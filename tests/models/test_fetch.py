@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.fetch import ATTEMPTS, fetch_files
+from qwen_app.models.fetch import AT_ONCE, ATTEMPTS, fetch_files
 from qwen_app.models.hub import RemoteFile
 from tests.examples import examples
 from tests.models.hub_server import COMMIT, ENDLESS_BYTES, Hub, serve_hub
 
 DATA = os.urandom(3_000_000)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def remote(hub: Hub, name: str = "model.safetensors") -> RemoteFile:
@@ -58,6 +61,41 @@ def test_a_new_start_goes_on_with_what_is_there(tmp_path: Path) -> None:
         fetch(hub, tmp_path)
         assert hub.asked == [("model.safetensors", "bytes=1000000-")]
     assert (tmp_path / "model.safetensors").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("more", [1, 1000])
+def test_a_part_that_is_longer_than_the_file_is_begun_anew(tmp_path: Path, more: int) -> None:
+    (tmp_path / "model.safetensors.part").write_bytes(b"x" * (len(DATA) + more))
+    with serve_hub(Hub({"model.safetensors": DATA})) as hub:
+        assert fetch(hub, tmp_path) == len(DATA)
+    assert (tmp_path / "model.safetensors").read_bytes() == DATA
+
+
+def test_an_interrupted_download_stops_soon_and_goes_on_later(tmp_path: Path) -> None:
+    large = DATA * 20
+    script = (
+        "import os, signal, sys, time\n"
+        "from pathlib import Path\n"
+        "from qwen_app.models.fetch import fetch_files\n"
+        "from qwen_app.models.hub import RemoteFile\n"
+        "names = [f'model-{number}.safetensors' for number in range(9)]\n"
+        "files = [RemoteFile(name, f'{sys.argv[1]}/owner/tiny/resolve/{sys.argv[3]}/{name}', int(sys.argv[4]), '') "
+        "for name in names]\n"
+        "had = []\n"
+        "def advance(arrived):\n"
+        "    if arrived and not had: had.append(os.kill(os.getpid(), signal.SIGINT))\n"
+        "    time.sleep(0.1)\n"
+        "fetch_files(files, Path(sys.argv[2]), {}, advance)\n"
+    )
+    files = {f"model-{number}.safetensors": large for number in range(9)}
+    with serve_hub(Hub(files)) as hub:
+        command = [sys.executable, "-c", script, hub.url, str(tmp_path), COMMIT, str(len(large))]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert "KeyboardInterrupt" in done.stderr
+        parts = list(tmp_path.glob("*.part"))
+        assert 0 < sum(part.stat().st_size for part in parts) < len(large)
+        assert len(hub.asked) <= AT_ONCE
+        assert fetch(hub, tmp_path) == 9 * len(large)
 
 
 def test_whole_files_are_not_asked_for_again(tmp_path: Path) -> None:

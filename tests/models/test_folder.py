@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.dims import dims_from_folder
+from qwen_app.models.download import ensure_model
 from qwen_app.models.folder import (
     MANIFEST,
     check_folder,
@@ -23,6 +26,7 @@ from qwen_app.models.folder import (
 )
 
 WEIGHTS = "model.safetensors"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -225,6 +229,51 @@ def test_a_flipped_byte_is_found_by_verify(folder: Path) -> None:
     check_folder(folder)
     with pytest.raises(ModelFilesError, match=r"model\.safetensors is not the file that was fetched"):
         verify_folder(folder)
+
+
+def test_a_manifest_is_there_whole_or_not_at_all(folder: Path) -> None:
+    """The disk is full when it is written, after everything else."""
+    (folder / MANIFEST).unlink()
+    script = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from qwen_app.errors import DownloadError\n"
+        "from qwen_app.models.folder import write_manifest\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try: write_manifest(Path(sys.argv[1]), 'tiny', 'r1')\n"
+        "except DownloadError as refused: sys.exit(str(refused))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(folder)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{MANIFEST}.part" in done.stderr or str(folder) in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / MANIFEST).exists()
+    write_manifest(folder, "tiny", "r1")
+    verify_folder(folder)
+    assert not list(folder.glob("*.part"))
+
+
+def test_what_is_not_whole_is_no_part_of_the_manifest(folder: Path) -> None:
+    for name in ("model-00002.safetensors.part", ".lock"):
+        (folder / name).write_bytes(b"x")
+    write_manifest(folder, "tiny", "r1")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert not [name for name in manifest.files if name.endswith(".part") or name.startswith(".")]
+
+
+def test_a_change_of_ones_own_is_kept_as_the_sentence_says(folder: Path, tmp_path: Path) -> None:
+    changed = folder / "generation_config.json"
+    changed.write_text(changed.read_text() + "\n")
+    with pytest.raises(ModelFilesError, match="name the folder by its path") as refused:
+        check_folder(folder)
+    assert f"--model {folder}." in str(refused.value)
+    (folder / MANIFEST).unlink()
+    before = changed.read_bytes()
+    for models_dir in (tmp_path, tmp_path / "other"):  # also where it lies among those that were fetched
+        assert ensure_model(str(folder), models_dir).path == folder
+    assert changed.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

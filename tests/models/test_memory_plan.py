@@ -155,6 +155,12 @@ def test_the_table_shows_both_precisions() -> None:
         assert part in table
 
 
+def test_a_plan_of_which_nothing_fits_is_a_refusal_with_all_that_it_says() -> None:
+    with pytest.raises(DoesNotFit, match=r"(?s)Memory plan for .*fp16 does not fit.*4bit does not fit") as refused:
+        plan_table(DEFAULT, SEVEN, ["fp16", "4bit"], imagined_card(2))
+    assert refused.value.exit_code == 5
+
+
 def test_the_table_says_what_does_not_fit() -> None:
     table = plan_table(DEFAULT, SEVEN, ["fp16", "4bit"], imagined_card(12))
     assert "fp16 does not fit" in table

@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from starlette.requests import Request
 
@@ -17,10 +16,9 @@ from qwen_app.api.access.rate_limits import Caller, Clock, RateLimits
 from qwen_app.errors import AuthenticationError, PermissionDenied, SettingsError
 from qwen_app.http.addresses import host_of_header, is_loopback
 from qwen_app.http.forwarded import FORWARDING_HEADERS
+from qwen_app.http.key_values import digest_of_key
 from qwen_app.http.origins import host_line, is_foreign
 from qwen_app.settings import Settings
-
-HASH_PREFIX = "sha256:"
 
 
 class ApiKeyStore:
@@ -48,16 +46,10 @@ class ApiKeyStore:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> ApiKeyStore:
-        """Keys of ``api_keys`` and of the file ``api_keys_file``, one a line, ``#`` for comments.
-
-        Raises SettingsError for a file that cannot be read, and for a key that no client could send.
-        """
-        keys = [part.strip() for part in settings.api_keys.split(",")]
-        if settings.api_keys_file:
-            keys += [line.split("#")[0].strip() for line in _lines_of(settings.api_keys_file)]
+        """The keys of ``settings``. Raises SettingsError for a key that no client could send."""
         limits = RateLimits(settings.requests_per_minute, settings.tokens_per_minute, settings.concurrency_per_key)
         local, origins = settings.is_local(), settings.allowed_origins()
-        return cls([key for key in keys if key], limits, local=local, origins=origins)
+        return cls(settings.keys(), limits, local=local, origins=origins)
 
     def caller_of(self, request: Request, key: str | None) -> Caller:
         """Who sent ``request`` with ``key``. Raises AuthenticationError without a valid key, PermissionDenied from
@@ -99,28 +91,11 @@ def _holder_of(digest: bytes, limits: RateLimits, clock: Clock) -> Caller:
     return Caller(f"key-{digest.hex()[:8]}", limits, clock, f"key {digest.hex()}")
 
 
-def _lines_of(file: str) -> list[str]:
-    try:
-        return Path(file).read_text(encoding="utf-8-sig").splitlines()  # editors begin a file with a mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The file of API keys, {file}, cannot be read as UTF-8 text.") from error
-
-
 def _digest_of(key: str) -> bytes:
-    if not (key.isascii() and key.isprintable()):
-        raise SettingsError(
-            "An API key must be of printable ASCII characters, for programs send it in an HTTP header. Choose "
-            "others in QWEN_API_KEYS and the file of keys."
-        )
-    if not key.startswith(HASH_PREFIX):
-        return hashlib.sha256(key.encode()).digest()
     try:
-        digest = bytes.fromhex(key.removeprefix(HASH_PREFIX))
-    except ValueError:
-        digest = b""
-    if len(digest) != 32:
-        raise SettingsError("An API key that starts with sha256: must go on with 64 hexadecimal digits.")
-    return digest
+        return digest_of_key(key)
+    except ValueError as refused:
+        raise SettingsError(f"An API key {refused}. Choose others in QWEN_API_KEYS and the file of keys.") from refused
 
 
 def is_from_here(request: Request, origins: frozenset[str] = frozenset()) -> bool:

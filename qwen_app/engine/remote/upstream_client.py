@@ -25,6 +25,7 @@ from qwen_app.engine.remote.token_counter import (
     TokenCounter,
 )
 from qwen_app.errors import AppError, EngineUnavailable, SettingsError
+from qwen_app.http.key_values import fits_header, header_key
 from qwen_app.messages import GenerationRequest
 from qwen_app.openai_format import RequestBody
 
@@ -231,23 +232,18 @@ def _certificates() -> ssl.SSLContext:
 
 
 def _header_key(api_key: str) -> str:
-    """``api_key`` without the blanks and line breaks around it, which files and the environment leave there."""
-    key = api_key.strip()
-    if not _fits_header(key):
+    """``api_key`` as a header carries it. Raises SettingsError."""
+    try:
+        return header_key(api_key)
+    except ValueError as refused:
         raise SettingsError(
-            "The key for the other server cannot be sent: it holds a line break, or a character beyond ASCII. "
-            "Copy it anew into --api-key (QWEN_API_KEY)."
-        )
-    return key
-
-
-def _fits_header(text: str) -> bool:
-    return text.isascii() and text.isprintable()
+            f"The key for the other server cannot be sent: it {refused}. Copy it anew into --api-key (QWEN_API_KEY)."
+        ) from refused
 
 
 def _headers(request: GenerationRequest) -> dict[str, str]:
     """A router that hashes on the conversation finds the replica that still holds its prefix."""
     conversation = request.conversation_id or request.request_id
-    if not _fits_header(conversation) or len(conversation) > CONVERSATION_ID_CHARACTERS:
+    if not fits_header(conversation) or len(conversation) > CONVERSATION_ID_CHARACTERS:
         conversation = hashlib.sha256(conversation.encode(errors="replace")).hexdigest()
     return dict.fromkeys(CONVERSATION_HEADERS, conversation) | {"X-Request-Id": request.request_id}

@@ -70,7 +70,7 @@ class PresenterRoutes:
                     raise PermissionDenied("This is for the presenter: log in as whoever runs the server.")
                 return JSONResponse(await handler(request), headers={"cache-control": "no-store"})
             except AppError as refused:
-                return JSONResponse({"detail": refused.message}, refused.http_status)
+                return JSONResponse({"detail": refused.message, "code": refused.code}, refused.http_status)
             except ValueError:  # pydantic's among them
                 return JSONResponse({"detail": "Give a name, and how many hours and answers."}, 400)
 
@@ -109,9 +109,12 @@ class PresenterRoutes:
 
     async def _revoke(self, request: Request) -> object:
         guest_id = request.path_params["guest_id"]
-        if not await self._book.revoke(guest_id):
+        try:
+            found = await self._book.revoke(guest_id)
+        finally:  # closed here at least, where it cannot be written
+            self._door.end(guest_id)
+        if not found:
             raise NotFound("There is no such guest.")
-        self._door.end(guest_id)
         return {"done": True}
 
     async def _pause(self, request: Request) -> object:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 
+from qwen_app.saved_chats.saved_chats import SavedChats, open_saved_chats
 from qwen_app.serve.asgi import build_asgi
 from qwen_app.service import Service
 from qwen_app.settings import Settings
@@ -25,9 +27,9 @@ with_logins = pytest.mark.parametrize("server", [LOGINS], ids=["with logins"], i
 class Server:
     """The whole app behind its wall, and as many browsers as a test wants."""
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, saved: SavedChats | None = None, **settings: str) -> None:
         asked, guests = Settings(**settings), GuestDoor()
-        self.asgi = build_asgi(Service(ScriptedEngine()), asked, guests=guests)
+        self.asgi = build_asgi(Service(ScriptedEngine()), asked, saved, guests)
         self.walled = wall(self.asgi, asked, guests=guests)
 
     @asynccontextmanager
@@ -47,8 +49,8 @@ class Server:
 
 
 @asynccontextmanager
-async def running(**settings: str) -> AsyncGenerator[Server, None]:
-    server = Server(**settings)
+async def running(saved: SavedChats | None = None, **settings: str) -> AsyncGenerator[Server, None]:
+    server = Server(saved, **settings)
     async with server.asgi.router.lifespan_context(server.asgi):
         yield server
 
@@ -118,6 +120,23 @@ async def test_a_revoked_guest_is_out_and_is_nobody_else(server: Server, present
         assert (await guest.get("/" + newest["path"])).status_code == 403
         await guest.post("/guest/leave")
         assert COOKIE not in guest.cookies
+
+
+async def test_a_revocation_that_was_not_written_is_no_success(tmp_path: Path) -> None:
+    saved = open_saved_chats(tmp_path, "")
+
+    def take_nothing_more() -> None:
+        with saved.chats.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+
+    async with running(saved) as server, server.browser() as presenter, server.guest(presenter) as guest:
+        newest = (await presenter.get("/presenter")).json()["guests"][0]
+        await saved.run(take_nothing_more)
+        answer = await presenter.delete(f"/presenter/guests/{newest['id']}")
+        assert (answer.status_code, answer.json()["code"]) == (507, "disk_full")
+        assert "a restart would open the link again" in answer.json()["detail"]
+        assert (await guest.get("/chats")).status_code == 403
+        assert "could not be written" in (await presenter.get("/ready")).text
 
 
 @with_logins
