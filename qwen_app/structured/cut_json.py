@@ -20,8 +20,13 @@ def end_of_escape(text: str) -> str:
         return ""
     string = last[0]
     cut = _CUT_ESCAPE.search(re.sub(r"\\[^u]", "__", string))  # a backslash that is escaped begins nothing
-    missing = "" if cut is None else "0" * (5 - len(cut[1])) if cut[1] else "\\"
+    missing = "" if cut is None else _digits_after(cut[1][1:]) if cut[1] else "\\"
     return missing + (OTHER_HALF if _HALF_CHARACTER.search(string + missing) else "")
+
+
+def _digits_after(begun: str) -> str:
+    """The digits of an escape that has ``begun``: of a character that can be written without one, if there is any."""
+    return "a" if begun == "000" else "0020"[len(begun) :]
 
 
 def _is_closed(string: str) -> bool:
