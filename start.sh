@@ -11,35 +11,54 @@
 # An app that crashed (exit code 70, or a signal such as SEGV or KILL) is started again after 1, 2, 4, ... seconds, five
 # times in ten minutes at most. START_RESTARTS=N changes five to N; with 0 this script becomes the app.
 #
+# It may be called from anywhere: relative paths among the options are the caller's, those in variables the app folder's.
+#
 # Exit codes: 0 stopped as asked, 2 a bad option, or the port or this folder is taken, 3 the model's files are missing or
-# damaged, 4 no network or no disk space, 5 the model does not fit the device, 6 no Python 3.11 or newer, 70 the GPU
-# failed or the engine hung, 130 and 143 ended at once by a signal.
+# damaged, 4 no network, no disk space or a folder that cannot be written, 5 the model does not fit the device, 6 no Python
+# 3.11 or newer that makes virtual environments, 70 the GPU failed or the engine hung, 130 and 143 ended at once by a signal.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
-readonly SELF="$PWD/${BASH_SOURCE[0]##*/}"
+SELF="$(readlink -f "${BASH_SOURCE[0]}")"
+readonly SELF CALLER="$PWD"
+cd "$(dirname "$SELF")"
 
 readonly VENV=.venv
 readonly PYTHON="$VENV/bin/python"
 readonly STAMP="$VENV/requirements.sha256"
+readonly UNFINISHED="$VENV/unfinished" # there as long as the environment is being made
 readonly LOG=server.log
 readonly NOTE=run/start.pid   # of the process that restarts the app: its id, and when it began
 readonly RESTARTS="${START_RESTARTS:-5}"
 readonly RESTARTS_WITHIN_S=600
-readonly STOP_WAIT_S=50
+readonly STOP_WAIT_S=45 # as in qwen_app/serve/pidfile.py
+readonly KILL_WAIT_S=5
 readonly PIP_FLAGS=(--disable-pip-version-check --no-input)
 readonly NEED_KB=12000000 # PyTorch with CUDA and the rest, unpacked
 
-say() { printf '%s\n' "$*" | tee -a "$LOG" 1>&2 2>/dev/null || true; } # a log that cannot be written is no reason to end
+log_format="${QWEN_LOG_FORMAT:-plain}" # a flag may change it
+
+say() { as_line "$*" | tee -a "$LOG" 1>&2 2>/dev/null || true; } # a log that cannot be written is no reason to end
+
+as_line() { # as_line SENTENCE: in the form of the app's own lines
+  local text="${1//\\/\\\\}"
+  text="${text//\"/\\\"}" text="${text//[[:cntrl:]]/ }"
+  if [[ "$log_format" == json ]]; then
+    TZ=UTC0 printf '{"time": "%(%FT%T)T+00:00", "level": "info", "logger": "start.sh", "message": "%s"}\n' -1 "$text"
+  else
+    printf '%s\n' "$1"
+  fi
+}
 
 fail() { # fail CODE SENTENCE
   say "$2"
   exit "$1"
 }
 
-not_yet() { # for commands that only look, and so write no log
-  printf '%s Start with: ./start.sh\n' "$1" >&2
-  exit 1
+refuse() { # refuse CODE SENTENCE: for what only looks, and so writes no log
+  printf '%s\n' "$2" >&2
+  exit "$1"
 }
+
+not_yet() { refuse 1 "$1 Start with: ./start.sh"; }
 
 find_python() {
   local candidate
@@ -51,6 +70,25 @@ find_python() {
     fi
   done
   fail 6 "Python 3.11 or newer is needed and was not found. Install it, or name it with PYTHON_BIN=/path/to/python."
+}
+
+environment_made() { # whole, and with something that installs packages into it
+  [[ -x "$PYTHON" && ! -e "$UNFINISHED" ]] || return 1
+  command -v uv >/dev/null || "$PYTHON" -m pip --version >/dev/null 2>&1
+}
+
+make_environment() {
+  local python
+  python="$(find_python)" || exit $?
+  "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    fail 6 "$python makes no virtual environments. On Debian and Ubuntu: apt-get install python3-venv"
+  say "Making the virtual environment $VENV with $python ..."
+  { mkdir -p "$VENV" && touch "$UNFINISHED"; } 2>/dev/null ||
+    fail 4 "$PWD/$VENV cannot be written. Free disk space, or run this as the user whom the folder belongs to."
+  rm -rf "$STAMP" "$VENV"/{bin,include,lib,lib64,pyvenv.cfg}
+  "$python" -m venv "$VENV" ||
+    fail 4 "The virtual environment could not be made; the message is above. Mend that, then run this again."
+  rm "$UNFINISHED"
 }
 
 requirements_hash() { sha256sum requirements.txt requirements-pip.txt constraints.txt | sha256sum | cut -d ' ' -f 1; }
@@ -86,17 +124,12 @@ install_torch() {
   rm -rf "$wheels"
 }
 
-installed() { [[ -x "$PYTHON" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]]; }
+installed() { [[ -x "$PYTHON" && ! -e "$UNFINISHED" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]]; }
 
 install() {
   installed && return
-  local python free_kb
-  if [[ ! -x "$PYTHON" ]]; then
-    python="$(find_python)"
-    say "Making the virtual environment $VENV with $python ..."
-    "$python" -m venv "$VENV" ||
-      fail 6 "The virtual environment could not be made. On Debian and Ubuntu: apt-get install python3-venv"
-  fi
+  local free_kb
+  if ! environment_made; then make_environment; fi
   free_kb="$(df -Pk . | awk 'NR == 2 { print $4 }')"
   if ((free_kb < NEED_KB)) && [[ ! -f "$STAMP" ]]; then
     fail 4 "Not enough disk space: $((NEED_KB / 1000000)) GB are needed here, $((free_kb / 1000000)) GB are free."
@@ -171,16 +204,56 @@ keep_running() { # keep_running [options]: exits with the code of the last try
   exit "$code"
 }
 
+status() {
+  [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
+  exec "$PYTHON" -m qwen_app.serve.pidfile status "$(restarter)"
+}
+
+logs() {
+  [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."
+  exec tail -n 100 -F "$LOG"
+}
+
 stop() {
   local pid
+  [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
   pid="$(restarter)" || exec "$PYTHON" -m qwen_app.serve.pidfile stop
   printf 'Stopping; running answers may finish ...\n'
-  kill -TERM "$pid"
-  for ((waited = 0; waited < 10 * STOP_WAIT_S; waited++)); do
-    restarter >/dev/null || { printf 'Stopped.\n' && exit 0; }
+  kill -TERM "$pid" 2>/dev/null || ! restarter >/dev/null || refuse 1 "It belongs to another user, who has to stop it."
+  if ! ends_within "$STOP_WAIT_S"; then # it does by itself in that time, unless it cannot even do that
+    "$PYTHON" -m qwen_app.serve.pidfile kill
+    ends_within "$KILL_WAIT_S" || refuse 1 "Process $pid, which restarts the app, does not end."
+  fi
+  printf 'Stopped.\n'
+}
+
+ends_within() { # ends_within SECONDS: whether the process that restarts the app does
+  local until=$((SECONDS + $1))
+  while restarter >/dev/null; do
+    ((SECONDS < until)) || return 1
     sleep 0.1
   done
-  exec "$PYTHON" -m qwen_app.serve.pidfile stop # which is harsher
+}
+
+options() { # all of them, as the README lists them: the app's own list needs its packages
+  sed -n 's/^| `\(--[a-z-]*\)` | \(.*\) | \(.*\) |$/  \1\n      \3 (default: \2)/p' README.md 2>/dev/null || true
+}
+
+check_names() { # check_names [options]: before packages are installed for minutes; the app checks all else
+  local argument name known
+  ! installed && known="$(options | grep -o -- '--[a-z-]* *$')" || return 0
+  for argument in "$@"; do
+    name="${argument%%=*}"
+    [[ "$name" != --?* || "$name" == --verify || "$name" == --help ]] && continue
+    grep -qxF -e "$name" -e "--${name#--no-}" <<<"$known" ||
+      refuse 2 "There is no option $name.$(suggestion "$name" $known) See all options with: ./start.sh --help"
+  done
+}
+
+suggestion() { # suggestion WORD KNOWN...
+  local near find='import difflib, sys; print(*difflib.get_close_matches(sys.argv[1], sys.argv[2:], 1))'
+  near="$(python3 -c "$find" "$@" 2>/dev/null)" || true
+  printf '%s' "${near:+ Did you mean $near?}"
 }
 
 run() {
@@ -211,35 +284,64 @@ hide_secrets() { # hide_secrets [options]
   [[ -z "$found" ]] || exec bash "$SELF" "${shown[@]}" "$@"
 }
 
+is_relative() { # is_relative OPTION VALUE: whether the value is a path of the caller's folder
+  [[ "$2" != [/~]* ]] || return 1
+  case "$1" in
+    --api-keys-file | --auth-file | --data-dir | --models-dir) [[ -n "$2" ]] ;;
+    --model) [[ "$2" != auto && "$2" != builtin ]] && [[ "$2" == .* || "$2" == *.gguf || -d "$CALLER/$2" ]] ;;
+    *) return 1 ;;
+  esac
+}
+
+read_arguments() { # read_arguments [options]: sets arguments, the options with whole paths, and log_format
+  local argument value before=
+  for argument in "$@"; do
+    value="${argument#*=}"
+    [[ "$before" != --log-format && "$argument" != --log-format=* ]] || log_format="$value"
+    if [[ "$CALLER" == "$PWD" ]]; then
+      : # they are as they should be
+    elif [[ "$argument" == --*=* ]] && is_relative "${argument%%=*}" "$value"; then
+      argument="${argument%%=*}=$CALLER/$value"
+    elif is_relative "$before" "$argument"; then
+      argument="$CALLER/$argument"
+    fi
+    arguments+=("$argument")
+    before="$argument"
+  done
+}
+
 main() {
+  local arguments=()
+  read_arguments "$@"
+  set -- "${arguments[@]}"
   hide_secrets "$@"
   without_proxy_for_loopback
   case "${1:-}" in
     setup)
       shift
+      check_names "$@"
       install
       prepare_model "$@"
       say "Everything is set up. Run it with: ./start.sh"
       ;;
-    stop | status)
-      [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
-      [[ "$1" == status ]] || stop
-      exec "$PYTHON" -m qwen_app.serve.pidfile status
+    stop | status | logs)
+      (($# == 1)) || refuse 2 "$2 is not understood: ./start.sh $1 takes nothing more."
+      "$1"
       ;;
     sessions)
       shift
       [[ -x "$PYTHON" ]] || not_yet "Nothing is set up here yet."
       exec "$PYTHON" -m qwen_app.web.owner_door "$@"
       ;;
-    logs)
-      [[ -f "$LOG" ]] || not_yet "There is no $LOG yet."
-      exec tail -n 100 -F "$LOG"
-      ;;
     -h | --help)
       sed -n '2,/^set -e/{/^set -e/d;s/^# \{0,1\}//;p}' "$SELF"
-      [[ -x "$PYTHON" ]] && exec "$PYTHON" app.py --help
+      "$PYTHON" app.py --help 2>/dev/null || options
       ;;
-    *) run "$@" ;;
+    '' | -*)
+      check_names "$@"
+      run "$@"
+      ;;
+    *) refuse 2 "There is no command $1. See all with: ./start.sh --help" ;;
   esac
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -12,12 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
+from qwen_app.serve.pidfile import STOP_WAIT_S
 from qwen_app.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +29,7 @@ LISTS = ("requirements.txt", "requirements-pip.txt", "constraints.txt")
 
 # Stands where the virtual environment's Python stands: notes calls of pip, runs everything else for real.
 FAKE_PYTHON = f"""#!/usr/bin/env bash
+[[ "$*" != "-m pip --version" ]] || exit 0
 if [[ "$1 $2" == "-m pip" ]]; then
   echo "$*" >>pip.log
   exit "$(cat pip.exit 2>/dev/null || echo 0)"
@@ -39,7 +43,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("start.sh", "app.py", "download_model.py", *LISTS):
+        for name in ("start.sh", "app.py", "download_model.py", "README.md", *LISTS):
             shutil.copy(ROOT / name, folder / name)
         (folder / "qwen_app").symlink_to(ROOT / "qwen_app")
 
@@ -104,12 +108,52 @@ def test_a_fresh_folder_gets_its_environment_and_runs_with_the_flags(copy: Copy)
     copy.stub_app()
     for name in LISTS:
         (copy.folder / name).write_text("")
-    done = copy.run("--port", "7999", "--system", "two words", no_proxy="intern.example")
+    done = copy.run("--port", "7999", "--fallback-answer", "two words", no_proxy="intern.example")
     assert done.returncode == 0, done.stderr
-    assert "['--port', '7999', '--system', 'two words']" in done.stdout
+    assert "['--port', '7999', '--fallback-answer', 'two words']" in done.stdout
     assert "intern.example,localhost,127.0.0.1" in done.stdout
     assert (copy.folder / ".venv" / "bin" / "python").exists()
     assert "Making the virtual environment" in (copy.folder / "server.log").read_text()
+
+
+@pytest.mark.slow
+def test_an_environment_that_was_not_finished_is_made_anew(copy: Copy) -> None:
+    """Stopped in the middle, or made by a Python that lacks what installs pip: either leaves a Python without pip."""
+    copy.stub_app()
+    for name in LISTS:
+        (copy.folder / name).write_text("")
+    without_uv = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", copy.folder / ".venv"], check=True)
+    assert copy.run("setup", **without_uv).returncode == 0
+    shutil.rmtree(copy.folder / ".venv")
+    with subprocess.Popen(["./start.sh", "setup"], cwd=copy.folder, start_new_session=True) as stopped:
+        while not (copy.folder / ".venv/bin/python").exists():
+            time.sleep(0.01)
+        os.killpg(stopped.pid, signal.SIGKILL)
+    done = copy.run("setup", **without_uv)
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([copy.folder / ".venv/bin/python", "-m", "pip", "--version"], check=False).returncode == 0
+
+
+def test_a_python_that_makes_no_environments_is_told_with_what_to_install(
+    copy: Copy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    python = folder / "python3"
+    python.write_text('#!/usr/bin/env bash\n[[ "$2" != *ensurepip* ]]\n')
+    python.chmod(0o755)
+    done = copy.run(PATH=f"{folder}:{os.environ['PATH']}")
+    assert done.returncode == 6
+    assert "apt-get install python3-venv" in done.stderr
+    assert not (copy.folder / ".venv").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_told_as_such(copy: Copy) -> None:
+    (copy.folder / ".venv").write_text("in the way")
+    done = copy.run()
+    assert done.returncode == 4
+    assert ".venv cannot be written" in done.stderr
+    assert "apt-get" not in done.stderr
 
 
 def wheel_of(text: str) -> bytes:
@@ -195,6 +239,51 @@ def test_it_is_called_from_anywhere_by_any_name(copy: Copy) -> None:
         assert done.returncode == 0, done.stderr
 
 
+def test_a_link_to_it_starts_the_app_that_it_leads_to(copy: Copy, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "chat").symlink_to(copy.folder / "start.sh")
+    done = subprocess.run([elsewhere / "chat"], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in elsewhere.iterdir()] == ["chat"]
+
+
+@pytest.mark.parametrize(
+    ("given", "handed_on"),
+    [
+        (["--auth-file", "logins"], ["--auth-file", "{here}/logins"]),
+        (["--auth-file=../logins"], ["--auth-file={here}/../logins"]),
+        (["--data-dir", "/tmp/data", "--models-dir", "m"], ["--data-dir", "/tmp/data", "--models-dir", "{here}/m"]),
+        (["--model", "./mod"], ["--model", "{here}/./mod"]),
+        (["--model=some.gguf"], ["--model={here}/some.gguf"]),
+        (["--model", "folder"], ["--model", "{here}/folder"]),
+        (["--model", "Qwen/Qwen2.5-7B-Instruct"], ["--model", "Qwen/Qwen2.5-7B-Instruct"]),
+        (["--model", "builtin", "--host", "folder"], ["--model", "builtin", "--host", "folder"]),
+        (["--api-keys-file", "keys", "--auth", "a:b"], ["--api-keys-file", "{here}/keys"]),  # begins anew in between
+    ],
+)
+def test_relative_paths_are_the_callers(
+    copy: Copy, tmp_path_factory: pytest.TempPathFactory, given: list[str], handed_on: list[str]
+) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    here = tmp_path_factory.mktemp("here")
+    (here / "folder").mkdir()
+    done = subprocess.run(
+        [copy.folder / "start.sh", *given], cwd=here, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert str([word.format(here=here) for word in handed_on]) in done.stdout, done.stderr
+    assert str(given[:2]) in copy.run(*given[:2]).stdout  # at home they are as they were
+
+
+def test_the_script_knows_every_option_that_is_a_path() -> None:
+    script = (ROOT / "start.sh").read_text(encoding="utf-8")
+    fields = Settings.model_fields.items()
+    paths = sorted(flag(name) for name, field in fields if field.annotation is Path or name.endswith("_file"))
+    assert f"    {' | '.join(paths)})" in script
+
+
 def test_the_script_and_the_app_know_the_same_secrets() -> None:
     script = (ROOT / "start.sh").read_text(encoding="utf-8")
     secrets = [flag(name) for name, field in Settings.model_fields.items() if not field.repr]
@@ -228,7 +317,7 @@ def tools(folder: Path, *names: str) -> str:
 
 
 def test_without_python_it_says_so(copy: Copy, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tools(tmp_path_factory.mktemp("bin"), "bash", "dirname", "tee", "sha256sum", "cut", "env")
+    path = tools(tmp_path_factory.mktemp("bin"), "bash", "dirname", "readlink", "tee", "sha256sum", "cut", "env")
     done = copy.run(PATH=path)
     assert done.returncode == 6
     assert "Python 3.11 or newer is needed" in done.stderr
@@ -236,7 +325,7 @@ def test_without_python_it_says_so(copy: Copy, tmp_path_factory: pytest.TempPath
 
 def test_an_old_python_is_passed_over(copy: Copy, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("bin")
-    path = tools(folder, "bash", "dirname", "tee", "sha256sum", "cut", "env")
+    path = tools(folder, "bash", "dirname", "readlink", "tee", "sha256sum", "cut", "env")
     old = folder / "python3"
     old.write_text("#!/usr/bin/env bash\nexit 1\n")  # what the version check of an old one answers
     old.chmod(0o755)
@@ -268,6 +357,54 @@ def test_help_explains_the_commands_and_the_options(copy: Copy) -> None:
     assert done.returncode == 0
     assert "./start.sh status" in done.stdout
     assert "--precision" in done.stdout
+
+
+def test_help_before_anything_is_set_up_lists_the_options_too(copy: Copy) -> None:
+    done = copy.run("--help")
+    assert done.returncode == 0
+    assert "./start.sh status" in done.stdout
+    assert [name for name in Settings.model_fields if f"  {flag(name)}\n      " not in done.stdout] == []
+    assert not (copy.folder / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--prot", "1"], "There is no option --prot. Did you mean --port?"),
+        (["--prot=1"], "There is no option --prot. Did you mean --port?"),
+        (["setup", "--no-shar"], "There is no option --no-shar."),
+        (["restart"], "There is no command restart."),
+        (["stop", "--force"], "--force is not understood"),
+        (["status", "now"], "now is not understood"),
+        (["logs", "-f"], "-f is not understood"),
+    ],
+)
+def test_what_is_not_understood_is_told_before_anything_is_installed(copy: Copy, words: list[str], said: str) -> None:
+    done = copy.run(*words)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert not (copy.folder / ".venv").exists()
+
+
+def test_every_option_there_is_is_understood_before_the_installation(copy: Copy) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    words = [flag(name) for name in Settings.model_fields] + ["--no-share", "--verify"]
+    done = copy.run("setup", *(f"{word}=x" for word in words))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_log_for_programs_holds_objects_alone(copy: Copy) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    (copy.folder / "pip.exit").write_text("1")
+    copy.run(QWEN_LOG_FORMAT="json", START_RESTARTS='a "number" \\\n')
+    (copy.folder / "pip.exit").write_text("0")
+    told = copy.run("--log-format", "json", START_RESTARTS='a "number" \\\n').stderr.splitlines()
+    lines = [json.loads(line) for line in (copy.folder / "server.log").read_text().splitlines()]
+    assert len(lines) > 4
+    assert lines[-1]["message"].startswith('START_RESTARTS=a "number" \\  is not possible')
+    assert lines[-1] == json.loads(told[-1])
+    assert abs(datetime.fromisoformat(lines[-1]["time"]) - datetime.now(UTC)).total_seconds() < 60
 
 
 def test_a_wrong_flag_ends_with_a_sentence(copy: Copy) -> None:
@@ -442,6 +579,43 @@ def test_it_can_be_ended_while_it_waits_to_start_again(copy: Copy, end: str) -> 
         restarted.wait_for("sleeps")
         ask_to_end(end, restarted, process)
         assert process.wait(20) == 0
+    assert len(restarted.lines("starts")) == 1
+
+
+def test_status_while_it_waits_to_start_again(copy: Copy) -> None:
+    restarted = Restarted(copy, "70", patience=True)
+    with restarted.start() as process:
+        restarted.wait_for("sleeps")
+        said = copy.run("status").stdout
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(20)
+    assert f"./start.sh (process {process.pid}) is about to start it" in said
+    assert "Start it with" not in said
+    assert copy.run("status").stdout == "Not running. Start it with: ./start.sh\n"
+
+
+def test_stop_kills_an_app_that_cannot_even_end(copy: Copy) -> None:
+    """After one wait, not two: the wait of the script is that of the app's own command."""
+    script = (ROOT / "start.sh").read_text(encoding="utf-8")
+    whole = f"readonly STOP_WAIT_S={STOP_WAIT_S:.0f} "
+    assert whole in script
+    (copy.folder / "start.sh").write_text(script.replace(whole, "readonly STOP_WAIT_S=2 "))
+    restarted = Restarted(copy, "SIGSTOP")
+    noted = "from qwen_app.serve.pidfile import PidFile, ServerProcess\nimport os\n"
+    noted += "PidFile().write(ServerProcess(os.getpid(), '127.0.0.1', 1, 'm'))\n"
+    (copy.folder / "app.py").write_text(noted + SCRIPTED_APP)
+    with restarted.start() as process:
+        while "pid: " not in copy.run("status").stdout:
+            time.sleep(0.05)
+        begun = time.monotonic()
+        stopped = copy.run("stop")
+        took_s = time.monotonic() - begun
+        assert process.wait(20) == 128 + signal.SIGKILL
+    assert (stopped.returncode, stopped.stdout.splitlines()[-2:]) == (
+        0,
+        ["It does not end, so it is killed.", "Stopped."],
+    )
+    assert took_s < 20
     assert len(restarted.lines("starts")) == 1
 
 

@@ -28,12 +28,16 @@ def end_process(reason: str) -> None:
 
 
 def leave(code: int) -> int:
-    """``code``, where the threads let the process end; where one hangs, the process ends here with it."""
+    """``code``, where this is the only thread; else the process ends here with it.
+
+    The interpreter's own end is no way out: it waits for the threads of pools, daemons too, and a thread that comes
+    back from C++ meanwhile aborts the process.
+    """
     deadline = time.monotonic() + LINGER_S
-    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
-    hanging = [thread.name for thread in others if not thread.daemon and not _ends(thread, deadline)]
+    hanging = [thread.name for thread in _others() if not thread.daemon and not _ends(thread, deadline)]
     if hanging:
         _within(LAST_WORDS_S, lambda: log.warning("Left behind, for they do not end: %s.", ", ".join(hanging)))
+    if _others():
         _exit(code)
     return code
 
@@ -76,6 +80,10 @@ def set_at_signal(stop: asyncio.Event) -> ForcedEnd:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
         signal.signal(number, note)
     return forced
+
+
+def _others() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
 
 
 def _ends(thread: threading.Thread, deadline: float) -> bool:

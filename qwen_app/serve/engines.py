@@ -46,11 +46,11 @@ def _remote_engine(settings: Settings) -> Engine:
 
 
 def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress: StartProgress) -> Engine:
+    if settings.model != "auto":
+        local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     from qwen_app.engine.local.build import build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
-    if settings.model != "auto":
-        local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     device = find_device()
     name = choose_model(settings.model, device)
     checkpoint = ensure_model(

@@ -8,6 +8,7 @@ import secrets
 import sys
 from pathlib import Path
 
+from qwen_app.http.addresses import is_loopback
 from qwen_app.settings import Settings
 from qwen_app.web.owner_door import OwnerDoor, login_link
 from qwen_app.web.sessions import INVITATION_S, Sessions
@@ -42,10 +43,14 @@ def tell_login(settings: Settings, sessions: Sessions, url: str, file: Path = LO
     """Say on the console, which the log's file does not keep, how to get in with the login that was made."""
     user, password = settings.logins()[0]
     link = login_link(url, sessions.invite(user))
+    kept = (
+        f"It is kept in {file}" if _kept(file) == settings.auth else "It is kept nowhere: the next start makes another"
+    )
+    elsewhere = "" if is_loopback(settings.host) else "\nFrom another machine, put this one's address there instead."
     sys.stdout.write(
         f"\nNo login was given, so one was made: name {user}, password {password}\n"
-        f"It is kept in {file}; QWEN_AUTH or QWEN_AUTH_FILE sets your own.\n"
-        f"Log in with one click, once, within {INVITATION_S // 60} minutes: {link}\n\n"
+        f"{kept}; QWEN_AUTH or QWEN_AUTH_FILE sets your own.\n"
+        f"Log in with one click, once, within {INVITATION_S // 60} minutes: {link}{elsewhere}\n\n"
     )
     sys.stdout.flush()
 

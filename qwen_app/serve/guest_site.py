@@ -24,6 +24,6 @@ def add_guest_site(
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     site.include_router(build_document_upload(stores.documents, extraction()))
     install_guest_web(site, settings, stores.saved)
-    book = GuestBook(stores.saved, service.stage)
+    book = GuestBook(stores.saved, service.stage, tell=service.notice)
     install_guests(app, site, door, book, service=service, settings=settings, status=status)
     mount_page(site, service, settings, stores, turns=book)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_app.api.protocol.error_response import error_response
@@ -15,6 +15,7 @@ from qwen_app.start.progress import StartProgress
 from qwen_app.start.times import read_times
 from qwen_app.web.guests.guest_door import GuestDoor
 
+_NOT_READY = "# HELP qwen_ready 1 when requests are taken\n# TYPE qwen_ready gauge\nqwen_ready 0.0\n"
 REASON = "The model is being loaded. Try again in a few seconds."
 _HEADERS = {"Retry-After": "5", "Cache-Control": "no-store"}
 _PAGE = Path(__file__).with_name("loading.html").read_text(encoding="utf-8")
@@ -49,6 +50,8 @@ def _loading_answer(scope: Scope, progress: StartProgress) -> Response:
     if path == "/ready":
         body = {"status": "loading", "reason": REASON, "start": asdict(progress.state())}
         return JSONResponse(body, 503, _HEADERS)
+    if path == "/metrics":  # for alerts: it is up, and not ready
+        return PlainTextResponse(_NOT_READY, headers={"Cache-Control": "no-store"})
     if path.startswith("/v1/"):
         return error_response(EngineUnavailable(REASON), scope)
     return HTMLResponse(_PAGE, 503, _HEADERS)

@@ -1,8 +1,8 @@
-"""The folder's lock, the pid file of the running app for ``start.sh status`` and ``stop``, and those two commands.
+"""The folder's lock, the pid file of the running app for ``start.sh status`` and ``stop``, and their commands.
 
 ``run/server.lock`` is locked by the app as long as it lives. ``run/server.json`` has its process id, address and model,
 and by what to know it again: ids are given out anew, files are copied and outlive their process. Run as
-``python -m qwen_app.serve.pidfile status|stop``.
+``python -m qwen_app.serve.pidfile status [RESTARTER]|stop|kill``.
 """
 
 from __future__ import annotations
@@ -128,10 +128,11 @@ class PidFile:
         )
 
 
-def status(process: ServerProcess | None) -> int:
-    """Say what runs. Exit code 0 if something does."""
+def status(process: ServerProcess | None, restarter: str = "") -> int:
+    """Say what runs. Exit code 0 if something does. ``restarter`` is the id of the process that starts it again."""
     if process is None:
-        sys.stdout.write("Not running. Start it with: ./start.sh\n")
+        waits = f"Not running at the moment: ./start.sh (process {restarter}) is about to start it. See ./start.sh logs"
+        sys.stdout.write(f"{waits if restarter else 'Not running. Start it with: ./start.sh'}\n")
         return NOT_RUNNING
     health = _health(process)
     process = PidFile().read() or process  # it notes its model when that is there, which may be by now
@@ -157,19 +158,30 @@ def stop(process: ServerProcess | None) -> int:
     sys.stdout.flush()
     try:
         os.kill(process.pid, signal.SIGTERM)
-        if not _gone_within(STOP_WAIT_S, process):  # it ends by itself in that time, unless it cannot even do that
-            sys.stdout.write("It does not end, so it is killed.\n")
-            os.kill(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
     except PermissionError:
         sys.stdout.write("It belongs to another user, who has to stop it.\n")
         return NOT_RUNNING
-    if not _gone_within(KILL_WAIT_S, process):
-        sys.stdout.write("It still runs: the kernel does not let go of it.\n")
-        return NOT_RUNNING
-    sys.stdout.write("Stopped.\n")
-    return 0
+    # It ends by itself in that time, unless it cannot even do that.
+    code = 0 if _gone_within(STOP_WAIT_S, process) else kill(process)
+    if code == 0:
+        sys.stdout.write("Stopped.\n")
+    return code
+
+
+def kill(process: ServerProcess | None) -> int:
+    """End the app that was asked to stop and did not. Exit code 0 once nothing runs."""
+    if process is None:
+        return 0
+    sys.stdout.write("It does not end, so it is killed.\n")
+    sys.stdout.flush()
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    if _gone_within(KILL_WAIT_S, process):
+        return 0
+    sys.stdout.write("It still runs: the kernel does not let go of it.\n")
+    return NOT_RUNNING
 
 
 def _gone_within(limit_s: float, process: ServerProcess) -> bool:
@@ -217,8 +229,9 @@ def _started(pid: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    commands = {"status": status, "stop": stop}
-    return commands[arguments[0]](PidFile().read())
+    command, *words = arguments
+    process = PidFile().read()
+    return status(process, *words) if command == "status" else {"stop": stop, "kill": kill}[command](process)
 
 
 if __name__ == "__main__":

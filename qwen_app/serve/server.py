@@ -5,7 +5,7 @@ main        1 listen                the port is ours, or the start is refused
             2 PidFile.claim, write  this folder is ours; ./start.sh status and stop find this process
               open_to               a login where strangers may come, made if none was given
 serve_until_signal
-            3 wall(LoadingGate)     every path answers that the model is being loaded; the wall is there from the start
+            3 standing_wall         every path answers that the model is being loaded; the wall is there from the start
   load_then_open
             4 load_app              in a thread (build.py): engine, service, API, page
             5 LoadingGate.open      the app answers from here on
@@ -41,7 +41,7 @@ from qwen_app.serve.open_files import connection_limits, raise_open_files
 from qwen_app.serve.pidfile import PidFile, ServerProcess
 from qwen_app.settings import Settings
 from qwen_app.web.owner_door import OwnerDoor
-from qwen_app.web.wall import wall
+from qwen_app.web.wall import standing_wall
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +98,18 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as refused:
         listener.close()
-        if refused.errno == errno.EADDRINUSE:
-            raise PortTaken(
-                f"Port {port} is taken by another program. Stop that one, or choose another port with --port."
-            ) from refused
-        raise SettingsError(f"Cannot listen on {host}, port {port}: {refused.strerror}.") from refused
+        raise _cannot_listen(host, port, refused) from refused
     return listener
+
+
+def _cannot_listen(host: str, port: int, refused: OSError) -> StartupError:
+    if refused.errno == errno.EADDRINUSE:
+        return PortTaken(f"Port {port} is taken by another program. Stop that one, or choose another port with --port.")
+    advice = {
+        errno.EACCES: "Low ports are kept for root: choose one from 1024 on with --port, and put a proxy before it",
+        errno.EADDRNOTAVAIL: "This machine has no such address: --host 0.0.0.0 takes all that it has",
+    }.get(refused.errno or 0, "Choose another address with --host, or another port with --port")
+    return SettingsError(f"Cannot listen on {host}, port {port}: {refused.strerror}. {advice}.")
 
 
 async def serve_until_signal(
@@ -124,10 +130,11 @@ async def serve_until_signal(
     gate = gate or LoadingGate()
     settings = settings or Settings()
     sessions = door.sessions if door else None
-    server = Server(server_config(wall(gate, settings, sessions, gate.guests), settings, limits or ConnectionLimits()))
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
-    serving.add_done_callback(lambda _: stop.set())  # a server that failed is not waited for
     async with contextlib.AsyncExitStack() as lifespan:  # the app's; left when the server has closed
+        walled = lifespan.enter_context(standing_wall(gate, settings, sessions, gate.guests))
+        server = Server(server_config(walled, settings, limits or ConnectionLimits()))
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        serving.add_done_callback(lambda _: stop.set())  # a server that failed is not waited for
         if door:
             await lifespan.enter_async_context(door)
         opened = await load_then_open(load, gate, lifespan, stop)
@@ -150,6 +157,7 @@ async def load_then_open(
     first: set[asyncio.Future[App] | asyncio.Task[Literal[True]]] = {loading, stopped}
     await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if not loading.done():
+        log.info("Stopping: the model is not loaded any further.")
         return 0
     stopped.cancel()
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Stage = Literal["download", "load", "engine", "page"]
+Stage = Literal["prepare", "download", "load", "engine", "page"]
 STAGES: tuple[Stage, ...] = get_args(Stage)  # in their order
 
 

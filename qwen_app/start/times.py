@@ -25,9 +25,12 @@ def read_times(data_dir: Path, model: str) -> dict[Stage, float]:
 
 
 def keep_times(data_dir: Path, model: str, took_s: dict[Stage, float]) -> None:
-    """Note it for the next start. A folder that cannot be written costs the next loading page its seconds, no more."""
+    """Note it for the next start, which has nothing to fetch.
+
+    A folder that cannot be written costs the next loading page its seconds, no more.
+    """
     path = data_dir / TIMES_FILE
-    rounded = {stage: round(seconds, 1) for stage, seconds in took_s.items()}
+    rounded = {stage: round(seconds, 1) for stage, seconds in took_s.items() if stage != "download"}
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({model: rounded}), encoding="utf-8")

@@ -13,11 +13,17 @@ from qwen_app.web.passwords import Passwords
 from qwen_app.web.sessions import Sessions
 
 
-def behind_doors(app: ASGIApp, settings: Settings, sessions: Sessions | None, guests: GuestDoor | None) -> ASGIApp:
+def behind_doors(
+    app: ASGIApp,
+    settings: Settings,
+    sessions: Sessions | None,
+    guests: GuestDoor | None,
+    passwords: Passwords | None = None,
+) -> ASGIApp:
     """``app`` behind both. With no login in the settings of a server that strangers reach, nobody comes in."""
     door = guests or GuestDoor()  # one that is never opened knows nobody
     kept: ASGIApp = GuestWall(app, door=door)
     if settings.is_local():
         return kept
-    passwords, attempts = Passwords(settings.logins()), Attempts()
-    return LoginWall(kept, passwords=passwords, sessions=sessions or Sessions(), attempts=attempts, guests=door)
+    known = passwords or Passwords(settings.logins())
+    return LoginWall(kept, passwords=known, sessions=sessions or Sessions(), attempts=Attempts(), guests=door)

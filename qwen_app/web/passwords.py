@@ -29,6 +29,10 @@ class Passwords:
         expected = self._hashes.get(user, self._hashes[_NOBODY])
         return await asyncio.wrap_future(self._threads.submit(self._is, expected, password)) and user != _NOBODY
 
+    def close(self) -> None:
+        """Nobody is compared any more: the threads end, and whoever waits for one is not answered."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _is(self, expected: Future[bytes], password: str) -> bool:
         return hmac.compare_digest(self._hash(password), expected.result())  # that one was begun before, so it ends
 

@@ -7,7 +7,8 @@ of ours or none behind it, and a known sender: a visitor who is logged in, this 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import closing, contextmanager
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -23,6 +24,7 @@ from qwen_app.http.root_path import below_root
 from qwen_app.settings import Settings
 from qwen_app.web.doors import behind_doors
 from qwen_app.web.guests.guest_door import GuestDoor
+from qwen_app.web.passwords import Passwords
 from qwen_app.web.sessions import Sessions
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -63,10 +65,24 @@ SECURITY_HEADERS = {
 
 
 def wall(
-    app: ASGIApp, settings: Settings, sessions: Sessions | None = None, guests: GuestDoor | None = None
+    app: ASGIApp,
+    settings: Settings,
+    sessions: Sessions | None = None,
+    guests: GuestDoor | None = None,
+    passwords: Passwords | None = None,
 ) -> ASGIApp:
     """``app`` behind everything that stands before it: a request id, the wall, and a bounded body."""
-    return RequestIdMiddleware(Wall(BodyLimitMiddleware(app), settings=settings, sessions=sessions, guests=guests))
+    inner = BodyLimitMiddleware(app)
+    return RequestIdMiddleware(Wall(inner, settings=settings, sessions=sessions, guests=guests, passwords=passwords))
+
+
+@contextmanager
+def standing_wall(
+    app: ASGIApp, settings: Settings, sessions: Sessions | None = None, guests: GuestDoor | None = None
+) -> Iterator[ASGIApp]:
+    """The same as long as a server runs: the threads that compare passwords end with it."""
+    with closing(Passwords(settings.logins())) as passwords:
+        yield wall(app, settings, sessions, guests, passwords)
 
 
 class Wall:
@@ -79,8 +95,9 @@ class Wall:
         settings: Settings,
         sessions: Sessions | None = None,
         guests: GuestDoor | None = None,
+        passwords: Passwords | None = None,
     ) -> None:
-        self._app = behind_doors(app, settings, sessions, guests)
+        self._app = behind_doors(app, settings, sessions, guests, passwords)
         self._proxies = settings.proxies()
         self._root = settings.root_path
         self._api_origins = settings.allowed_origins()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-HOLES = 35
+HOLES = 38
 
 
 class Guard(NamedTuple):
@@ -595,7 +595,7 @@ GUARDS: tuple[Guard, ...] = (
         28,
         "the loading page stands behind the wall",
         "qwen_app/serve/server.py",
-        "server_config(wall(gate, settings, sessions, gate.guests), settings",
+        "server_config(walled, settings",
         "server_config(gate, settings",
         "serve/test_server.py::test_until_the_model_is_loaded_every_path_says_so_and_then_the_app_takes_over",
     ),
@@ -694,5 +694,77 @@ GUARDS: tuple[Guard, ...] = (
         "        if self._in_head:  # what",
         "        if True:  # what",
         "attacks/test_who_may_come_in.py::test_what_comes_after_the_body_is_no_header",
+    ),
+    Guard(
+        36,
+        "answers that nobody reads count for moments",
+        "qwen_app/web/page_calls/ledger.py",
+        "if now - self._sessions[name].attended_at > self.bounds.unread_s}",
+        "if False}",
+        "web/page_calls/test_ledger.py::test_answers_that_nobody_reads_keep_nobody_from_asking_for_long",
+    ),
+    Guard(
+        36,
+        "a heartbeat reads none",
+        "qwen_app/web/page_calls/ledger.py",
+        "or session.readers:",
+        "or session.streams:",
+        "web/page_calls/test_ledger.py::test_answers_that_nobody_reads_keep_nobody_from_asking_for_long[heartbeat]",
+    ),
+    Guard(
+        37,
+        "what is drawn of a chat is bounded by what it costs",
+        "qwen_app/saved_chats/export_html.py",
+        "        if self._room.tokens < 0:",
+        "        if False:",
+        "saved_chats/test_exports.py::test_what_costs_much_to_draw_stands_as_it_was_written",
+    ),
+    Guard(
+        37,
+        "a link is drawn once",
+        "qwen_app/web/chats/shared_page.py",
+        "        if token not in self._kept or self._kept[token].version != version:",
+        "        if True:",
+        "web/chats/test_shared_page.py::test_a_link_is_drawn_once_however_often_it_is_asked_for",
+    ),
+    Guard(
+        37,
+        "links are drawn one after another",
+        "qwen_app/web/chats/shared_page.py",
+        "async with self._drawing:",
+        "if True:",
+        "web/chats/test_shared_page.py::test_pages_are_drawn_one_after_another",
+    ),
+    Guard(
+        37,
+        "a link's page is of a bounded length",
+        "qwen_app/web/chats/shared_page.py",
+        "limit_chars=PAGE_CHARS",
+        "limit_chars=None",
+        "web/chats/test_shared_page.py::test_a_chat_of_any_length_makes_a_page_of_a_bounded_one",
+    ),
+    Guard(
+        38,
+        "every part of an Office file is looked through",
+        "qwen_app/documents/readers/office_package.py",
+        "            if reading.finds_declarations(piece):",
+        """            if entry.filename.endswith((".xml", ".rels")) and reading.finds_declarations(piece):""",
+        "documents/readers/test_tasks.py::test_no_part_holds_entities_whatever_it_is_called_and_however_it_is_written",
+    ),
+    Guard(
+        38,
+        "no wide letters hide a declaration",
+        "qwen_app/documents/readers/office_package.py",
+        """piece.replace(b"\\0", b"")""",
+        "piece",
+        "documents/readers/test_tasks.py::test_no_part_holds_entities_whatever_it_is_called_and_however_it_is_written",
+    ),
+    Guard(
+        38,
+        "no other encoding hides one",
+        "qwen_app/documents/readers/office_package.py",
+        "if self._is_xml and not _is_simply_encoded(start):",
+        "if False:",
+        "documents/readers/test_tasks.py::test_no_encoding_hides_what_a_word_file_declares",
     ),
 )

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from qwen_app.errors import OutOfDeviceMemory
+from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
+from qwen_app.metrics import ALERTED
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.nvml_stand_in import stand_in
@@ -66,6 +67,55 @@ def test_every_metric_asked_for_is_exposed(exposed: dict[str, set[str]]) -> None
     asked = {name for expression in expressions() for name in NAME.findall(expression)}
     assert len(asked) > 15
     assert asked - exposed.keys() == set()
+
+
+def codes_of(kind: type[AppError]) -> set[str]:
+    """Of errors of this kind and of all narrower ones that HTTP calls the server's fault."""
+    own = {kind.code} if kind.http_status >= 500 else set()
+    return own.union(*map(codes_of, kind.__subclasses__()))
+
+
+def test_answers_that_fail_by_our_fault_are_seen_wherever_they_were_asked_for() -> None:
+    """On the page, whose answers have no HTTP status of their own, as by the API; and from the very first."""
+    (fails,) = (rule["expr"] for rule in alerts() if rule["alert"] == "QwenFails")
+    (outcomes,) = re.findall(r'qwen_requests_ended_total\{outcome=~"([^"]*)"\}', fails)
+    assert set(outcomes.split("|")) == codes_of(EngineError)
+    assert codes_of(EngineError) <= set(ALERTED)
+
+
+def test_every_outcome_asked_for_is_counted_from_0(outcomes: dict[str, float]) -> None:
+    """A rate or an increase does not see a counter that begins at 1."""
+    asked = {
+        outcome
+        for expression in expressions()
+        for value in re.findall(r'outcome=~?"([^"]*)"', expression)
+        for outcome in value.split("|")
+    }
+    assert asked == set(ALERTED)
+    assert {name: outcomes.get(name) for name in asked} == dict.fromkeys(asked, 0.0)
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, float]:
+    """How often requests ended in which way, of a server that was asked nothing yet."""
+    with running_api(ScriptedEngine(), fresh=True) as api:
+        families = text_string_to_metric_families(api.request("GET", "/metrics").text)
+    samples = (sample for family in families for sample in family.samples)
+    return {one.labels["outcome"]: one.value for one in samples if one.name == "qwen_requests_ended_total"}
+
+
+def test_probes_that_say_not_ready_are_no_failures() -> None:
+    (fails,) = (rule["expr"] for rule in alerts() if rule["alert"] == "QwenFails")
+    (statuses,) = re.findall(r'status=~"([^"]*)"', fails)
+    assert "503" not in re.split(r"\|", statuses)
+    assert not re.fullmatch(statuses, "503")
+
+
+def test_figures_are_read_and_judged_often_enough_to_see_a_stall_before_it_ends() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["global"]
+    assert (config["scrape_interval"], config["evaluation_interval"]) == ("15s", "15s")
+    (ready,) = (rule for rule in alerts() if rule["alert"] == "QwenNotReady")
+    assert ready["for"] == "1m"
 
 
 def test_every_label_asked_for_is_there(exposed: dict[str, set[str]]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,13 +17,14 @@ import httpx
 import pytest
 import yaml
 
-from qwen_app.settings import Settings
+from qwen_app.settings import Settings, load_settings
 from tests.engine.remote.upstream import Upstream
 from tests.engine.remote.vllm_like import MODEL, VllmLike
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 CHAT = "/v1/chat/completions"
 PATIENCE_S = 30.0
+POD_NAME = "statefulset.kubernetes.io/pod-name"
 
 needs_nginx = pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed")
 
@@ -69,7 +72,13 @@ def test_compose_services_fit_together() -> None:
     assert set(services["app"]["depends_on"]) <= services.keys()
     assert set(added["router"]["depends_on"]) <= services.keys() | added.keys()
     aliases = {alias for service in added.values() for alias in aliases_of(service)}
-    assert aliases == set(re.findall(r"server (vllm-\d\.vllm):8000", (DEPLOY / "nginx.conf").read_text()))
+    assert set(replicas_of_nginx()) <= aliases | services.keys() | added.keys()
+
+
+def replicas_of_nginx() -> list[str]:
+    names = re.findall(r"server (vllm-\d):8000", (DEPLOY / "nginx.conf").read_text())
+    assert len(names) > 1
+    return names
 
 
 def aliases_of(service: dict[str, Any]) -> list[str]:
@@ -82,10 +91,62 @@ def test_kubernetes_objects_fit_together() -> None:
     for (kind, name), document in objects.items():
         if kind == "Service":
             selected = document["spec"]["selector"]
-            matching = [other for other in objects.values() if labels_of(other) == selected]
+            labels = {key: value for key, value in selected.items() if key != POD_NAME}
+            matching = [other for other in objects.values() if labels_of(other) == labels]
             assert len(matching) == 1, name
-    replicas = objects["StatefulSet", "vllm"]["spec"]["replicas"]
-    assert len(re.findall(r"server vllm-\d\.vllm", (DEPLOY / "nginx.conf").read_text())) == replicas
+
+
+def test_every_replica_has_an_address_that_stays_when_it_is_restarted() -> None:
+    """nginx looks names up once: each must be a Service with an address of its own, and lead to one pod."""
+    objects = kubernetes()
+    pods = [f"vllm-{number}" for number in range(objects["StatefulSet", "vllm"]["spec"]["replicas"])]
+    assert replicas_of_nginx() == pods
+    for pod in pods:
+        service = objects["Service", pod]["spec"]
+        assert "clusterIP" not in service
+        assert service["selector"][POD_NAME] == pod
+
+
+def links_to_services() -> dict[str, str]:
+    """The variables that a kubelet gives to the pods of a namespace for its Services, as Kubernetes documents them."""
+    links: dict[str, str] = {}
+    for (kind, name), document in kubernetes().items():
+        if kind != "Service" or document["spec"].get("clusterIP") == "None":
+            continue
+        prefix, first = name.upper().replace("-", "_"), document["spec"]["ports"][0]["port"]
+        links |= {f"{prefix}_SERVICE_HOST": "10.0.0.11", f"{prefix}_SERVICE_PORT": str(first)}
+        links[f"{prefix}_PORT"] = f"tcp://10.0.0.11:{first}"
+        for port in document["spec"]["ports"]:
+            one = f"{prefix}_PORT_{port['port']}_TCP"
+            links[f"{prefix}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}"] = str(port["port"])
+            links |= {one: f"tcp://10.0.0.11:{port['port']}", f"{one}_PROTO": "tcp", f"{one}_ADDR": "10.0.0.11"}
+            links[f"{one}_PORT"] = str(port["port"])
+    return links
+
+
+def test_no_variable_that_kubernetes_adds_is_taken_for_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither are any added, nor would they be ours."""
+    assert "VLLM_ROUTER_SERVICE_PORT_HTTP" in links_to_services()
+    for name, value in links_to_services().items():
+        monkeypatch.setenv(name, value)
+    load_settings([])
+    pods = [
+        document["spec"]["template"]["spec"]
+        for (kind, _), document in kubernetes().items()
+        if kind in ("Deployment", "StatefulSet")
+    ]
+    assert [pod["enableServiceLinks"] for pod in pods] == [False] * 3
+
+
+def test_what_the_app_keeps_outlives_its_pod() -> None:
+    pod = kubernetes()["Deployment", "qwen-app"]["spec"]["template"]["spec"]
+    (mount,) = pod["containers"][0]["volumeMounts"]
+    (volume,) = pod["volumes"]
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    assert f"VOLUME {mount['mountPath']}\n" in dockerfile
+    assert mount["name"] == volume["name"]
+    assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in kubernetes()
+    assert f"USER {pod['securityContext']['fsGroup']}\n" in dockerfile
 
 
 def labels_of(document: dict[str, Any]) -> dict[str, str]:
@@ -93,12 +154,37 @@ def labels_of(document: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def test_commands_for_people_name_the_python_that_has_the_packages() -> None:
+    """The system's has none of them. The README's table of options has its words from the settings."""
+    root = DEPLOY.parent
+    texts = [root / "README.md", root / "DEPLOYMENT.md", *(root / "docs").glob("*.md"), *DEPLOY.iterdir()]
+    bare = re.compile(r"(?<!\.venv/bin/)\bpython (?:-m (?:qwen_app|bench)|app\.py|download_model\.py)|`app\.py ")
+    lines = ((path, line) for path in texts for line in path.read_text(encoding="utf-8").splitlines())
+    assert [(path.name, line) for path, line in lines if bare.search(line) and not line.startswith("| `--")] == []
+
+
+def test_the_commands_that_copy_the_data_make_no_files_of_their_own(tmp_path: Path) -> None:
+    commands = re.findall(r"^.*sqlite3 data/.*$", (DEPLOY.parent / "DEPLOYMENT.md").read_text(encoding="utf-8"), re.M)
+    assert len(commands) == 2
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/chats.sqlite3").touch()
+    (tmp_path / "sqlite3").write_text(
+        '#!/usr/bin/env bash\ntouch "$1"\necho "$2" >>copied\n'
+    )  # it makes what is missing
+    (tmp_path / "sqlite3").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for command in commands:
+        assert subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, check=False).returncode == 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["chats.sqlite3"]
+    assert (tmp_path / "copied").read_text() == ".backup 'chats.copy'\n"
+
+
 @asynccontextmanager
 async def nginx_before(upstreams: list[Upstream], folder: Path) -> AsyncGenerator[str, None]:
     """nginx with our configuration, its names and port replaced by loopback ones; yields its address."""
     config = (DEPLOY / "nginx.conf").read_text()
     for number, upstream in enumerate(upstreams):
-        config = config.replace(f"vllm-{number}.vllm:8000", upstream.address.removeprefix("http://"))
+        config = config.replace(f"vllm-{number}:8000", upstream.address.removeprefix("http://"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = config.replace("listen 8000", f"listen 127.0.0.1:{port}").replace("worker_processes auto", _PREFIX)

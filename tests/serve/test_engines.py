@@ -17,6 +17,8 @@ from qwen_app.models.folder import open_checkpoint
 from qwen_app.serve.build import build_service
 from qwen_app.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.mark.anyio
 async def test_a_local_engine_with_the_slots_and_context_asked_for(tiny_qwen_dir: Path) -> None:
@@ -46,6 +48,17 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(tiny_qwen_dir: Path) -
 def test_an_impossible_name_is_refused() -> None:
     with pytest.raises(ModelFilesError, match=r"There is no model \./none"):
         build_service(Settings(model="./none"))
+
+
+def test_an_impossible_name_is_refused_before_anything_slow_is_imported() -> None:
+    code = (
+        "import sys; from qwen_app.serve.build import build_service; from qwen_app.settings import Settings\n"
+        "try: build_service(Settings(model='./none'))\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert "There is no model ./none" in ended.stderr
+    assert ended.stdout == "False\n"
 
 
 def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_path: Path) -> None:

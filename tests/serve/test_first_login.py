@@ -54,6 +54,29 @@ def test_the_console_tells_password_and_link(
     assert door.sessions.redeem(key) == "owner"
 
 
+def test_what_cannot_be_kept_is_not_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").write_text("in the way of the folder")
+    open_to(Settings(share=True), URL)
+    told = capsys.readouterr().out
+    assert "kept in" not in told
+    assert "the next start makes another" in told
+    (tmp_path / "run").unlink()
+    open_to(Settings(share=True), URL)
+    assert "It is kept in run/login" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("host", "told"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_a_link_for_other_machines_is_told_with_what_to_put_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], host: str, told: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    open_to(Settings(host=host, share=True), URL)
+    assert ("From another machine, put this one's address" in capsys.readouterr().out) == told
+
+
 def test_without_strangers_there_is_no_door_and_with_a_login_no_word(capsys: pytest.CaptureFixture[str]) -> None:
     assert open_to(Settings(), URL) == (Settings(), None)
     assert open_to(Settings(auth="ada:secret"), URL)[1] is not None

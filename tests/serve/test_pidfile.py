@@ -59,6 +59,13 @@ def test_status_of_an_app_that_does_not_answer(tmp_path: Path, capsys: pytest.Ca
     assert "no answer" in out
 
 
+def test_status_of_an_app_that_is_about_to_be_started_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(None, "17") == 1
+    out = capsys.readouterr().out
+    assert "process 17) is about to start it" in out
+    assert "Start it with" not in out
+
+
 def test_anothers_pid_file_is_left_alone(process: subprocess.Popen[str], tmp_path: Path) -> None:
     path = tmp_path / "server.json"
     pid_file = PidFile(path)

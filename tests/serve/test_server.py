@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from qwen_app.errors import PortTaken, SettingsError
 from qwen_app.serve.server import listen
@@ -120,6 +122,11 @@ def test_until_the_model_is_loaded_every_path_says_so_and_then_the_app_takes_ove
     ready = process.get("/ready")
     assert (ready.status_code, ready.json()["status"]) == (503, "loading")
     assert "loaded" in ready.json()["reason"]
+    figures = process.get("/metrics")  # so that an alert tells a server that loads from one that is gone
+    assert figures.status_code == 200
+    assert [sample for family in text_string_to_metric_families(figures.text) for sample in family.samples] == [
+        ("qwen_ready", {}, 0.0, None, None, None)
+    ]
     error = httpx.post(process.url + "/v1/chat/completions", json={}, timeout=20)
     assert error.status_code == 503
     assert error.headers["retry-after"]
@@ -195,8 +202,21 @@ def test_no_packet_waits_for_the_one_before_to_be_confirmed() -> None:
 def test_hosts_that_cannot_be_listened_on() -> None:
     with pytest.raises(SettingsError, match=r"192\.0\.2\.1"):
         listen("192.0.2.1", 0)
+    with pytest.raises(SettingsError, match=r"no such address: --host 0\.0\.0\.0"):
+        listen("192.0.2.1", 0)
     with pytest.raises(SettingsError, match="is not an address"):
         listen("no such host", 0)
+
+
+def test_a_port_that_is_kept_for_root_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OfAUser(socket.socket):
+        def bind(self, _: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket, "socket", OfAUser)
+    with pytest.raises(SettingsError, match="choose one from 1024 on with --port") as caught:
+        listen("127.0.0.1", 80)
+    assert caught.value.exit_code == 2
 
 
 @pytest.mark.slow
