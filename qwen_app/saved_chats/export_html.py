@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from html import escape
 
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
@@ -16,7 +19,11 @@ from qwen_app.saved_chats.sent_documents import sent_documents
 from qwen_app.saved_chats.values import SavedMessage
 
 DRAWN_CHARS = 300_000  # of a chat, the newest messages first
+DRAWN_TOKENS = 40_000  # and lines of markdown: ten microseconds each, and a few letters may be a hundred of them
+_ONLY_THE_END = "Only the end of this chat is shown, for it is too long. 对话过长，仅显示结尾部分。"
+_ROOM = "room"
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
+_HAN = re.compile("[\u4e00-\u9fff]")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #18181b; --soft: #6b6b74; --line: #e4e4e7; --mine: #eef2ff; --paper: #fff; }
 @media (prefers-color-scheme: dark) {
@@ -48,13 +55,97 @@ code { font: 0.9em ui-monospace, Menlo, Consolas, monospace; }
 """
 
 
-def chat_html(title: str, messages: Sequence[SavedMessage]) -> str:
-    """The page: the title, when it was made (UTC), and the messages with what is known of each answer."""
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What is said of an answer; ``reasons`` are why it ended, where that is more than that it was whole."""
+
+    seconds: str
+    token: str
+    tokens: str
+    seed: str
+    reasons: Mapping[str, str]
+
+
+_ENGLISH = _Words(
+    *("{:.1f} s", "{} token", "{} tokens", "seed {}"),
+    {
+        "length": "cut off at its longest length",
+        "tool_calls": "tool call",
+        "cancelled": "stopped",
+        "deadline": "out of time",
+        "failed": "failed",
+        "interrupted": "interrupted by a restart",
+        "unwatched": "stopped: nobody was looking on",
+    },
+)
+_CHINESE = _Words(
+    *("{:.1f} 秒", "{} 个词元", "{} 个词元", "种子 {}"),
+    {
+        "length": "达到最长回答后截断",
+        "tool_calls": "工具调用",
+        "cancelled": "已停止",
+        "deadline": "超时结束",
+        "failed": "失败",
+        "interrupted": "因服务器重启而中断",
+        "unwatched": "无人查看，已停止",
+    },
+)
+
+
+class _TooCostly(Exception):
+    """Drawing a text would take more than is left."""
+
+
+@dataclass(slots=True)
+class _Room:
+    """What may still be drawn of a page. Its messages come newest first, and once one does not fit, none does."""
+
+    chars: int = DRAWN_CHARS
+    tokens: int = DRAWN_TOKENS
+
+    def drawn(self, text: str) -> str:
+        """``text`` as HTML: as markdown while there is room, else as it was written."""
+        self.chars -= len(text)
+        self.tokens -= text.count("\n")
+        if self.chars >= 0:
+            with suppress(_TooCostly):
+                rendered: str = _MARKDOWN.render(text, {_ROOM: self})
+                return rendered
+        self.chars = -1
+        return escape(text)
+
+
+class _Tokens(list[Token]):
+    """Each takes its place of the page's."""
+
+    def __init__(self, room: _Room) -> None:
+        super().__init__()
+        self._room = room
+
+    def append(self, token: Token) -> None:
+        self._room.tokens -= 1
+        if self._room.tokens < 0:
+            raise _TooCostly
+        super().append(token)
+
+
+def chat_html(title: str, messages: Sequence[SavedMessage], *, limit_chars: int | None = None) -> str:
+    """The page: the title, when it was made (UTC), and the messages with what is known of each answer.
+
+    With ``limit_chars`` it has no more than the newest messages that so many characters of HTML hold, and says so.
+    """
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    first_drawn = _first_drawn(messages)
-    articles = "\n".join(_article(message, plainly=n < first_drawn) for n, message in enumerate(messages))
-    about = f"{made} · AI answers may be wrong. 人工智能生成的回答可能有误。"
-    return _page(title, f'<h1>{escape(title)}</h1>\n<p class="about">{about}</p>\n{articles}')
+    about = f'<p class="about">{made} · AI answers may be wrong. 人工智能生成的回答可能有误。</p>'
+    articles: list[str] = []
+    room, written = _Room(), 0
+    for message in reversed(messages):
+        article = _article(message, room)
+        written += len(article)
+        if limit_chars is not None and written > limit_chars:
+            about += f'\n<p class="about">{_ONLY_THE_END}</p>'
+            break
+        articles.append(article)
+    return _page(title, "\n".join([f"<h1>{escape(title)}</h1>", about, *reversed(articles)]))
 
 
 def plain_page(sentence: str) -> str:
@@ -63,12 +154,14 @@ def plain_page(sentence: str) -> str:
 
 
 def facts(message: SavedMessage) -> str:
-    """What is known of how an answer came about, in a line; empty where nothing is."""
-    run = message.run
-    found = [f"{run['total_s']:.1f} s" if isinstance(run.get("total_s"), float) and run["total_s"] else ""]
-    found.append(f"{run['completion_tokens']} tokens" if run.get("completion_tokens") else "")
-    found.append(f"seed {run['seed']}" if run.get("seed") is not None else "")
-    found.append(str(run["reason"]) if run.get("reason") not in (None, "stop") else "")
+    """What is known of how an answer came about, in a line, in the answer's language; empty where nothing is."""
+    run, words = message.run, _CHINESE if _HAN.search(message.content) else _ENGLISH
+    tokens = run.get("completion_tokens")
+    found = [words.seconds.format(run["total_s"]) if isinstance(run.get("total_s"), float) and run["total_s"] else ""]
+    found.append((words.token if tokens == 1 else words.tokens).format(tokens) if tokens else "")
+    found.append(words.seed.format(run["seed"]) if run.get("seed") is not None else "")
+    reason = run.get("reason")
+    found.append(words.reasons.get(reason, reason) if isinstance(reason, str) and reason != "stop" else "")
     return " · ".join(filter(None, found))
 
 
@@ -80,25 +173,26 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _article(message: SavedMessage, *, plainly: bool) -> str:
+def _article(message: SavedMessage, room: _Room) -> str:
     known = facts(message)
     footer = f"<footer>{escape(known)}</footer>" if known else ""
-    text = escape(message.content) if plainly or message.role == "user" else _MARKDOWN.render(message.content)
+    text = escape(message.content) if message.role == "user" else room.drawn(message.content)
     lines = "".join(f"<li>{escape(one.line)}</li>" for one in sent_documents(message))
     documents = f'<ul class="documents">{lines}</ul>' if lines else ""
     drawn = "drawn" if text.startswith("<") else "plain"
     return f'<article class="{message.role}"><div class="{drawn}">{text}{documents}</div>{footer}</article>'
 
 
-def _first_drawn(messages: Sequence[SavedMessage]) -> int:
-    """The messages from this one on are drawn; those before stand as they were written: drawing takes seconds a
-    megabyte."""
-    left = DRAWN_CHARS
-    for number in range(len(messages) - 1, -1, -1):
-        left -= len(messages[number].content)
-        if left < 0:
-            return number + 1
-    return 0
+def _blocks(state: StateCore) -> None:
+    state.tokens = _Tokens(state.env[_ROOM])
+    state.md.block.parse(state.src, state.md, state.env, state.tokens)
+
+
+def _inlines(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type == "inline":
+            within = _Tokens(state.env[_ROOM])
+            token.children = state.md.inline.parse(token.content, state.md, state.env, within)
 
 
 def _text(self: RendererHTML, tokens: Sequence[Token], place: int, options: OptionsDict, env: EnvType) -> str:
@@ -115,6 +209,8 @@ def _reader() -> MarkdownIt:
     """CommonMark and tables, without what leads or loads elsewhere. Backslashes stay, for formulas have them."""
     reader = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
     reader.disable(["image", "link", "autolink", "reference", "escape"])
+    reader.core.ruler.at("block", _blocks)
+    reader.core.ruler.at("inline", _inlines)
     reader.add_render_rule("text", _text)
     reader.add_render_rule("table_open", _table)
     reader.add_render_rule("table_close", _table)

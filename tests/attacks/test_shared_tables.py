@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ import pytest
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui import mount
+from qwen_app.web.page_calls import install
+from qwen_app.web.page_calls.ledger import Ledger
 from tests.attacks.page_client import API, PageClient, page_client
 from tests.browser.serving import running_page
 
@@ -102,6 +105,24 @@ def test_joins_are_refused_with_a_sentence_the_page_shows(guest: PageClient) -> 
     assert refusals
     assert "Try again" in refusals[0].json()["detail"] == refusals[0].json()["error"]
     assert int(refusals[0].headers["retry-after"]) > 0
+
+
+def test_a_client_that_reads_no_answers_locks_its_login_out_for_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    skipped_s = 0.0
+    monkeypatch.setattr(install, "Ledger", lambda: Ledger(clock=lambda: time.monotonic() + skipped_s))
+    with small_page() as address, page_client(address, "adassession", ADA) as crashed:
+        body = crashed.body("composer", "submit", composer="short")
+        statuses = Counter(crashed.join(body | {"session_hash": f"gone{n}"}).status_code for n in range(70))
+        assert statuses[429] > 0
+        with page_client(address, "another", ADA) as ada:
+            for _ in range(60):
+                asked = ada.join(ada.body("composer", "submit", composer="are you there"))
+                if asked.status_code == 200:
+                    break
+                time.sleep(0.5)  # for what still runs
+                skipped_s += 150
+            assert asked.status_code == 200, asked.text
+            assert "process_completed" in finish(ada)
 
 
 def test_what_is_held_is_given_back(guest: PageClient) -> None:

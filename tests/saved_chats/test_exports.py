@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import escape
 
 import pytest
 
@@ -82,3 +83,55 @@ def test_of_a_chat_that_is_too_long_to_draw_the_newest_is_drawn() -> None:
     assert "<strong>new</strong>" in page
     assert "<strong>old</strong>" not in page
     assert "**old**" in page
+
+
+COSTLY = {
+    "cells": "a|b\n-|-\n" + "|a|\n" * 70_000,
+    "cells that are not even written": "|a" * 100 + "\n" + "|-" * 100 + "\n" + "a\n" * 650,
+    "emphasis": "*a*" * 99_000,
+    "entries": "- a\n" * 70_000,
+    "quotations": "> a\n\n" * 50_000,
+    "headings": "#\n" * 140_000,
+    "lines": "a\n" * 140_000,
+    "lines of code": "```\n" + "a\n" * 140_000,
+}
+
+
+@pytest.mark.parametrize("text", COSTLY.values(), ids=COSTLY)
+def test_what_costs_much_to_draw_stands_as_it_was_written(text: str) -> None:
+    page = chat_html("t", [answer("**old**"), answer(text), answer("**new**")])
+    assert escape(text) in page
+    assert "<strong>new</strong>" in page
+    assert "<strong>old</strong>" not in page
+
+
+def test_a_table_of_a_thousand_rows_is_drawn() -> None:
+    page = chat_html("t", [answer("a|b|c\n-|-|-\n" + "**x**|y|z\n" * 1000)])
+    assert page.count("<td><strong>x</strong></td>") == 1000
+
+
+def test_a_page_of_a_bounded_length_ends_with_the_newest_and_says_so() -> None:
+    said = [answer(f"<{number:03}>" * 10) for number in range(100)]
+    page = chat_html("t", said, limit_chars=2000)
+    assert "Only the end" in page
+    assert 1000 < sum(len(part) for part in re.findall("(?s)<article.*?</article>", page)) <= 2000
+    assert "&lt;099&gt;" in page
+    assert "&lt;000&gt;" not in page
+    assert "Only the end" not in chat_html("t", said)
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("Yes.", "1.2 s · 1 token · seed 0 · cut off at its longest length"),
+        ("是的。", "1.2 秒 · 1 个词元 · 种子 0 · 达到最长回答后截断"),
+    ],
+)
+def test_facts_are_told_in_the_language_of_the_answer(text: str, facts: str) -> None:
+    run = {"total_s": 1.23, "completion_tokens": 1, "seed": 0, "reason": "length"}
+    told = SavedMessage("a", "q", "assistant", text, run=run)
+    assert f"<footer>{facts}</footer>" in chat_html("t", [told])
+    assert f"*{facts}*" in chat_markdown("t", [told])
+    assert "2 tokens" in chat_html(
+        "t", [SavedMessage("a", "q", "assistant", "Yes.", run=run | {"completion_tokens": 2})]
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import Engine
 
@@ -24,6 +26,7 @@ class Shared:
 
     def texts(self) -> list[str] | None:
         shown = self.links.shown(self.token)
+        assert (self.links.version(self.token) is None) == (shown is None)
         return None if shown is None else [message.content for message in shown[1]]
 
 
@@ -47,6 +50,17 @@ def test_a_link_ends_with_its_revocation_or_its_chat(engine: Engine) -> None:
     shared.token = shared.links.share("ada", "c", 60)
     shared.chats.delete("ada", "c")
     assert shared.texts() is None
+
+
+def test_a_links_version_changes_with_what_it_shows(engine: Engine) -> None:
+    shared = Shared(engine)
+    versions = [shared.links.version(shared.token)]
+    shared.chats.rename("ada", "c", "Another", "user")
+    versions.append(shared.links.version(shared.token))
+    shared.chats.save("ada", SavedChat(ChatSummary("c", "Title"), (replace(ANSWER, content="so"),), "a"))
+    versions.append(shared.links.version(shared.token))
+    assert shared.texts() == ["why?", "so"]
+    assert len(set(versions)) == 3
 
 
 def test_a_links_id_does_not_open_it(engine: Engine) -> None:

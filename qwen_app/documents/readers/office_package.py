@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 
@@ -10,9 +11,15 @@ from qwen_app.documents.refusal import LIMIT_PARTS, LIMIT_UNPACKED_BYTES, Docume
 
 _MAIN_PARTS = {"word/document.xml": "docx", "xl/workbook.xml": "xlsx", "ppt/presentation.xml": "pptx"}
 _CHUNK_BYTES = 1 << 20
-# Office programs write neither; both are how a small file becomes a large one, or reads another.
-_DECLARATIONS = tuple(word.encode(code) for word in ("<!DOCTYPE", "<!ENTITY") for code in ("utf-8", "utf-16-le"))
+# Office programs write none of these; they are how a small file becomes a large one, or reads another.
+_DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"<!ATTLIST")
 _LONGEST_DECLARATION = max(map(len, _DECLARATIONS))
+_WITH_DOCTYPE = (".svg", ".htm", ".html", ".xhtml")  # pictures and pages that others wrote begin with one
+_BLANK = b"\xef\xbb\xbf\xff\xfe\t\n\r "  # with NULs all that may stand before XML, however wide its letters are
+_EBCDIC = "<?xm".encode("cp037")
+_LONGEST_HEAD = 1000
+_ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)""")
+_SIMPLE_ENCODING = re.compile(rb"(?i)utf-?(?:8|16|32)(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-\d\d?|windows-125\d")
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, NotImplementedError, IndexError)
 
 
@@ -51,17 +58,47 @@ def check_package(name: str, data: bytes, kind: str) -> bool:
 
 def _check_part(package: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, room_bytes: int) -> int:
     """Bytes that the part unpacks to."""
-    is_xml = entry.filename.endswith((".xml", ".rels"))
-    size_bytes, before = 0, b""
+    size_bytes, reading = 0, _Reading(entry.filename)
     with package.open(entry) as part:
         while piece := part.read(_CHUNK_BYTES):
             size_bytes += len(piece)
             if size_bytes > room_bytes:
                 raise _too_large(name)
-            if is_xml and any(word in before + piece for word in _DECLARATIONS):
+            if reading.finds_declarations(piece):
                 raise DocumentRefused("xml_entities", name=name)
-            before = piece[-_LONGEST_DECLARATION:]
     return size_bytes
+
+
+class _Reading:
+    """Looks through a part, piece by piece. What it is called says nothing: another part may name it as any kind."""
+
+    def __init__(self, name: str) -> None:
+        self._declarations = _DECLARATIONS[1:] if name.lower().endswith(_WITH_DOCTYPE) else _DECLARATIONS
+        self._before = b""
+        self._is_xml: bool | None = None  # until something is seen of it
+
+    def finds_declarations(self, piece: bytes) -> bool:
+        """Raises ValueError for XML in an encoding that may hide them."""
+        seen = piece.replace(b"\0", b"")  # the letters of UTF-16 and UTF-32 have them between one another
+        if self._is_xml is None:
+            start = seen.lstrip(_BLANK)
+            if not start:
+                return False
+            self._is_xml = start.startswith((b"<", _EBCDIC))
+            if self._is_xml and not _is_simply_encoded(start):
+                raise ValueError("the encoding of a part may hide what it declares")
+        seen = self._before + seen
+        self._before = seen[-_LONGEST_DECLARATION:]
+        return self._is_xml and any(word in seen for word in self._declarations)
+
+
+def _is_simply_encoded(start: bytes) -> bool:
+    """Whether the letters of XML that begins with ``start`` are those of ASCII, NULs aside."""
+    if not start.startswith(b"<?xml"):
+        return start.startswith(b"<")
+    head, ended, _ = start[:_LONGEST_HEAD].partition(b"?>")
+    named = _ENCODING.search(head)
+    return bool(ended) and (named is None or _SIMPLE_ENCODING.fullmatch(named[1]) is not None)
 
 
 def _too_large(name: str) -> DocumentRefused:

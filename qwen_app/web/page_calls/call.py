@@ -20,11 +20,13 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Kind(Enum):
-    """``JOIN`` queues a handler and answers with an event's id, ``DIRECT`` runs one at once, ``END`` ends an event."""
+    """``JOIN`` queues a handler and answers with an event's id, ``DIRECT`` runs one at once, ``END`` ends an event.
+    ``STREAM`` reads answers, ``HEARTBEAT`` is open as long as the page is and reads none."""
 
     JOIN = "join"
     DIRECT = "direct"
     STREAM = "stream"
+    HEARTBEAT = "heartbeat"
     END = "end"
 
 
@@ -56,8 +58,10 @@ def kind_of(scope: Scope) -> Kind | None:
     parts = _parts(scope)
     if not parts:
         return None
-    if scope["method"] == "GET" and (parts == ["queue", "data"] or parts[0] in ("heartbeat", "call")):
-        return Kind.STREAM
+    if scope["method"] == "GET":
+        if parts == ["queue", "data"] or parts[0] == "call":
+            return Kind.STREAM
+        return Kind.HEARTBEAT if parts[0] == "heartbeat" else None
     if scope["method"] == "POST":
         if parts == ["queue", "join"] or parts[0] == "call":
             return Kind.JOIN
@@ -71,7 +75,7 @@ def stream_of(scope: Scope) -> Call:
     if parts[0] == "call":
         return Call(Kind.STREAM, event=_name(parts[-1]))
     if parts[0] == "heartbeat":
-        return Call(Kind.STREAM, session=_name(parts[-1] if len(parts) == 2 else ""))
+        return Call(Kind.HEARTBEAT, session=_name(parts[-1] if len(parts) == 2 else ""))
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
     return Call(Kind.STREAM, session=_name(query.get("session_hash", [""])[-1]))
 

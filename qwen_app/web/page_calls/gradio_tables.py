@@ -19,6 +19,9 @@ class Tables(Protocol):
     def undelivered(self, event: str, session: str) -> bool:
         """Whether the end of an event still waits to be read."""
 
+    def forget_answers(self, session: str) -> None:
+        """Drop what waits to be read in a session."""
+
     def forget(self, session: str) -> None:
         """Drop all that is kept of a session."""
 
@@ -41,10 +44,13 @@ class GradioTables:
         waits = session in queue.pending_messages_per_session
         return waits and event in queue.pending_event_ids_session.get(session, ())
 
+    def forget_answers(self, session: str) -> None:
+        self._blocks._queue.pending_messages_per_session.pop(session, None)
+        self._blocks._queue.pending_event_ids_session.pop(session, None)
+
     def forget(self, session: str) -> None:
-        queue, states = self._blocks._queue, self._blocks.state_holder
-        queue.pending_messages_per_session.pop(session, None)
-        queue.pending_event_ids_session.pop(session, None)
+        self.forget_answers(session)
+        states = self._blocks.state_holder
         self._blocks.pending_streams.pop(session, None)
         states.delete_state(session)  # ends what runs in it, as the page's states say
         states.session_data.pop(session, None)

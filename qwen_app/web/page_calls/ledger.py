@@ -39,6 +39,7 @@ class Bounds:
     calls: int = 64
     call_bytes: int = 16 * 2**20
     unread: int = 512  # messages of one session, while nobody reads them
+    unread_s: float = 120.0  # how long answers are kept that nobody reads
     idle_s: float = 3600.0  # how long a session is kept that nobody is connected to
     dropped_kept: int = 4096  # names of sessions remembered as dropped
 
@@ -47,7 +48,9 @@ class Bounds:
 class _Session:
     visitor: Visitor
     used_at: float
+    attended_at: float  # when something of it last ran or was read, as far as anybody looked
     streams: int = 0
+    readers: int = 0  # of these, what reads answers
     calls: int = 0
 
 
@@ -87,7 +90,7 @@ class Ledger:
             if self._dropped.get(session) == visitor.owner:
                 raise PermissionDenied(_DROPPED)
             self._make_room(visitor)
-            known = self._sessions[session] = _Session(visitor, self.clock())
+            known = self._sessions[session] = _Session(visitor, self.clock(), self.clock())
         if known.visitor.owner != visitor.owner:
             raise PermissionDenied(_FOREIGN)
         known.used_at = self.clock()
@@ -95,19 +98,15 @@ class Ledger:
 
     def may_end(self, visitor: Visitor, event: str) -> bool:
         """Whether ``event`` is there and his. Raises PermissionDenied where it is another's."""
-        self._settle()
+        self.settle()
         known = self._events.get(event)
         if known is not None and known.visitor.owner != visitor.owner:
             raise PermissionDenied(_FOREIGN)
         return known is not None
 
     @contextmanager
-    def reading(self, visitor: Visitor, session: str, event: str = "") -> Iterator[None]:
-        """A stream of ``session``, or of ``event``'s, is open within the block."""
-        if event:
-            if not self.may_end(visitor, event):
-                raise NotFound("There is no such call, or its answer was read already.")
-            session = self._events[event].session
+    def connected(self, visitor: Visitor, session: str) -> Iterator[None]:
+        """A stream of ``session`` is open within the block."""
         if self._streams[visitor.user] >= self.bounds.streams:
             raise TooManyRequests(_STREAMS.format(number=self.bounds.streams))
         self.use(visitor, session)
@@ -124,9 +123,25 @@ class Ledger:
                 del self._streams[visitor.user]
 
     @contextmanager
+    def reading(self, visitor: Visitor, session: str, event: str = "") -> Iterator[None]:
+        """The answers of ``session``, or of ``event``'s, are read within the block."""
+        if event:
+            if not self.may_end(visitor, event):
+                raise NotFound("There is no such call, or its answer was read already.")
+            session = self._events[event].session
+        with self.connected(visitor, session):
+            known = self._sessions[session]
+            known.readers += 1
+            try:
+                yield
+            finally:
+                known.readers -= 1
+                known.attended_at = self.clock()
+
+    @contextmanager
     def calling(self, visitor: Visitor) -> Iterator[CallTicket]:
         """A call is being made within the block: it has one of its user's places."""
-        self._settle()
+        self.settle()
         waiting = sum(event.visitor.user == visitor.user for event in self._events.values())
         making = sum(ticket.visitor.user == visitor.user for ticket in self._tickets)
         if waiting + making >= self.bounds.calls:
@@ -151,7 +166,7 @@ class Ledger:
             return
         self.use(ticket.visitor, session)
         known = self._sessions[session]
-        if self.tables and not known.streams and self.tables.unread(session) >= self.bounds.unread:
+        if self.tables and not known.readers and self.tables.unread(session) >= self.bounds.unread:
             raise TooManyRequests(_UNREAD)
         known.calls += 1
         ticket.session = session
@@ -161,26 +176,38 @@ class Ledger:
         session = ticket.session
         if not session:
             session = event  # what Gradio calls it then
-            self._sessions[session] = _Session(ticket.visitor, self.clock())
+            self._sessions[session] = _Session(ticket.visitor, self.clock(), self.clock())
+        self._sessions[session].attended_at = self.clock()
         self._events[event] = _Event(ticket.visitor, session, ticket.size)
+
+    def settle(self) -> bool:
+        """Forget events that are over: ended, and their end was read or nobody did for too long. Whether any is left.
+
+        To be called now and then: of what ended in between it is known only that it ran when somebody last looked.
+        """
+        if self.tables is None:
+            return False
+        now = self.clock()
+        for name, event in list(self._events.items()):
+            session = self._sessions[event.session]
+            if self.tables.runs(name) or session.readers:
+                session.attended_at = now
+            if not (self.tables.runs(name) or self.tables.undelivered(name, event.session)):
+                del self._events[name]
+        waiting = {event.session for event in self._events.values()}
+        unread = {name for name in waiting if now - self._sessions[name].attended_at > self.bounds.unread_s}
+        for name in unread:
+            self.tables.forget_answers(name)
+        self._events = {name: event for name, event in self._events.items() if event.session not in unread}
+        return bool(self._events)
 
     def _held(self, user: str) -> int:
         waiting = sum(event.size for event in self._events.values() if event.visitor.user == user)
         return waiting + sum(ticket.size for ticket in self._tickets if ticket.visitor.user == user)
 
-    def _settle(self) -> None:
-        """Forget events that are over: ended, and their end was read or nobody is left who could."""
-        tables = self.tables
-        if tables:
-            self._events = {
-                name: event
-                for name, event in self._events.items()
-                if tables.runs(name) or tables.undelivered(name, event.session)
-            }
-
     def _make_room(self, visitor: Visitor) -> None:
         """For one more session of ``visitor``. Only his own make room for it."""
-        self._settle()
+        self.settle()
         busy = {event.session for event in self._events.values()}
         idle = [name for name, one in self._sessions.items() if not (one.streams or one.calls or name in busy)]
         for name in idle:

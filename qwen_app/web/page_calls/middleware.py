@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from contextlib import suppress
@@ -15,6 +16,7 @@ from qwen_app.web.page_calls.gradio_tables import GradioTables
 from qwen_app.web.page_calls.ledger import CallTicket, Ledger
 
 CALL_LIMIT_BYTES = 2 * 2**20
+_LOOKED_AT_EVERY_S = 10.0
 _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why there is none
 
 
@@ -27,6 +29,7 @@ class PageCalls:
     def __init__(self, app: ASGIApp, *, ledger: Ledger) -> None:
         self._app = app
         self._ledger = ledger
+        self._watches = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = kind_of(scope) if scope["type"] == "http" else None
@@ -46,6 +49,9 @@ class PageCalls:
             stream = stream_of(scope)
             with self._ledger.reading(visitor, stream.session, stream.event):
                 await self._app(scope, receive, send)
+        elif kind is Kind.HEARTBEAT:
+            with self._ledger.connected(visitor, stream_of(scope).session):
+                await self._app(scope, receive, send)
         elif kind is Kind.END:
             await self._end(visitor, scope, receive, send)
         else:
@@ -58,6 +64,14 @@ class PageCalls:
         if kind is Kind.JOIN:
             send = _Joining(self._ledger, ticket, send)
         await self._app(scope, _replay(body, receive), send)
+        if kind is Kind.JOIN and not self._watches:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Look at the calls now and again while there are any, so that it is known when each was over."""
+        self._watches = self._ledger.settle()
+        if self._watches:
+            asyncio.get_running_loop().call_later(_LOOKED_AT_EVERY_S, self._watch)
 
     async def _end(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(receive)

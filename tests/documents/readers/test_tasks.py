@@ -291,6 +291,83 @@ def test_entities_in_an_encoding_that_hides_them_neither_grow_nor_read_files(enc
     assert refused.value.reason in ("broken", "xml_entities", "no_text")
 
 
+ENTITIES = '<!DOCTYPE w [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
+DOCTYPE = '<!DOCTYPE w SYSTEM "w.dtd">'
+CELLS = '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>{}</t></is></c></row></sheetData>'
+SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">' + CELLS + "</worksheet>"
+UTF_7 = "+ADwAIQ-"  # <!
+
+
+def sheet_called(ending: str, sheet: bytes) -> bytes:
+    """A file whose first sheet is ``sheet``, in a part with that ending."""
+    with zipfile.ZipFile(BytesIO(files.sheet(rows=2))) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    del parts["xl/worksheets/sheet1.xml"]
+    named = {
+        name: data.replace(b"worksheets/sheet1.xml", b"worksheets/sheet1" + ending.encode())
+        for name, data in parts.items()
+    }
+    return zip_of({**named, f"xl/worksheets/sheet1{ending}": sheet})
+
+
+WRITTEN: dict[str, Callable[[str], bytes]] = {
+    "plainly": lambda text: text.encode(),
+    "in UTF-16": lambda text: text.encode("utf-16"),
+    "in UTF-16, the other way round": lambda text: f"\ufeff{text}".encode("utf-16-be"),
+    "in UTF-16 without a mark": lambda text: f'<?xml version="1.0" encoding="UTF-16"?>{text}'.encode("utf-16-le"),
+    "in UTF-32": lambda text: f"\ufeff{text}".encode("utf-32-le"),
+    "behind blanks": lambda text: b" " * 2**21 + text.encode(),
+    "behind a comment": lambda text: f"<!--{'x' * (2**20 - 12)}-->{text}".encode(),
+    "in UTF-7": lambda text: f'<?xml version="1.0" encoding="UTF-7"?>{text.replace("<!", UTF_7)}'.encode(),
+    "in UTF-7, said late": lambda text: (
+        f'<?xml version="1.0"{" " * 2**21}encoding="UTF-7"?>{text.replace("<!", UTF_7)}'.encode()
+    ),
+    "in EBCDIC": lambda text: f'<?xml version="1.0" encoding="IBM037"?>{text}'.encode("cp037"),
+}
+
+
+@pytest.mark.parametrize("ending", [".xml", ".bin", ".XML", "", ".png", ".svg"])
+@pytest.mark.parametrize("how", WRITTEN)
+def test_no_part_holds_entities_whatever_it_is_called_and_however_it_is_written(how: str, ending: str) -> None:
+    sheet = WRITTEN[how](ENTITIES + SHEET.format("&b;"))
+    refused = refusal("a.xlsx", sheet_called(ending, sheet))
+    assert refused.reason == ("broken" if "UTF-7" in how or "EBCDIC" in how else "xml_entities")
+
+
+@pytest.mark.parametrize("blanks", [0, 2**21], ids=["", "said late"])
+def test_no_encoding_hides_what_a_word_file_declares(blanks: int) -> None:
+    written = files.part_of(files.word(), "word/document.xml").decode().partition("?>")[2].replace("+", "+-")
+    declared = ENTITIES.replace("<!", UTF_7)
+    hidden = f'<?xml version="1.0"{" " * blanks} encoding="UTF-7"?>{declared}{written}'
+    assert refusal("a.docx", with_part(files.word(), "word/document.xml", hidden.encode())).reason == "broken"
+
+
+@pytest.mark.parametrize("how", ["plainly", "in UTF-16", "in UTF-16, the other way round"])
+@pytest.mark.parametrize("ending", [".xml", ".bin", ".svg"])
+def test_a_sheet_without_entities_is_read_whatever_its_part_is_called(how: str, ending: str) -> None:
+    document = read_document("a.xlsx", sheet_called(ending, WRITTEN[how](SHEET.format("words"))))
+    assert "words" in document.sections[0].text
+
+
+@pytest.mark.parametrize(
+    "declared", ['<!DOCTYPE w [<!ATTLIST c t CDATA "x">]>', '<!DOCTYPE w [<!ENTITY % a "">]>', ENTITIES]
+)
+def test_pictures_and_pages_of_others_name_their_kind_and_declare_nothing(declared: str) -> None:
+    for name in ("word/media/image1.svg", "word/afchunk.htm"):
+        plain = files.with_part(files.word(), name, f"{DOCTYPE}<w/>".encode())
+        assert read_document("a.docx", plain).sections
+        declaring = files.with_part(files.word(), name, f"{declared}<w/>".encode())
+        assert refusal("a.docx", declaring).reason == "xml_entities"
+    unknown = files.with_part(files.word(), "word/extra.bin", f"{DOCTYPE}<w/>".encode())
+    assert refusal("a.docx", unknown).reason == "xml_entities"
+
+
+def test_what_begins_as_no_xml_may_hold_any_bytes() -> None:
+    for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", OLE):
+        pictured = files.with_part(files.word(), "word/media/image1.png", start + ENTITIES.encode())
+        assert read_document("a.docx", pictured).sections
+
+
 def with_part(package: bytes, name: str, data: bytes) -> bytes:
     """``package`` with another ``data`` in the part called ``name``."""
     made = BytesIO()

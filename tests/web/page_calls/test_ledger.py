@@ -20,6 +20,7 @@ ADA_ELSEWHERE = Visitor("ada", "ada 2")
 @dataclass
 class FakeTables:
     running: set[str] = field(default_factory=set)
+    unread_ends: set[tuple[str, str]] = field(default_factory=set)
     forgotten: list[str] = field(default_factory=list)
     unread_messages: int = 0
 
@@ -30,7 +31,10 @@ class FakeTables:
         return self.unread_messages
 
     def undelivered(self, event: str, session: str) -> bool:
-        return False
+        return (event, session) in self.unread_ends
+
+    def forget_answers(self, session: str) -> None:
+        self.unread_ends = {end for end in self.unread_ends if end[1] != session}
 
     def forget(self, session: str) -> None:
         self.forgotten.append(session)
@@ -158,6 +162,70 @@ def test_a_session_nobody_reads_takes_no_more_calls() -> None:
         join(book, tables, ADA, "s", "e")
     with book.reading(ADA, "s"):
         join(book, tables, ADA, "s", "e")
+
+
+def leave(book: Ledger, tables: FakeTables, visitor: Visitor, session: str, event: str) -> None:
+    """A call that ends at once and whose answer nobody reads."""
+    join(book, tables, visitor, session, event)
+    tables.running.remove(event)
+    tables.unread_ends.add((event, session))
+
+
+@pytest.mark.parametrize("presence", ["gone", "heartbeat"])
+def test_answers_that_nobody_reads_keep_nobody_from_asking_for_long(presence: str) -> None:
+    book, tables, clock = ledger(sessions=4, calls=3, call_bytes=3)
+    with contextlib.ExitStack() as open_tabs:
+        for n in range(3):
+            if presence == "heartbeat":
+                open_tabs.enter_context(book.connected(ADA, f"s{n}"))
+            leave(book, tables, ADA, f"s{n}", f"e{n}")
+        clock.now = 119.0
+        with pytest.raises(TooManyRequests), book.calling(ADA):
+            pass
+        clock.now = 121.0
+        join(book, tables, ADA, "new", "f", 3)
+    assert tables.unread_ends == set()
+    assert tables.forgotten == []
+
+
+def test_sessions_whose_answers_nobody_reads_make_room() -> None:
+    book, tables, clock = ledger(sessions=3)
+    for n in range(3):
+        leave(book, tables, ADA, f"s{n}", f"e{n}")
+    with pytest.raises(TooManyRequests, match="3 tabs"):
+        book.use(ADA, "new")
+    clock.now = 121.0
+    book.use(ADA, "new")
+    assert tables.forgotten == ["s0"]
+
+
+def test_an_answer_waits_for_its_reader_from_its_end_on_and_while_he_is_there() -> None:
+    book, tables, clock = ledger(calls=1)
+    join(book, tables, ADA, "s", "e")
+    clock.now = 300.0
+    assert book.settle()
+    tables.running.clear()
+    tables.unread_ends.add(("e", "s"))
+    clock.now = 400.0
+    with book.reading(ADA, "", "e"):
+        clock.now = 900.0
+        with pytest.raises(TooManyRequests), book.calling(ADA):
+            pass
+    clock.now = 1000.0
+    assert book.may_end(ADA, "e")
+    clock.now = 1021.0
+    assert not book.settle()
+    join(book, tables, ADA, "s", "f")
+
+
+def test_what_runs_counts_however_long_nobody_reads() -> None:
+    book, tables, clock = ledger(calls=2)
+    leave(book, tables, ADA, "s", "over")
+    join(book, tables, ADA, "s", "runs")
+    clock.now = 5000.0
+    with pytest.raises(TooManyRequests), book.calling(ADA):
+        pass
+    assert tables.unread_ends == {("over", "s")}
 
 
 def test_a_call_without_a_session_gets_its_events() -> None:
