@@ -17,10 +17,12 @@ FORMAT = "qwen-chat"
 VERSION = 1
 LIMIT_BYTES = 16 * 2**20
 BOUNDS = JsonBounds(values=LIMIT_BYTES // 16, containers=LIMIT_BYTES // 32, texts=LIMIT_BYTES // 16)  # of that size
+LIMIT_MESSAGES = 20_000  # each is a row, and chats are saved and read one at a time
 LIMIT_LEVELS = 200  # of lists and objects within one another
 
 NOT_OURS = "This file is no chat that was exported here as JSON."
 TOO_LARGE = f"The file is over the limit of {LIMIT_BYTES // 2**20} MiB. Import a smaller chat."
+TOO_MANY = f"The chat has more than {LIMIT_MESSAGES:,} messages. Import a smaller chat."
 
 
 def _not_deep(value: Json) -> Json:
@@ -92,6 +94,8 @@ def read_chat(data: bytes) -> SavedChat:
         messages = [_MessageFile.model_validate(message) for message in found.messages]
     except (ValueError, RecursionError):
         raise RequestError(NOT_OURS) from None
+    if len(messages) > LIMIT_MESSAGES:
+        raise TooLarge(TOO_MANY)
     roles = _roles_in_order(messages)
     new = {old: uuid.uuid4().hex for old in roles}
     copies = tuple(

@@ -38,6 +38,7 @@ HEADS = (
     Wording("tokens", "词元"),
 )
 TIMES = Wording("Seconds for each scenario", "各场景用时（秒）")
+SECONDS = Wording("{seconds} s", "{seconds} 秒")
 ASKED = Wording("Asked", "提问")
 EXPECTED = Wording("Expected", "期望")
 ANSWERED = Wording("Answered", "回答")
@@ -118,8 +119,8 @@ def question_text(messages: Sequence[Message], language: Language) -> str:
     return f"{question[:half]}\n{LEFT_OUT.told(language, count=len(question) - 2 * half)}\n{question[-half:]}"
 
 
-def seconds(result: ScenarioResult) -> str:
-    return f"{result.total_s:.1f} s" if result.total_s else "–"
+def seconds(result: ScenarioResult, language: Language) -> str:
+    return SECONDS.told(language, seconds=f"{result.total_s:.1f}") if result.total_s else "–"
 
 
 def _parts(result: ScenarioResult, language: Language) -> list[tuple[str, str]]:
@@ -138,7 +139,7 @@ def _row(result: ScenarioResult, language: Language) -> tuple[str, ...]:
         result.scenario.title.told(language),
         STATES[result.state].told(language),
         result.reason.told(language),
-        seconds(result),
+        seconds(result, language),
         tokens,
     )
 

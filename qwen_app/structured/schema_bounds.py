@@ -6,6 +6,8 @@ compiler need not stand where ours looks.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -36,6 +38,7 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 PLAIN_KEYWORDS = {"type", "properties", "required", "items", "enum", "additionalProperties", "title", "description"}
 PLAIN_VALUES = 200
 PLAIN_TEXT_CHARS = 500
+HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, as JSON's escapes can write it
 DATA = ("enum", "const")  # below these stand values, in which no word is a keyword
 
 
@@ -66,8 +69,8 @@ def check_bounds(schema: object) -> None:
     raise too_deep()
 
 
-def too_deep() -> SchemaError:
-    return SchemaError(f"The schema is nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
+def too_deep(what: str = "The schema is") -> SchemaError:
+    return SchemaError(f"{what} nested deeper than {LIMIT_DEPTH} levels. Flatten it or use $defs.")
 
 
 def _children(place: _Place) -> Iterator[_Place]:
@@ -81,12 +84,35 @@ def _children(place: _Place) -> Iterator[_Place]:
 
 
 def _check_size(place: _Place) -> None:
+    if isinstance(place.value, float):
+        _check_finite(place.value, place.pointer)
     if isinstance(place.value, str):
         _at_most(len(place.value), LIMIT_TEXT_CHARS, "characters of a text", place.pointer)
+        check_whole_characters(place.value, place.pointer)
     if isinstance(place.value, dict):
         _at_most(len(place.value), LIMIT_KEYS, "keys in one object", place.pointer)
         for key in place.value:
             _at_most(len(key), LIMIT_TEXT_CHARS, "characters of a key", place.pointer)
+            check_whole_characters(key, place.pointer)
+
+
+def _check_finite(number: float, pointer: str) -> None:
+    if math.isnan(number):
+        raise SchemaError(f"JSON has no NaN, which stands at {pointer or '/'}. Write a number.", pointer=pointer)
+    if math.isinf(number):
+        raise SchemaError(
+            f"The number at {pointer or '/'} is infinite, or too large (1e308 is about the most). Write a smaller one.",
+            pointer=pointer,
+        )
+
+
+def check_whole_characters(text: str, pointer: str) -> None:
+    """Raises SchemaError for half a character, which no text can be made of."""
+    if not text.isascii() and (half := HALF_A_CHARACTER.search(text)):
+        raise SchemaError(
+            f"The text at {pointer or '/'} holds half a character (\\u{ord(half[0]):04x}). Write both halves, or none.",
+            pointer=pointer,
+        )
 
 
 def _check_keywords(place: _Place) -> None:

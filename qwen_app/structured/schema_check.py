@@ -21,6 +21,9 @@ SINGLE = (
 )
 NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 
+# As JSON calls them.
+KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", type(None): "null"}
+
 Schema = dict[str, object]
 
 
@@ -28,13 +31,20 @@ def parse_schema(text: str, *, strict: bool = True) -> JsonSchema:
     """The answer format that the JSON ``text`` of a schema asks for, key order kept. Raises SchemaError."""
     if len(text.encode(errors="surrogatepass")) > LIMIT_BYTES:
         raise _too_large()
+    return json_schema(read_json(text, "The schema is"), strict=strict)
+
+
+def read_json(text: str, what: str) -> object:
+    """The JSON value that somebody wrote as ``text``. Raises SchemaError with a sentence that begins with ``what``."""
     try:
-        schema: object = json.loads(text)
-    except ValueError as error:
-        raise SchemaError(f"The schema is not valid JSON: {error}.") from error
+        value: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SchemaError(f"{what} not valid JSON: {error.msg}: line {error.lineno}, column {error.colno}.") from error
+    except ValueError as error:  # of JSON alone: Python reads no longer integers
+        raise SchemaError(f"{what} not used: a number in it has too many digits.") from error
     except RecursionError:
-        raise too_deep() from None
-    return json_schema(schema, strict=strict)
+        raise too_deep(what) from None
+    return value
 
 
 def json_schema(schema: object, *, strict: bool = True) -> JsonSchema:
@@ -56,7 +66,7 @@ def check_schema(schema: object) -> Schema:
     if schema is False:
         raise SchemaError("The schema false allows no answer at all.")
     if not isinstance(schema, dict):
-        raise SchemaError(f"A schema must be a JSON object, not {type(schema).__name__}.")
+        raise SchemaError(f"A schema must be a JSON object, not {KINDS.get(type(schema), 'this')}.")
     return schema
 
 

@@ -19,7 +19,7 @@ from qwen_app.ui.browser.script import page_script
 from qwen_app.ui.first_look import first_look_html
 from qwen_app.ui.page import build_page
 from qwen_app.ui.shared.context import Stores, TurnCounter
-from qwen_app.ui.shared.theme import ALLOWED_DOM, PRINT_STYLE, SHARE_NOTICE, STYLES, theme
+from qwen_app.ui.shared.theme import ALLOWED_DOM, BROWSER_STORE, PRINT_STYLE, SHARE_NOTICE, STYLES, theme
 from qwen_app.uploads.table_store import TableStore
 
 # Gradio's own bounds hold for all visitors together, and over them it drops whoever came first. They are out of reach:
@@ -66,7 +66,7 @@ def mount_page(
         allowed_paths=[],
         blocked_paths=["/"],
         theme=theme(),
-        head=first_look_html(settings, guest=turns is not None) + _scripts(settings, guest=turns is not None),
+        head=_scripts(settings, guest=turns is not None) + first_look_html(settings, guest=turns is not None),
         css_paths=STYLES,
         js=page_script(guest=turns is not None),
         app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
@@ -77,7 +77,7 @@ def mount_page(
 
 def _scripts(settings: Settings, *, guest: bool) -> str:
     """What runs before anything is drawn, and how the page is printed."""
-    files = [ALLOWED_DOM, *([SHARE_NOTICE] if settings.share and not guest else [])]
+    files = [BROWSER_STORE, ALLOWED_DOM, *([SHARE_NOTICE] if settings.share and not guest else [])]
     scripts = "".join(f"<script>{file.read_text(encoding='utf-8')}</script>" for file in files)
     return f"{scripts}<style>{PRINT_STYLE.read_text(encoding='utf-8')}</style>"
 

@@ -110,7 +110,7 @@ def _wire_language(page: PageContext, about: gr.HTML, sign_out: gr.HTML) -> None
 
 def _about(info: EngineInfo, texts: Texts, *, to_tell: bool) -> str:
     """``to_tell``: whether the status tab has something to tell the visitor."""
-    chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, info.device) if part)
+    chips = "".join(f"<span>{escape(part)}</span>" for part in (info.precision, texts.translated(info.device)) if part)
     notice = f'<p class="model-notice">{escape(texts.translated(info.notice))}</p>' if info.notice else ""
     if to_tell:
         notice += f'<p class="model-notice"><a href="#status">{escape(texts("status_see"))}</a></p>'

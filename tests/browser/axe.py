@@ -10,10 +10,10 @@ from playwright.async_api import Page
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
-async def faults(page: Page) -> list[str]:
-    """What axe finds that is critical or serious."""
+async def faults(page: Page, *impacts: str) -> list[str]:
+    """What axe finds that is critical, serious or of the ``impacts``."""
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE)
     found = await page.evaluate("axe.run({resultTypes: ['violations']})")
-    grave = [rule for rule in found["violations"] if rule["impact"] in ("critical", "serious")]
+    grave = [rule for rule in found["violations"] if rule["impact"] in ("critical", "serious", *impacts)]
     return [f"{rule['id']}: {node['html'][:200]}" for rule in grave for node in rule["nodes"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from qwen_app.serve.loading_page import LoadingGate
 from qwen_app.testing.scripted_engine import ScriptedEngine
@@ -20,6 +20,9 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 DARK = {"color_scheme": "dark"}
 CHINESE = {"locale": "zh-CN"}
 RICH = """say: # One
+
+- [x] done
+- [ ] open
 
 Text with `code`, a [link](https://example.org) and \\(a<b\\).
 
@@ -247,3 +250,57 @@ async def test_escape_leaves_an_edit_and_keeps_the_answer(scripted: str, open_ch
     await chat.page.keyboard.press("Escape")
     await expect(field).to_have_count(0)
     await expect(chat.answers.first).to_contain_text("You said: first")
+
+
+async def test_keys_go_on_where_something_was_drawn_anew_or_taken_away(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page, answer = chat.page, await chat.ask("say: first")
+
+    async def press(button: Locator, key: str = "Enter") -> None:
+        await button.focus()
+        await page.keyboard.press(key)
+
+    await press(page.get_by_role("button", name="Edit"))
+    await expect(page.locator("#conversation .edit-textarea")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Edit")).to_be_focused()
+    await press(page.get_by_role("button", name="Retry"))
+    await expect(answer.locator(".pager")).to_contain_text("2/2")
+    await page.wait_for_function("document.activeElement !== document.body")
+    await press(answer.get_by_role("button", name="Earlier version"))
+    await expect(answer.locator(".pager")).to_contain_text("1/2")
+    await expect(answer.get_by_role("button", name="Later version")).to_be_focused()
+    await press(answer.locator(".run-card summary"))
+    await press(answer.locator("button[name=again]"))
+    await expect(answer.locator(".pager")).to_contain_text("3/3")
+    await page.wait_for_function("document.activeElement !== document.body")
+
+
+async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page = chat.page
+    await chat.ask("first")
+    await page.locator(".chats-title").focus()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".chats-said").get_by_role("button", name="Undo")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await chat.answered(1)
+    await expect(page.locator(".chats-title")).to_be_focused()
+    await page.keyboard.press("Enter")  # the line of a chat that is opened is drawn anew
+    await expect(page.locator(".chats-title")).to_be_focused()
+    for answer in ("Cancel", "Delete"):
+        await page.get_by_role("button", name="Delete everything").click()
+        await page.locator(".chats-said").get_by_role("button", name=answer).focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".chats-new")).to_be_focused()
+
+
+async def test_an_editor_has_a_name_in_chinese(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **CHINESE)
+    await json_lab(chat)
+    await expect(chat.page.get_by_label("代码编辑框").first).to_be_attached()
+    await expect(chat.page.get_by_label("Code input container")).to_have_count(0)

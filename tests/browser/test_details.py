@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
-from tests.browser.chat_page import hold_requests
+from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +234,85 @@ async def test_who_wants_it_is_told_when_an_answer_is_done(scripted: str, open_c
     await chat.page.evaluate("Object.defineProperty(document, 'hidden', { value: false })")
     await chat.ask("hello again")
     assert len(await chat.page.evaluate("told")) == 2
+
+
+async def test_escape_for_something_else_leaves_the_answer_running(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page = chat.page
+    await chat.set("max-tokens", 1000)
+    await chat.send("talk slowly")
+    await expect(chat.stop).to_be_visible()
+    await page.locator("#preset input").click()
+    await expect(page.get_by_role("option").first).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("option")).to_have_count(0)
+    search = page.get_by_role("searchbox")
+    await search.fill("abc")
+    await page.keyboard.press("Escape")
+    await expect(search).to_have_value("")
+    await page.get_by_role("tab", name="JSON").click()
+    await page.locator("#schema .cm-content").click()
+    await page.keyboard.press("Escape")
+    await page.get_by_role("tab", name="Chat").click()
+    await expect(chat.answers.last).to_contain_text("word word word")
+    await expect(chat.stop).to_be_visible()
+    await chat.composer.focus()
+    await page.keyboard.press("Escape")
+    await expect((await chat.answered(1)).locator(".run-line")).to_contain_text("Stopped")
+
+
+async def test_escape_closes_a_list_before_the_drawer_it_is_in(scripted: str, open_chat: OpenChat) -> None:
+    page = (await open_chat(scripted, **PHONE)).page
+    await page.locator("#toggle-settings").click()
+    await page.locator("#preset input").click()
+    await expect(page.get_by_role("option").first).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("option")).to_have_count(0)
+    await expect(page.locator("#chat-row")).to_have_class(re.compile("settings-open"))
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#settings-panel")).not_to_be_visible()
+
+
+REFUSED = """for (const name of ["localStorage", "sessionStorage"]) {
+  const get = () => { throw new DOMException("no", "SecurityError"); };
+  Object.defineProperty(window, name, { get, configurable: true });
+}"""
+FULL = 'Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); };'
+
+
+@pytest.mark.parametrize("store", [REFUSED, FULL], ids=["refused", "full"])
+async def test_a_browser_that_keeps_nothing_has_the_whole_page(scripted: str, browser: Browser, store: str) -> None:
+    context = await browser.new_context(locale="en-US", viewport={"width": 1440, "height": 900})
+    await context.add_init_script(store)
+    page, failed = await context.new_page(), []
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    chat = await ChatPage(page).open(scripted)
+    await chat.ask("hello")
+    await chat.composer.fill("a draft")
+    await page.locator(".chats-new").click()
+    await expect(chat.composer).to_have_value("")
+    await page.locator(".chats-title").first.click()
+    await expect(chat.composer).to_have_value("a draft")
+    await page.locator("#switch-look").click()
+    await expect(page.locator("body.dark")).to_have_count(1)
+    await page.locator("#toggle-settings").click()
+    await expect(page.locator("#settings-panel")).not_to_be_visible()
+    assert failed == []
+    await context.close()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+async def test_the_title_is_whole_on_the_narrowest_phone(scripted: str, open_chat: OpenChat, locale: str) -> None:
+    chat = await open_chat(scripted, viewport={"width": 320, "height": 640}, locale=locale, has_touch=True)
+    await expect(chat.page.locator("#about h1")).to_be_visible()
+    assert await chat.page.locator("#about h1").evaluate("title => title.scrollWidth <= title.clientWidth")
+
+
+async def test_a_phone_on_its_side_shows_the_composer_at_once(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, viewport={"width": 844, "height": 390}, has_touch=True, is_mobile=True)
+    await expect(chat.composer).to_be_in_viewport(ratio=1)
+    await chat.ask("say: hello")
+    box, composer = await chat.answers.first.bounding_box(), await chat.composer.bounding_box()
+    assert box is not None
+    assert composer is not None
+    assert box["y"] < composer["y"]  # then in its usual place

@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.browser.chat_page import hold_requests
+from tests.browser.chat_page import hold_requests, open_tab
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
 from tests.documents import files
@@ -132,3 +132,68 @@ async def test_bad_files_get_their_sentence_in_the_visitors_language(address: st
     await give(chat.page, "scan.pdf", files.pdf([""] * 3, scanned=[1, 2, 3]))
     await expect(notice).to_contain_text("scan.pdf 是扫描件：3 页都是图片")
     await expect(chip(chat.page)).to_have_count(0)
+
+
+async def test_what_is_beyond_the_most_is_left_out_at_once_and_said(
+    address: str, open_chat: OpenChat, tmp_path: Path
+) -> None:
+    chat = await open_chat(address, locale="zh-CN")
+    several = [tmp_path / f"{number}.txt" for number in range(11)]
+    for file in several:
+        file.write_text(f"This is {file.name}.", encoding="utf-8")
+    async with chat.page.expect_file_chooser() as choosing:
+        await chat.page.locator("#attach").click()
+    await (await choosing.value).set_files(several)
+    await expect(chat.page.locator("#notice")).to_contain_text("有 3 个文件未添加：一次最多 8 个。")
+    await expect(chip(chat.page)).to_have_count(8)
+    await expect(chat.page.locator("#composer .submit-button")).to_be_enabled(timeout=10_000)
+
+
+async def test_a_refusal_that_says_the_same_as_the_last_is_heard_all_the_same(
+    address: str, open_chat: OpenChat
+) -> None:
+    """Gradio leaves an element that says the same: whoever waited for another one waited half a minute."""
+    chat = await open_chat(address)
+    for name in ("a.txt", "b.txt"):
+        await chat.page.route("**/uploads/document", lambda route: route.fulfill(json={"id": "nothing-of-that-id"}))
+        await give(chat.page, name, b"This is kept no longer.")
+        await expect(chat.page.locator("#notice")).to_contain_text("kept no longer")
+        await expect(chat.page.locator(".documents-reading")).to_have_count(0, timeout=10_000)
+
+
+PASTE = """(text) => {
+  const carried = new DataTransfer();
+  carried.setData("text/plain", text);
+  const options = { bubbles: true, cancelable: true, clipboardData: carried };
+  return document.querySelector("#composer textarea").dispatchEvent(new ClipboardEvent("paste", options));
+}"""
+
+
+async def test_a_text_that_no_field_is_quick_with_becomes_a_document_when_it_is_pasted(
+    address: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(address)
+    assert await chat.page.evaluate(PASTE, "word " * 2_000), "the field takes it"
+    assert not await chat.page.evaluate(PASTE, "word " * 50_000)
+    await expect(chip(chat.page)).to_contain_text("Pasted text.txt")
+    await expect(chat.composer).to_have_value("")
+
+
+DROPPED_HERE = """(selector) => {
+  const carried = new DataTransfer();
+  carried.items.add(new File(["This is dropped."], "dropped.txt"));
+  const options = { bubbles: true, cancelable: true, dataTransfer: carried };
+  const target = document.querySelector(selector);
+  return ["dragenter", "dragover", "drop"].map((kind) => target.dispatchEvent(new DragEvent(kind, options)));
+}"""
+
+
+async def test_a_file_dropped_on_another_tab_does_not_take_the_page_away(address: str, open_chat: OpenChat) -> None:
+    page = (await open_chat(address)).page
+    for tab, target in (("json-lab", "#json-lab-prompt"), ("tools", "#tools-prompt"), ("status", "body")):
+        await open_tab(page, tab)
+        assert (await page.evaluate(DROPPED_HERE, target))[1:] == [False, False], tab
+    await open_tab(page, "files")
+    await page.evaluate(DROPPED_HERE, "#files-list")
+    await expect(page.locator("#files-told")).to_contain_text("dropped.txt can be asked now.")
+    await expect(page.locator(".drop-here")).to_have_count(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.ui.files.picking import MOST_PICKED
 from tests.browser.chat_page import open_tab
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
@@ -66,6 +68,40 @@ async def test_files_are_asked_and_a_footnote_opens_its_passage(
     await page.locator("#files-remove").click()
     await expect(page.locator("#files-told")).to_contain_text("Files removed: 1.")
     await expect(page.locator("#files-list input")).to_have_count(0)
+
+
+async def test_a_collection_is_deleted_only_once_that_is_confirmed(
+    address: str, open_chat: OpenChat, tmp_path: Path
+) -> None:
+    page = await files_page(open_chat, address)
+    told, listed = page.locator("#files-told"), page.locator("#files-list input")
+    contract = tmp_path / "contract.txt"
+    contract.write_text("A late payment costs two per cent a month.", encoding="utf-8")
+    await page.locator("#files-drop").click()
+    await expect(told).to_contain_text("no collection to delete")
+    await add(page, contract)
+    await expect(listed).to_have_count(1)
+    await page.locator("#files-remove").click()
+    await expect(told).to_contain_text("Tick the files to remove first.")
+    await page.locator("#files-drop").click()
+    await expect(page.locator("#files-sure")).to_contain_text("Delete the collection “files” with 1 file?")
+    await page.locator("#files-drop-no").click()
+    await expect(page.locator("#files-sure")).to_be_hidden()
+    await expect(listed).to_have_count(1)
+    await page.locator("#files-drop").click()
+    await page.locator("#files-drop-yes").click()
+    await expect(told).to_contain_text("The collection “files” is deleted.")
+    await expect(listed).to_have_count(0)
+
+
+async def test_more_files_than_are_taken_at_once_are_counted(address: str, open_chat: OpenChat, tmp_path: Path) -> None:
+    page = await files_page(open_chat, address)
+    several = [tmp_path / f"{number}.txt" for number in range(MOST_PICKED + 1)]
+    for file in several:
+        file.write_text(f"This is {file.name}.", encoding="utf-8")
+    await add(page, *several)
+    await expect(page.locator("#files-told .bad")).to_have_text(re.compile("1 file left out"))
+    await expect(page.locator("#files-list input")).to_have_count(MOST_PICKED)
 
 
 async def test_in_chinese(address: str, open_chat: OpenChat, tmp_path: Path) -> None:

@@ -97,3 +97,25 @@ async def test_axe_finds_nothing_grave(scripted: str, open_chat: OpenChat, looks
     await chat.composer.fill("long " * 500)
     await expect(chat.page.locator("#meter .over")).to_be_visible()
     assert await faults(chat.page) == []
+
+
+async def test_send_is_off_while_the_draft_is_too_long_to_be_counted(real: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(real)
+    send = chat.page.locator("#composer .submit-button")
+    await chat.composer.fill("word " * 20_000)
+    await expect(chat.meter).to_contain_text("100,000 characters, and no more than")
+    await expect(send).to_be_disabled()
+    await chat.composer.press("Enter")
+    await expect(chat.page.locator(".pending")).to_have_count(0)
+    await chat.composer.fill("short")
+    await expect(chat.meter).to_contain_text("tokens")
+    await expect(send).to_be_enabled()
+
+
+async def test_a_long_draft_costs_its_keys_no_search_for_directions(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    bidi = "getComputedStyle(document.querySelector('#composer textarea')).unicodeBidi"
+    await chat.composer.fill("word " * 10_000)
+    assert await chat.page.evaluate(bidi) != "plaintext"
+    await chat.composer.fill("word")
+    assert await chat.page.evaluate(bidi) == "plaintext"

@@ -12,6 +12,7 @@ from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.axe import faults
 from tests.browser.chat_page import ChatPage, open_tab
 from tests.browser.conftest import OpenChat, say
+from tests.browser.hindrance import move_away
 from tests.browser.serving import running_page
 from tests.nvml_stand_in import stand_in
 
@@ -142,3 +143,39 @@ async def test_a_replay_says_so_asks_nothing_and_ends_in_the_chat(server: str, o
     await expect(chat.composer).to_be_visible()
     await chat.answered(1)
     assert "chat=" in page.url
+
+
+async def test_an_invitation_is_one_asks_for_nothing_that_is_not_there_and_shows_a_long_name_whole(
+    server: str, open_chat: OpenChat
+) -> None:
+    desk = (await open_chat(server, **PHONE)).page
+    refused: list[str] = []
+    desk.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+    await open_tab(desk, "presenting")
+    await desk.locator(".present-invite [name=name]").fill("a name as long as names may be, " + "W" * 28)
+    await move_away(desk, 200)
+    await desk.locator(".present-invite .primary").dblclick()
+    dialog = desk.locator("dialog.chats-share")
+    await expect(dialog.locator("svg")).to_be_visible()
+    overlap = """dialog => {
+      const name = document.createRange();
+      name.selectNodeContents(dialog.querySelector("h2"));
+      const button = dialog.querySelector(".chats-dialog-foot button").getBoundingClientRect();
+      return name.getBoundingClientRect().right > button.left || dialog.getBoundingClientRect().right > innerWidth;
+    }"""
+    assert not await dialog.evaluate(overlap)
+    await desk.keyboard.press("Escape")
+    await expect(desk.locator(".present-guests li", has_text="a name as long")).to_have_count(1)
+    assert refused == []
+
+
+@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
+async def test_the_headings_of_a_guests_page_begin_at_the_top(
+    server: str, open_chat: OpenChat, looks: dict[str, object]
+) -> None:
+    desk = (await open_chat(server)).page
+    await open_tab(desk, "presenting")
+    guest = await open_guest(open_chat, server, await invite(desk, "Headings", 5), **looks)
+    await guest.ask("say: hello")
+    await expect(guest.page.get_by_role("heading", level=1)).to_have_count(1)
+    assert await faults(guest.page, "moderate") == []

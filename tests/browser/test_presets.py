@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -89,3 +90,68 @@ async def test_a_link_fills_the_composer_and_sends_nothing(
     await chat.page.reload()
     await expect(chat.composer).to_have_value(question)
     assert len(engine.requests) == before
+
+
+OWN = "Answer like a pirate."
+
+
+async def test_return_keeps_a_name_that_begins_like_another(scripted: str, open_chat: OpenChat) -> None:
+    page = (await open_chat(scripted)).page
+    system, name = page.locator("#system-prompt textarea"), page.locator("#preset input")
+    await system.fill(OWN)
+    await name.press_sequentially("Math")
+    await expect(page.get_by_role("option")).to_have_count(1)
+    await name.press("Enter")
+    await expect(page.get_by_role("option")).to_have_count(0)
+    await page.locator("#preset-save").click()
+    await expect(page.locator("#preset-said")).to_contain_text("Saved as “Math”")
+    await expect(system).to_have_value(OWN)
+    await name.fill("")
+    await name.press_sequentially("Maths")
+    await name.press("ArrowDown")  # who goes there means what is found
+    await name.press("Enter")
+    await expect(system).to_have_value(re.compile("maths tutor"))
+
+
+async def test_a_prompt_of_ones_own_comes_back_after_a_preset(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page, system = chat.page, chat.page.locator("#system-prompt textarea")
+    back = page.get_by_role("button", name="My own settings again")
+    await system.fill(OWN)
+    await chat.set("temperature", 1.5)
+    for preset in ("Two languages", "Maths tutor"):
+        await page.locator("#preset input").click()
+        await page.get_by_role("option", name=preset).click()
+        await expect(page.locator("#temperature input[type=number]")).not_to_have_value("1.5")
+        await expect(back).to_be_visible()
+    await back.click()
+    await expect(system).to_have_value(OWN)
+    await expect(page.locator("#temperature input[type=number]")).to_have_value("1.5")
+    await expect(back).to_have_count(0)
+
+
+async def test_a_task_leaves_a_draft_alone_and_replaces_a_question_of_ours(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    page, json_mode = chat.page, chat.page.locator("#json-mode input")
+    await page.get_by_role("button", name="Support agent").first.click()
+    await expect(chat.composer).to_have_value("My parcel is three days late. What can I do?")
+    await page.get_by_role("button", name="Maths tutor").click()
+    await expect(chat.composer).to_have_value("Why is 3 times 4 the same as 4 times 3?")
+    await chat.composer.fill("what I wrote")
+    await page.get_by_role("button", name="Clean data as JSON").click()
+    await expect(json_mode).to_be_checked()
+    await expect(chat.composer).to_have_value("what I wrote")
+    await page.reload()
+    await expect(chat.composer).to_have_value("what I wrote")
+
+
+@pytest.mark.parametrize("address", ["#%", "#%E4%B8", "#nothing/there", "#__proto__"])
+async def test_an_address_of_no_tab_opens_the_chat(scripted: str, open_chat: OpenChat, address: str) -> None:
+    chat = await open_chat(scripted)
+    failed: list[str] = []
+    chat.page.on("pageerror", lambda error: failed.append(str(error)))
+    await chat.page.goto("about:blank")
+    await chat.open(f"{scripted}/{address}")
+    await expect(chat.page.locator("#attach")).to_be_visible()  # of what runs last
+    await chat.ask("hello")
+    assert failed == []

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from qwen_app.ui.shared.render import WORD_JOINER
+from tests.browser.axe import faults
 from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
 
@@ -179,3 +180,107 @@ async def test_a_question_that_folds_older_turns_takes_its_place(scripted: str, 
     await expect(page.locator(".pending")).to_have_count(0)
     await expect(chat.questions.last).to_be_in_viewport()
     await expect(page.get_by_role("button", name="Show 10 earlier turns")).to_have_count(1)
+
+
+async def open_answer(chat: ChatPage, url: str, text: str) -> Locator:
+    """A chat with one answer, which no model has to write."""
+    question = {"id": "q", "role": "user", "content": "Well?"}
+    answer = {"id": "a", "parent_id": "q", "role": "assistant", "content": text}
+    saved = {"format": "qwen-chat", "version": 1, "title": "Answer", "head_id": "a", "messages": [question, answer]}
+    made = await (await chat.page.request.post(f"{url}/chats/import", data=json.dumps(saved))).json()
+    await chat.page.goto(f"{url}/?chat={made['id']}")
+    await expect(chat.answers).to_have_count(1)
+    return chat.answers.first
+
+
+def numbered(first: int, items: int) -> str:
+    return "\n".join(f"{number}. item" for number in range(first, first + items)) + "\n\ntext\n\n"
+
+
+# How much of the last item's number is left of the box that the answer is drawn in, in pixels.
+CUT_PX = """lists => lists.map(list => {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = getComputedStyle(list).font;
+  const number = `${list.start + list.children.length - 1}. `;
+  const room = list.firstElementChild.getBoundingClientRect().left - list.closest(".md").getBoundingClientRect().left;
+  return Math.max(0, pen.measureText(number).width - room);
+})"""
+
+
+@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
+async def test_the_number_of_every_item_is_drawn_whole(
+    scripted: str, open_chat: OpenChat, looks: dict[str, object]
+) -> None:
+    chat = await open_chat(scripted, **looks)
+    lists = [(1, 3), (1, 12), (1, 120), (1, 1999), (98, 5), (1986, 3), (99_998, 4), (123_456_789, 2)]
+    answer = await open_answer(chat, scripted, "".join(numbered(*one) for one in lists))
+    await expect(answer.locator("ol")).to_have_count(len(lists))
+    assert await answer.locator("ol").evaluate_all(CUT_PX) == [0] * len(lists)
+
+
+WIDE_MATRIX = "\\begin{pmatrix}" + "&".join(map(str, range(30))) + "\\end{pmatrix}"
+WIDE = f"""Wide ones:
+
+$${"+".join(f"a_{{{number}}}" for number in range(30))}$$
+
+Within a line \\({WIDE_MATRIX}\\) of text.
+
+- in a list \\({WIDE_MATRIX}\\)
+
+> $${WIDE_MATRIX}$$
+
+$$x^2$$"""
+# Formulas whose end cannot be brought into the boxes that they are in.
+OUT_OF_REACH = """formulas => formulas.filter(formula => {
+  const end = [...formula.querySelectorAll(".base")].at(-1);
+  end.scrollIntoView({ block: "center", inline: "end" });
+  const right = end.getBoundingClientRect().right - 1;
+  for (let box = end.parentElement; box; box = box.parentElement) {
+    if (getComputedStyle(box).overflowX !== "visible" && box.getBoundingClientRect().right < right) return true;
+  }
+  return right > innerWidth;
+}).length"""
+
+
+async def test_what_is_too_wide_for_a_phone_can_be_scrolled_to_its_end(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **PHONE)
+    answer = await open_answer(chat, scripted, WIDE)
+    await expect(answer.locator(".katex")).to_have_count(5)
+    assert await answer.locator(".katex").evaluate_all(OUT_OF_REACH) == 0
+    assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert await faults(chat.page) == []  # by key, too
+
+
+async def test_a_long_cell_is_not_squeezed_to_a_few_characters(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted, **PHONE)
+    long = "这是一种稳定的排序算法，需要额外的空间，时间复杂度较为稳定，适合外部排序"
+    table = f"| 名称 | 说明 | 数值 | 备注 |\n|---|---|---|---|\n| 归并排序 | {long} | 100 | 需要额外空间 |"
+    cell = (await open_answer(chat, scripted, table)).locator("td", has_text="这是")
+    lines = """cell => {
+      const whole = document.createRange();
+      whole.selectNodeContents(cell);
+      return whole.getClientRects().length;
+    }"""
+    assert await cell.evaluate(lines) <= len(long) / 6 + 1
+
+
+async def test_a_ticked_task_looks_and_is_called_otherwise_than_an_open_one(scripted: str, open_chat: OpenChat) -> None:
+    for looks in ({"color_scheme": "light"}, {"color_scheme": "dark"}):
+        chat = await open_chat(scripted, **looks)
+        answer = await open_answer(chat, scripted, "- [x] one\n- [ ] other")
+        done = answer.get_by_role("checkbox", name="Done", exact=True)
+        todo = answer.get_by_role("checkbox", name="To do", exact=True)
+        ground = "box => getComputedStyle(box).backgroundColor"
+        assert await done.evaluate(ground) != await todo.evaluate(ground)
+
+
+@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
+async def test_the_button_that_copies_code_hides_none_of_it(
+    scripted: str, open_chat: OpenChat, looks: dict[str, object]
+) -> None:
+    chat = await open_chat(scripted, **looks)
+    answer = await open_answer(chat, scripted, "```python\nprint('" + "long " * 40 + "')\n```")
+    button, code = await answer.locator(".copy_code_button").bounding_box(), await answer.locator("pre").bounding_box()
+    assert button is not None
+    assert code is not None
+    assert button["y"] + button["height"] <= code["y"] + 1

@@ -6,7 +6,9 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
@@ -333,3 +335,89 @@ async def test_a_killed_server_keeps_the_half_answer(builtin_dir: Path, tmp_path
         await expect(answer.locator(".run-line")).to_contain_text("Interrupted by a restart", timeout=60_000)
         await expect(answer).to_contain_text(re.compile(r"\w+\W+\w+"))
         await expect(chat.page.locator(".server-lost")).to_have_count(0)
+
+
+GONE = "deadbeef" * 4
+
+
+@pytest.mark.parametrize(("locale", "notice"), [("en-US", "it was deleted"), ("zh-CN", "已被删除")])
+async def test_the_address_of_a_chat_that_is_gone_says_so_and_keeps_its_question(
+    kept: str, open_chat: OpenChat, locale: str, notice: str
+) -> None:
+    chat = await open_chat(f"{kept}/?chat={GONE}&q=my+question", locale=locale)
+    await expect(chat.page.locator("#notice")).to_contain_text(notice)
+    await expect(chat.composer).to_have_value("my question")
+    await expect(chat.page).to_have_url(f"{kept}/")
+    await chat.page.reload()
+    await expect(chat.composer).to_have_value("my question")
+    await expect(chat.page.locator("#notice")).to_be_empty()
+    await chat.ask("say: here")
+    await expect(chat.page.locator("#notice")).to_be_empty()
+
+
+async def test_a_proposed_question_joins_the_chat_of_its_link(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await expect(chat.page).to_have_url(ADDRESS)
+    await chat.composer.fill("begun")
+    await chat.page.goto(f"{chat.page.url}&q=and+this")
+    await expect(await chat.answered(1)).to_contain_text("You said: first")
+    await expect(chat.composer).to_have_value("begun\nand this")
+    await expect(chat.page).to_have_url(ADDRESS)
+
+
+async def test_a_double_click_on_fork_makes_one_chat(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await move_away(chat.page, 200)
+    await chat.ask("first")
+    fork = chat.page.get_by_role("button", name="Go on from here in a new chat")
+    await fork.dblclick()
+    await fork.click()  # impatient: the new chat is still on its way
+    await expect(lines(chat.page)).to_have_count(2)
+    await chat.ask("say: on")  # by its end, a third would be listed
+    await expect(lines(chat.page)).to_have_count(2)
+
+
+async def test_a_double_click_makes_one_link_and_undoes_once(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await menu(chat.page, "first", "Share a link")
+    await move_away(chat.page, 200)
+    await chat.page.get_by_role("button", name="Make a link").dblclick()
+    await expect(chat.page.locator(".chats-qr svg")).to_be_visible()
+    await expect(chat.page.get_by_role("button", name="Revoke")).to_have_count(1)
+    await chat.page.keyboard.press("Escape")
+    await menu(chat.page, "first", "Delete")
+    await expect(lines(chat.page)).to_have_count(0)
+    await chat.page.get_by_role("button", name="Undo").last.dblclick()
+    await expect(lines(chat.page)).to_have_count(1)
+    await chat.answered(1)
+    await expect(chat.page.locator(".chats-said")).to_be_empty()  # no refusal either
+
+
+async def test_deleting_a_chat_stops_its_answer_and_undo_brings_what_was_written(
+    kept: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(kept)
+    await chat.set("max-tokens", 2000)
+    await chat.send("talk slowly")
+    await expect(chat.answers.first).to_contain_text("word word")
+    await menu(chat.page, "talk slowly", "Delete")
+    await expect(chat.questions).to_have_count(0)
+    await chat.page.get_by_role("button", name="Undo").last.click()
+    answer = await chat.answered(1)
+    await expect(answer).to_contain_text("word word")
+    await expect(answer.locator(".run-line")).to_contain_text("Stopped")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
+async def test_a_day_ends_at_midnight_where_the_visitor_is(kept: str, open_chat: OpenChat, zone: str) -> None:
+    chat = await open_chat(kept, timezone_id=zone)
+    await chat.ask("first")
+    heads, midnight = chat.page.locator(".chats-list h2"), datetime.now(ZoneInfo(zone)).replace(hour=0, minute=0)
+    for days, name in enumerate(("Today", "Yesterday", "Earlier")):
+        later = midnight + timedelta(days=days)
+        for moment in (later.replace(minute=5), later.replace(hour=23, minute=55)):
+            await chat.page.clock.set_fixed_time(moment)
+            await chat.page.evaluate("chatsRefresh()")
+            await expect(heads).to_have_text([name])

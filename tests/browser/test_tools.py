@@ -142,7 +142,7 @@ async def test_a_file_that_is_no_table_is_told_and_another_can_be_picked(
     wrong.write_text("a,a\n1,2\n", encoding="utf-8")
     large.write_bytes(b"x" * (2 * 2**20 + 1))
     good.write_text("a\n1\n", encoding="utf-8")
-    for file, said in ((wrong, "needs a name of its own"), (large, "limit of 2 MiB"), (good, "good.csv: 1 rows")):
+    for file, said in ((wrong, "needs a name of its own"), (large, "limit of 2 MiB"), (good, "good.csv: 1 row ")):
         async with page.expect_file_chooser() as choosing:
             await page.locator("#upload-table").click()
         await (await choosing.value).set_files(file)

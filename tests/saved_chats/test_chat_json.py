@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import RequestError, TooLarge
-from qwen_app.saved_chats.chat_json import LIMIT_BYTES, LIMIT_LEVELS, chat_json, read_chat
+from qwen_app.saved_chats.chat_json import LIMIT_BYTES, LIMIT_LEVELS, LIMIT_MESSAGES, chat_json, read_chat
 from qwen_app.saved_chats.saved_chats import chats_in_memory
 from qwen_app.saved_chats.values import ChatSummary, Json, SavedChat, SavedMessage
 
@@ -80,9 +80,7 @@ def test_a_chat_of_more_than_5_000_messages_comes_back_and_is_saved_whole() -> N
 
 @pytest.mark.slow
 def test_as_many_messages_as_the_limit_has_room_for_are_read_and_others_have_their_turn_meanwhile() -> None:
-    smallest = len(chat_json(long_chat(2_000)).encode()) / 2_000
-    written = chat_json(long_chat(int(LIMIT_BYTES / smallest) - 50)).encode()
-    assert LIMIT_BYTES - 50_000 < len(written) <= LIMIT_BYTES
+    written = chat_json(long_chat(LIMIT_MESSAGES)).encode()
     reading = threading.Thread(target=read_chat, args=(written,))
     turns = 0
     reading.start()
@@ -92,10 +90,12 @@ def test_as_many_messages_as_the_limit_has_room_for_are_read_and_others_have_the
     assert turns > 20
 
 
-def test_a_file_over_the_limit_is_refused_with_a_sentence() -> None:
+def test_a_file_over_the_limits_is_refused_with_a_sentence() -> None:
     written = chat_json(chat_of([None], "x" * LIMIT_BYTES)).encode()
     with pytest.raises(TooLarge, match="16 MiB"):
         read_chat(written)
+    with pytest.raises(TooLarge, match="more than 20,000 messages"):
+        read_chat(chat_json(long_chat(LIMIT_MESSAGES + 1)).encode())
 
 
 @pytest.mark.parametrize(

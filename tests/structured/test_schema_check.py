@@ -74,8 +74,43 @@ def test_formats_are_told_apart_by_key_order_and_strictness() -> None:
     assert first != json_schema({"properties": {"a": {}, "b": {}}}, strict=False)
 
 
-def test_half_a_character_is_no_fault_of_ours() -> None:
-    assert parse_schema('{"const": "\\ud83d"}').schema == {"const": "\ud83d"}
+@pytest.mark.parametrize(
+    ("text", "pointer", "sentence"),
+    [
+        ('{"a": NaN}', "/a", "JSON has no NaN"),
+        ('{"items": {"minimum": -Infinity}}', "/items/minimum", "infinite"),
+        ('{"minimum": 1e400}', "/minimum", "too large"),
+        ('{"enum": [1, 1e999]}', "/enum/1", "too large"),
+        ('{"const": "\\ud83d"}', "/const", "half a character"),
+        ('{"properties": {"\\ud800": {}}}', "/properties", "half a character"),
+        ('{"const": "\\ude00\\ud83d"}', "/const", "half a character"),
+    ],
+)
+def test_what_json_cannot_hold_is_named_by_its_place(text: str, pointer: str, sentence: str) -> None:
+    with pytest.raises(SchemaError, match=sentence) as refused:
+        parse_schema(text)
+    assert refused.value.pointer == pointer
+    assert "column" not in refused.value.message
+    refused.value.message.encode()
+
+
+def test_whole_characters_are_taken_as_they_are_escaped() -> None:
+    assert parse_schema('{"const": "\\ud83d\\ude00"}').schema == {"const": "😀"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [("[]", "an array"), ("3", "a number"), ("1.5", "a number"), ("null", "null"), ('"x"', "a string")],
+)
+def test_kinds_are_called_as_json_calls_them(text: str, kind: str) -> None:
+    with pytest.raises(SchemaError) as refused:
+        parse_schema(text)
+    assert refused.value.message == f"A schema must be a JSON object, not {kind}."
+
+
+def test_a_number_with_too_many_digits_is_refused_in_our_words() -> None:
+    with pytest.raises(SchemaError, match="too many digits"):
+        parse_schema('{"const": ' + "9" * 5000 + "}")
 
 
 def test_integers_that_doubles_cannot_hold() -> None:

@@ -20,6 +20,7 @@ from qwen_app.structured.json_text import whole_characters
 log = logging.getLogger(__name__)
 
 END_MARK = "[DONE]"
+LIMIT_CHARACTERS = 16 * 2**20  # of one event: a whole long answer, with all its log-probabilities
 _LINE_END = re.compile(r"\r\n|\r|\n")  # and nothing else: JSON may hold what str.splitlines takes for one
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class EventData:
     """The data of server-sent events, from bytes that are cut anywhere.
 
     Events without data are left out, for servers keep connections alive by them. So is one that the stream breaks off
-    in. Bytes that are no UTF-8 become U+FFFD, as the format wants it.
+    in. Bytes that are no UTF-8 become U+FFFD, as the format wants it. Raises StreamBroken for one without an end.
     """
 
     def __init__(self) -> None:
@@ -131,6 +132,7 @@ class EventData:
         self._line: list[str] = []  # pieces of the one that has not ended
         self._data: list[str] = []  # lines of the event that has not ended
         self._after_return = False
+        self._held = 0  # characters of the event that has not ended
 
     def feed(self, content: bytes) -> Iterator[str]:
         """The data of the events that end in ``content``."""
@@ -144,8 +146,12 @@ class EventData:
         for piece in ended:
             line = "".join([*self._line, piece])
             self._line.clear()
+            self._held += len(piece)
             yield from self._event_ended_by(line)
         self._line.append(rest)
+        self._held += len(rest)
+        if self._held > LIMIT_CHARACTERS:
+            raise StreamBroken(UpstreamFailure(0, "It sent more than any event can hold.", "malformed"))
 
     def _event_ended_by(self, line: str) -> Iterator[str]:
         if line:
@@ -155,6 +161,7 @@ class EventData:
             return
         data = "\n".join(self._data)
         self._data.clear()
+        self._held = 0
         if data.strip():
             yield data
 

@@ -23,6 +23,7 @@ from qwen_app.structured.vocabulary import Vocabulary
 
 MASK_THREADS = 2
 UNBOUNDED = 1 << 30
+TOO_MANY_CHOICES = " items; max is "  # in what llguidance says of a place with more than ``parser_limits``
 OPENED_BRACKETS = 16  # that one token can hold, beside what the schema forces
 
 
@@ -151,8 +152,20 @@ class Grammar:
         encoded = [encode_completion(self._matcher, self._vocabulary, text) for text in texts]
         whole = [token_ids for token_ids in encoded if token_ids is not None and self._is_whole(token_ids)]
         if not whole:
-            raise SchemaError("No answer that satisfies this grammar was found. Use a simpler one.")
+            raise SchemaError(self._why_none(texts))
         return min(whole, key=len)
+
+    def _why_none(self, tried: Sequence[bytes]) -> str:
+        """Why none of the answers that were ``tried`` is taken, nor another was found."""
+        for text in tried:
+            matcher = self._matcher.deep_copy()
+            matcher.consume_tokens([self.byte_token(text[0])])
+            if TOO_MANY_CHOICES in matcher.get_error():
+                return (
+                    "Too much is allowed at one place of the answer, such as more than about 500 optional properties "
+                    "of one object. Make some of them required, or put them into objects of their own."
+                )
+        return "No answer that satisfies this grammar was found. Use a simpler one."
 
     def _is_whole(self, token_ids: list[int]) -> bool:
         matcher = self._matcher.deep_copy()

@@ -4,7 +4,7 @@
 const TAB_BUTTONS = "#tabs > .tab-wrapper [role=tab]";
 const tabName = (button) => /^(.*)-tab-button$/.exec(button.id)?.[1];
 const shownTab = () => [...document.querySelectorAll(TAB_BUTTONS)].find((button) => button.ariaSelected === "true");
-const addressed = () => decodeURIComponent(location.hash.slice(1)) || "chat";
+const addressed = () => location.hash.slice(1) || "chat";
 // A tab without room beside the others is an entry of a menu, which is known by its text alone.
 const FOLDED = "#tabs > .tab-wrapper .overflow-dropdown button";
 const tabButton = (name) => {

@@ -2,19 +2,20 @@
 // bytes, one after the other; what became of it goes to the chat tab by chatCommand, which draws the chips.
 
 const LIMIT_FILE_BYTES = 32 * 2 ** 20;
+const MOST_DOCUMENTS = 8; // with one message, as in attaching.py
 const chatIsShown = () => Boolean(document.querySelector("#chat-column")?.offsetParent);
 const told = (refused) => window.chatCommand({ do: "document_refused", ...refused });
+const chips = () => [...document.querySelectorAll("#documents li button[name=detach]")];
+const chipOf = (id) => chips().find((button) => button.value === id);
 
 const COUNTED_LIMIT_MS = 30_000; // its tokens are counted before its chip is there: some seconds, for a long one
-const attachAndWait = async (id) => {
-  const until = Date.now() + COUNTED_LIMIT_MS;
-  const chip = `#documents button[name=detach][value="${CSS.escape(id)}"]`;
-  const refused = document.querySelector("#notice .notice");
-  window.chatCommand({ do: "attach", id });
-  while (Date.now() < until && !document.querySelector(chip)) {
-    await new Promise((later) => setTimeout(later, 100));
-    if ((document.querySelector("#notice .notice") ?? refused) !== refused) return;
-  }
+let attached = 0; // numbers what is asked, by which a refusal is told from the one before
+const attachAndWait = async (id, waitMs = COUNTED_LIMIT_MS) => {
+  const [until, asked] = [Date.now() + waitMs, String(++attached)];
+  const isRefused = () => Boolean(document.querySelector(`#notice .notice[data-about="${asked}"]`));
+  window.chatCommand({ do: "attach", id, asked });
+  while (Date.now() < until && !chipOf(id) && !isRefused()) await new Promise((later) => setTimeout(later, 100));
+  return Boolean(chipOf(id)) || isRefused();
 };
 const uploadOne = async (file) => {
   const name = file.name || "document.txt";
@@ -23,7 +24,7 @@ const uploadOne = async (file) => {
     const headers = { "content-type": "application/octet-stream", "x-file-name": encodeURIComponent(name) };
     const response = await fetch("uploads/document", { method: "POST", body: file, headers });
     const answer = await response.json();
-    if (answer.id) return attachAndWait(answer.id);
+    if (answer.id) return await attachAndWait(answer.id);
     return told({ reason: answer.reason || "", values: answer.values || {}, detail: answer.detail || "" });
   } catch {
     return told({ reason: "broke_off", values: {} });
@@ -39,20 +40,60 @@ const readingLine = (text) => {
   line.setAttribute("role", "status");
   box?.after(line);
 };
+// One document after the other; Send waits for them.
 let uploading = Promise.resolve();
-const upload = (files) => {
-  for (const file of files) {
-    beingRead += 1;
+const inTurn = (said, work) => {
+  beingRead += 1;
+  switchSend();
+  uploading = uploading.then(async () => {
+    readingLine(said);
+    await work();
+    readingLine("");
+    beingRead -= 1;
     switchSend();
-    uploading = uploading.then(async () => {
-      readingLine(`${say("documents_reading")} ${file.name} …`);
-      await uploadOne(file);
-      readingLine("");
-      beingRead -= 1;
-      switchSend();
-    });
+  });
+};
+const upload = (files) => {
+  const room = Math.max(0, MOST_DOCUMENTS - chips().length - beingRead);
+  const leftOut = files.length - room;
+  for (const file of files.slice(0, room)) inTurn(`${say("documents_reading")} ${file.name} …`, () => uploadOne(file));
+  if (leftOut <= 0) return;
+  const values = { count: String(leftOut), limit: String(MOST_DOCUMENTS) };
+  uploading = uploading.then(() => told({ reason: "left_out", values })); // last: what is attached clears what was told
+};
+
+// Documents that are not sent yet are there again after a reload: this browser tab keeps their ids, the server their texts.
+const KEPT_DOCUMENTS = "documents";
+const LISTENING_TRIES = 10; // what is asked before the page listens is lost
+const LISTENING_MS = 1500;
+const keptDocuments = () => {
+  try {
+    return JSON.parse(sessionStorage.getItem(KEPT_DOCUMENTS) || "[]");
+  } catch {
+    return [];
   }
 };
+const keepDocuments = () => {
+  const pagesOf = (button) => button.closest("li").querySelector("input").getAttribute("value") || "";
+  sessionStorage.setItem(KEPT_DOCUMENTS, JSON.stringify(chips().map((button) => [button.value, pagesOf(button)])));
+};
+const attachAgain = async (id, pages) => {
+  for (let tries = LISTENING_TRIES; tries && !(await attachAndWait(id, LISTENING_MS)); tries--);
+  if (pages && chipOf(id)) window.chatCommand({ do: "document_pages", id, pages });
+};
+let attachedAgain = null;
+const attachKept = () => {
+  if (!window.chatCommand) return setTimeout(attachKept, 50);
+  for (const [id, pages] of keptDocuments()) inTurn(say("documents_reading") + " …", () => attachAgain(id, pages));
+  uploading = uploading.then(() => {
+    keepDocuments();
+    const changes = { childList: true, subtree: true, attributeFilter: ["value"] };
+    new MutationObserver(keepDocuments).observe(document.getElementById("documents"), changes);
+  });
+};
+forEvery("#documents", () => {
+  attachedAgain ??= attachKept() ?? true; // once: Gradio may draw the box anew
+});
 
 const pickFiles = () => {
   const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
@@ -89,16 +130,33 @@ document.addEventListener("change", (event) => {
   if (field) window.chatCommand({ do: "document_pages", id: field.name, pages: field.value });
 });
 
-const carriesFiles = (event) => chatIsShown() && [...(event.dataTransfer?.types ?? [])].includes("Files");
+// Where files may be dropped: what takes them, and what is said meanwhile. Elsewhere a browser would leave the page for
+// the file, and all that was written would be gone.
+const giveToCollection = (files) => {
+  window.filesGiven = files; // taken by the button, in the place of what its dialog would have picked
+  document.querySelector("#files-add")?.click();
+};
+const TAKERS = [
+  { place: "#chat-column", words: "documents_drop", take: upload },
+  { place: "#files-kept", words: "files_drop_here", take: giveToCollection },
+];
+const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+const takerShown = () => TAKERS.find(({ place }) => document.querySelector(place)?.offsetParent);
 let inside = 0; // elements the dragged file has entered and not left
 const dragging = (change) => {
   inside = Math.max(0, change ? inside + change : 0);
-  document.getElementById("chat-column")?.classList.toggle("drop-here", inside > 0);
-  document.getElementById("chat-column")?.setAttribute("data-drop", say("documents_drop"));
+  const taker = takerShown();
+  const column = taker && document.querySelector(taker.place);
+  column?.classList.toggle("drop-here", inside > 0);
+  column?.setAttribute("data-drop", say(taker.words));
 };
 document.addEventListener("dragenter", (event) => carriesFiles(event) && dragging(1));
 document.addEventListener("dragleave", (event) => carriesFiles(event) && dragging(-1));
-document.addEventListener("dragover", (event) => carriesFiles(event) && event.preventDefault());
+document.addEventListener("dragover", (event) => {
+  if (!carriesFiles(event)) return;
+  event.preventDefault();
+  if (!takerShown()) event.dataTransfer.dropEffect = "none";
+});
 document.addEventListener(
   "drop",
   (event) => {
@@ -106,15 +164,23 @@ document.addEventListener(
     event.preventDefault();
     event.stopPropagation();
     dragging(0);
-    upload([...event.dataTransfer.files]);
+    takerShown()?.take([...event.dataTransfer.files]);
   },
   true,
 );
+// What is pasted as text stays text, but for what no field is quick with: that becomes a document.
+const LONGEST_PASTED = 200_000; // characters
+const pastedFiles = (event) => {
+  const text = event.clipboardData?.getData("text/plain") ?? "";
+  if (!text) return [...(event.clipboardData?.files ?? [])];
+  const long = text.length > LONGEST_PASTED && event.target === composer();
+  return long ? [new File([text], say("documents_pasted"), { type: "text/plain" })] : [];
+};
 document.addEventListener(
   "paste",
   (event) => {
-    const files = [...(event.clipboardData?.files ?? [])];
-    if (!files.length || !chatIsShown() || event.clipboardData.getData("text/plain")) return;
+    const files = chatIsShown() ? pastedFiles(event) : [];
+    if (!files.length) return;
     event.preventDefault();
     upload(files);
   },

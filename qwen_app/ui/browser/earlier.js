@@ -1,7 +1,7 @@
 // Turns older than the last twenty or so are not on the page until they are asked for: a long chat stays quick.
 
 const earlierTurns = () => Number(document.getElementById("earlier")?.value ?? 0);
-const nameEarlier = (button) => (button.textContent = say("show_earlier").replace("{turns}", button.value));
+const nameEarlier = (button) => (button.textContent = filled(say("show_earlier"), { turns: button.value }));
 forEvery("#earlier", nameEarlier);
 window.tellEarlier = (turns) => {
   const more = turns > earlierTurns();

@@ -5,7 +5,7 @@ const LOOK_MS = 10_000;
 const drawGuest = (me) => {
   const line = document.querySelector("#guest-line span");
   if (!line) return;
-  const left = say("guest_left").replace("{left}", me.turns_left).replace("{turns}", me.turns);
+  const left = filled(say("guest_left"), { left: me.turns_left, turns: me.turns });
   line.textContent = `${left} · ${me.name}`; // a phone may have no room for all of it
   line.classList.toggle("none-left", me.turns_left === 0);
   document.querySelector(".guest-paused")?.remove();

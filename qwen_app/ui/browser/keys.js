@@ -22,12 +22,39 @@ const writeDraft = (text) => {
   area.dispatchEvent(new Event("input", { bubbles: true }));
   area.setSelectionRange(text.length, text.length);
 };
-const escape = () => {
+// What Esc is meant for first: a list that is open closes, and a field that is searched with is emptied.
+const LISTED = '[role="listbox"][aria-expanded="true"], [role="combobox"][aria-expanded="true"]';
+let takesEscape = false;
+window.addEventListener(
+  "keydown", // before the list has closed
+  ({ target }) => (takesEscape = target.matches?.(LISTED) || (target.type === "search" && target.value !== "")),
+  true,
+);
+const isOfChat = (target) => target === document.body || Boolean(target.closest?.("#log, #composer"));
+const escape = (event) => {
+  if (takesEscape || document.querySelector("dialog[open]")) return; // a dialog of the browser's closes by itself
+  if (closeTopmost() || !chatIsShown() || !isOfChat(event.target)) return;
   const area = editing();
-  if (document.querySelector("dialog[open]") || closeTopmost()) return; // a dialog of the browser's closes by itself
   if (area) pressBeside(area, "cancel");
   else press("#composer .stop-button");
 };
+// Return chooses the first of what a menu finds, which is not what was typed: who types a new name means that name, and
+// who wants what is found goes there by the arrows. Gradio takes a name when its field is left, or seems to be.
+const NAMED = "#preset input, #files-collection input";
+let moved = false; // among what is found, since something was typed
+const keepName = (event) => {
+  if (!event.target.matches?.(NAMED)) return;
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") moved = true;
+  else if (event.key !== "Enter") moved = false;
+  if (event.key !== "Enter" || moved || event.target.getAttribute("aria-expanded") !== "true") return;
+  const typed = event.target.value.trim();
+  const titles = [...document.querySelectorAll('[role="option"]')].map((option) => option.ariaLabel);
+  if (titles.includes(typed)) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.target.dispatchEvent(new FocusEvent("blur"));
+};
+window.addEventListener("keydown", keepName, true);
 const withControl = (event) => {
   if (event.key.toLowerCase() === "k") {
     event.preventDefault();
@@ -40,7 +67,7 @@ const withControl = (event) => {
   event.target.dispatchEvent(new KeyboardEvent("keypress", { key: "Enter", ctrlKey: true, bubbles: true, cancelable: true }));
 };
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") return escape();
+  if (event.key === "Escape") return escape(event);
   if (event.ctrlKey || event.metaKey) return withControl(event);
   if (event.key === "ArrowUp" && event.target === composer() && !event.target.value && recalled()) {
     event.preventDefault();

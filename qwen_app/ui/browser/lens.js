@@ -36,8 +36,12 @@ const readLens = () => {
 const switchSend = () => {
   for (const button of document.querySelectorAll("#composer .submit-button")) button.disabled = heldBack();
 };
+// In a long text a browser finds out the direction of every line anew with every key, which takes seconds.
+const LONG_CHARACTERS = 20_000;
 document.addEventListener("input", (event) => {
-  if (event.target === composer()) switchSend();
+  if (event.target !== composer()) return;
+  switchSend();
+  event.target.toggleAttribute("data-long", event.target.value.length > LONG_CHARACTERS);
 });
 const SAID = { subtree: true, childList: true, attributeFilter: ["data-out", "data-edge", "data-over", "data-length"] };
 forEvery("#meter", (box) => {

@@ -30,6 +30,7 @@ const GRADIOS = {
   fold: ["Fold line", "Unfold line", "折叠"],
   scroll_down: ["Scroll down", "回到最新"],
   nothing_yet: ["Empty value", "暂无内容"],
+  code_editor: ["Code input container"],
 };
 const ours = new Map(Object.entries(GRADIOS).flatMap(([key, labels]) => labels.map((label) => [label, key])));
 forEvery("[aria-label], [title]", (element) => {
@@ -72,9 +73,23 @@ forEvery("button svg[aria-label]", (icon) => icon.removeAttribute("aria-label"))
 // Lists and tables have their marks and their first column where their language begins; the style sheet does the rest.
 forEvery("#log :is(ul, ol, table)", (box) => setOnce(box, "dir", "auto"));
 
+// The number of the last item has room, however many digits it has.
+forEvery(":is(#log, #tools-answer) ol > li:last-child", ({ parentElement: list }) => {
+  const digits = String(list.start + list.children.length - 1).length;
+  const fits = `digits-${digits > 4 ? "many" : digits}`;
+  for (const name of [...list.classList]) if (name.startsWith("digits-") && name !== fits) list.classList.remove(name);
+  list.classList.add(fits);
+});
+
+// Tasks in an answer are boxes that are ticked or not, and cannot be pressed.
+forEvery(".prose li > input[type=checkbox]", (box) => setOnce(box, "aria-label", say(box.checked ? "task_done" : "task_open")));
+
 // What scrolls can be scrolled by key.
-forEvery("pre, .prose table, .cm-scroller", (box) => {
-  if (box.tabIndex < 0) box.tabIndex = 0;
+const SCROLLS = "pre, .prose table, .cm-scroller";
+const MAY_SCROLL = ".katex-display, .message-content, #tools-answer";
+forEvery(`${SCROLLS}, ${MAY_SCROLL}`, (box) => {
+  const scrolls = box.matches(SCROLLS) || box.scrollWidth > box.clientWidth;
+  if (scrolls && box.tabIndex < 0) box.tabIndex = 0;
 });
 // Gradio gives this to a box without a role, which may have no name.
 forEvery(".empty[aria-label]", (box) => setOnce(box, "role", "img"));

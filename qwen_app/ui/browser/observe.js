@@ -2,6 +2,12 @@
 
 const language = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
 const say = (key) => WORDS[language()][key];
+// A text with its values in it; `{turns:turn|turns}` is the noun that goes with that number, as in `strings.py`.
+const filled = (text, values) =>
+  text.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) =>
+    one === undefined ? values[name] : String(values[name]) === "1" ? one : many,
+  );
+window.filled = filled; // for widgets that draw themselves
 
 // `care` is called with every element that matches, now and whenever one appears; once a frame, however many come.
 const cares = [];

@@ -10,7 +10,7 @@ from qwen_app.ui.shared.strings import LANGUAGES, TEXTS, Texts
 FILES = (
     *("observe.js", "names.js", "code_colours.js", "clipboard.js"),
     *("scroll.js", "dialogs.js", "questions.js", "lens.js", "pending.js", "touch.js", "done.js", "look.js"),
-    *("palette.js", "code_blocks.js", "earlier.js", "keys.js", "addresses.js", "attach.js"),
+    *("palette.js", "code_blocks.js", "earlier.js", "keys.js", "focus.js", "addresses.js", "attach.js"),
     "toasts.js",
 )
 DEVELOPERS, GUESTS = ("status.js",), ("guest.js",)
@@ -19,6 +19,7 @@ WORDS = (
     "left_out",
     *("copy", "copy_message", "copied", "retry", "undo", "edit", "submit", "cancel"),
     *("download", "fold", "nothing_yet", "wrap_lines", "show_earlier"),
+    *("code_editor", "task_done", "task_open"),
     *("new_chat", "focus_composer", "copy_answer", "use_from_code", "switch_look", "switch_language", "shortcuts"),
     *("switch_notice", "notice_done"),
     *("chat_tab", "json_lab_tab", "tools_tab", "compare_tab", "files_tab", "scenarios_tab"),
@@ -28,8 +29,9 @@ WORDS = (
     *("toast_foreign", "toast_dropped", "toast_sessions", "toast_full"),
     *(key for key in TEXTS if key.startswith("refused_")),
     *("toast_streams", "toast_calls", "toast_bytes", "toast_unread"),
+    *("toast_many_values", "toast_many_lists", "toast_many_texts"),
     *("about_temperature", "about_top_p", "about_max_tokens", "about_context", "about_seed"),
-    *("documents_add", "documents_drop", "documents_reading"),
+    *("documents_add", "documents_drop", "documents_reading", "documents_pasted", "files_drop_here"),
     *("key_send", "key_line", "key_escape", "key_recall", "key_palette", "key_edit"),
 )
 

@@ -17,7 +17,7 @@ const drawPulse = () => {
   const box = document.querySelector("#pulse a");
   if (!box) return;
   box.className = !now ? "" : now.queued ? "busy" : "idle";
-  const words = now ? say("pulse").replace("{users}", now.users).replace("{queued}", now.queued) : "";
+  const words = now ? filled(say("pulse"), now) : "";
   box.querySelector("span").textContent = words;
   setOnce(box, "aria-label", `${say("status_tab")}: ${words}`);
 };

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import aclosing
 
-from qwen_app.errors import AppError, ContextLengthExceeded
+from qwen_app.errors import AppError, ContextLengthExceeded, TextTooLong
 from qwen_app.service import Service
 from qwen_app.ui.chat.composed import Composed, check_choices
-from qwen_app.ui.chat.lens import lens_html, lens_of
+from qwen_app.ui.chat.lens import lens_html, lens_of, unread_html
 from qwen_app.ui.chat.live_answer import LiveDrawing
 from qwen_app.ui.chat.session import ChatSession, Follower, shown_chat
 from qwen_app.ui.chat.view import (
@@ -20,6 +20,7 @@ from qwen_app.ui.chat.view import (
     refusal_html,
     turn_of,
     typed_question,
+    without_chat,
 )
 from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
@@ -129,14 +130,18 @@ class ChatActions:
         return await self.show(session, choices)
 
     async def open(self, session: ChatSession, chat_id: str, choices: Choices) -> Views:
-        """Show the owner's chat with this id, and its answer as it comes; an empty one where he has none."""
+        """Show the owner's chat with this id, and its answer as it comes; else an empty one that says so."""
         wish = session.wishes.begin()
         found = await self.chats.find(session.owner, chat_id)
         if session.wishes.is_overtaken(wish):
             yield self.overtaken(session)
             return
         session.chat = found or OpenChat()
-        yield await self.show(session, choices)
+        view = await self.show(session, choices)
+        if found is None:
+            yield without_chat(view, chat_id, session.texts)
+            return
+        yield view
         async with aclosing(self.follow(session, choices)) as views:
             async for view in views:
                 yield view
@@ -216,14 +221,15 @@ class ChatActions:
         return ChatView(meter=meter, documents=chips if session.attached == attached else None)
 
     async def measure(self, session: ChatSession, draft: str, choices: Choices) -> str | None:
-        """The lens for the next request, were ``draft`` sent; empty where the engine cannot count, None where a newer
-        look has overtaken this one."""
+        """The lens for the next request, were ``draft`` sent, also where it is too long to be counted; empty where the
+        engine cannot count, None where a newer look has overtaken this one."""
         number = session.measurings.begin()
         try:
             with_question = begun(ask(session.conversation, draft), choices.start)
             plan = await self.composed.plan(session, with_question, choices)
-        except AppError:
-            return None if session.measurings.is_overtaken(number) else ""
+        except AppError as refused:
+            said = unread_html(refused, draft, session.texts) if isinstance(refused, TextTooLong) else ""
+            return None if session.measurings.is_overtaken(number) else said
         if session.measurings.is_overtaken(number):
             return None
         exact, attached = self._service.info().exact_counts, session.attached_tokens

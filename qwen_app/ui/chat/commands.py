@@ -16,7 +16,7 @@ from qwen_app.ui.conversations.open_chat import OpenChats
 from qwen_app.ui.conversations.titles import answering_with_titles
 from qwen_app.ui.documents.attaching import Attaching
 from qwen_app.ui.shared.context import PageContext
-from qwen_app.ui.shared.handlers import entry, index_of, text
+from qwen_app.ui.shared.handlers import entry, index_of, language_of, text
 
 Command = Callable[[ChatSession, object, Choices, str], Views]
 
@@ -97,6 +97,8 @@ class ChatCommands:
 
     def _open(self, session: ChatSession, command: object, choices: Choices, user: str) -> Views:
         session.temporary = False
+        if language := entry(command, "language"):
+            session.language = language_of(language)
         return self._actions.open(session, text(entry(command, "id")), choices)
 
     def _follow(self, session: ChatSession, _: object, choices: Choices, user: str) -> Views:

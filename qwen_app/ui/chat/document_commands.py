@@ -22,12 +22,12 @@ class DocumentCommands:
         self._actions = actions
 
     async def attach(self, session: ChatSession, command: object, choices: Choices, user: str) -> Views:
-        document_id = text(entry(command, "id"))
+        document_id, asked = text(entry(command, "id")), text(entry(command, "asked"))[:LIMIT_VALUE_CHARS]
         try:
             counted = await self._actions.composed.attaching.attached(document_id, session.uploader)
             session.attached = with_document(session.attached, counted)  # others may have come meanwhile
         except AppError as refused:
-            yield ChatView(notice=document_refusal_html(refused, session.texts))
+            yield ChatView(notice=document_refusal_html(refused, session.texts, asked))
             return
         yield await self._with_documents(session, choices)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal
 
+from qwen_app.errors import TextTooLong
 from qwen_app.prompting import PromptPlan
 from qwen_app.ui.conversations.conversation import HOLDS, Conversation, Hold, Turn, sendable
 from qwen_app.ui.shared.strings import Texts
@@ -122,6 +123,17 @@ def lens_html(lens: Lens, texts: Texts) -> str:
         f'aria-valuenow="{min(lens.used + lens.draft, lens.context)}"></div><div class="meter-bar">'
         f'{_out_part(lens, texts)}<div class="lens-frame">{"".join(parts)}</div></div>'
         f'<span class="meter-text">{_sentence(lens, texts)}</span></div>'
+    )
+
+
+def unread_html(refused: TextTooLong, draft: str, texts: Texts) -> str:
+    """In the lens's place: the text is so long that nobody counts its tokens, and it is not sent."""
+    sizes = {"characters": f"{refused.characters:,}", "limit": f"{refused.limit_characters:,}"}
+    over = max(1, refused.prompt_tokens - refused.limit_tokens)
+    return (
+        f'<div class="meter over" data-out="" data-edge="-1" data-over="{over}" data-length="{len(draft)}">'
+        f'<div class="meter-bar"></div>'
+        f'<span class="meter-text"><b role="alert">{texts("lens_unread", **sizes)}</b></span></div>'
     )
 
 

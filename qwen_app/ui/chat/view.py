@@ -5,6 +5,7 @@ Parts of the form ``{"type": "text"}`` are used throughout, for the component re
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,7 +52,8 @@ class ShownReplay:
 class ShownChat:
     """What the page's own scripts have to know: the id (empty: the chat cannot be found again), what waits, and
     whether it is a replay. So many ``earlier`` turns are not on the page. ``last`` changes with the last answer, once
-    it has ended: of a quick one a browser may draw the end alone, and never see that it was ``running``."""
+    it has ended: of a quick one a browser may draw the end alone, and never see that it was ``running``. ``gone`` is
+    the id of a chat that was asked for and is not there."""
 
     id: str = ""
     temporary: bool = False
@@ -60,6 +62,7 @@ class ShownChat:
     replay: ShownReplay | None = None
     earlier: int = 0
     last: str = ""
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,14 @@ def refusal_html(error: Exception, texts: Texts) -> str:
 def not_saved_html(reason: str, texts: Texts) -> str:
     """Why the chat is not saved, by its text's name; empty where it is."""
     return notice_html(texts(reason)) if reason else ""
+
+
+def without_chat(view: ChatView, chat_id: str, texts: Texts) -> ChatView:
+    """The view of an empty chat in place of the one with this id, and that it is."""
+    if view.shown is None or not chat_id:
+        return view
+    shown = dataclasses.replace(view.shown, gone=chat_id)
+    return dataclasses.replace(view, shown=shown, notice=notice_html(texts("chat_gone")))
 
 
 def _message(role: Literal["user", "assistant"], parts: list[str]) -> DrawnMessage:

@@ -71,24 +71,28 @@ const draw = () => {
   drawList();
 };
 
+const GROUPS = ["chats_pinned", "chats_today", "chats_yesterday", "chats_earlier"];
+const groupOf = (chat) => {
+  if (chat.pinned) return "chats_pinned";
+  const [today, yesterday] = [0, 1].map((days) => new Date().setHours(-24 * days, 0, 0, 0) / 1000); // midnights, here
+  return chat.updated_at >= today ? "chats_today" : chat.updated_at >= yesterday ? "chats_yesterday" : "chats_earlier";
+};
 const drawList = () => {
   const list = root()?.querySelector(".chats-list");
   if (!list || list.querySelector("input")) return; // a name is being typed
   const say = words();
-  const dayAgo = Date.now() / 1000 - 86400;
-  const groups = [
-    [say.chats_pinned, state.list.filter((chat) => chat.pinned)],
-    [say.chats_today, state.list.filter((chat) => !chat.pinned && chat.updated_at >= dayAgo)],
-    [say.chats_earlier, state.list.filter((chat) => !chat.pinned && chat.updated_at < dayAgo)],
-  ];
+  const groups = GROUPS.map((key) => [say[key], state.list.filter((chat) => groupOf(chat) === key)]);
   const drawn = groups.filter(([, chats]) => chats.length);
   const empty = tag("p", { class: "chats-none" }, state.search ? say.chats_nothing_found : say.chats_none);
   const focused = document.activeElement;
+  const [holder] = [...lines].find(([, { line }]) => line.contains(focused)) ?? [];
   list.replaceChildren(
     ...(drawn.length ? [] : [empty]),
-    ...drawn.flatMap(([title, chats]) => [tag("h3", {}, title), tag("ul", {}, ...chats.map(keptLine))]),
+    ...drawn.flatMap(([title, chats]) => [tag("h2", {}, title), tag("ul", {}, ...chats.map(keptLine))]),
   );
-  if (list.contains(focused)) focused.focus({ preventScroll: true });
+  if (!holder) return;
+  const kept = list.contains(focused) ? focused : lines.get(holder)?.line.querySelector("." + focused.className);
+  if (kept?.isConnected) kept.focus({ preventScroll: true });
 };
 
 // A line that says the same stays the same element: a menu that is open belongs to it, and the focus may be in it.
@@ -140,7 +144,7 @@ const openMenu = (at, chat) => {
   const say = words();
   const exported = (kind) => `chats/${chat.id}/export?as=${kind}`;
   // What had the focus gets it back before a dialog opens, which gives it back when it closes.
-  const entry = (text, act) => button(text, () => (closeMenu(true), act()), { role: "menuitem" });
+  const entry = (text, act) => button(text, (event) => (closeMenu(true), act(event)), { role: "menuitem" });
   const link = (text, href) => tag("a", { role: "menuitem", href, download: true, onclick: () => closeMenu(true) }, text);
   const guest = document.documentElement.classList.contains("guest"); // makes no links, takes nothing out
   const menu = tag(
@@ -157,7 +161,7 @@ const openMenu = (at, chat) => {
           link(say.chats_export_html, exported("html")),
           link(say.chats_export_json, exported("json")),
         ]),
-    entry(say.chats_delete, () => remove(chat)),
+    entry(say.chats_delete, (event) => remove(chat, { byKey: event.detail === 0 })),
   );
   document.body.append(menu);
   const box = at.getBoundingClientRect();
@@ -226,24 +230,27 @@ const rename = (chat) => {
   field.focus();
   field.select();
 };
-const remove = trying(async (chat) => {
+const remove = trying(async (chat, { byKey }) => {
   await send("DELETE", `chats/${chat.id}`);
   const shown = chat.id === state.shown;
   if (shown) window.chatCommand({ do: "new" });
   const undo = trying(async () => {
     await send("POST", `chats/${chat.id}/restore`);
-    say("");
     await refresh();
+    lines.get(chat.id)?.line.querySelector(".chats-title")?.focus();
+    say("");
     if (shown) window.chatCommand({ do: "open", id: chat.id });
   });
-  say(words().chats_deleted, button(words().chats_undo, undo));
+  const back = button(words().chats_undo, undo);
+  say(words().chats_deleted, back);
+  if (byKey) back.focus(); // a mouse leaves the keys to what is typed next
   await refresh();
   announce();
 });
 const deleteAll = () => {
   const sure = trying(async () => {
     await send("DELETE", "chats");
-    Object.keys(localStorage).filter((key) => key.startsWith("draft:")).forEach((key) => localStorage.removeItem(key));
+    localStorage.keys().filter((key) => key.startsWith("draft:")).forEach((key) => localStorage.removeItem(key));
     say("");
     window.chatCommand({ do: "new" });
     await refresh();
@@ -262,11 +269,19 @@ const importChat = () => {
   file.click();
 };
 
-// A line at the foot of the list, with buttons; the empty one takes it away.
+// A line at the foot of the list, with buttons; the empty one takes it away. It stays while one of them has the focus.
+const SAID_MS = 12000;
+const saidHasFocus = () => Boolean(root()?.querySelector(".chats-said")?.contains(document.activeElement));
+const unsay = () => {
+  if (saidHasFocus()) state.saying = setTimeout(unsay, SAID_MS);
+  else say("");
+};
 const say = (text, ...buttons) => {
   clearTimeout(state.saying);
+  const held = saidHasFocus();
   root()?.querySelector(".chats-said")?.replaceChildren(...(text ? [tag("span", {}, text), ...buttons] : []));
-  if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(() => say(""), 12000);
+  if (held) root().querySelector(".chats-new").focus();
+  if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(unsay, SAID_MS);
 };
 
 // ---- links for others
@@ -334,7 +349,7 @@ window.keepDraft = keepDraft;
 const showDraft = (since = "") => {
   const early = draftsRead ? since : composer()?.value; // written while the page was coming
   const kept = localStorage.getItem(draftKey()) || "";
-  const text = [kept, early === kept ? "" : early].filter(Boolean).join("\n");
+  const text = [kept, early === kept ? "" : early, takeProposed()].filter(Boolean).join("\n");
   draftsRead = true;
   noted = `${draftKey()}\n${kept}`;
   type(text);
@@ -351,6 +366,15 @@ const takeTyped = (wasTemporary) => {
   if (typed && !wasTemporary) storeDraft(asked.draft);
   return typed;
 };
+// What a link proposes is not sent. It is meant for the chat of the link, else for the one that is shown in its place.
+const LONGEST_PROPOSED = 20_000;
+const takeProposed = () => {
+  const address = new URL(location.href);
+  const proposed = (address.searchParams.get("q") || "").slice(0, LONGEST_PROPOSED);
+  address.searchParams.delete("q");
+  if (proposed) history.replaceState(history.state, "", address);
+  return proposed;
+};
 const type = (text) => {
   const field = composer();
   if (!field || field.value === text) return;
@@ -365,6 +389,8 @@ document.addEventListener("input", (event) => {
 // ---- which chat the tab shows: in the address, in the list, in the other tabs
 window.chatShown = (shown) => {
   state.heard = true;
+  state.forking = 0;
+  if (shown.gone && shown.gone === addressedChat()) noteChat("", true); // nothing is there to come back to
   const moved = shown.id !== state.shown;
   const began = moved && !state.shown && shown.running && shown.id !== state.wanted; // a new chat got its name
   const since = moved && !began ? takeTyped(state.temporary) : "";
@@ -417,10 +443,19 @@ window.addEventListener("online", lookAgain);
 window.addEventListener("pageshow", (event) => event.persisted && lookAgain());
 
 // ---- under the answers: variants, forks
+const MAKES = ["fork", "again", "go_on", "shorter", "as_json"];
+// One chat for one wish, however often the button is pressed until it is there.
+const beginFork = () => {
+  if (Date.now() - (state.forking || 0) < LEAVING_MS) return false;
+  state.forking = Date.now();
+  keepDraft();
+  return true;
+};
 document.addEventListener("click", (event) => {
   const clicked = event.target.closest?.(".run-tools button");
   if (!clicked) return;
-  if (clicked.name === "fork") keepDraft();
+  if (MAKES.includes(clicked.name) && event.detail > 1) return; // a double click
+  if (clicked.name === "fork" && !beginFork()) return;
   const [turn, step] = clicked.value.split(":").map(Number);
   window.chatCommand({ do: clicked.name, turn, step });
 });
@@ -430,23 +465,16 @@ watch("value", draw);
 draw();
 refresh();
 const asked = new URLSearchParams(location.search).get("chat");
-const proposed = (new URLSearchParams(location.search).get("q") || "").slice(0, 20000); // by a link: it is not sent
-const takeProposed = () => {
-  const key = "draft:" + (asked || "");
-  localStorage.setItem(key, [localStorage.getItem(key), proposed].filter(Boolean).join("\n"));
-  const address = new URL(location.href);
-  address.searchParams.delete("q");
-  history.replaceState(history.state, "", address);
-};
 const open = (tries) => {
   if (state.heard || !tries) return; // what is asked before the page listens is lost
   state.wanted = asked;
-  window.chatCommand({ do: "open", id: asked });
+  const { lang, classList } = document.documentElement; // the server hears of the language at about the same time
+  const language = classList.contains("translating") || lang.startsWith("zh") ? "zh" : "en";
+  window.chatCommand({ do: "open", id: asked, language });
   setTimeout(() => open(tries - 1), 1500);
 };
 const start = () => {
   if (!window.chatCommand || !composer()) return setTimeout(start, 50);
-  if (proposed) takeProposed();
   if (asked) open(10);
   else showDraft();
 };

@@ -1,5 +1,6 @@
 // Says in our own words that the server is away, asks until it is back, and goes on. A page whose answer was broken off,
-// or whose server is another one since, is loaded again: the server has all that was said, this browser the draft.
+// or whose server is another one since, is loaded again: the server has all that was said, this browser the draft. Not so
+// a temporary chat, which nobody else has: it stays to be read.
 const CALM_MS = 20000; // between looks while nothing is wrong
 const BUSY_MS = 5000; // while an answer comes
 const AWAY_MS = 1500;
@@ -9,26 +10,57 @@ let wasRunning = false;
 let checking = null;
 
 const running = () => Boolean(document.querySelector("#composer .stop-button"));
+const temporary = () => Boolean(window.chats.temporary);
+
+// Messages that wait to be sent wait in the server's memory. Where that is gone they come back into the composer, before
+// the draft, also when the page was loaded again meanwhile.
+const WAITED = "waited";
+const keepWaiting = () => {
+  const texts = [...document.querySelectorAll("#chat-waiting .waiting-message > span")].map((line) => line.textContent);
+  if (server && texts.length) sessionStorage.setItem(WAITED, JSON.stringify({ server, chat: window.chats.shown, texts }));
+};
+const giveBack = (now) => {
+  const kept = JSON.parse(sessionStorage.getItem(WAITED) || "null");
+  sessionStorage.removeItem(WAITED);
+  if (!kept || !now || kept.server === now) return;
+  const before = (draft) => [...kept.texts, draft].filter(Boolean).join("\n");
+  const key = "draft:" + kept.chat;
+  if (window.chats.heard && window.chats.shown === kept.chat)
+    window.chatType(before(document.querySelector("#composer textarea").value));
+  else localStorage.setItem(key, before(localStorage.getItem(key)));
+};
 const lost = () => {
   if (banner) return;
   wasRunning = running();
+  keepWaiting();
   banner = Object.assign(document.createElement("div"), { className: "server-lost" });
   banner.setAttribute("role", "alert");
-  banner.textContent = (window.chatWords || {}).server_lost || "";
+  banner.textContent = words()[temporary() ? "server_lost_temporary" : "server_lost"] || "";
   document.body.append(banner);
   document.body.classList.add("server-away");
 };
 const found = (now) => {
-  const other = server && now && server !== now;
+  const other = Boolean(server && now && server !== now);
+  if (other && temporary()) return stay();
+  if (other) keepWaiting();
   server = now || server;
-  if (!banner) return;
-  banner.remove();
+  giveBack(now);
+  const broken = banner && wasRunning;
+  banner?.remove();
   banner = null;
   document.body.classList.remove("server-away");
-  if (wasRunning || other) location.reload();
+  if (other || (broken && !temporary())) location.reload();
+  else if (broken) window.chatCommand({ do: "follow" });
+};
+let ended = false; // the chat that is shown cannot go on
+const stay = () => {
+  ended = true;
+  lost();
+  banner.textContent = words().server_new_temporary || "";
 };
 let looks = 0; // what a look finds counts until a newer one has begun
 const look = async () => {
+  if (ended) return;
   const mine = ++looks;
   clearTimeout(checking);
   try {

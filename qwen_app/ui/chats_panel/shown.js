@@ -38,6 +38,7 @@ const draw = () => {
     const made = Object.assign(document.createElement("button"), { type: "button", textContent: sign, title: words[name] });
     made.setAttribute("aria-label", words[name]);
     made.addEventListener("click", () => {
+      made.disabled = true; // until the list is drawn anew
       const draft = document.querySelector("#composer textarea").value;
       if (what === "edit") window.chatType([message.text, draft].filter(Boolean).join("\n"));
       window.chatCommand({ do: "waiting", what, id: message.id });

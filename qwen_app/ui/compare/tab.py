@@ -98,7 +98,8 @@ class _CompareTab:
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
-        page, context = self._page, {self._session, self._page.language}
+        page = self._page
+        context: set[Block] = {self._session, page.language}
         inputs = {self._prompt, self._max_tokens, *self._sides[0].inputs(), *self._sides[1].inputs()} | context
         self._run.click(streaming(self.run, self._updates), inputs, self._shown(), **page.generating)
         self._stop.click(self.stop, {self._session}, None, **QUICK)
@@ -114,7 +115,11 @@ class _CompareTab:
             keeping.then(None, [self._written], js=_OPEN_CHAT, api_visibility="private")
         exporting = self._export.click(self.csv, [self._session], [self._written], **QUICK)
         exporting.then(None, [self._written], js=_SAVE_CSV, api_visibility="private")
-        page.language.change(self.translate, {self._prompt} | context, [self._prompt, self._table], **QUICK)
+        page.language.change(self.translate, context, [self._table], **QUICK)
+        page.translate_samples(self._prompt, [TEXTS["compare_example"]])
+        page.keep(self._prompt, first=TEXTS["compare_example"])
+        for side in self._sides:
+            page.keep(side.system)
 
     def run(self, values: Values, request: gr.Request) -> Views:
         task = CompareTask(
@@ -132,11 +137,7 @@ class _CompareTab:
         return comparisons_csv(done) if done else ""
 
     def translate(self, values: Values) -> Updates:
-        texts, prompt = self._texts(values), text(values[self._prompt])
-        return {
-            self._prompt: texts("compare_example") if prompt in TEXTS["compare_example"] else prompt,
-            self._table: table_html(self._session_of(values).done, texts),
-        }
+        return {self._table: table_html(self._session_of(values).done, self._texts(values))}
 
     def _voting(self, vote: Vote) -> Callable[[object, object], str]:
         def cast(session: object, language: object) -> str:

@@ -71,11 +71,18 @@ class OpenChats:
     def __init__(self, saved: SavedChats) -> None:
         self._saved = saved
         self._open: WeakValueDictionary[tuple[str, str], OpenChat] = WeakValueDictionary()
+        saved.when_gone(self._stop)
 
     def register(self, chat: OpenChat) -> None:
         """Let the owner's other tabs find the chat."""
         if chat.owner:
             self._open[chat.owner, chat.conversation.id] = chat
+
+    def _stop(self, owner: str, chat_id: str | None) -> None:
+        """End the answer in a chat that was deleted, or in all of the owner's: nobody sees them any more."""
+        for (whose, name), chat in list(self._open.items()):
+            if whose == owner and chat_id in (name, None) and chat.live is not None:
+                chat.live.stop()
 
     async def find(self, owner: str, chat_id: str) -> OpenChat | None:
         """The owner's chat with this id; None where he has none."""

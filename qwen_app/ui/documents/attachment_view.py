@@ -57,20 +57,20 @@ def too_much(tokens: int, room: int, context: int, most: int, texts: Texts) -> s
     return texts("documents_too_much", tokens=f"{tokens:,}", room=f"{max(0, room):,}", raised=raised)
 
 
-def document_refusal_html(error: Exception, texts: Texts) -> str:
-    """Why a file was not taken, in the visitor's language."""
+def document_refusal_html(error: Exception, texts: Texts, about: str = "") -> str:
+    """Why a file was not taken, in the visitor's language; ``about`` names the wish that is refused."""
     if not isinstance(error, DocumentRefused):
-        return failure_html(error, texts)
-    return refused_html(error.reason, error.values, error.message, texts)
+        return failure_html(error, texts, about)
+    return refused_html(error.reason, error.values, error.message, texts, about)
 
 
-def refused_html(reason: str, values: Mapping[str, str], detail: str, texts: Texts) -> str:
+def refused_html(reason: str, values: Mapping[str, str], detail: str, texts: Texts, about: str = "") -> str:
     """As ``document_refusal_html``, for a refusal that came back from the browser; ``detail`` is said where it is none
     of ours."""
     try:
-        return notice_html(texts(f"document_{reason}", **values))
+        return notice_html(texts(f"document_{reason}", **values), about)
     except (KeyError, ValueError, IndexError):
-        return notice_html(texts.translated(detail) or texts("document_broke_off"))
+        return notice_html(texts.translated(detail) or texts("document_broke_off"), about)
 
 
 def no_range_html(pages: str, texts: Texts) -> str:
@@ -96,7 +96,7 @@ def _chip(one: Attached, texts: Texts) -> str:
 def _size(pages: int, chosen: str, tokens: int, exact: bool, texts: Texts) -> list[str]:
     parts = [texts("documents_part", pages=escape(chosen))] if chosen else []
     if pages and not chosen:
-        parts = [texts("documents_page" if pages == 1 else "documents_all_pages", pages=f"{pages:,}")]
+        parts = [texts("documents_all_pages", pages=f"{pages:,}")]
     return [*parts, texts("documents_tokens" if exact else "documents_about_tokens", tokens=f"{tokens:,}")]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qwen_app.documents.document import Document
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.errors import AppError, PermissionDenied
 from qwen_app.knowledge.knowledge_base import KnowledgeBase
 from qwen_app.ui.files.picking import MOST_PICKED, picked_files
-from qwen_app.ui.files.view import CollectionView, file_labels, hint_html, refusal_text, told_html
+from qwen_app.ui.files.view import CollectionView, file_labels, hint_html, refusal_text, sure_html, told_html
 from qwen_app.ui.shared.strings import Texts
 
 
@@ -53,14 +54,24 @@ class CollectionActions:
         return await self.shown(owner, " ".join(collection.split()), texts, told_html(good, bad))
 
     async def remove(self, owner: str, collection: str, names: Sequence[str], texts: Texts) -> CollectionView:
-        """Forget the ticked files."""
+        """Forget the ticked files; where none is ticked, say so."""
+        if not names:
+            return await self.shown(owner, collection, texts, hint_html(texts("files_none_ticked")))
         count = await self._knowledge.remove(owner, collection, names)
         return await self.shown(owner, collection, texts, told_html([texts("files_removed", count=count)], []))
 
+    async def ask_drop(self, owner: str, collection: str, texts: Texts) -> CollectionView:
+        """Ask whether the whole collection shall be forgotten."""
+        view = await self.shown(owner, collection, texts)
+        if view.shown != collection or collection not in view.collections:
+            return replace(view, told=hint_html(texts("files_no_collection")))
+        return replace(view, sure=sure_html(texts("files_drop_sure", name=collection, count=len(view.files))))
+
     async def drop(self, owner: str, collection: str, texts: Texts) -> CollectionView:
         """Forget the whole collection."""
-        await self._knowledge.drop(owner, collection)
-        return await self.shown(owner, "", texts)
+        dropped = await self._knowledge.drop(owner, collection)
+        told = hint_html(texts("files_dropped", name=collection)) if dropped else ""
+        return await self.shown(owner, "", texts, told)
 
     async def _kept(self, owner: str, collection: str, document: Document, texts: Texts) -> tuple[bool, str]:
         """Whether the document is in the collection now, and the line that says so, or why not."""

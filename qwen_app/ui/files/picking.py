@@ -1,15 +1,15 @@
-"""How files get here: picked in the browser, sent one after the other, and what became of each told in one text."""
+"""How files get here: picked or dropped in the browser, sent one by one, and what became of each told in one text."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from qwen_app.documents.document_store import UPLOAD_PATH
+from qwen_app.documents.document_store import LIMITS, UPLOAD_PATH
 from qwen_app.documents.refusal import LIMIT_FILE_BYTES
 
 LIMIT_OUTCOME_CHARACTERS = 20_000
-MOST_PICKED = 20
+MOST_PICKED = LIMITS.uploads_per_user // 2  # the other half is for what waits in the composer
 
 # A file never passes through Gradio, which would make a file of it here. The path is relative, for the page may lie
 # below another one. An event whose picker is closed without a file ends in a promise that is never kept.
@@ -27,12 +27,18 @@ PICK_FILES = (
       return { name, reason: "broke_off", values: {} };
     }
   };
-  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
-  input.addEventListener("change", async () => {
+  const take = async (files) => {
     const outcomes = [];
-    for (const file of [...input.files].slice(0, MOST)) outcomes.push(await upload(file));
+    for (const file of files.slice(0, MOST)) outcomes.push(await upload(file));
+    const count = files.length - MOST;
+    if (count > 0) outcomes.push({ reason: "left_out", values: { count: String(count), limit: "MOST" } });
     send([JSON.stringify(outcomes), ...values.slice(1)]);
-  });
+  };
+  const given = window.filesGiven; // dropped: see attach.js
+  window.filesGiven = null;
+  if (given) return take(given);
+  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+  input.addEventListener("change", () => take([...input.files]));
   window.filesPicker = input; // kept, or a browser may collect it while its dialog is open
   input.click();
 })""".replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))
@@ -58,7 +64,7 @@ def picked_files(outcome: str) -> list[PickedFile]:
         told = json.loads(outcome[:LIMIT_OUTCOME_CHARACTERS])
     except (ValueError, RecursionError):
         return []
-    return [_picked(one) for one in told[:MOST_PICKED] if isinstance(one, dict)] if isinstance(told, list) else []
+    return [_picked(one) for one in told[: MOST_PICKED + 1] if isinstance(one, dict)] if isinstance(told, list) else []
 
 
 def _picked(one: dict[str, object]) -> PickedFile:

@@ -59,6 +59,10 @@ class _Parts:
     files: gr.CheckboxGroup
     remove: gr.Button
     drop: gr.Button
+    sure: gr.Column
+    sure_text: gr.HTML
+    drop_yes: gr.Button
+    drop_no: gr.Button
     question: gr.Textbox
     ask: gr.Button
     stop: gr.Button
@@ -79,7 +83,7 @@ def build(page: PageContext) -> None:
 
 
 def _parts(page: PageContext) -> _Parts:
-    with gr.Column(scale=1, min_width=280, elem_classes="bench-side"):
+    with gr.Column(scale=1, min_width=280, elem_classes="bench-side", elem_id="files-kept"):
         collection = gr.Dropdown(
             [FIRST_COLLECTION], value=FIRST_COLLECTION, allow_custom_value=True, elem_id="files-collection"
         )
@@ -91,6 +95,7 @@ def _parts(page: PageContext) -> _Parts:
         with gr.Row(elem_classes="actions"):
             remove = gr.Button(size="md", elem_id="files-remove")
             drop = gr.Button(size="md", elem_id="files-drop")
+        sure = _sure(page)
     with gr.Column(scale=2, min_width=320, elem_classes="bench-side", elem_id="files-side"):
         question = gr.Textbox(lines=2, max_lines=8, elem_id="files-question")
         with gr.Row(elem_classes="actions"):
@@ -108,8 +113,20 @@ def _parts(page: PageContext) -> _Parts:
     page.localize(question, label="files_question", placeholder="files_question_hint")
     page.localize(ask, value="files_ask")
     page.localize(stop, value="stop")
-    side = (collection, add, picked, told, files, remove, drop)
+    side = (collection, add, picked, told, files, remove, drop, *sure)
     return _Parts(*side, question, ask, stop, answer, state, sources, arrivals)
+
+
+def _sure(page: PageContext) -> tuple[gr.Column, gr.HTML, gr.Button, gr.Button]:
+    """The question before a collection is deleted, and its two answers."""
+    with gr.Column(visible=False, elem_id="files-sure") as box:
+        sentence = gr.HTML()
+        with gr.Row(elem_classes="actions"):
+            yes = gr.Button(variant="stop", size="md", elem_id="files-drop-yes")
+            no = gr.Button(size="md", elem_id="files-drop-no")
+    page.localize(yes, value="files_drop_yes")
+    page.localize(no, value="files_drop_no")
+    return box, sentence, yes, no
 
 
 class _Handlers:
@@ -126,7 +143,7 @@ class _Handlers:
         """Tie the components' events to the handlers."""
         page, parts = self._page, self._parts
         context: set[Block] = {self._session, page.language}
-        listed = [parts.collection, parts.files, parts.told]
+        listed = self._listed()
         shown = [parts.answer, parts.state, parts.sources, parts.ask, parts.stop]
         chosen: set[Block] = {parts.collection, page.language}
         inputs = {parts.collection, parts.question} | context
@@ -150,8 +167,11 @@ class _Handlers:
             **QUICK,
         )
         parts.remove.click(self.remove, chosen | {parts.files, self._session}, listed, **QUICK)
-        parts.drop.click(self.drop, chosen | {self._session}, listed, **QUICK)
+        parts.drop.click(self.ask_drop, chosen | {self._session}, listed, **QUICK)
+        parts.drop_yes.click(self.drop, chosen | {self._session}, listed, **QUICK)
+        parts.drop_no.click(self.show, chosen | {self._session}, listed, **QUICK)
         page.language.change(self.translate, context, shown, **QUICK)
+        page.keep(parts.question)
 
     def ask(self, values: Values, request: gr.Request) -> Views:
         parts, language = self._parts, language_of(values[self._page.language])
@@ -193,7 +213,7 @@ class _Handlers:
         look = session.looks.begin()
         view = await self._keeping.shown(chats_owner(request), name, self._texts(values))
         if session.looks.is_overtaken(look):
-            return dict.fromkeys((self._parts.collection, self._parts.files, self._parts.told), gr.skip())
+            return dict.fromkeys(self._listed(), gr.skip())
         if name not in view.collections:  # a new one is made with its first file
             view = CollectionView(view.collections, name, [])
         return self._listing(view)
@@ -213,9 +233,16 @@ class _Handlers:
         view = await self._keeping.remove(owner_name, self._collection(values), names, texts)
         return self._changed_listing(session_of(values[self._session], FilesSession), view)
 
+    async def ask_drop(self, values: Values, request: gr.Request) -> Updates:
+        session = session_of(values[self._session], FilesSession)
+        session.dropping = self._collection(values)
+        view = await self._keeping.ask_drop(chats_owner(request), session.dropping, self._texts(values))
+        return self._changed_listing(session, view)
+
     async def drop(self, values: Values, request: gr.Request) -> Updates:
-        view = await self._keeping.drop(chats_owner(request), self._collection(values), self._texts(values))
-        return self._changed_listing(session_of(values[self._session], FilesSession), view)
+        session = session_of(values[self._session], FilesSession)
+        view = await self._keeping.drop(chats_owner(request), session.dropping, self._texts(values))
+        return self._changed_listing(session, view)
 
     def translate(self, values: Values) -> Updates:
         session = session_of(values[self._session], FilesSession)
@@ -239,7 +266,13 @@ class _Handlers:
             self._parts.collection: gr.update(choices=names, value=view.shown or names[0]),
             self._parts.files: gr.update(choices=view.files, value=[]),
             self._parts.told: view.told,
+            self._parts.sure: gr.update(visible=bool(view.sure)),
+            self._parts.sure_text: view.sure,
         }
+
+    def _listed(self) -> list[Block]:
+        parts = self._parts
+        return [parts.collection, parts.files, parts.told, parts.sure, parts.sure_text]
 
     def _updates(self, view: FilesView) -> Updates:
         parts = self._parts

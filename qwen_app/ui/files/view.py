@@ -30,12 +30,14 @@ class FilesView:
 
 @dataclass(frozen=True, slots=True)
 class CollectionView:
-    """The collections, the one that is shown, its files, and what just became of them."""
+    """The collections, the one that is shown, its files, and what just became of them; ``sure`` asks whether the
+    collection shall be deleted."""
 
     collections: list[str]
     shown: str
     files: list[tuple[str, str]]
     told: str = ""
+    sure: str = ""
 
 
 def answer_text(text: str, count: int) -> str:
@@ -74,6 +76,11 @@ def told_html(good: Sequence[str], bad: Sequence[str]) -> str:
     lines = [f'<div class="check good">✓ {escape(line)}</div>' for line in good]
     lines += [f'<div class="check bad" role="alert">✗ {escape(line)}</div>' for line in bad]
     return "".join(lines)
+
+
+def sure_html(sentence: str) -> str:
+    """A question before something that cannot be undone."""
+    return f'<div class="files-sure" role="alert">{escape(sentence)}</div>'
 
 
 def hint_html(sentence: str) -> str:

@@ -139,7 +139,7 @@ class _Handlers:
             **QUICK,
         )
         gr.on(
-            [asking.schema.change, asking.strict.change],
+            [asking.schema.change, asking.strict.change, page.language.change],
             self.check,
             {asking.schema, asking.strict, page.language},
             [asking.check],
@@ -148,10 +148,13 @@ class _Handlers:
         )
         page.language.change(
             self.translate,
-            {asking.library, asking.prompt, asking.schema, asking.strict} | context,
-            [asking.library, asking.prompt, asking.check, showing.outcome, showing.runs],
+            {asking.library} | context,
+            [asking.library, showing.outcome, showing.runs],
             **QUICK,
         )
+        page.translate_samples(asking.prompt, [example.prompt for example in EXAMPLES])
+        page.keep(asking.prompt, first=EXAMPLES[0].prompt)
+        page.keep(asking.schema, first=(EXAMPLES[0].schema_text(),))
 
     def run(self, values: Values, request: gr.Request) -> Views:
         language = language_of(values[self._page.language])
@@ -174,16 +177,13 @@ class _Handlers:
         schema, strict = text(values[asking.schema]), bool(values[asking.strict])
         return {asking.check: await self._actions.check(schema, strict, visitor(request), language)}
 
-    async def translate(self, values: Values, request: gr.Request) -> Updates:
-        """The same in the other language; a prompt of the visitor's own stays."""
+    def translate(self, values: Values) -> Updates:
+        """The same in the other language."""
         asking, language = self._asking, language_of(values[self._page.language])
         session = self._session_of(values)
         texts = session.slot.speak(language)
-        key, prompt = text(values[asking.library]), text(values[asking.prompt])
-        example = example_named(key)
-        return await self.check(values, request) | {
-            asking.library: gr.update(choices=titles(language), value=key),
-            asking.prompt: example.prompt_in(language) if prompt in example.prompt else prompt,
+        return {
+            asking.library: gr.update(choices=titles(language), value=text(values[asking.library])),
             self._showing.outcome: session.outcome(texts),
             self._showing.runs: runs_html(session.runs, "", texts),
         }

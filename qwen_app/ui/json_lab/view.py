@@ -66,7 +66,8 @@ def result_html(result: Result, progress: Progress, texts: Texts) -> str:
         return failure_html(progress.end.error, texts)
     tone = "good" if result.valid else "bad"
     badge = f'<span class="result {tone}">{texts(OUTCOMES[result.outcome])}</span>'
-    problem = f'<p class="result-problem">{escape(result.problem)}</p>' if result.problem else ""
+    told = texts.translated(result.problem)
+    problem = f'<p class="result-problem">{escape(told)}</p>' if told else ""
     line = escape(run_line(run_of(progress), texts))
     return f'<div role="status">{badge}{problem}<div class="run-line">{line}</div></div>'
 
@@ -92,6 +93,6 @@ def _row(runs: Sequence[LabRun], constrained: bool, texts: Texts) -> str:
 
 
 def _dot(result: Result, texts: Texts) -> str:
-    title = escape(f"{texts(OUTCOMES[result.outcome])} {result.problem}".strip(), quote=True)
+    title = escape(f"{texts(OUTCOMES[result.outcome])} {texts.translated(result.problem)}".strip(), quote=True)
     tone = "good" if result.valid else "bad"
     return f'<span class="dot {tone}" title="{title}">{"✓" if result.valid else "✗"}</span>'

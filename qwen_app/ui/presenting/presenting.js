@@ -2,8 +2,7 @@
 // Runs once, with `element`, `props` and `watch` of the component.
 const LOOK_MS = 2000;
 const root = () => element.querySelector("#presenting");
-const say = (key, values = {}) =>
-  Object.entries(values).reduce((text, [name, value]) => text.replace(`{${name}}`, value), words()[key] || "");
+const say = (key, values = null) => (values ? window.filled(words()[key] || "", values) : words()[key] || "");
 const ask = async (path, method = "GET", body = undefined) => {
   const headers = body ? { "content-type": "application/json" } : {};
   const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
@@ -27,14 +26,17 @@ const act = async (path, method, body) => {
 const number = (name, key, value, most) =>
   tag("label", {}, say(key), tag("input", { name, type: "number", min: 1, max: most, value, required: true }));
 const frame = () => {
-  const invite = async (event) => {
-    event.preventDefault();
+  const invite = once(async (event) => {
     const form = event.target.elements;
     const wish = { name: form.name.value, hours: Number(form.hours.value), turns: Number(form.turns.value) };
     const guest = await act("presenter/guests", "POST", wish);
     if (!guest) return;
     form.name.value = "";
-    showLink(guest);
+    await showLink(guest);
+  });
+  const submitted = (event) => {
+    event.preventDefault();
+    invite(event);
   };
   const name = tag("input", { name: "name", maxlength: 60, required: true, placeholder: say("present_name_hint") });
   root().replaceChildren(
@@ -47,14 +49,14 @@ const frame = () => {
       tag("p", { class: "present-state", role: "status" }),
     ),
     tag("p", { class: "present-about" }, say("present_about")),
-    tag("form", { class: "present-invite", onsubmit: invite },
+    tag("form", { class: "present-invite", onsubmit: submitted },
       tag("label", { class: "present-name" }, say("present_name"), name),
       number("hours", "present_hours", 4, 720),
       number("turns", "present_turns", 20, 10000),
       tag("button", { class: "primary" }, say("present_invite")),
     ),
     tag("p", { class: "present-said", role: "status" }),
-    tag("h3", {}, say("present_guests")),
+    tag("h2", {}, say("present_guests")),
     tag("ul", { class: "present-guests" }),
   );
 };
@@ -88,7 +90,7 @@ const drawState = (state) => {
     ...gpuFigures(state),
   ];
   const drawn = figures.map(([value, text]) => tag("div", {}, ...figure(value, text)));
-  root().querySelector(".present-figures").replaceChildren(tag("div", {}, ...figure(state.device, state.model)), ...drawn);
+  root().querySelector(".present-figures").replaceChildren(tag("div", {}, ...figure(say("device"), state.model)), ...drawn);
   root().querySelector(".present-pause").textContent = say(state.paused ? "present_resume" : "present_pause");
   root().querySelector(".present-state").textContent = state.paused ? say("present_paused") : "";
   drawGuests(state.guests);
@@ -129,7 +131,7 @@ const line = (guest) => {
 // ---- a guest's link: by the public address where this page was opened under this machine's own
 const isLocal = (url) => /^(localhost|127\.|\[::1\])/.test(new URL(url).hostname);
 const baseFor = async () => {
-  if (!isLocal(document.baseURI)) return document.baseURI;
+  if (!isLocal(document.baseURI) || !root().dataset.shared) return document.baseURI;
   const shared = await ask("share-link").catch(() => ({}));
   return shared.url ? `${shared.url}/` : document.baseURI;
 };

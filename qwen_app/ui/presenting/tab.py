@@ -54,17 +54,18 @@ WORDS = (
 
 def build(page: PageContext) -> None:
     """Add the tab to the Blocks being built."""
+
+    def words(language: Language) -> str:
+        texts = Texts(language)
+        said = {name: texts(name) for name in WORDS} | {"device": texts.translated(page.service.info().device)}
+        return json.dumps(said, ensure_ascii=False)
+
     with gr.Tab(elem_id="presenting-tab") as tab:
         page.localize(tab, label="presenting_tab")
         frame = gr.HTML(
-            _words("en"),
-            html_template='<div id="presenting"></div>',
+            words("en"),
+            html_template=f'<div id="presenting" data-shared="{"yes" if page.settings.share else ""}"></div>',
             js_on_load=ELEMENTS.read_text(encoding="utf-8") + _SCRIPT.read_text(encoding="utf-8"),
             apply_default_css=False,
         )
-    page.language.change(lambda chosen: _words(language_of(chosen)), [page.language], [frame], **QUICK)
-
-
-def _words(language: Language) -> str:
-    texts = Texts(language)
-    return json.dumps({name: texts(name) for name in WORDS}, ensure_ascii=False)
+    page.language.change(lambda chosen: words(language_of(chosen)), [page.language], [frame], **QUICK)

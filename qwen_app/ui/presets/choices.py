@@ -38,6 +38,12 @@ def chosen(value: str, own: Sequence[Preset], language: Language) -> Chosen | No
     return Chosen(preset) if preset else None
 
 
+def is_visitors(system: str, own: Sequence[Preset]) -> bool:
+    """Whether the visitor wrote this system prompt, and no preset keeps it."""
+    ours = {system.strip() for starter in STARTERS for system in starter.system}
+    return system.strip() not in {"", *ours, *(preset.system.strip() for preset in own)}
+
+
 def with_saved(own: Sequence[Preset], value: str, settings: Preset, texts: Texts) -> tuple[tuple[Preset, ...], str]:
     """``own`` with ``settings`` under the name that the menu shows, and that name; one of that name is replaced.
 

@@ -10,11 +10,12 @@ import gradio as gr
 from gradio.components import Component
 
 from qwen_app.errors import RequestError
-from qwen_app.ui.presets.choices import OWN, chosen, menu, with_saved, without
+from qwen_app.ui.presets.choices import OWN, chosen, is_visitors, menu, with_saved, without
 from qwen_app.ui.presets.preset import LIMIT_FILE_CHARS, Preset, joined, presets_json, read_presets
-from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.presets.starters import is_starters_question
+from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS
-from qwen_app.ui.shared.handlers import Update, language_of, number, text
+from qwen_app.ui.shared.handlers import Update, entry, language_of, number, text
 from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Language, Texts
 
@@ -62,6 +63,8 @@ class PresetMenu:
                 gr.Button(size="sm", elem_id=f"preset-{name}") for name in ("save", "delete", "import", "export")
             )
         self._said = gr.HTML(elem_id="preset-said")
+        self._back = gr.Button(size="sm", elem_id="preset-back", visible=False)
+        self._before = gr.State((), time_to_live=SESSION_TTL_S)  # the settings that a choice took the place of
         self._stored = gr.Textbox(visible=False)
         self._picked = gr.Textbox(visible=False)
         self._command = gr.HTML("", js_on_load=_COMMAND, elem_id="preset-command")
@@ -70,6 +73,7 @@ class PresetMenu:
         page.localize(self._delete, value="preset_delete")
         page.localize(self._import, value="preset_import")
         page.localize(self._export, value="preset_export")
+        page.localize(self._back, value="preset_back")
 
     def wire(self, controls: PresetControls) -> None:
         """Tie the menu to the settings."""
@@ -77,14 +81,16 @@ class PresetMenu:
         known = [self._menu, stored, language]
         outcome: list[Component] = [self._menu, stored, self._said]
         settings = controls.settings()
-        set_by_choice = [*settings, controls.composer]
+        standing = [*settings, controls.composer]
+        set_by_choice = [*settings, self._back, self._before, controls.composer]
         page.blocks.load(self._restore, [stored, language], outcome, js=_READ, **QUICK)
         page.language.change(self._translate, known, [self._menu], **QUICK)
         # Not its input: that comes twice with a choice, and whenever the focus leaves it. What was set since would go.
-        self._menu.change(self._choose, [*known, controls.composer], set_by_choice, trigger_mode="always_last", **QUICK)
+        self._menu.change(self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUICK)
         starting = self._command.click(
-            self._start, [language, controls.composer], [self._menu, *set_by_choice], **QUICK
+            self._start, [stored, language, *standing], [self._menu, *set_by_choice], **QUICK
         )
+        self._back.click(self._put_back, [self._before], [self._menu, *settings, self._back, self._before], **QUICK)
         starting.then(None, js="() => document.querySelector('#composer textarea')?.focus()", api_visibility="private")
         saving = self._save.click(self._keep, [*known, *settings], outcome, **QUICK)
         deleting = self._delete.click(self._remove, known, outcome, **QUICK)
@@ -109,21 +115,35 @@ class PresetMenu:
     def _translate(self, value: object, stored: object, language: object) -> Update:
         return gr.update(choices=menu(_own(stored), language_of(language)), value=value)
 
-    def _choose(self, value: object, stored: object, language: object, draft: object) -> list[Update]:
-        found = chosen(text(value), _own(stored), language_of(language))
+    def _choose(self, value: object, stored: object, language: object, *standing: object) -> list[Update]:
+        """Set what the preset says. A system prompt and a draft that somebody wrote are not lost: the first can be had
+        back, with the settings beside it, and the second stays."""
+        *settings, draft = standing
+        own = _own(stored)
+        found = chosen(text(value), own, language_of(language))
         if found is None:
-            return [gr.skip()] * 6
+            return [gr.skip()] * 8
         preset, info = found.preset, self._page.service.info()
-        question = found.question if found.question and not text(draft).strip() else gr.skip()
+        written = text(draft).strip()
+        free = not written or is_starters_question(written)
+        # what stands there already is not written again, over what is typed meanwhile
+        question = found.question if found.question and free and found.question != written else gr.skip()
         max_tokens = min(preset.max_tokens, info.context_tokens)
-        return [preset.system, preset.temperature, preset.top_p, max_tokens, preset.json_mode, question]
+        chosen_settings = [preset.system, preset.temperature, preset.top_p, max_tokens, preset.json_mode]
+        if is_visitors(text(settings[0]), own):
+            return [*chosen_settings, gr.update(visible=True), tuple(settings), question]
+        return [*chosen_settings, gr.skip(), gr.skip(), question]
 
-    def _start(self, language: object, draft: object, event: gr.EventData) -> list[Update]:
+    def _start(self, event: gr.EventData, stored: object, language: object, *standing: object) -> list[Update]:
         """A starter that was clicked on the empty page."""
-        data = event._data
-        name = text(data.get("name")) if isinstance(data, dict) else ""
+        name = text(entry(event._data, "name"))
         found = chosen(name, (), language_of(language))
-        return [gr.skip() if found is None else name, *self._choose(name, "", language, "")]
+        return [gr.skip() if found is None else name, *self._choose(name, stored, language, *standing)]
+
+    def _put_back(self, before: object) -> list[Update]:
+        """The settings as they were before a preset took the place of the visitor's own system prompt."""
+        settings = list(before) if isinstance(before, tuple) and before else [gr.skip()] * 5
+        return [None, *settings, gr.update(visible=False), ()]
 
     def _keep(self, value: object, stored: object, language: object, *settings: object) -> list[Update]:
         spoken = language_of(language)

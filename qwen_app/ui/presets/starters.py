@@ -109,5 +109,10 @@ STARTERS = (
 )
 
 
+def is_starters_question(text: str) -> bool:
+    """Whether it is one of ours, which nobody wrote."""
+    return any(text.strip() in starter.question for starter in STARTERS)
+
+
 def starter_named(key: str) -> Starter | None:
     return next((starter for starter in STARTERS if starter.key == key), None)

@@ -54,6 +54,6 @@ def _card(scenario: Scenario, result: ScenarioResult, texts: Texts) -> str:
     badge = f'<span class="result {tone}">{STATES[result.state].told(language)}</span>'
     return (
         f'<details class="scen-card"><summary><span class="scen-title">{title}</span>{badge}'
-        f'<span class="scen-time">{seconds(result)}</span></summary>'
+        f'<span class="scen-time">{seconds(result, language)}</span></summary>'
         f"<p>{escape(result.reason.told(language))}</p>{details_html(result, language)}</details>"
     )

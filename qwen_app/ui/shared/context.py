@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypedDict
 
@@ -35,6 +37,18 @@ class GeneratingOptions(TypedDict):
     show_progress: Literal["hidden"]
     api_visibility: Literal["private"]
 
+
+Sample = tuple[str, ...]  # the same text in the order of LANGUAGES
+
+# What was written in a field survives a reload, and a sample that stands in one follows the language. Both in the
+# browser alone: what the server would send back may be older than what is being typed.
+_WRITE = """(value) => {
+  if (FIRST.includes(value)) sessionStorage.removeItem("field:NAME");
+  else sessionStorage.setItem("field:NAME", value);
+}"""
+_READ = '(value) => sessionStorage.getItem("field:NAME") ?? value'
+_TRANSLATE = """(language, value) =>
+  SAMPLES.find((sample) => sample.includes(value))?.[language === "zh" ? 1 : 0] ?? value"""
 
 # Event options of handlers that answer at once.
 QUICK: QuickOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -102,6 +116,17 @@ class PageContext:
         for name, key in keys.items():
             setattr(component, name, english(key))
         self._localized.append((component, keys))
+
+    def keep(self, field: gr.Textbox | gr.Code, *, first: Sample = ("",)) -> None:
+        """Keep what is written in ``field``, known by its ``elem_id``, over a reload; ``first`` stands there before."""
+        read, write = (script.replace("NAME", str(field.elem_id)) for script in (_READ, _WRITE))
+        field.change(None, [field], None, js=write.replace("FIRST", json.dumps(first)), api_visibility="private")
+        self.blocks.load(None, [field], [field], js=read, api_visibility="private")
+
+    def translate_samples(self, field: gr.Textbox, samples: Sequence[Sample]) -> None:
+        """Say a sample that stands in ``field`` in the visitor's language; what is his own stays."""
+        script = _TRANSLATE.replace("SAMPLES", json.dumps(samples))
+        self.language.change(None, [self.language, field], [field], js=script, api_visibility="private")
 
     def localized_components(self) -> list[gr.blocks.Block]:
         return [component for component, _ in self._localized]

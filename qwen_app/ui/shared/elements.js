@@ -10,4 +10,17 @@ const tag = (name, attributes = {}, ...children) => {
   made.append(...children.filter((child) => child !== null));
   return made;
 };
-const button = (text, onclick, attributes = {}) => tag("button", { type: "button", onclick, ...attributes }, text);
+// The second click of two, or one while the first is being done, asks for nothing more.
+const once = (act) => {
+  let doing = false;
+  return async (event) => {
+    if (doing || event.detail > 1) return;
+    doing = true;
+    try {
+      await act(event);
+    } finally {
+      doing = false;
+    }
+  };
+};
+const button = (text, onclick, attributes = {}) => tag("button", { type: "button", onclick: once(onclick), ...attributes }, text);

@@ -11,16 +11,18 @@ from qwen_app.ui.shared.strings import Texts
 log = logging.getLogger(__name__)
 
 
-def notice_html(sentence: str) -> str:
-    return f'<div class="notice" role="alert">{escape(sentence)}</div>'
+def notice_html(sentence: str, about: str = "") -> str:
+    """``about`` names what it answers, for the page's scripts."""
+    named = f' data-about="{escape(about, quote=True)}"' if about else ""
+    return f'<div class="notice" role="alert"{named}>{escape(sentence)}</div>'
 
 
-def failure_html(error: Exception, texts: Texts) -> str:
+def failure_html(error: Exception, texts: Texts, about: str = "") -> str:
     """A notice; what nobody foresaw goes to the log and is not shown."""
     if not isinstance(error, AppError):
         log.error("a tab's action failed", exc_info=error)
         error = EngineError("Something went wrong on the server. Try again.")
-    return notice_html(texts.error(error.code, error.message))
+    return notice_html(texts.error(error.code, error.message), about)
 
 
 def check_html(problem: AppError | None, texts: Texts) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
@@ -10,6 +11,7 @@ from qwen_app.ui.words.chat import CHAT
 from qwen_app.ui.words.chats import CHATS
 from qwen_app.ui.words.documents import DOCUMENTS
 from qwen_app.ui.words.errors import ERRORS
+from qwen_app.ui.words.found.areas import FOUND_AREAS
 from qwen_app.ui.words.lens import LENS
 from qwen_app.ui.words.notices import NOTICES
 from qwen_app.ui.words.page import PAGE
@@ -21,10 +23,25 @@ from qwen_app.ui.words.toasts import REFUSALS, TOASTS
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")  # the order in which texts stand
 
+FOUND_BY_THE_ENGLISH = ("notice_", "refused_", "wrong_")
 LIMIT_TRANSLATED_CHARACTERS = 2000  # no sentence of ours is as long
 
 # Each key stands once: a test compares the sizes.
-AREAS = (PAGE, CHAT, LENS, DOCUMENTS, CHATS, PRESETS, SCRIPT, *TAB_AREAS, TOASTS, REFUSALS, ERRORS, NOTICES)
+AREAS = (
+    PAGE,
+    CHAT,
+    LENS,
+    DOCUMENTS,
+    CHATS,
+    PRESETS,
+    SCRIPT,
+    *TAB_AREAS,
+    TOASTS,
+    REFUSALS,
+    ERRORS,
+    NOTICES,
+    *FOUND_AREAS,
+)
 TEXTS: dict[str, tuple[str, str]] = {key: texts for area in AREAS for key, texts in area.items()}
 
 
@@ -38,17 +55,17 @@ class Texts:
     def _column(self) -> int:
         return LANGUAGES.index(self.language)
 
-    def __call__(self, key: str, **values: object) -> str:
-        return TEXTS[key][self._column].format(**values)
+    def __call__(self, key: str, /, **values: object) -> str:
+        return filled(TEXTS[key][self._column], values)
 
-    def translated(self, sentence: str) -> str:
-        """The sentence, or its ours where it is one of ours; so too of sentences that stand within it."""
-        if not self._column or len(sentence) > LIMIT_TRANSLATED_CHARACTERS:
+    def translated(self, sentence: str, levels: int = 3) -> str:
+        """The sentence, or its ours where it is one of ours; so too of sentences within it, ``levels`` deep."""
+        if not self._column or not levels or len(sentence) > LIMIT_TRANSLATED_CHARACTERS:
             return sentence
         for pattern, ours in _noticed():
             if found := pattern.fullmatch(sentence):
-                values = {name: self.translated(value) for name, value in found.groupdict().items()}
-                return ours[self._column].format(**values)
+                values = {name: self.translated(value, levels - 1) for name, value in found.groupdict().items()}
+                return filled(ours[self._column], values)
         return sentence
 
     def error(self, code: str, message: str) -> str:
@@ -57,12 +74,35 @@ class Texts:
         return ours if ours != message else self(code if code in TEXTS else "other_error", message=message)
 
 
+def filled(text: str, values: Mapping[str, object]) -> str:
+    """A text with its values. ``{tokens} {tokens:token|tokens}`` has the noun that goes with the number, also in the
+    texts that ``filled`` of observe.js fills in."""
+    return text.format(**{name: _Value(value) for name, value in values.items()})
+
+
+class _Value(str):
+    def __format__(self, spec: str) -> str:
+        one, varies, many = spec.partition("|")
+        return str(self) if not varies else one if self == "1" else many
+
+
 @cache
 def _noticed() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
     """Notices and refusals, each with what finds it by its English."""
-    told = [texts for key, texts in TEXTS.items() if key.startswith(("notice_", "refused_"))]
+    told = [texts for key, texts in TEXTS.items() if key.startswith(FOUND_BY_THE_ENGLISH)]
     plain = [tuple(text.replace("{{", "{").replace("}}", "}") for text in texts) for texts in told]
-    return [(re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(texts[0]))), texts) for texts in plain]
+    return [(_pattern(texts[0]), texts) for texts in plain]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    """What finds the sentence, whatever its values are, in either number."""
+    parts = re.split(r"(\{.+?\})", english)
+    return re.compile("".join(_part_pattern(part) if part.startswith("{") else re.escape(part) for part in parts), re.S)
+
+
+def _part_pattern(part: str) -> str:
+    name, varies, forms = part[1:-1].partition(":")
+    return "(?:" + "|".join(map(re.escape, forms.split("|"))) + ")" if varies else f"(?P<{name}>.+?)"
 
 
 def language_for(stored: str | None, setting: str, accept_language: str) -> Language:

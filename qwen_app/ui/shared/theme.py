@@ -28,6 +28,7 @@ STYLES = [
         "shared/other_screens.css",
     )
 ]
+BROWSER_STORE = Path(__file__).with_name("browser_store.js")  # stands before all that keeps something in the browser
 ALLOWED_DOM = Path(__file__).with_name("allowed_dom.js")  # runs before anything is drawn
 ELEMENTS = Path(__file__).with_name("elements.js")  # stands before the scripts of widgets that draw themselves
 PRINT_STYLE = Path(__file__).with_name("print.css")  # Gradio confines STYLES to its own box

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from qwen_app.errors import AppError, SchemaError
 from qwen_app.messages import Tool
 from qwen_app.sandbox.checks import checks
-from qwen_app.structured.schema_check import Schema, check_integers, check_schema
+from qwen_app.structured.schema_bounds import check_whole_characters
+from qwen_app.structured.schema_check import Schema, check_integers, check_schema, read_json
 from qwen_app.tools.prompt_format import tool_definition
 
 LIMIT_BYTES = 256 * 1024
@@ -28,10 +29,7 @@ def parse_tools(text: str) -> tuple[Tool, ...]:
         return ()
     if len(text.encode(errors="replace")) > LIMIT_BYTES:
         raise SchemaError(f"The tools are larger than {LIMIT_BYTES // 1024} KB. Leave some out.", param="tools")
-    try:
-        definitions = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SchemaError(f"The tools are not valid JSON: {error}.", param="tools") from error
+    definitions = _definitions(text)
     if not isinstance(definitions, list):
         raise _wrong("", 'The tools must be a JSON list: [{"type": "function", "function": {...}}].')
     if len(definitions) > LIMIT_TOOLS:
@@ -39,6 +37,13 @@ def parse_tools(text: str) -> tuple[Tool, ...]:
     tools = tuple(_tool(definition, f"/{index}") for index, definition in enumerate(definitions))
     _check_names(tools)
     return tools
+
+
+def _definitions(text: str) -> object:
+    try:
+        return read_json(text, "The tools are")
+    except SchemaError as error:
+        raise SchemaError(error.message, param="tools") from error
 
 
 async def usable_tools(text: str, user: str) -> tuple[Tool, ...]:
@@ -74,6 +79,7 @@ def _tool(definition: object, pointer: str) -> Tool:
         raise _wrong(f"{pointer}/function/name", "A tool needs a name of 1 to 64 letters, digits, _ and -.")
     if not isinstance(description, str):
         raise _wrong(f"{pointer}/function/description", "A tool's description must be text.")
+    check_whole_characters(description, f"{pointer}/function/description")
     parameters = _parameters(function.get("parameters"), f"{pointer}/function/parameters")
     return Tool(name, description, parameters, strict=function.get("strict") is True)
 

@@ -126,7 +126,8 @@ class _Handlers:
             trigger_mode="multiple",  # a picker that was closed never answers
             **QUICK,
         )
-        asking.definitions.change(
+        gr.on(
+            [asking.definitions.change, page.language.change],
             self.check,
             {asking.definitions, asking.choice} | context,
             [asking.check, asking.ready, asking.choice],
@@ -135,10 +136,13 @@ class _Handlers:
         )
         page.language.change(
             self.translate,
-            {asking.prompt, asking.definitions, asking.choice} | context,
-            [asking.check, asking.ready, asking.choice, asking.prompt, asking.table, *shown],
+            context,
+            [asking.table, *shown],
             **QUICK,
         )
+        page.translate_samples(asking.prompt, [TEXTS["tools_example"]])
+        page.keep(asking.prompt, first=TEXTS["tools_example"])
+        page.keep(asking.definitions, first=(every_builtin(first_tools(ToolSession().builtin())),))
 
     def run(self, values: Values, request: gr.Request) -> Views:
         language = language_of(values[self._page.language])
@@ -179,18 +183,10 @@ class _Handlers:
             asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
         }
 
-    async def translate(self, values: Values, request: gr.Request) -> Updates:
-        """The same in the other language; a prompt of the visitor's own stays."""
-        asking, session, texts = self._asking, self._session_of(values), self._texts(values)
-        prompt = text(values[asking.prompt])
-        return (
-            self._updates(session.picture(texts))
-            | await self.check(values, request)
-            | {
-                asking.prompt: texts("tools_example") if prompt in TEXTS["tools_example"] else prompt,
-                asking.table: table_html(session.table, "", texts),
-            }
-        )
+    def translate(self, values: Values) -> Updates:
+        """The same in the other language."""
+        session, texts = self._session_of(values), self._texts(values)
+        return self._updates(session.picture(texts)) | {self._asking.table: table_html(session.table, "", texts)}
 
     async def body(self, values: Values, user: str) -> RequestBody:
         return await self._actions.body(self._task(values), user, Texts("en"))

@@ -152,7 +152,8 @@ def definitions_html(problem: AppError | None, tools: Sequence[Tool], runnable: 
 def table_html(table: TableInfo | None, refusal: str, texts: Texts) -> str:
     """What was uploaded, or why it was refused."""
     if refusal:
-        return f'<div class="check bad" role="alert">✗ {escape(texts("table_refused", message=refusal))}</div>'
+        told = texts("table_refused", message=texts.translated(refusal))
+        return f'<div class="check bad" role="alert">✗ {escape(told)}</div>'
     if table is None:
         return ""
     columns = ", ".join(table.columns)

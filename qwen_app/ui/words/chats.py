@@ -13,6 +13,7 @@ CHATS: dict[str, tuple[str, str]] = {
     "chats_nothing_found": ("Nothing found.", "没有找到。"),
     "chats_pinned": ("Pinned", "已置顶"),
     "chats_today": ("Today", "今天"),
+    "chats_yesterday": ("Yesterday", "昨天"),
     "chats_earlier": ("Earlier", "更早"),
     "chats_menu": ("More for", "更多操作："),
     "chats_rename": ("Rename", "重命名"),
@@ -37,7 +38,7 @@ CHATS: dict[str, tuple[str, str]] = {
         "Whoever has the link can read this chat as it is now. What is said later is not shown.",
         "任何持有链接的人都能阅读此对话的当前内容，之后的内容不会显示。",
     ),
-    "chats_days": ("# days", "# 天"),
+    "chats_days": ("#-day link", "# 天"),
     "chats_valid": ("How long the link works", "链接有效期"),
     "chats_make_link": ("Make a link", "生成链接"),
     "chats_copy": ("Copy", "复制"),
@@ -55,8 +56,19 @@ CHATS: dict[str, tuple[str, str]] = {
     "replay_speed": ("Speed", "速度"),
     "replay_end": ("End the replay", "结束重放"),
     "server_lost": (
-        "The connection to the server is lost. It is tried again until it is back; nothing you wrote is gone.",
-        "与服务器的连接已断开，正在重试。你写的内容不会丢失。",
+        "The connection to the server is lost. It is tried again until it is back. Saved chats, drafts and messages "
+        "that wait to be sent are kept; documents that are not sent yet may have to be added again.",
+        "与服务器的连接已断开，正在重试。已保存的对话、草稿和等待发送的消息都会保留；尚未发送的文档可能需要重新添加。",
+    ),
+    "server_lost_temporary": (
+        "The connection to the server is lost. It is tried again until it is back. This temporary chat is saved "
+        "nowhere: copy what you need of it.",
+        "与服务器的连接已断开，正在重试。此临时对话不会保存，请复制需要的内容。",
+    ),
+    "server_new_temporary": (
+        "The server has begun anew, so this temporary chat cannot go on. Copy what you need of it, then reload the "
+        "page.",
+        "服务器已重新启动，此临时对话无法继续。请复制需要的内容，然后刷新页面。",
     ),
     "not_saved": (
         "This chat could not be saved: the database does not answer. It is tried again with the next message.",
@@ -74,6 +86,11 @@ CHATS: dict[str, tuple[str, str]] = {
         "This chat could not be saved: the server's disk is full or cannot be written. It stays in this tab, and is "
         "saved with the next message once there is room.",
         "无法保存此对话：服务器的磁盘已满或无法写入。对话仍保留在此标签页中，有空间后会随下一条消息保存。",
+    ),
+    "chat_gone": (
+        "The chat of this address is not there: it was deleted, or it belongs to another browser or login. This is a "
+        "new one.",
+        "该地址的对话不存在：已被删除，或属于其他浏览器或账号。这是一个新对话。",
     ),
     "variant_before": ("Earlier version", "上一个版本"),
     "variant_after": ("Later version", "下一个版本"),

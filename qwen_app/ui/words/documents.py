@@ -6,16 +6,16 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "documents": ("Documents of the next message", "随下一条消息发送的文档"),
     "documents_add": ("Add a document", "添加文档"),
     "documents_drop": ("Drop files to add them to the message", "松开即可把文件加入消息"),
+    "documents_pasted": ("Pasted text.txt", "粘贴的文本.txt"),
     "documents_reading": ("Reading", "正在读取"),
     "documents_question": (
         "Summarise the document in a few points, each with the part it comes from.",
         "用几个要点概括这份文档，并注明每点的出处。",
     ),
-    "documents_page": ("1 page", "1 页"),
-    "documents_all_pages": ("{pages} pages", "{pages} 页"),
+    "documents_all_pages": ("{pages} {pages:page|pages}", "{pages} 页"),
     "documents_part": ("only {pages}", "仅 {pages}"),
-    "documents_tokens": ("{tokens} tokens", "{tokens} 个词元"),
-    "documents_about_tokens": ("about {tokens} tokens", "约 {tokens} 个词元"),
+    "documents_tokens": ("{tokens} {tokens:token|tokens}", "{tokens} 个词元"),
+    "documents_about_tokens": ("about {tokens} {tokens:token|tokens}", "约 {tokens} 个词元"),
     "documents_pages": ("all of it", "全部"),
     "documents_pages_label": ("Pages of {name} to send, such as 1-10", "要发送的 {name} 页码，例如 1-10"),
     "documents_remove": ("Remove {name}", "移除 {name}"),
@@ -24,8 +24,8 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
         "{pages} 不是这份文档中的页码范围。请写成 3-10, 15 这样的形式。",
     ),
     "documents_too_much": (
-        "The documents need {tokens} tokens, and {room} are free. {raised}, send only some pages (1-10), have all of "
-        "it read in parts, or ask the knowledge base, which finds the passages that matter.",
+        "The documents need {tokens} {tokens:token|tokens}, and {room} {room:is|are} free. {raised}, send only some "
+        "pages (1-10), have all of it read in parts, or ask the knowledge base, which finds the passages that matter.",
         "文档需要 {tokens} 个词元，目前只有 {room} 个可用。{raised}，只发送部分页（1-10），"
         "分段阅读全文，或改用知识库，它会找出相关段落。",
     ),
@@ -41,9 +41,9 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     ),
     "step_part": ("Part {number} of {count} ({place})", "第 {number}/{count} 段（{place}）"),
     "step_join": ("Joining the notes, {number} of {count}", "正在合并笔记 {number}/{count}"),
-    "notes_all": ("Notes on {count} parts", "{count} 段的笔记"),
-    "notes_some": ("Notes on {number} of {count} parts", "{count} 段中 {number} 段的笔记"),
-    "notes_read": ("{tokens} tokens read in {seconds} s", "{seconds} 秒内读取 {tokens} 个词元"),
+    "notes_all": ("Notes on {count} {count:part|parts}", "{count} 段的笔记"),
+    "notes_some": ("Notes on {number} of {count} {count:part|parts}", "{count} 段中 {number} 段的笔记"),
+    "notes_read": ("{tokens} {tokens:token|tokens} read in {seconds} s", "{seconds} 秒内读取 {tokens} 个词元"),
     "notes_nothing": ("nothing noted", "无笔记"),
     "documents_raise": (
         "Raise the context length in the settings (now {context}, at most {most})",
@@ -53,19 +53,23 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
         "Start the server with a longer context (now {context}, the most it has)",
         "请以更长的上下文启动服务器（现为 {context}，已是最大值）",
     ),
+    "document_note_bytes_damaged": (
+        "read as {encoding}; damaged places, marked by \ufffd: {places}",
+        "按 {encoding} 编码读取；{places} 处损坏，以 \ufffd 标出",
+    ),
     "document_note_encoding_found": ("read as {encoding}", "按 {encoding} 编码读取"),
     "document_note_encoding_unsure": (
         "read as {encoding}, but it may be {others}: if signs look wrong, save it as UTF-8",
         "按 {encoding} 编码读取，也可能是 {others}：如有乱码，请另存为 UTF-8",
     ),
     "document_note_formulas_unsaved": (
-        "{cells} formulas have no saved value and stand as typed",
+        "{cells} {cells:formula has|formulas have} no saved value and {cells:stands|stand} as typed",
         "{cells} 个公式没有保存结果，按原文显示",
     ),
     "document_note_macros_ignored": ("its macros were not run", "其中的宏没有运行"),
     "document_note_old_page_breaks": ("pages as Word last laid them out", "页码按 Word 上次的排版"),
     "document_note_other_kind": ("named .{named}, read as {kind}", "扩展名为 .{named}，按 {kind} 读取"),
-    "document_note_scanned_pages": ("pages {pages} are scans without text", "第 {pages} 页是没有文字的扫描件"),
+    "document_note_scanned_pages": ("p. {pages}: scanned, without text", "第 {pages} 页是没有文字的扫描件"),
     "document_archive": (
         "{name} is an archive. Unpack it, and send the files in it.",
         "{name} 是压缩包。请解压后发送里面的文件。",
@@ -85,6 +89,10 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
     "notice_another_file": (
         "Another file is being read. Try again in a few seconds.",
         "正在读取另一个文件，请几秒后再试。",
+    ),
+    "document_left_out": (
+        "{count} {count:file|files} left out: no more than {limit} at once.",
+        "有 {count} 个文件未添加：一次最多 {limit} 个。",
     ),
     "document_broke_off": ("The upload broke off. Try again.", "上传中断了，请再试一次。"),
     "document_empty": ("{name} is empty: it has 0 bytes.", "{name} 是空文件，0 字节。"),

@@ -5,8 +5,9 @@ from __future__ import annotations
 ERRORS: dict[str, tuple[str, str]] = {
     # errors
     "too_long": (
-        "Your message needs {needed} tokens with the system prompt, but only {room} of the {context} tokens of context "
-        "are free for it. Shorten it, lower the longest answer, or raise the context length in the settings.",
+        "Your message needs {needed} {needed:token|tokens} with the system prompt, but only {room} of the {context} "
+        "{context:token|tokens} of context {room:is|are} free for it. Shorten it, lower the longest answer, or raise "
+        "the context length in the settings.",
         "这条消息连同系统提示词需要 {needed} 个词元，而 {context} 个词元的上下文中只有 {room} 个可用。"
         "请缩短消息、减小最长回答，或在设置中增大上下文长度。",
     ),
@@ -17,7 +18,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "out_of_memory": ("{message}", "显存不足，无法完成这个请求。请缩短对话后再试。"),
     "disk_full": ("{message}", "服务器的磁盘已满或无法写入，未能保存。已有内容没有丢失。"),
     "upstream_error": ("{message}", "远程推理服务出错，请稍后再试。"),
-    "invalid_schema": ("{message}", "无法按这个 JSON 结构生成：{message}"),
+    "invalid_schema": ("{message}", "无法使用：{message}"),
     "schema_not_met": ("{message}", "模型两次的回答都不符合这个 JSON 结构。请检查结构是否可以满足，或再试一次。"),
     "engine_error": ("{message}", "服务器出错了，请再试一次。"),
     "other_error": ("{message}", "出错了：{message}"),

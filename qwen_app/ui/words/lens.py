@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 LENS: dict[str, tuple[str, str]] = {
-    "lens_system": ("System prompt and template: {tokens} tokens", "系统提示词与模板：{tokens} 个词元"),
-    "lens_free": ("Free: {tokens} tokens", "空闲：{tokens} 个词元"),
-    "lens_kept": ("Turn {number} · {tokens} tokens · {question}", "第 {number} 轮 · {tokens} 个词元 · {question}"),
+    "lens_system": ("System prompt and template: {tokens} {tokens:token|tokens}", "系统提示词与模板：{tokens} 个词元"),
+    "lens_free": ("Free: {tokens} {tokens:token|tokens}", "空闲：{tokens} 个词元"),
+    "lens_kept": (
+        "Turn {number} · {tokens} {tokens:token|tokens} · {question}",
+        "第 {number} 轮 · {tokens} 个词元 · {question}",
+    ),
     "lens_pinned": (
-        "Turn {number}, pinned · {tokens} tokens · {question}",
+        "Turn {number}, pinned · {tokens} {tokens:token|tokens} · {question}",
         "第 {number} 轮，已固定 · {tokens} 个词元 · {question}",
     ),
     "lens_trimmed": (
-        "Turn {number}, left out for want of room · {tokens} tokens · {question}",
+        "Turn {number}, left out for want of room · {tokens} {tokens:token|tokens} · {question}",
         "第 {number} 轮，因空间不足不发送 · {tokens} 个词元 · {question}",
     ),
     "lens_dropped": (
-        "Turn {number}, left out by you · {tokens} tokens · {question}",
+        "Turn {number}, left out by you · {tokens} {tokens:token|tokens} · {question}",
         "第 {number} 轮，由你排除 · {tokens} 个词元 · {question}",
     ),
     "lens_click_auto": ("Click: send it again, as there is room", "点击：恢复，视空间发送"),
     "lens_click_pin": ("Click: pin it, so that it is always sent", "点击：固定，始终发送"),
     "lens_click_drop": ("Click: leave it out", "点击：排除，不再发送"),
     "lens_over": ("{tokens} too many", "超出 {tokens}"),
+    "lens_unread": (
+        "{characters} {characters:character|characters}, and no more than {limit} can be read: shorten it, "
+        "or send it as a document",
+        "共 {characters} 个字符，最多读取 {limit} 个：请缩短，或作为文档发送",
+    ),
     "lens_over_pinned": ("{tokens} too many: shorten it, or unpin a turn", "超出 {tokens}：请缩短，或取消固定某一轮"),
-    "lens_out": ("{turns} turns left out ({tokens})", "{turns} 轮不发送（{tokens}）"),
+    "lens_out": ("{turns} {turns:turn|turns} left out ({tokens})", "{turns} 轮不发送（{tokens}）"),
     "hold_pin": ("Pin", "固定"),
     "hold_pin_info": ("Always send this turn, however long the chat gets", "无论对话多长，始终发送这一轮"),
     "hold_pinned": ("Pinned", "已固定"),
@@ -49,9 +57,12 @@ LENS: dict[str, tuple[str, str]] = {
         "prompt is reused or others are answered beside it, and that changes its numbers.",
         "设置、种子和提示词均相同。复用部分提示词或同时回答他人时，模型的计算步骤不同，数值随之改变。",
     ),
-    "difference_too_long": ("Only answers of up to {words} words are compared.", "只比较不超过 {words} 个词的回答。"),
+    "difference_too_long": (
+        "Only answers of up to {words} {words:word|words} are compared.",
+        "只比较不超过 {words} 个词的回答。",
+    ),
     "card_dropped": ("Left out", "未发送"),
-    "card_turns": ("{turns} turns, {tokens} tokens", "{turns} 轮，{tokens} 个词元"),
+    "card_turns": ("{turns} {turns:turn|turns}, {tokens} {tokens:token|tokens}", "{turns} 轮，{tokens} 个词元"),
     "card_model": ("Model", "模型"),
     "card_top_k": ("Top-k", "Top-k"),
     "card_min_p": ("Min-p", "Min-p"),
@@ -69,7 +80,7 @@ LENS: dict[str, tuple[str, str]] = {
         "该服务器总是自行开始回答。请清空设置中的“回答的开头”。",
     ),
     "scores": ("Words and their alternatives", "每个词及其备选"),
-    "scores_first": ("(the first {tokens} tokens)", "（仅前 {tokens} 个词元）"),
+    "scores_first": ("(the first {tokens} {tokens:token|tokens})", "（仅前 {tokens} 个词元）"),
     "scores_switch": ("Show alternatives", "显示备选词"),
     "scores_info": ("Under each answer: how likely every word was, and what else", "在回答下方显示每个词的概率与备选"),
     "no_logprobs": (

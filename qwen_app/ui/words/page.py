@@ -25,6 +25,7 @@ PAGE: dict[str, tuple[str, str]] = {
         "This small built-in model is for trying the app. Its answers are often wrong.",
         "这是供试用的小型内置模型，回答经常出错。",
     ),
+    "notice_cpu": ("CPU, {threads} {threads:thread|threads}", "CPU，{threads} 个线程"),
     "notice_estimates": ("Token counts are estimates.", "词元数为估计值。"),
     # use from code
     "use_from_code": ("Use from code", "代码调用"),

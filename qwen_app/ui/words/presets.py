@@ -12,6 +12,7 @@ PRESETS: dict[str, tuple[str, str]] = {
     "preset_delete": ("Delete", "删除"),
     "preset_import": ("Import", "导入"),
     "preset_export": ("Export", "导出"),
+    "preset_back": ("My own settings again", "恢复我自己的设置"),
     "preset_saved": ("Saved as “{name}”.", "已保存为“{name}”。"),
     "preset_deleted": ("“{name}” is deleted.", "已删除“{name}”。"),
     "preset_imported": ("Presets imported: {count}.", "已导入 {count} 个预设。"),
@@ -26,11 +27,11 @@ PRESETS: dict[str, tuple[str, str]] = {
         "“{name}”是自带预设的名称，请换一个。",
     ),
     "preset_too_many": (
-        "At most {limit} presets are kept. Delete some first.",
+        "At most {limit} {limit:preset is|presets are} kept. Delete some first.",
         "最多保存 {limit} 个预设，请先删除一些。",
     ),
     "preset_file_large": (
-        "This file is too large for presets: at most {limit} characters.",
+        "This file is too large for presets: at most {limit} {limit:character|characters}.",
         "该文件过大：预设文件最多 {limit} 个字符。",
     ),
     "preset_no_json": ("This file is no JSON.", "该文件不是 JSON。"),

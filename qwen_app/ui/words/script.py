@@ -19,6 +19,9 @@ SCRIPT: dict[str, tuple[str, str]] = {
     "download": ("Download", "下载"),
     "fold": ("Fold", "折叠"),
     "nothing_yet": ("Nothing yet", "暂无内容"),
+    "code_editor": ("Code editor", "代码编辑框"),
+    "task_done": ("Done", "已完成"),
+    "task_open": ("To do", "未完成"),
     "reset_settings": ("Reset", "恢复默认"),
     "about_temperature": (
         "How freely words are drawn: low is steady and repeats itself, high is lively and errs more.",
@@ -40,7 +43,7 @@ SCRIPT: dict[str, tuple[str, str]] = {
         "The same seed with the same settings and chat gives the same answer.",
         "相同的种子、设置和对话会得到相同的回答。",
     ),
-    "show_earlier": ("Show {{turns}} earlier turns", "显示更早的 {{turns}} 轮"),
+    "show_earlier": ("Show {{turns}} earlier {{turns:turn|turns}}", "显示更早的 {{turns}} 轮"),
     "wrap_lines": ("Wrap lines", "自动换行"),
     "focus_composer": ("Write a message", "输入消息"),
     "copy_answer": ("Copy the last answer", "复制最近的回答"),

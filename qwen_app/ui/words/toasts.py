@@ -46,6 +46,18 @@ TOASTS: dict[str, tuple[str, str]] = {
         "Your waiting requests hold {{number}} MiB together. Try again when one of them is answered.",
         "你等待中的请求合计达 {{number}} MiB，请在其中一个完成后再试。",
     ),
+    "toast_many_values": (
+        "The body holds more than {{number}} values. Send fewer.",
+        "内容超过 {{number}} 个值，请减少。",
+    ),
+    "toast_many_lists": (
+        "The body holds more than {{number}} objects and lists. Send fewer.",
+        "内容超过 {{number}} 个对象和列表，请减少。",
+    ),
+    "toast_many_texts": (
+        "The body holds more than {{number}} texts and names of fields. Send fewer.",
+        "内容超过 {{number}} 个文本和字段名，请减少。",
+    ),
     "toast_unread": (
         "This tab does not read its answers. Reload the page.",
         "此标签页没有读取回答，请刷新页面。",
@@ -71,6 +83,14 @@ REFUSALS: dict[str, tuple[str, str]] = {
     "refused_not_ours": (
         "This file is no chat that was exported here as JSON.",
         "此文件不是从这里以 JSON 导出的对话。",
+    ),
+    "refused_file": (
+        "The file is over the limit of {{number}} MiB. Import a smaller chat.",
+        "文件超过了 {{number}} MiB 的上限。请导入较小的对话。",
+    ),
+    "refused_messages": (
+        "The chat has more than {{number}} messages. Import a smaller chat.",
+        "对话超过了 {{number}} 条消息。请导入较小的对话。",
     ),
     "refused_bytes": ("The request is over the limit of {{number}} bytes.", "请求超过了 {{number}} 字节的上限。"),
     "refused_too_many": (
@@ -109,6 +129,20 @@ REFUSALS: dict[str, tuple[str, str]] = {
     ),
     "refused_no_guest": ("There is no such guest.", "没有这位访客。"),
     "refused_guest_name": ("A guest needs a name.", "请填写访客名称。"),
+    "refused_guest_unkept": (
+        "There is no new link: the server's disk is full or cannot be written.",
+        "未生成新链接：服务器的磁盘已满或无法写入。",
+    ),
+    "refused_guest_not_ended": (
+        "The link is closed, but the server's disk is full or cannot be written: a restart would open the link again. "
+        "Writing is tried every few seconds. Make room on the disk.",
+        "链接已关闭，但服务器的磁盘已满或无法写入：重启后该链接会再次生效。系统每隔几秒会重试写入，请释放磁盘空间。",
+    ),
+    "refused_guests_unwritten": (
+        "Changes of guests could not be written. They are tried every few seconds; a restart before that opens revoked "
+        "links again.",
+        "访客的更改未能写入。系统每隔几秒会重试；若在此之前重启，已撤销的链接会再次生效。",
+    ),
     "refused_guest_form": ("Give a name, and how many hours and answers.", "请填写名称、小时数和回答次数。"),
     "refused_guest_limits": (
         "A guest link works up to 30 days, for 1 to {{number}} answers.",

@@ -77,7 +77,7 @@ def build_chat_routes(saved: SavedChats) -> APIRouter:
     @router.delete(CHATS_PATH + "/{chat_id}")
     @own(saved)
     async def delete(request: Request, owner: str) -> Response:
-        return _done(await saved.run(saved.chats.delete, owner, request.path_params["chat_id"]))
+        return _done(await saved.delete(owner, request.path_params["chat_id"]))
 
     @router.post(CHATS_PATH + "/{chat_id}/restore")
     @own(saved)
@@ -87,7 +87,7 @@ def build_chat_routes(saved: SavedChats) -> APIRouter:
     @router.delete(CHATS_PATH)
     @own(saved)
     async def delete_all(request: Request, owner: str) -> Response:
-        return JSONResponse({"deleted": await saved.run(saved.chats.delete_all, owner)})
+        return JSONResponse({"deleted": await saved.delete_all(owner)})
 
     return router
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_app.engine.remote import chunk as module
 from qwen_app.engine.remote.chunk import EventData
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect, text_of
@@ -125,3 +126,14 @@ async def test_a_stream_that_breaks_off_within_an_event_is_a_failure() -> None:
         events = await collect(engine, ask())
     assert isinstance(check_shape(events), Failed)
     assert text_of(events) == "Hi"
+
+
+@pytest.mark.anyio
+async def test_an_event_without_an_end_is_a_failure_and_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT_CHARACTERS", 5_000)
+    endless = [b"data: " + b"x" * 1_000, *[b"x" * 900 + b"\ndata: " for _ in range(10)]]
+    async with engine_with_chat(sends(written(piece("Hi")), *endless)) as (engine, _):
+        events = await collect(engine, ask())
+    last = check_shape(events)
+    assert isinstance(last, Failed)
+    assert "more than any event can hold" in str(last.error)

@@ -42,3 +42,11 @@ def test_tools_too() -> None:
         byte_compiler().compile_tools(
             [Tool("bad", parameters={"properties": {"a": {"contains": {}}}}, strict=True)], ToolChoice("required")
         )
+
+
+def test_more_optional_properties_than_can_be_enforced_are_named_as_the_cause() -> None:
+    names = [f"p{number}" for number in range(2_000)]
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    with pytest.raises(SchemaError, match="500 optional properties of one object"):
+        byte_compiler().compile(JsonSchema(schema))
+    byte_compiler().compile(JsonSchema({**schema, "required": names[:1_600]}))

@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 import re
 from collections.abc import AsyncGenerator, Sequence
+from html import unescape
 
 import pytest
 
 from qwen_app.chat.json_hint import JSON_HINT
-from qwen_app.errors import EngineError, EngineUnavailable
+from qwen_app.errors import EngineError, EngineUnavailable, TextTooLong
 from qwen_app.messages import Message, Tool
 from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
@@ -25,6 +26,7 @@ from qwen_app.ui.conversations.conversation import Conversation, Turn
 from qwen_app.ui.conversations.open_chat import OpenChat, OpenChats
 from qwen_app.ui.documents.attaching import Attached
 from qwen_app.ui.shared.run_line import Run
+from qwen_app.ui.shared.strings import LANGUAGES, Language, Texts
 
 pytestmark = pytest.mark.anyio
 CHOICES = Choices(system="", temperature=0, top_p=1, max_tokens=64, context_tokens=512, seed=None, json_mode=False)
@@ -424,6 +426,18 @@ async def test_a_server_that_cannot_count_loses_nothing() -> None:
     assert await actions.measure(session, "draft", CHOICES) == ""
 
 
+class Unread(ScriptedEngine):
+    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+        raise TextTooLong(300_000, 200_704, 8192)
+
+
+async def test_a_draft_too_long_to_be_counted_is_too_long_for_the_lens_too() -> None:
+    actions, session = actions_on(Service(Unread())), ChatSession()
+    lens = await actions.measure(session, "x" * 300_000, CHOICES)
+    assert "300,000 characters, and no more than 200,704 can be read" in lens
+    assert re.search('data-over="[1-9][0-9]*" data-length="300000"', lens)
+
+
 async def test_the_answer_is_limited_to_the_room_there_is() -> None:
     chat = Chat(Script(text=("word ",) * 500))
     choices = dataclasses.replace(CHOICES, max_tokens=400)
@@ -536,3 +550,37 @@ async def test_a_system_prompt_that_speaks_of_json_is_left_alone() -> None:
     chat = Chat()
     await all_of(chat.send("hi", dataclasses.replace(CHOICES, system="reply in JSON", json_mode=True)))
     assert chat.engine.requests[0].messages[0] == Message("system", "reply in JSON")
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_deleting_a_chat_ends_its_answer_and_no_others(everything: bool) -> None:
+    saved = chats_in_memory()
+    actions = actions_on(Service(ScriptedEngine(SLOW, slots=2)), saved)
+    mine, others = ChatSession(owner="ada"), ChatSession(owner="bob")
+    answers = [asyncio.create_task(all_of(actions.send(one, "hi", CHOICES, one.owner))) for one in (mine, others)]
+    async with asyncio.timeout(10):
+        while not (mine.chat.stored and others.chat.stored):  # noqa: ASYNC110 (there is no event for it)
+            await asyncio.sleep(0.01)
+        name = mine.conversation.id
+        assert await (saved.delete_all("ada") if everything else saved.delete("ada", name))
+        await answers[0]
+    run = mine.conversation.last.run
+    assert run is not None
+    assert run.reason == "cancelled"
+    assert others.chat.live is not None
+    others.stop()
+    await answers[1]
+    back = await saved.run(saved.chats.restore, "ada", name)
+    found = await OpenChats(saved).find("ada", name)
+    assert back is (found is not None) is not everything
+    assert found is None or found.conversation.last.answer == mine.conversation.last.answer != ""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_chat_that_is_not_there_is_said_to_be_gone(language: Language) -> None:
+    actions = actions_on(Service(ScriptedEngine()))
+    session = ChatSession(owner="ada", language=language)
+    (view,) = await all_of(actions.open(session, "deadbeef", CHOICES))
+    assert view.shown is not None
+    assert (view.shown.gone, view.shown.id) == ("deadbeef", session.chat.address)
+    assert Texts(language)("chat_gone") in unescape(view.notice or "")

@@ -105,6 +105,17 @@ async def test_files_are_kept_replaced_and_forgotten(knowledge: KnowledgeBase) -
     assert (await tab.drop("ada", "my work", ENGLISH)).collections == []
 
 
+async def test_a_collection_is_forgotten_only_where_there_is_one_and_after_a_question(knowledge: KnowledgeBase) -> None:
+    tab = CollectionActions(knowledge, DocumentStore())
+    assert (await tab.ask_drop("ada", "work", ENGLISH)).sure == ""
+    await knowledge.add("ada", "work", CONTRACT)
+    assert (await tab.ask_drop("ada", "other", ENGLISH)).sure == ""
+    asked = await tab.ask_drop("ada", "work", ENGLISH)
+    assert "“work” with 1 file?" in asked.sure
+    assert asked.collections == ["work"]
+    assert "Tick the files" in (await tab.remove("ada", "work", [], ENGLISH)).told
+
+
 async def test_nobodys_files_are_not_kept(knowledge: KnowledgeBase) -> None:
     documents = DocumentStore()
     outcome = json.dumps([{"id": documents.keep("", CONTRACT).id}])

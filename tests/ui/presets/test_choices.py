@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from qwen_app.errors import RequestError
-from qwen_app.ui.presets.choices import chosen, menu, with_saved, without
+from qwen_app.ui.presets.choices import chosen, is_visitors, menu, with_saved, without
 from qwen_app.ui.presets.preset import Preset, checked_preset
-from qwen_app.ui.presets.starters import STARTERS
+from qwen_app.ui.presets.starters import STARTERS, is_starters_question
 from qwen_app.ui.presets.tasks import TABS, tasks_html
 from qwen_app.ui.shared.strings import LANGUAGES, Language, Texts
 
@@ -58,3 +58,16 @@ def test_every_task_is_offered() -> None:
         *(f'href="#{tab}"' for tab in TABS),
     ]:
         assert part in html
+
+
+def test_a_prompt_is_the_visitors_where_no_preset_keeps_it() -> None:
+    ours = [system for starter in STARTERS for system in starter.system]
+    assert not any(is_visitors(system, [BRIEF]) for system in ("", " \n", BRIEF.system, f" {ours[0]}\n", *ours))
+    assert is_visitors("Be brief.", [])
+    assert is_visitors(ours[0] + " Please.", [BRIEF])
+
+
+def test_questions_of_ours_are_known_in_every_language() -> None:
+    assert all(is_starters_question(f"{question}\n") for starter in STARTERS for question in starter.question)
+    assert not is_starters_question("")
+    assert not is_starters_question(STARTERS[0].question[0][:-1])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -33,7 +34,10 @@ async def test_all_are_asked_and_told_in_both_languages() -> None:
     last = (await views(tab.run(session, ALL, "ada", "en")))[-1]
     assert "1 of 11 pass." in str(last.state)
     assert "does not fit" in str(last.cards)
-    assert "放不下" in str(tab.picture(session, Texts("zh")).cards)
+    chinese = str(tab.picture(session, Texts("zh")).cards)
+    assert "放不下" in chinese
+    assert re.search(r'scen-time">[\d.]+ 秒<', chinese)
+    assert not re.search(r'scen-time">[\d.]+ s<', chinese)
     assert tab.report(session, "html", "zh").startswith("<!doctype html>")
     assert tab.report(session, "markdown", "en").startswith("# What scripted can do here")
 

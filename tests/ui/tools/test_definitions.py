@@ -102,3 +102,16 @@ def test_ticking_boxes_keeps_the_visitors_own_tools() -> None:
 
 def test_what_cannot_be_read_is_left_as_it_is() -> None:
     assert with_tools("[{half", BUILTIN, BUILTIN) == "[{half"
+
+
+@pytest.mark.parametrize("deep", ["[" * 3_000, '[{"a":' * 3_000])
+def test_what_is_nested_too_deep_is_told_in_our_words(deep: str) -> None:
+    with pytest.raises(SchemaError, match="nested deeper than 64 levels") as refused:
+        parse_tools(deep)
+    assert (refused.value.param, "recursion" in refused.value.message) == ("tools", False)
+
+
+def test_half_a_character_in_a_description_is_named_by_its_place() -> None:
+    with pytest.raises(SchemaError, match="half a character") as refused:
+        parse_tools(json.dumps([tool(description="\ud800")]))
+    assert refused.value.pointer == "/0/function/description"

@@ -32,7 +32,7 @@ JSON_LAB: dict[str, tuple[str, str]] = {
     "stage_too_large": ("Too large to be followed after", "过大，此处之后不再跟踪"),
     "stage_invalid": ("No JSON any more after", "此处之后不再是 JSON"),
     "place_depth": ("depth {depth}", "深度 {depth}"),
-    "place_tokens": ("{tokens} tokens", "{tokens} 个词元"),
+    "place_tokens": ("{tokens} {tokens:token|tokens}", "{tokens} 个词元"),
     "result_valid": ("Form valid", "格式有效"),
     "result_closed": ("Form valid, ended early by the limit", "格式有效（达到上限，已提前收尾）"),
     "result_wrong": ("Not valid", "无效"),

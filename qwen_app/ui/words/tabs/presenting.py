@@ -15,7 +15,7 @@ PRESENTING: dict[str, tuple[str, str]] = {
     "present_invite": ("Invite", "邀请"),
     "present_guests": ("Guests", "访客"),
     "present_none": ("Nobody is invited yet.", "还没有邀请任何人。"),
-    "present_used": ("{{used}} of {{turns}} answers", "已用 {{used}} / {{turns}} 次"),
+    "present_used": ("{{used}} of {{turns}} {{turns:answer|answers}}", "已用 {{used}} / {{turns}} 次"),
     "present_until": ("until {{time}}", "有效期至 {{time}}"),
     "present_busy": ("being answered", "正在回答"),
     "present_idle": ("idle", "空闲"),

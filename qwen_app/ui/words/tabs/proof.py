@@ -40,7 +40,7 @@ PROOF: dict[str, tuple[str, str]] = {
         "图表和表格会显示在这里，并附内存带宽允许的上限和他人公开的数据。",
     ),
     "perf_running": (
-        "{number} of {total} · {context} tokens · users answered: {begun} of {users}",
+        "{number} of {total} · {context} {context:token|tokens} · users answered: {begun} of {users}",
         "第 {number} / {total} 项 · {context} 词元 · 已开始回答 {begun} / {users} 位用户",
     ),
     "perf_done": ("Measured {done} of {total}.", "已测量 {done} / {total} 项。"),

@@ -18,7 +18,7 @@ TOOLS: dict[str, tuple[str, str]] = {
     "tool_lookup_table": ("Table lookup", "表格查询"),
     "tool_search_files": ("Search in my files", "搜索我的文件"),
     "table_upload": ("Upload a CSV file", "上传 CSV 文件"),
-    "table_read": ("{name}: {rows} rows · {columns}", "{name}：{rows} 行 · {columns}"),
+    "table_read": ("{name}: {rows} {rows:row|rows} · {columns}", "{name}：{rows} 行 · {columns}"),
     "table_refused": ("{message}", "无法读取该文件：{message}"),
     "tools_definitions": ("Tools in OpenAI's format", "工具定义（OpenAI 格式）"),
     "tools_good": ("Tools offered: {count}.", "可提供 {count} 个工具。"),
@@ -49,7 +49,7 @@ TOOLS: dict[str, tuple[str, str]] = {
         "到此为止：被调用的工具在本页面没有实现。",
     ),
     "end_rounds": (
-        "Stopped after {rounds} rounds of calls without an answer.",
+        "Stopped after {rounds} {rounds:round|rounds} of calls without an answer.",
         "调用 {rounds} 轮后仍无回答，已停止。",
     ),
     "end_without_tool": (
@@ -57,7 +57,7 @@ TOOLS: dict[str, tuple[str, str]] = {
         "未调用工具即作答。可在“工具选择”中要求调用。",
     ),
     "tools_line": (
-        "{rounds} rounds · {prompt} + {completion} tokens · {seconds} s",
+        "{rounds} {rounds:round|rounds} · {prompt} + {completion} {completion:token|tokens} · {seconds} s",
         "{rounds} 轮 · {prompt} + {completion} 个词元 · {seconds} 秒",
     ),
 }

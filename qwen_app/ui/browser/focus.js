@@ -1,0 +1,31 @@
+// Who uses keys goes on where the keys were: Gradio draws anew what was pressed, and takes away what was edited in, and a
+// browser lets the focus fall to the page. It goes to what has the same name in the same place, else to the composer.
+
+const PRESSED = "button, summary, textarea";
+const nameOf = (element) => element.name || element.getAttribute("aria-label") || element.tagName;
+const namesakes = (name) =>
+  [...document.querySelectorAll(`#conversation :is(${PRESSED})`)].filter((element) => nameOf(element) === name);
+const turnsShown = () => document.querySelectorAll("#conversation .user-row").length;
+let held = null; // what had the focus when a key was pressed last
+const holdFocus = () => {
+  const element = document.activeElement?.closest?.(`#conversation :is(${PRESSED})`);
+  held = element && { element, place: namesakes(nameOf(element)).indexOf(element), turns: turnsShown() };
+};
+const DRAWN_MS = 80; // until what was drawn has its names
+const passFocusOn = () => {
+  if (!held || held.element.isConnected || document.activeElement !== document.body) return;
+  const those = turnsShown() === held.turns ? namesakes(nameOf(held.element)) : [];
+  const near = [held.place, held.place + 1, held.place - 1].map((place) => those[place]);
+  const successor = near.find((element) => element?.checkVisibility() && !element.disabled);
+  (successor ?? composer())?.focus({ preventScroll: true });
+  held = successor ? { ...held, element: successor } : null;
+};
+document.addEventListener("keydown", holdFocus, true);
+document.addEventListener("pointerdown", () => (held = null), true);
+forEvery("#conversation", (box) => {
+  let waiting = 0;
+  new MutationObserver(() => {
+    clearTimeout(waiting);
+    if (held && !held.element.isConnected) waiting = setTimeout(passFocusOn, DRAWN_MS);
+  }).observe(box, { childList: true, subtree: true });
+});

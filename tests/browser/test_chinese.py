@@ -1,0 +1,94 @@
+"""The Chinese page says nothing in English, whatever it shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from qwen_app.testing.scripted_engine import ScriptedEngine
+from tests.browser.chat_page import open_tab
+from tests.browser.conftest import OpenChat, say
+from tests.browser.serving import running_page
+
+pytestmark = pytest.mark.anyio
+TABS = ("chat", "json-lab", "tools", "compare", "files", "scenarios", "performance", "status", "presenting")
+# Texts and names of elements that are seen, outside of what is code or a name: words of three letters and more.
+SEEN = """() => {
+  const found = new Set();
+  const note = (text) => (text.match(/[A-Za-z][A-Za-z.-]{2,}/g) ?? []).forEach((word) => found.add(word));
+  const seen = (element) => element?.checkVisibility({ visibilityProperty: true, opacityProperty: true });
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const holder = walker.currentNode.parentElement;
+    const isCode = holder?.closest("script, style, code, pre, .cm-editor, .model, #language");
+    if (seen(holder) && !isCode) note(walker.currentNode.textContent);
+  }
+  for (const element of document.querySelectorAll("[title], [aria-label], [placeholder]")) {
+    if (!seen(element) || element.closest(".cm-editor, .model, #language, #ready-tools")) continue;
+    for (const name of ["title", "aria-label", "placeholder"]) note(element.getAttribute(name) ?? "");
+  }
+  return [...found].sort();
+}"""
+NAMES = {"API", "CSV", "Ctrl", "Cookie", "Enter", "Esc", "GPU", "HTML", "JSON", "Markdown", "OpenAI", "Python", "Qwen"}
+NAMES |= {"Schema", "Shift", "Top-k", "Top-p", "Min-p"}
+NAMES |= {"say", "Shanghai", "pandas", "scripted", "cpu"}  # typed here, in a sample, the model and its device
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running_page(ScriptedEngine(say, context_tokens=8192), chat_titles=False) as url:
+        yield url
+
+
+async def english(page: Page) -> set[str]:
+    return set(await page.evaluate(SEEN)) - NAMES
+
+
+async def test_no_tab_has_english_words(address: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(address, locale="zh-CN")
+    await chat.ask("say: 完成。")
+    found: dict[str, set[str]] = {}
+    for tab in TABS:
+        await open_tab(chat.page, tab)
+        await chat.page.wait_for_timeout(500)
+        found |= {tab: words} if (words := await english(chat.page)) else {}
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        "",
+        "[]",
+        "nope",
+        '{"a": NaN}',
+        '{"type": "整数"}',
+        '{"not": {}}',
+        "[" * 3000,
+        '{"type": "string", "pattern": "("}',
+    ],
+)
+async def test_what_is_wrong_with_a_schema_is_said_in_chinese(address: str, open_chat: OpenChat, schema: str) -> None:
+    page = (await open_chat(address, locale="zh-CN")).page
+    await open_tab(page, "json-lab")
+    await page.locator("#schema .cm-content").click()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.insert_text(schema) if schema else await page.keyboard.press("Delete")
+    await expect(page.locator("#schema-check .bad")).to_be_visible()
+    assert await english(page) - {"not", "NaN", "defs"} == set()
+
+
+async def test_a_file_that_is_no_chat_is_refused_in_chinese(address: str, open_chat: OpenChat, tmp_path: Path) -> None:
+    page = (await open_chat(address, locale="zh-CN")).page
+    for name, text in {"nested": "[" * 1_000_000, "values": json.dumps([0] * 2_000_000), "none": "{}"}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        async with page.expect_file_chooser() as choosing:
+            await page.locator(".chats-foot button").first.click()
+        await (await choosing.value).set_files(tmp_path / name)
+        await expect(page.locator(".chats-said span")).to_contain_text("此文件不是从这里")
+        assert await english(page) == set(), name
+        await page.reload()
