@@ -109,3 +109,10 @@ def scripted(engine: ScriptedEngine) -> Iterator[str]:
     """The whole app on the scripted engine."""
     with running_page(engine, unwatched_s=1, chat_titles=False) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[str]:
+    """The same for one module alone, with room for whole documents and schemas."""
+    with running_page(ScriptedEngine(say, context_tokens=8192), chat_titles=False) as url:
+        yield url

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import open_tab
-from tests.browser.conftest import OpenChat, say
-from tests.browser.serving import running_page
+from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
 TABS = ("chat", "json-lab", "tools", "compare", "files", "scenarios", "performance", "status", "presenting")
@@ -38,18 +35,12 @@ NAMES |= {"Schema", "Shift", "Top-k", "Top-p", "Min-p"}
 NAMES |= {"say", "Shanghai", "pandas", "scripted", "cpu"}  # typed here, in a sample, the model and its device
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_page(ScriptedEngine(say, context_tokens=8192), chat_titles=False) as url:
-        yield url
-
-
 async def english(page: Page) -> set[str]:
     return set(await page.evaluate(SEEN)) - NAMES
 
 
-async def test_no_tab_has_english_words(address: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(address, locale="zh-CN")
+async def test_no_tab_has_english_words(roomy: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(roomy, locale="zh-CN")
     await chat.ask("say: 完成。")
     found: dict[str, set[str]] = {}
     for tab in TABS:
@@ -72,8 +63,8 @@ async def test_no_tab_has_english_words(address: str, open_chat: OpenChat) -> No
         '{"type": "string", "pattern": "("}',
     ],
 )
-async def test_what_is_wrong_with_a_schema_is_said_in_chinese(address: str, open_chat: OpenChat, schema: str) -> None:
-    page = (await open_chat(address, locale="zh-CN")).page
+async def test_what_is_wrong_with_a_schema_is_said_in_chinese(roomy: str, open_chat: OpenChat, schema: str) -> None:
+    page = (await open_chat(roomy, locale="zh-CN")).page
     await open_tab(page, "json-lab")
     await page.locator("#schema .cm-content").click()
     await page.keyboard.press("Control+A")
@@ -82,8 +73,8 @@ async def test_what_is_wrong_with_a_schema_is_said_in_chinese(address: str, open
     assert await english(page) - {"not", "NaN", "defs"} == set()
 
 
-async def test_a_file_that_is_no_chat_is_refused_in_chinese(address: str, open_chat: OpenChat, tmp_path: Path) -> None:
-    page = (await open_chat(address, locale="zh-CN")).page
+async def test_a_file_that_is_no_chat_is_refused_in_chinese(roomy: str, open_chat: OpenChat, tmp_path: Path) -> None:
+    page = (await open_chat(roomy, locale="zh-CN")).page
     for name, text in {"nested": "[" * 1_000_000, "values": json.dumps([0] * 2_000_000), "none": "{}"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         async with page.expect_file_chooser() as choosing:

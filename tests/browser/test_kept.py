@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import ChatPage, open_tab
-from tests.browser.conftest import REAL_CONTEXT, OpenChat, say
-from tests.browser.serving import running_app, running_page
+from tests.browser.conftest import REAL_CONTEXT, OpenChat
+from tests.browser.serving import running_app
 
 pytestmark = pytest.mark.anyio
 SCHEMA = '{"type": "integer"}'
@@ -27,12 +25,6 @@ FIELDS = {
 EDITORS = {"json-lab": ("#schema", SCHEMA), "tools": ("#definitions", TOOL)}
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with running_page(ScriptedEngine(say, context_tokens=8192), chat_titles=False) as url:
-        yield url
-
-
 async def write(page: Page, editor: str, text: str) -> None:
     await page.locator(f"{editor} .cm-content").click()
     await page.keyboard.press("Control+A")
@@ -41,16 +33,16 @@ async def write(page: Page, editor: str, text: str) -> None:
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 async def test_what_is_written_in_the_tabs_is_there_after_a_reload(
-    address: str, open_chat: OpenChat, locale: str
+    roomy: str, open_chat: OpenChat, locale: str
 ) -> None:
-    page = (await open_chat(address, locale=locale)).page
+    page = (await open_chat(roomy, locale=locale)).page
     for tab, fields in FIELDS.items():
         await open_tab(page, tab)
         for field in fields:
             await page.locator(field).fill(f"mine in {field}")
         if tab in EDITORS:
             await write(page, *EDITORS[tab])
-    await page.goto(address)
+    await page.goto(roomy)
     for tab, fields in FIELDS.items():
         await open_tab(page, tab)
         for field in fields:
@@ -61,13 +53,13 @@ async def test_what_is_written_in_the_tabs_is_there_after_a_reload(
             await expect(page.locator(f"{editor}-check .good").first).to_be_visible()
 
 
-async def test_a_sample_that_nobody_changed_follows_the_language(address: str, open_chat: OpenChat) -> None:
-    page = (await open_chat(address)).page
+async def test_a_sample_that_nobody_changed_follows_the_language(roomy: str, open_chat: OpenChat) -> None:
+    page = (await open_chat(roomy)).page
     await open_tab(page, "compare")
     await expect(page.locator("#compare-prompt textarea")).to_have_value("Name three colours.")
     await page.locator("#language").get_by_text("中文").click()
     await expect(page.locator("#compare-prompt textarea")).to_have_value("说出三种颜色。")
-    await page.goto(address)
+    await page.goto(roomy)
     await open_tab(page, "compare")
     await expect(page.locator("#compare-prompt textarea")).to_have_value("说出三种颜色。")
 
@@ -79,9 +71,9 @@ async def pick(page: Page, *files: Path) -> None:
 
 
 async def test_a_document_that_is_not_sent_yet_is_there_after_a_reload(
-    address: str, open_chat: OpenChat, tmp_path: Path
+    roomy: str, open_chat: OpenChat, tmp_path: Path
 ) -> None:
-    chat = await open_chat(address)
+    chat = await open_chat(roomy)
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(f"This is {name}.", encoding="utf-8")
     await pick(chat.page, tmp_path / "a.txt", tmp_path / "b.txt")

@@ -96,7 +96,7 @@ def _noticed() -> list[tuple[re.Pattern[str], tuple[str, ...]]]:
 
 def _pattern(english: str) -> re.Pattern[str]:
     """What finds the sentence, whatever its values are, in either number."""
-    parts = re.split(r"(\{.+?\})", english)
+    parts = re.split(r"(\{[^{}]+\})", english)
     return re.compile("".join(_part_pattern(part) if part.startswith("{") else re.escape(part) for part in parts), re.S)
 
 
