@@ -193,7 +193,9 @@ def test_local_folders_and_files_are_used_where_they_lie(tiny_qwen_dir: Path, tm
     "name",
     ["~nobody-of-this-name/x", "~nobody-of-this-name/x.gguf", "tiny", "./none", "/no/such/folder", "a/b/c", "../x"],
 )
-def test_what_is_no_model_at_all(name: str, tmp_path: Path) -> None:
+def test_what_is_no_model_at_all(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # what lies beside the project is nobody's business
     with pytest.raises(ModelFilesError, match="There is no model"):
         ensure_model(name, tmp_path)
 
