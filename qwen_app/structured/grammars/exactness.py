@@ -3,20 +3,24 @@
 - Of two bounds with less than one between them, a whole one that is excluded is taken itself, such as 0 of
   ``{"exclusiveMinimum": 0, "maximum": 0.5}``. So such a bound is moved inwards by next to nothing, and included.
 - A key that is not declared may be written in escapes, so also one that is: ``"\\u0061"`` for ``"a"``. So where keys
-  are open, characters stand for themselves.
+  are open, characters stand for themselves; but not where the schema holds characters that can only be written in
+  escapes, which would be left out of its texts without a word.
 - ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import math
+import re
 
 from qwen_app.errors import SchemaError
 from qwen_app.structured.schema_check import Schema, subschemas
 
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
+CONTROL = re.compile(r"\\u00[01]|\x7f|\\\\[xu0]")  # as JSON writes it, or a pattern
 SHORT_ESCAPES = 'nrbtf\\"'  # all of JSON's but \u
 DIGITS = 15  # that a number keeps
 DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excluded one
@@ -69,6 +73,8 @@ def _number(value: object) -> float | None:
 
 def allowed_escapes(schema: Schema) -> str | None:
     """Which escapes strings may hold; None for all."""
+    if CONTROL.search(json.dumps(schema)):
+        return None
     opened = any(
         part.get("additionalProperties") is not False and (part.get("properties") or part.get("patternProperties"))
         for _, part in subschemas(schema)

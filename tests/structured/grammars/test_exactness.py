@@ -105,6 +105,18 @@ def test_a_declared_key_in_escapes_is_no_other_key(name: str, others: dict[str, 
         assert not takes(schema, f'{{{first}: 1, "{spelled}": "x"}}')
 
 
+@pytest.mark.parametrize(
+    "held", [{"const": "0\x1f"}, {"enum": ["\x7f", "\x01"]}, {"type": "string", "pattern": "^0\\x1f$"}]
+)
+def test_texts_that_need_escapes_are_taken_whole(held: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"a": held}, "required": ["a"]}
+    valid = jsonschema_rs.validator_for(schema)
+    for text in ("0", "", "0\x1f", "\x7f", "\x01"):
+        document = json.dumps({"a": text})
+        assert not takes(schema, document) or valid.is_valid(json.loads(document))
+    assert any(takes(schema, json.dumps({"a": text})) for text in ("0\x1f", "\x01"))
+
+
 def test_a_key_in_escapes_gets_round_no_pattern() -> None:
     schema = {
         "type": "object",
