@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.chat_page import ChatPage, open_tab
-from tests.browser.conftest import REAL_CONTEXT, OpenChat
+from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_app
 
 pytestmark = pytest.mark.anyio
@@ -92,9 +95,21 @@ async def test_a_document_that_is_not_sent_yet_is_there_after_a_reload(
     await expect(chips).to_have_count(0)
 
 
+@asynccontextmanager
+async def kept_busy(url: str) -> AsyncIterator[None]:
+    """The server's only slot has an answer that does not end by itself."""
+    body = {"prompt": "On and on", "max_tokens": 3_500, "ignore_eos": True, "stream": True}
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=60) as client,
+        client.stream("POST", f"{url}/v1/completions", json=body) as answer,
+    ):
+        answer.raise_for_status()
+        await anext(answer.aiter_lines())
+        yield
+
+
 async def wait_behind_an_answer(chat: ChatPage, *messages: str) -> None:
-    await chat.set("max-tokens", 200)
-    await chat.send("Count to one thousand.")
+    await chat.send("Hello.")
     await expect(chat.stop).to_be_visible()
     for number, message in enumerate(messages, 1):
         await chat.send(message)
@@ -105,7 +120,7 @@ async def wait_behind_an_answer(chat: ChatPage, *messages: str) -> None:
 async def test_what_waits_to_be_sent_comes_back_into_the_composer_when_the_server_has_ended(
     builtin_dir: Path, tmp_path: Path, open_chat: OpenChat
 ) -> None:
-    settings = {"models_dir": builtin_dir.parent, "context": REAL_CONTEXT}
+    settings = {"models_dir": builtin_dir.parent, "context": 4096, "users": 1}
     processes: list[int] = []
     with running_app(tmp_path / "log", processes=processes, **settings) as url:
         chat = await open_chat(url)
@@ -113,9 +128,10 @@ async def test_what_waits_to_be_sent_comes_back_into_the_composer_when_the_serve
         await temporary.page.locator(".chats-temporary").click()
         await expect(temporary.page.locator("body.temporary-chat")).to_be_attached()
         await temporary.ask("Say hello.")
-        await wait_behind_an_answer(chat, "first that waits", "second that waits")
-        await chat.composer.fill("and a draft")
-        os.kill(processes[0], signal.SIGKILL)
+        async with kept_busy(url):
+            await wait_behind_an_answer(chat, "first that waits", "second that waits")
+            await chat.composer.fill("and a draft")
+            os.kill(processes[0], signal.SIGKILL)
         await expect(chat.page.locator(".server-lost")).to_contain_text("messages that wait to be sent are kept")
         await expect(temporary.page.locator(".server-lost")).to_contain_text("saved nowhere")
     with running_app(tmp_path / "log", port=int(url.rpartition(":")[2]), **settings):
