@@ -111,6 +111,7 @@ async def kept_busy(url: str) -> AsyncIterator[None]:
 async def wait_behind_an_answer(chat: ChatPage, *messages: str) -> None:
     await chat.send("Hello.")
     await expect(chat.stop).to_be_visible()
+    await expect(chat.composer).to_have_value("")
     for number, message in enumerate(messages, 1):
         await chat.send(message)
         await expect(chat.page.locator("#chat-waiting .waiting-message")).to_have_count(number)

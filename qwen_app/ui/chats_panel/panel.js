@@ -1,7 +1,7 @@
 // The list of saved chats. It is drawn from /chats, and what is clicked goes to the chat tab by chatCommand.
 // Runs once, with `element`, `props` and `watch` of the component; all addresses are relative to the page's own.
 const root = () => element.querySelector("#chats-panel");
-const state = (window.chats = { list: [], shown: "", search: "", temporary: false });
+const state = (window.chats = { list: [], shown: "", search: "", temporary: false, due: "" });
 
 const ask = async (path, options = {}) => {
   const answer = await fetch(path, options);
@@ -90,6 +90,12 @@ const drawList = () => {
     ...(drawn.length ? [] : [empty]),
     ...drawn.flatMap(([title, chats]) => [tag("h2", {}, title), tag("ul", {}, ...chats.map(keptLine))]),
   );
+  const due = lines.get(state.due)?.line.querySelector(".chats-title");
+  if (due?.isConnected && (root().contains(focused) || focused === document.body)) {
+    state.due = "";
+    due.focus({ preventScroll: true });
+    return;
+  }
   if (!holder) return;
   const kept = list.contains(focused) ? focused : lines.get(holder)?.line.querySelector("." + focused.className);
   if (kept?.isConnected) kept.focus({ preventScroll: true });
@@ -236,8 +242,8 @@ const remove = trying(async (chat, { byKey }) => {
   if (shown) window.chatCommand({ do: "new" });
   const undo = trying(async () => {
     await send("POST", `chats/${chat.id}/restore`);
+    state.due = chat.id; // the focus, once its line is drawn
     await refresh();
-    lines.get(chat.id)?.line.querySelector(".chats-title")?.focus();
     say("");
     if (shown) window.chatCommand({ do: "open", id: chat.id });
   });
