@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -34,6 +34,25 @@ log = logging.getLogger(__name__)
 PREFIX = "QWEN_"
 ANY_ORIGIN = "*"
 Precision = Literal["auto", "fp16", "bf16", "fp32", "int4", "8bit", "4bit"]
+
+
+class _Need(NamedTuple):
+    """An option does nothing while ``setting``, another one, is ``useless_at``."""
+
+    setting: str
+    useless_at: object
+    sentence: str
+
+
+_REMOTE = _Need("engine", "local", "is of another server that answers, so it also needs --engine remote")
+_EMBEDDING = _Need("embeddings_url", "", "is of an embedding server, so it also needs --embeddings-url")
+_NEEDS = {
+    "base_url": _REMOTE,
+    "remote_model": _REMOTE,
+    "embeddings_key": _EMBEDDING,
+    "embeddings_model": _EMBEDDING,
+    "gpu_gb": _Need("plan", False, "is the size of a card to plan for, so it also needs --plan"),
+}
 
 
 class Settings(BaseSettings):
@@ -174,18 +193,12 @@ class Settings(BaseSettings):
             raise ValueError("must name a server, such as http://host:8000/v1")
         return value.rstrip("/")
 
-    @field_validator("base_url", "remote_model")
+    @field_validator(*_NEEDS)
     @classmethod
-    def _engine_is_remote(cls, value: str, info: ValidationInfo) -> str:
-        if value and info.data.get("engine") == "local":
-            raise ValueError("is of another server that answers, so it also needs --engine remote")
-        return value
-
-    @field_validator("embeddings_key", "embeddings_model")
-    @classmethod
-    def _embeddings_have_a_server(cls, value: str, info: ValidationInfo) -> str:
-        if value and info.data.get("embeddings_url") == "":
-            raise ValueError("is of an embedding server, so it also needs --embeddings-url")
+    def _has_what_it_needs(cls, value: object, info: ValidationInfo) -> object:
+        need = _NEEDS[str(info.field_name)]
+        if value and info.data.get(need.setting) == need.useless_at:
+            raise ValueError(need.sentence)
         return value
 
     @field_validator("api_key", "embeddings_key")
@@ -240,13 +253,6 @@ class Settings(BaseSettings):
     def _folder_is_none_of_files(cls, value: Path) -> Path:
         if os.path.lexists(value) and not value.is_dir():
             raise ValueError("names a file where a folder is needed")
-        return value
-
-    @field_validator("gpu_gb")
-    @classmethod
-    def _card_is_imagined_for_a_plan(cls, value: float, info: ValidationInfo) -> float:
-        if value and info.data.get("plan") is False:
-            raise ValueError("is the size of a card to plan for, so it also needs --plan")
         return value
 
     def is_local(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 
 from qwen_app.kernels.cpu import int4, int8
 from qwen_app.kernels.cpu.compile import products_serve
+from qwen_app.kernels.cpu.weights import multiplied
 from qwen_app.kernels.failure import first_line
 from qwen_app.linear.tile_layout import tiles_of_cuda, varied_codes
 
@@ -60,7 +61,7 @@ def multiplies_4_bits(card: torch.device) -> bool:
 @cache
 @torch.inference_mode()
 def multiplies_4_bits_on_a_cpu() -> bool:
-    """``kernels.cpu.int4.int4_product``. torch's own kernel takes up to three times as long, and errs sixty times as
+    """``kernels.cpu.weights.multiplied``. torch's own kernel takes up to three times as long, and errs sixty times as
     much: it rounds inputs to bfloat16."""
 
     def error() -> float:
@@ -70,7 +71,7 @@ def multiplies_4_bits_on_a_cpu() -> bool:
         tiles = int4.tiles_of(codes, scales_and_zeros)
         weights = int4.Int4Weights.of(*tiles, None, len(codes))
         inputs = [torch.randn(rows, weight.shape[1]) for rows in CHECKED_ROWS]
-        return max(_far(int4.int4_product(rows, weights), rows @ weight.t()) for rows in inputs)
+        return max(_far(multiplied(rows, weights), rows @ weight.t()) for rows in inputs)
 
     return _serves("4-bit products", error)
 
@@ -78,7 +79,7 @@ def multiplies_4_bits_on_a_cpu() -> bool:
 @cache
 @torch.inference_mode()
 def multiplies_8_bits_on_a_cpu() -> bool:
-    """``kernels.cpu.int8.int8_product``. torch's own kernel takes twice as long for up to 8 rows, and beyond those the
+    """``kernels.cpu.weights.multiplied``. torch's own kernel takes twice as long for up to 8 rows, and beyond those the
     weights have to be unpacked: 13 times as long for 9."""
 
     def error() -> float:
@@ -89,7 +90,7 @@ def multiplies_8_bits_on_a_cpu() -> bool:
         tiles = int8.tiles_of(codes, scales)
         weights = int8.Int8Weights.of(*tiles, None, len(weight))
         inputs = [torch.randn(rows, weight.shape[1]) for rows in CHECKED_ROWS]
-        return max(_far(int8.int8_product(rows, weights), rows @ weight.t()) for rows in inputs)
+        return max(_far(multiplied(rows, weights), rows @ weight.t()) for rows in inputs)
 
     return _serves("8-bit products", error)
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from qwen_app.kernels.cpu import int4 as cpu_int4
-from qwen_app.kernels.cpu import int8 as cpu_int8
+from qwen_app.kernels.cpu.weights import multiplied
 from qwen_app.kernels.cuda import int4, int8
 from qwen_app.linear import own_kernels
 from qwen_app.linear.own_kernels import (
@@ -101,10 +100,7 @@ def asked_anew_of_a_cpu() -> Iterator[None]:
         asked.cache_clear()
 
 
-ON_A_CPU = {
-    "4": (cpu_int4, "int4_product", multiplies_4_bits_on_a_cpu),
-    "8": (cpu_int8, "int8_product", multiplies_8_bits_on_a_cpu),
-}
+ON_A_CPU = {"4": multiplies_4_bits_on_a_cpu, "8": multiplies_8_bits_on_a_cpu}
 
 
 @pytest.mark.usefixtures("asked_anew_of_a_cpu")
@@ -113,12 +109,11 @@ ON_A_CPU = {
 def test_on_a_cpu_our_product_serves_where_it_is_right(
     monkeypatch: pytest.MonkeyPatch, bits: str, factor: float, serves: bool
 ) -> None:
-    module, name, multiplies = ON_A_CPU[bits]
+    multiplies = ON_A_CPU[bits]
     if not multiplies():
         pytest.skip("needs g++ and the processor's instructions")
     multiplies.cache_clear()
-    own = getattr(module, name)
-    monkeypatch.setattr(module, name, lambda rows, weights: factor * own(rows, weights))
+    monkeypatch.setattr(own_kernels, "multiplied", lambda rows, weights: factor * multiplied(rows, weights))
     assert multiplies() == serves
 
 
@@ -127,7 +122,7 @@ def test_on_a_cpu_our_product_serves_where_it_is_right(
 def test_a_processor_without_the_instructions_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bits: str
 ) -> None:
-    multiplies = ON_A_CPU[bits][2]
+    multiplies = ON_A_CPU[bits]
     monkeypatch.setattr(own_kernels, "products_serve", lambda: False)
     assert not multiplies()
     assert f"{bits}-bit products are slower than they could be: this processor has no AVX2" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from qwen_app.kernels.cpu.weights import PackedWeights, multiplied
+from qwen_app.kernels.cpu.weights import PackedWeights
 
 TILE_ROWS = 16
 
@@ -15,11 +15,6 @@ class Int4Weights(PackedWeights):
     bits = 4
     columns_packed = 8
     product = "qwen_int4_product"
-
-
-def int4_product(rows: torch.Tensor, weights: Int4Weights) -> torch.Tensor:
-    """See ``multiplied``."""
-    return multiplied(rows, weights)
 
 
 def tiles_of(codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

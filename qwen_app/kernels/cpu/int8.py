@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from qwen_app.kernels.cpu.int4 import TILE_ROWS
-from qwen_app.kernels.cpu.weights import PackedWeights, multiplied
+from qwen_app.kernels.cpu.weights import PackedWeights
 
 GROUP_COLUMNS = 16  # columns that share a scale are so many, or a multiple
 
@@ -16,11 +16,6 @@ class Int8Weights(PackedWeights):
     bits = 8
     columns_packed = 4
     product = "qwen_int8_product"
-
-
-def int8_product(rows: torch.Tensor, weights: Int8Weights) -> torch.Tensor:
-    """See ``multiplied``."""
-    return multiplied(rows, weights)
 
 
 def tiles_of(codes: torch.Tensor, scales: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

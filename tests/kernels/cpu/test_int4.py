@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, int4_product, tiles_of
+from qwen_app.kernels.cpu import weights as products
+from qwen_app.kernels.cpu.int4 import Int4Weights, codes_of, tiles_of
 from tests.examples import examples
 from tests.kernels.cpu.instructions import needs_products
 
@@ -28,7 +29,7 @@ def multiplied(
     bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     tiles = tiles_of(codes, scales_and_zeros)  # which must outlive their addresses
-    return int4_product(input, Int4Weights.of(*tiles, bias, out_features or len(codes)))
+    return products.multiplied(input, Int4Weights.of(*tiles, bias, out_features or len(codes)))
 
 
 def far(got: torch.Tensor, want: torch.Tensor) -> float:

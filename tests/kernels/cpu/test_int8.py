@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_app.kernels.cpu.int8 import Int8Weights, int8_product, rows_of, tiles_of
+from qwen_app.kernels.cpu import weights as products
+from qwen_app.kernels.cpu.int8 import Int8Weights, rows_of, tiles_of
 from tests.examples import examples
 from tests.kernels.cpu.instructions import needs_products
 
@@ -26,7 +27,7 @@ def multiplied(
     input: torch.Tensor, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     tiles = tiles_of(codes, scales)  # which must outlive their addresses
-    return int8_product(input, Int8Weights.of(*tiles, bias, codes.shape[1]))
+    return products.multiplied(input, Int8Weights.of(*tiles, bias, codes.shape[1]))
 
 
 @needs_products
