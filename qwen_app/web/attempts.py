@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from qwen_app.errors import TooManyRequests
 
@@ -15,10 +16,13 @@ FORGOTTEN_S = 900.0  # after the last failure
 WINDOW_S = 60.0
 FAILURES_BEFORE_DELAY = 20  # of everybody within WINDOW_S
 DELAY_S = 2.0
-LANES_KEPT = 10_000
+KEPT = 10_000  # lanes, and addresses
 NAMES_AT_ONCE = 64  # that one address may be trying; each costs a slow hash
+GUESSES = 20  # failures of one address within WINDOW_S, by whatever names; then its hashes are SPACING_S apart
+SPACING_S = 0.25  # a fifth of a core; the last of NAMES_AT_ONCE waits no longer than for his lane
 
 Sleep = Callable[[float], Awaitable[None]]
+Check = Callable[[], Awaitable[bool]]
 
 
 class Lane:
@@ -32,38 +36,54 @@ class Lane:
         self.users = 0
 
 
+class Address:
+    """The tries of one address for all names, each of which costs a slow hash."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.failures: deque[float] = deque(maxlen=GUESSES)
+        self.next_at = 0.0
+        self.users = 0  # lanes in use
+
+
+Key = TypeVar("Key")
+Kept = TypeVar("Kept", Lane, Address)
+
+
 class Attempts:
     """Failed logins, by address and name: what others do at other addresses holds nobody up.
 
-    A try counts as failed from its beginning and is taken back when it was right, so a burst gains nothing. When many
-    addresses guess together, every login takes a little longer; none is refused for it.
+    A try counts as failed from its beginning and is taken back when it was right, so a burst gains nothing. An address
+    that guesses with ever new names gets its hashes one at a time. When many addresses guess together, every login
+    takes a little longer; none is refused for it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, sleep: Sleep = asyncio.sleep) -> None:
         self._clock = clock
         self._sleep = sleep
         self._lanes: dict[tuple[str, str], Lane] = {}
+        self._addresses: dict[str, Address] = {}
         self._all: deque[float] = deque(maxlen=FAILURES_BEFORE_DELAY + 1)
-        self._names: Counter[str] = Counter()  # being tried just now, by address
 
-    async def judge(self, client: str, user: str, check: Callable[[], Awaitable[bool]]) -> bool:
+    async def judge(self, client: str, user: str, check: Check) -> bool:
         """What ``check`` says, when it is the turn of ``client`` to try ``user``.
 
         Raises TooManyRequests when somebody already waits for that turn.
         """
-        lane = self._lane(client, user)
+        address = _kept(self._addresses, client, Address)
+        lane = _kept(self._lanes, (client, user[:100]), Lane)
         if not lane.users:
-            if self._names[client] >= NAMES_AT_ONCE:
+            if address.users >= NAMES_AT_ONCE:
                 raise _come_back(1.0)
-            self._names[client] += 1
+            address.users += 1
         lane.users += 1
         try:
             await self._sleep(self.delay_s())
-            return await self._in_turn(lane, check)
+            return await self._in_turn(lane, lambda: self._paced(address, check))
         finally:
             lane.users -= 1
             if not lane.users:
-                self._names -= Counter({client: 1})  # and forget who has none
+                address.users -= 1
 
     def delay_s(self) -> float:
         """Seconds that every login takes longer just now."""
@@ -71,7 +91,7 @@ class Attempts:
             self._all.popleft()
         return DELAY_S if len(self._all) > FAILURES_BEFORE_DELAY else 0.0
 
-    async def _in_turn(self, lane: Lane, check: Callable[[], Awaitable[bool]]) -> bool:
+    async def _in_turn(self, lane: Lane, check: Check) -> bool:
         async with lane.turn:
             wait_s = lane.next_at - self._clock()
             if wait_s <= 0:
@@ -86,7 +106,7 @@ class Attempts:
         finally:
             lane.somebody_waits = False
 
-    async def _count(self, lane: Lane, check: Callable[[], Awaitable[bool]]) -> bool:
+    async def _count(self, lane: Lane, check: Check) -> bool:
         now = self._clock()
         if now > lane.next_at + FORGOTTEN_S:
             lane.failures = 0
@@ -98,15 +118,31 @@ class Attempts:
         self._all.append(self._clock())
         return False
 
-    def _lane(self, client: str, user: str) -> Lane:
-        key = client, user[:100]
-        lane = self._lanes.pop(key, None) or Lane()
-        self._lanes[key] = lane
-        if len(self._lanes) > LANES_KEPT:
-            idle = next((key for key, lane in self._lanes.items() if not lane.users), None)
-            if idle is not None:
-                del self._lanes[idle]
-        return lane
+    async def _paced(self, address: Address, check: Check) -> bool:
+        """What ``check`` says, at once, or in its turn where this address guesses."""
+        now = self._clock()
+        guesses = len(address.failures) == GUESSES and address.failures[0] > now - WINDOW_S
+        address.failures.append(now)
+        if not guesses:
+            known = await check()
+        else:
+            async with address.turn:
+                await self._sleep(max(0.0, address.next_at - self._clock()))
+                address.next_at = self._clock() + SPACING_S
+                known = await check()
+        if known and now in address.failures:
+            address.failures.remove(now)
+        return known
+
+
+def _kept(table: dict[Key, Kept], key: Key, new: Callable[[], Kept]) -> Kept:
+    """The value of ``key``, which is the last to be forgotten now."""
+    table[key] = value = table.pop(key, None) or new()
+    if len(table) > KEPT:
+        idle = next((key for key, value in table.items() if not value.users), None)
+        if idle is not None:
+            del table[idle]
+    return value
 
 
 def _spacing_s(failures: int) -> float:

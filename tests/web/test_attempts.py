@@ -5,7 +5,16 @@ import asyncio
 import pytest
 
 from qwen_app.errors import TooManyRequests
-from qwen_app.web.attempts import DELAY_S, FREE_TRIES, LANES_KEPT, LONGEST_WAIT_S, NAMES_AT_ONCE, Attempts
+from qwen_app.web.attempts import (
+    DELAY_S,
+    FREE_TRIES,
+    GUESSES,
+    KEPT,
+    LONGEST_WAIT_S,
+    NAMES_AT_ONCE,
+    SPACING_S,
+    Attempts,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -127,9 +136,45 @@ async def test_one_address_tries_so_many_names_at_once(attempts: Attempts) -> No
     assert await attempts.judge("a", "ada", right)
 
 
+async def test_guesses_with_ever_new_names_cost_a_part_of_a_core(attempts: Attempts, clock: Clock) -> None:
+    for name in range(GUESSES):
+        await attempts.judge("a", str(name), wrong)
+    assert clock.slept == 0
+    before = clock.now
+    for name in range(GUESSES, GUESSES + 41):
+        await attempts.judge("a", str(name), wrong)
+    assert clock.now - before >= 40 * SPACING_S
+    clock.now += 61
+    before = clock.now
+    assert await attempts.judge("a", "ada", right)
+    assert clock.now == before
+
+
+async def test_such_guesses_are_hashed_one_at_a_time() -> None:
+    attempts, hashing, most = Attempts(sleep=lambda s: asyncio.sleep(s / 100)), 0, 0
+
+    async def guess() -> bool:
+        nonlocal hashing, most
+        hashing += 1
+        most = max(most, hashing)
+        await asyncio.sleep(0.001)
+        hashing -= 1
+        return False
+
+    for name in range(GUESSES):
+        await attempts.judge("a", f"before-{name}", guess)
+    await asyncio.gather(*(attempts.judge("a", str(name), guess) for name in range(NAMES_AT_ONCE)))
+    assert most == 1
+
+
+async def test_right_passwords_of_one_address_are_no_guesses(attempts: Attempts, clock: Clock) -> None:
+    for name in range(3 * GUESSES):
+        assert await attempts.judge("office", str(name), right)
+    assert clock.slept == 0
+
+
 async def test_it_does_not_grow_for_ever(attempts: Attempts, clock: Clock) -> None:
-    for client in range(LANES_KEPT + 50):
+    for client in range(KEPT + 50):
         await attempts.judge(str(client), "ada", wrong)
         clock.now += 100
-    assert len(attempts._lanes) == LANES_KEPT
-    assert not attempts._names
+    assert len(attempts._lanes) == len(attempts._addresses) == KEPT

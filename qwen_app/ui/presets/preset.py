@@ -79,9 +79,12 @@ def read_presets(text: str, texts: Texts) -> tuple[Preset, ...]:
 
 
 def checked_preset(preset: Preset, texts: Texts) -> Preset:
-    """``preset`` as a file of it would be read. Raises RequestError."""
-    (read,) = read_presets(presets_json([preset]), texts)
-    return read
+    """``preset`` as a file of it would be read. Raises RequestError that names the field as the page does."""
+    try:
+        return Preset(**_PresetEntry.model_validate(dataclasses.asdict(preset)).model_dump())
+    except ValidationError as wrong:
+        field = str(wrong.errors()[0]["loc"][0])
+        raise RequestError(texts("preset_wrong", place=texts(_LABELS[field]), rule=texts(_RULES[field]))) from None
 
 
 def joined(own: Sequence[Preset], added: Sequence[Preset], texts: Texts) -> tuple[Preset, ...]:
@@ -112,6 +115,14 @@ _RULES = {
     "top_p": "preset_rule_top_p",
     "max_tokens": "preset_rule_max_tokens",
     "json_mode": "preset_rule_json_mode",
+}
+_LABELS = {
+    "name": "preset_label_name",
+    "system": "system_prompt",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "max_tokens": "max_tokens",
+    "json_mode": "json_mode",
 }
 
 

@@ -41,6 +41,7 @@ PRESETS: dict[str, tuple[str, str]] = {
     ),
     "preset_twice": ("Two presets in this file are called “{name}”.", "该文件中有两个名为“{name}”的预设。"),
     "preset_wrong": ("{place} must be {rule}.", "{place} 必须是{rule}。"),
+    "preset_label_name": ("The name of a preset", "预设的名称"),
     "preset_rule_name": ("a text of 1 to 60 characters", "1 到 60 个字符的文本"),
     "preset_rule_system": ("a text of at most 20,000 characters", "最多 20,000 个字符的文本"),
     "preset_rule_temperature": ("a number from 0 to 2", "0 到 2 之间的数"),

@@ -45,6 +45,15 @@ def test_names_that_cannot_be(value: str) -> None:
         with_saved((), value, BRIEF, ENGLISH)
 
 
+def test_what_cannot_be_saved_is_named_as_on_the_page() -> None:
+    with pytest.raises(RequestError, match=r"^The name of a preset must be a text of 1 to 60 characters\.$"):
+        with_saved((), "x" * 61, BRIEF, ENGLISH)
+    with pytest.raises(RequestError, match=r"^System prompt must be a text of at most 20,000 characters\.$"):
+        with_saved((), "long", dataclasses.replace(BRIEF, system="x" * 20_001), ENGLISH)
+    with pytest.raises(RequestError, match=r"^预设的名称 必须是1 到 60 个字符的文本。$"):
+        with_saved((), "x" * 61, BRIEF, Texts("zh"))
+
+
 def test_ones_own_alone_can_be_deleted() -> None:
     assert without([BRIEF], "own:brief", ENGLISH) == ((), "brief")
     with pytest.raises(RequestError, match="of your own"):
