@@ -101,6 +101,7 @@ async def scenarios(chat: ChatPage) -> None:
     card = chat.page.locator(".scen-card", has=chat.page.locator(".result"))
     await card.locator("summary").click()
     await expect(card.locator("pre").last).to_be_visible()
+    await expect(chat.page.locator("#scen-run")).to_be_enabled()
 
 
 async def presenting(chat: ChatPage) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
-from playwright.async_api import Locator, expect
+from playwright.async_api import ViewportSize, expect
 
 from qwen_app.ui.shared.render import WORD_JOINER
 from tests.browser.axe import faults
@@ -13,7 +14,8 @@ from tests.browser.chat_page import ChatPage
 from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+DESK, HAND = ViewportSize(width=1440, height=900), ViewportSize(width=390, height=844)
+PHONE = {"viewport": HAND, "has_touch": True}
 TYPED = [
     'find . \\( -name "*.py" \\) -print',
     "echo $$ and then $$",
@@ -56,9 +58,8 @@ async def test_a_long_question_is_folded(scripted: str, open_chat: OpenChat) -> 
     assert await typed.evaluate("typed => typed.clientHeight > 1000")
 
 
-@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
-async def test_no_table_is_cut_inside_a_word(scripted: str, open_chat: OpenChat, looks: dict[str, object]) -> None:
-    chat = await open_chat(scripted, **looks)
+async def test_no_table_is_cut_inside_a_word(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
     answer = await chat.ask(TABLE)
     cut = """tables => tables.flatMap(table => [...table.querySelectorAll('td, th')]).filter(cell => {
       const words = [...cell.textContent.matchAll(/[\\w()^]+/g)];
@@ -69,12 +70,14 @@ async def test_no_table_is_cut_inside_a_word(scripted: str, open_chat: OpenChat,
         return range.getClientRects().length > 1;
       });
     }).map(cell => cell.textContent)"""
-    assert await answer.locator("table").evaluate_all(cut) == []
     narrow = "tables => [...tables[1].querySelectorAll('td, th')].filter(cell => cell.clientWidth < 60).length"
-    assert await answer.locator("table").evaluate_all(narrow) == 0
-    assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     inside = "table => table.getBoundingClientRect().right <= innerWidth"
-    assert await answer.locator("table").first.evaluate(inside)
+    for size in (DESK, HAND):
+        await chat.page.set_viewport_size(size)
+        assert await answer.locator("table").evaluate_all(cut) == []
+        assert await answer.locator("table").evaluate_all(narrow) == 0
+        assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await answer.locator("table").first.evaluate(inside)
 
 
 async def test_chinese_bold_formulas_and_dollars(scripted: str, open_chat: OpenChat) -> None:
@@ -182,15 +185,18 @@ async def test_a_question_that_folds_older_turns_takes_its_place(scripted: str, 
     await expect(page.get_by_role("button", name="Show 10 earlier turns")).to_have_count(1)
 
 
-async def open_answer(chat: ChatPage, url: str, text: str) -> Locator:
+async def open_answer(open_chat: OpenChat, url: str, text: str, **looks: object) -> ChatPage:
     """A chat with one answer, which no model has to write."""
     question = {"id": "q", "role": "user", "content": "Well?"}
     answer = {"id": "a", "parent_id": "q", "role": "assistant", "content": text}
     saved = {"format": "qwen-chat", "version": 1, "title": "Answer", "head_id": "a", "messages": [question, answer]}
-    made = await (await chat.page.request.post(f"{url}/chats/import", data=json.dumps(saved))).json()
-    await chat.page.goto(f"{url}/?chat={made['id']}")
+    async with httpx.AsyncClient(trust_env=False) as visitor:
+        await visitor.get(url)  # whoever gets the page gets the cookie that owns chats
+        made = (await visitor.post(f"{url}/chats/import", json=saved)).raise_for_status().json()
+        cookies = [{"name": name, "value": value, "url": url} for name, value in visitor.cookies.items()]
+    chat = await open_chat(f"{url}/?chat={made['id']}", storage_state={"cookies": cookies, "origins": []}, **looks)
     await expect(chat.answers).to_have_count(1)
-    return chat.answers.first
+    return chat
 
 
 def numbered(first: int, items: int) -> str:
@@ -207,15 +213,13 @@ CUT_PX = """lists => lists.map(list => {
 })"""
 
 
-@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
-async def test_the_number_of_every_item_is_drawn_whole(
-    scripted: str, open_chat: OpenChat, looks: dict[str, object]
-) -> None:
-    chat = await open_chat(scripted, **looks)
+async def test_the_number_of_every_item_is_drawn_whole(scripted: str, open_chat: OpenChat) -> None:
     lists = [(1, 3), (1, 12), (1, 120), (1, 1999), (98, 5), (1986, 3), (99_998, 4), (123_456_789, 2)]
-    answer = await open_answer(chat, scripted, "".join(numbered(*one) for one in lists))
-    await expect(answer.locator("ol")).to_have_count(len(lists))
-    assert await answer.locator("ol").evaluate_all(CUT_PX) == [0] * len(lists)
+    chat = await open_answer(open_chat, scripted, "".join(numbered(*one) for one in lists))
+    await expect(chat.answers.locator("ol")).to_have_count(len(lists))
+    for size in (DESK, HAND):
+        await chat.page.set_viewport_size(size)
+        assert await chat.answers.locator("ol").evaluate_all(CUT_PX) == [0] * len(lists)
 
 
 WIDE_MATRIX = "\\begin{pmatrix}" + "&".join(map(str, range(30))) + "\\end{pmatrix}"
@@ -243,19 +247,18 @@ OUT_OF_REACH = """formulas => formulas.filter(formula => {
 
 
 async def test_what_is_too_wide_for_a_phone_can_be_scrolled_to_its_end(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, **PHONE)
-    answer = await open_answer(chat, scripted, WIDE)
-    await expect(answer.locator(".katex")).to_have_count(5)
-    assert await answer.locator(".katex").evaluate_all(OUT_OF_REACH) == 0
+    chat = await open_answer(open_chat, scripted, WIDE, **PHONE)
+    await expect(chat.answers.locator(".katex")).to_have_count(5)
+    assert await chat.answers.locator(".katex").evaluate_all(OUT_OF_REACH) == 0
     assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert await faults(chat.page) == []  # by key, too
 
 
 async def test_a_long_cell_is_not_squeezed_to_a_few_characters(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, **PHONE)
     long = "这是一种稳定的排序算法，需要额外的空间，时间复杂度较为稳定，适合外部排序"
     table = f"| 名称 | 说明 | 数值 | 备注 |\n|---|---|---|---|\n| 归并排序 | {long} | 100 | 需要额外空间 |"
-    cell = (await open_answer(chat, scripted, table)).locator("td", has_text="这是")
+    chat = await open_answer(open_chat, scripted, table, **PHONE)
+    cell = chat.answers.locator("td", has_text="这是")
     lines = """cell => {
       const whole = document.createRange();
       whole.selectNodeContents(cell);
@@ -265,22 +268,22 @@ async def test_a_long_cell_is_not_squeezed_to_a_few_characters(scripted: str, op
 
 
 async def test_a_ticked_task_looks_and_is_called_otherwise_than_an_open_one(scripted: str, open_chat: OpenChat) -> None:
-    for looks in ({"color_scheme": "light"}, {"color_scheme": "dark"}):
-        chat = await open_chat(scripted, **looks)
-        answer = await open_answer(chat, scripted, "- [x] one\n- [ ] other")
-        done = answer.get_by_role("checkbox", name="Done", exact=True)
-        todo = answer.get_by_role("checkbox", name="To do", exact=True)
-        ground = "box => getComputedStyle(box).backgroundColor"
-        assert await done.evaluate(ground) != await todo.evaluate(ground)
+    chat = await open_answer(open_chat, scripted, "- [x] one\n- [ ] other", color_scheme="light")
+    done = chat.answers.get_by_role("checkbox", name="Done", exact=True)
+    todo = chat.answers.get_by_role("checkbox", name="To do", exact=True)
+    ground = "box => getComputedStyle(box).backgroundColor"
+    light = await done.evaluate(ground)
+    assert light != await todo.evaluate(ground)
+    await chat.page.evaluate("document.body.classList.add('dark')")
+    assert await done.evaluate(ground) != await todo.evaluate(ground)
 
 
-@pytest.mark.parametrize("looks", [{}, PHONE], ids=["wide", "phone"])
-async def test_the_button_that_copies_code_hides_none_of_it(
-    scripted: str, open_chat: OpenChat, looks: dict[str, object]
-) -> None:
-    chat = await open_chat(scripted, **looks)
-    answer = await open_answer(chat, scripted, "```python\nprint('" + "long " * 40 + "')\n```")
-    button, code = await answer.locator(".copy_code_button").bounding_box(), await answer.locator("pre").bounding_box()
-    assert button is not None
-    assert code is not None
-    assert button["y"] + button["height"] <= code["y"] + 1
+async def test_the_button_that_copies_code_hides_none_of_it(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_answer(open_chat, scripted, "```python\nprint('" + "long " * 40 + "')\n```")
+    for size in (DESK, HAND):
+        await chat.page.set_viewport_size(size)
+        button = await chat.answers.locator(".copy_code_button").bounding_box()
+        code = await chat.answers.locator("pre").bounding_box()
+        assert button is not None
+        assert code is not None
+        assert button["y"] + button["height"] <= code["y"] + 1

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -18,7 +15,7 @@ from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat, say
 from tests.browser.hindrance import move_away
-from tests.browser.serving import running_app, running_page
+from tests.browser.serving import running_page
 
 pytestmark = pytest.mark.anyio
 ADDRESS = re.compile(r"\?chat=[0-9a-f]{32}$")
@@ -313,28 +310,6 @@ async def test_a_link_with_its_code_opens_in_another_browser(kept: str, open_cha
     await stranger.reload()
     await expect(stranger.locator("article")).to_have_count(0)
     await stranger.close()
-
-
-@pytest.mark.slow
-async def test_a_killed_server_keeps_the_half_answer(builtin_dir: Path, tmp_path: Path, open_chat: OpenChat) -> None:
-    (tmp_path / "app").mkdir()
-    log = tmp_path / "app" / "log"
-    options = {"models_dir": builtin_dir.parent, "context": 512, "users": 1}
-    processes: list[int] = []
-    with running_app(log, processes=processes, **options) as url:
-        chat = await open_chat(url)
-        await chat.set("max-tokens", 400)
-        await chat.send("Write a long story about a dragon and a princess.")
-        await expect(chat.answers.first).to_contain_text(re.compile(r"\w+\W+\w+\W+\w+"))
-        await expect(chat.page).to_have_url(ADDRESS)
-        await chat.page.wait_for_timeout(1500)
-        os.kill(processes[0], signal.SIGKILL)
-        await expect(chat.page.locator(".server-lost")).to_be_visible()
-    with running_app(log, port=int(url.rpartition(":")[2]), **options):
-        answer = chat.answers.first
-        await expect(answer.locator(".run-line")).to_contain_text("Interrupted by a restart", timeout=60_000)
-        await expect(answer).to_contain_text(re.compile(r"\w+\W+\w+"))
-        await expect(chat.page.locator(".server-lost")).to_have_count(0)
 
 
 GONE = "deadbeef" * 4
