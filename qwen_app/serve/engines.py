@@ -65,6 +65,7 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress:
         loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
+        chunk_tokens=memory.chunk_tokens,
         queue_limit=settings.queue_limit,
         without=settings.optimisations_off(),
         notice=NOTICE if name == BUILTIN else "",

@@ -99,6 +99,15 @@ def test_int4_unpacks_gate_and_up_as_one() -> None:
     assert estimate(SEVEN, "4bit", CARD, 1, 2_048).working_bytes == chunk_bytes + joined_bytes // 2
 
 
+def test_weights_that_are_unpacked_are_so_for_longer_chunks_where_memory_is_left_over() -> None:
+    plan, usual = plan_memory(SEVEN, "int4", CARD), estimate(SEVEN, "int4", CARD, 8, 32_768)
+    assert (plan.slots, plan.context_tokens, plan.chunk_tokens) == (8, 32_768, 2 * usual.chunk_tokens)
+    assert plan.working_bytes > usual.working_bytes
+    assert plan_memory(SEVEN, "int4", imagined_card(8)).chunk_tokens == usual.chunk_tokens
+    assert plan_memory(SEVEN, "fp16", CARD).chunk_tokens == usual.chunk_tokens
+    assert plan_memory(dims_of("builtin"), "int4", CPU).chunk_tokens == 256
+
+
 def test_what_cannot_fit_is_refused_with_what_would() -> None:
     with pytest.raises(DoesNotFit) as caught:
         plan_memory(SEVEN, "fp16", CARD, users=8, context=32_768)
@@ -146,7 +155,8 @@ def test_a_plan_fits_or_is_refused(model: object, precision: str, gpu_gb: int, u
     assert found.context_tokens <= dims.context_tokens
     assert not users or found.slots == users
     assert not context or found.context_tokens == context
-    assert found == estimate(dims, precision, card, found.slots, found.context_tokens)
+    size = found.slots, found.context_tokens
+    assert found == estimate(dims, precision, card, *size, chunk_tokens=found.chunk_tokens)
 
 
 def test_the_table_shows_both_precisions() -> None:

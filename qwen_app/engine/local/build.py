@@ -28,6 +28,7 @@ def build_local_engine(
     *,
     slots: int,
     context_tokens: int,
+    chunk_tokens: int = 0,
     queue_limit: int = 64,
     offload_bytes: int | None = None,
     watchdog_s: float = WATCHDOG_S,
@@ -37,7 +38,8 @@ def build_local_engine(
     parts: ComputeParts | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LocalEngine:
-    """An engine, running, that holds ``slots`` conversations of up to ``context_tokens`` each at once.
+    """An engine, running, that holds ``slots`` conversations of up to ``context_tokens`` each at once, and reads
+    ``chunk_tokens`` of prompts in a step at most (0: what is usual on the device).
 
     ``queue_limit`` requests may wait; ``offload_bytes`` of host memory hold conversations without a slot, by default a
     share of what is free. ``on_fatal`` is called with a reason when only a new process can help: the device is lost, or
@@ -49,7 +51,12 @@ def build_local_engine(
     tokenizer = loaded.tokenizer.backend_tokenizer
     encoder = PromptEncoder(loaded.tokenizer, context_tokens=context_tokens)
     parts = parts or local_compute_parts(
-        loaded, slots=slots, context_tokens=context_tokens, offload_bytes=offload_bytes, without=without
+        loaded,
+        slots=slots,
+        context_tokens=context_tokens,
+        chunk_tokens=chunk_tokens,
+        offload_bytes=offload_bytes,
+        without=without,
     )
     executor = StepExecutor(parts, tokenizer, vocab_size=_vocab_size(loaded))
     scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
@@ -76,6 +83,7 @@ def local_compute_parts(
     *,
     slots: int,
     context_tokens: int,
+    chunk_tokens: int = 0,
     offload_bytes: int | None = None,
     without: Iterable[str] = (),
 ) -> ComputeParts:
@@ -89,6 +97,7 @@ def local_compute_parts(
         loaded.device,
         slots=slots,
         context_tokens=context_tokens,
+        chunk_tokens=chunk_tokens,
         text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
         offload_bytes=offload_bytes,
         without=without,

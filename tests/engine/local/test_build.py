@@ -65,3 +65,8 @@ def test_what_makes_it_slow_is_told_beside_ready(tiny_qwen_dir: Path) -> None:
     health = engine.health()
     asyncio.run(engine.drain(0.0))
     assert (health.ready, health.reason) == (True, "Flash attention is wrong.")
+
+
+def test_a_step_reads_as_much_of_a_prompt_as_was_planned_for(tiny_qwen_dir: Path) -> None:
+    parts = local_compute_parts(load_talkative(tiny_qwen_dir), slots=1, context_tokens=64, chunk_tokens=24)
+    assert parts.prefill_budget.tokens(0) == 24

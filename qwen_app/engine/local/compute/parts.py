@@ -46,12 +46,14 @@ def build_compute_parts(
     *,
     slots: int,
     context_tokens: int,
+    chunk_tokens: int = 0,
     text_vocab_size: int,
     offload_bytes: int | None,
     without: Iterable[str] = (),
 ) -> ComputeParts:
     """The parts for ``model``, whose ids go in on ``device``. Changes how it attends, and how torch computes.
 
+    A step reads ``chunk_tokens`` of prompts at most (0: what is usual on ``device``).
     ``offload_bytes`` of host memory at most hold conversations that had to leave their slot (None: see HostKVCache).
     Raises ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
     """
@@ -69,7 +71,7 @@ def build_compute_parts(
         kv_cache=cache,
         prefix_cache=PrefixCache(slots, reuses=switches.prefix_cache),
         host_cache=HostKVCache(cache, limit_bytes=offload_bytes if switches.kv_offload else 0),
-        prefill_budget=PrefillBudget.on(device.type),
+        prefill_budget=PrefillBudget.on(device.type, chunk_tokens),
         drafts=DraftBudget(enabled=switches.drafts),
         switches=switches,
         overlaps=switches.overlap and runner.replays,  # a step that is not captured may itself wait for the device

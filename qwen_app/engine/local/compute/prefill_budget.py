@@ -31,12 +31,12 @@ class PrefillBudget:
         return max(self._min_tokens, int(self._tokens_beside_decode)) if decoding_rows else self._max_tokens
 
     @classmethod
-    def on(cls, device_type: str) -> PrefillBudget:
-        """What suits a device. On a card a step that also reads is no captured one, and 4-bit weights are unpacked
+    def on(cls, device_type: str, max_tokens: int = 0) -> PrefillBudget:
+        """What suits a device; 0 ``max_tokens`` are the usual ones. On a card a step that also reads is no captured one, and 4-bit weights are unpacked
         for it, however short its piece is: many short pieces would take a prompt several times as long."""
         if device_type == "cuda":
-            return cls(min_tokens=128, max_tokens=1024, first_tokens=256, pause_s=0.12)
-        return cls()
+            return cls(min_tokens=128, max_tokens=max_tokens or 1024, first_tokens=256, pause_s=0.12)
+        return cls(max_tokens=max_tokens or 256)
 
     @property
     def prefill_s_per_token(self) -> float:

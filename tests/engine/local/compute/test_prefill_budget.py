@@ -22,6 +22,7 @@ def learn(budget: PrefillBudget, token_s: float, *, rows: int = 2, steps: int = 
 
 def test_alone_the_most_is_read() -> None:
     assert PrefillBudget(max_tokens=512).tokens(0) == 512
+    assert PrefillBudget.on("cuda", 2048).tokens(0) == 2048
 
 
 @given(token_s=st.floats(1e-7, 1e-2), rows=st.integers(1, 8))
