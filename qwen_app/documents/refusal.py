@@ -10,6 +10,7 @@ LIMIT_FILE_BYTES = 32 * 2**20
 LIMIT_PAGES = 2_000  # of a PDF file, slides of a presentation
 LIMIT_CHARACTERS = 4_000_000  # of text: some million tokens, eight times the longest context
 LIMIT_SECTIONS = 20_000  # parts that can be cited
+LIMIT_TITLE_CHARACTERS = 300  # of a part; a sheet's name stands at each of its parts, and counts as no text
 LIMIT_UNPACKED_BYTES = 192 * 2**20  # of the parts of an Office file together
 LIMIT_PARTS = 10_000  # in an Office file
 

@@ -6,6 +6,8 @@ import ipaddress
 from urllib.parse import urlsplit
 
 THIS_MACHINE = "this machine"
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_IPV6_HOUSEHOLD = 64  # bits; whoever has one IPv6 address has all with the same beginning
 
 
 def is_loopback(host: str) -> bool:
@@ -16,9 +18,33 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def address_of(text: str) -> IPAddress | None:
+    """The IP address in ``text``, which may have a port or brackets; None where there is none."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def household_of(text: str) -> str:
+    """What is counted together with the address ``text``: an IPv4 address alone, an IPv6 address with its network."""
+    address = address_of(text)
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, _IPV6_HOUSEHOLD), strict=False))
+    return str(address or text)
+
+
 def user_at(address: str) -> str:
-    """The user that everybody at ``address`` is who has no login. All of this machine's addresses are one."""
-    return THIS_MACHINE if not address or is_loopback(address) else address
+    """The user that everybody at ``address`` is who has no login. All of this machine's addresses are one, and so are
+    all of a household's."""
+    return THIS_MACHINE if not address or is_loopback(address) else household_of(address)
 
 
 def host_of_url(url: str) -> str:

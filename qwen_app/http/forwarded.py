@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from qwen_app.http.addresses import address_of
 from qwen_app.http.root_path import root_of
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # Whoever sets one of these speaks for somebody else, who may be anywhere.
@@ -25,30 +25,6 @@ FORWARDING_HEADERS = (
     "cf-connecting-ip",
     "true-client-ip",
 )
-_IPV6_HOUSEHOLD = 64  # bits; whoever has one IPv6 address has all with the same beginning
-
-
-def address_of(text: str) -> IPAddress | None:
-    """The IP address in ``text``, which may have a port or brackets; None where there is none."""
-    text = text.strip().strip('"')
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
-
-
-def household_of(text: str) -> str:
-    """What is counted together with the address ``text``: an IPv4 address alone, an IPv6 address with its network."""
-    address = address_of(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, _IPV6_HOUSEHOLD), strict=False))
-    return str(address or text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""ASGI middleware in front of everything that is served: a request id, and a limit on the body."""
+"""ASGI middleware in front of everything that is served: a request id, a limit on the body, answers in pieces."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 BODY_LIMIT_BYTES = 4 * 2**20
 FILE_LIMIT_BYTES = 33 * 2**20  # where whole files come in; who takes them has limits of his own, below this
 FILE_PATHS = ("/uploads/document", "/v1/files", "/chats/import")
+PIECE_BYTES = 64 * 1024  # of an answer; as much as a connection takes before it waits for its client to read
 REQUEST_ID_HEADER = "x-request-id"
 
 
@@ -49,6 +50,23 @@ class RequestIdMiddleware:
         await self._app(scope, receive, send_with_id)
 
 
+class PiecesMiddleware:
+    """Sends a long body piece by piece, each when the client has read most of those before.
+
+    A server that is handed all of it keeps a copy for each client that does not read.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        def send_in_pieces(message: Message) -> Awaitable[None]:  # no coroutine of its own: streams send often
+            long = message["type"] == "http.response.body" and len(message.get("body", b"")) > PIECE_BYTES
+            return _in_pieces(message, send) if long else send(message)
+
+        await self._app(scope, receive, send_in_pieces)
+
+
 class BodyLimitMiddleware:
     """Lets no body over BODY_LIMIT_BYTES (on FILE_PATHS, FILE_LIMIT_BYTES) be read, whatever length was announced.
 
@@ -78,6 +96,13 @@ class BodyLimitMiddleware:
             return message
 
         await self._app(scope, bounded_receive, send)
+
+
+async def _in_pieces(message: Message, send: Send) -> None:
+    body: bytes = message["body"]
+    for start in range(0, len(body), PIECE_BYTES):
+        more = start + PIECE_BYTES < len(body) or message.get("more_body", False)
+        await send({**message, "body": body[start : start + PIECE_BYTES], "more_body": more})
 
 
 def _too_large(limit_bytes: int) -> HTTPException:

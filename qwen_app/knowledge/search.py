@@ -6,6 +6,7 @@ import math
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from qwen_app.knowledge.file_store import as_kept
 from qwen_app.knowledge.query_terms import QueryTerms, terms_of
 from qwen_app.knowledge.tables import collections, files, passages, vectors
 
-LIMIT_S = 2.0  # of a search: others wait for the one thread
+LIMIT_S = 2.0  # of a search, the database's work and ours: others wait for the one thread
 LOOKED_AT_EVERY = 10_000  # of the database's own steps
 EACH = 30  # passages that a way of searching brings to the ranking
 LOOKED_THROUGH = 2_000  # passages with a short term that are counted through
@@ -65,9 +66,9 @@ class PassageSearch:
         ``vector`` is the question's, by the embedding model called ``model``. Raises RequestError after LIMIT_S.
         """
         terms, own = terms_of(question), {"owner": owner, "collection": as_kept(collection)}
-        with self._engine.connect() as connection, _limited(connection):
-            by_words = self._by_words(connection, terms, own)
-            by_short = _by_terms(connection, terms.short, own)
+        with self._engine.connect() as connection, _limited(connection) as until:
+            by_words = self._by_words(connection, terms, own, until)
+            by_short = _by_terms(connection, terms.short, own, until)
             found = _passages(connection, {*by_words, *by_short}, own)
             shares = {number: _share(one, terms) for number, one in found.items()}
             telling = [number for number, share in shares.items() if share >= LEAST_SHARE]
@@ -78,29 +79,34 @@ class PassageSearch:
             found |= _passages(connection, set(ranked) - set(found), own)
         return [found[number] for number in ranked if number in found]
 
-    def _by_words(self, connection: Connection, terms: QueryTerms, own: dict[str, str]) -> list[int]:
+    def _by_words(self, connection: Connection, terms: QueryTerms, own: dict[str, str], until: float) -> list[int]:
         if not terms.indexed:
             return []
         if connection.execute(_HAS_INDEX).first() is None:
-            return _by_terms(connection, terms.indexed, own)
+            return _by_terms(connection, terms.indexed, own, until)
         return list(connection.execute(_RANKED, {"terms": terms.match, **own}).scalars())
 
 
 @contextmanager
-def _limited(connection: Connection) -> Iterator[None]:
-    """What the database does within the block is broken off after LIMIT_S. Raises RequestError then."""
+def _limited(connection: Connection) -> Iterator[float]:
+    """What the database does within the block is broken off after LIMIT_S, at the monotonic time that it is given.
+    Raises RequestError then."""
     driver, until = connection.connection.driver_connection, time.monotonic() + LIMIT_S
     if not isinstance(driver, sqlite3.Connection):
         raise TypeError("the knowledge base is in SQLite")
     driver.set_progress_handler(lambda: time.monotonic() > until, LOOKED_AT_EVERY)
     try:
-        yield
+        yield until
     except OperationalError as broken:
         if time.monotonic() <= until:
             raise
-        raise RequestError("The search took too long. Ask in fewer words, or search a smaller collection.") from broken
+        raise _too_long() from broken
     finally:
         driver.set_progress_handler(None, 0)
+
+
+def _too_long() -> RequestError:
+    return RequestError("The search took too long. Ask in fewer words, or search a smaller collection.")
 
 
 def fused(rankings: Sequence[Sequence[int]], shares: Mapping[int, float] = MappingProxyType({})) -> list[int]:
@@ -112,7 +118,7 @@ def fused(rankings: Sequence[Sequence[int]], shares: Mapping[int, float] = Mappi
     return sorted(scores, key=lambda number: (-scores[number], -shares.get(number, 0.0), number))
 
 
-def _by_terms(connection: Connection, terms: Sequence[str], own: dict[str, str]) -> list[int]:
+def _by_terms(connection: Connection, terms: Sequence[str], own: dict[str, str], until: float) -> list[int]:
     """Passages by the terms they hold, a rarer one counting more: for terms too short for the index, or without one."""
     if not terms:
         return []
@@ -120,12 +126,18 @@ def _by_terms(connection: Connection, terms: Sequence[str], own: dict[str, str])
     if len(texts) == LOOKED_THROUGH:  # a frequent term may have left no room for a rare one
         for term in terms:
             texts |= _texts_with(connection, [term], LOOKED_THROUGH_EACH, own)
-    weights = {}
-    for term in terms:
-        many = sum(_is_word_of(one, term) for one in texts.values())
-        weights[term] = math.log(1 + len(texts) / many) if many else 0.0
-    scores = {number: sum(weights[term] for term in terms if _is_word_of(one, term)) for number, one in texts.items()}
+    held = {number: _words_of(one, terms, until) for number, one in texts.items()}
+    many = Counter(term for words in held.values() for term in words)
+    weights = {term: math.log(1 + len(texts) / number) for term, number in many.items()}
+    scores = {number: sum(weights[term] for term in words) for number, words in held.items()}
     return sorted(filter(scores.__getitem__, scores), key=lambda number: (-scores[number], number))[:EACH]
+
+
+def _words_of(text: str, terms: Sequence[str], until: float) -> list[str]:
+    """Those of ``terms`` that are words of the folded ``text``. Raises RequestError after ``until``."""
+    if time.monotonic() > until:
+        raise _too_long()
+    return [term for term in terms if _is_word_of(text, term)]
 
 
 def _texts_with(connection: Connection, terms: Sequence[str], limit: int, own: dict[str, str]) -> dict[int, str]:
@@ -188,4 +200,4 @@ def _is_word_of(text: str, term: str) -> bool:
     """Whether ``term`` is a word of the folded ``text``, in whatever form; Chinese has no such bounds."""
     if not term.isascii():
         return term.casefold() in text
-    return re.search(rf"\b{re.escape(term)}{_ENDINGS}\b", text) is not None
+    return term in text and re.search(rf"\b{re.escape(term)}{_ENDINGS}\b", text) is not None

@@ -19,7 +19,7 @@ from typing import cast
 from pydantic import JsonValue
 
 from qwen_app.errors import EngineUnavailable, OverBudget, TooManyRequests
-from qwen_app.fair_share import has_room, held_by
+from qwen_app.fair_share import has_room, held_by, is_guest
 from qwen_app.sandbox.child import Job, Outcome, read_frame, write_frame
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,8 @@ class _Waiting:
 class Sandbox:
     """Runs jobs in ``workers`` children, which start at the first job and again whenever one was lost.
 
-    A user has one job running at most, so nobody can hold all children. All methods may be called from any thread.
+    A user has one job running at most, and all guests together leave a child to others, so nobody can hold all. All
+    methods may be called from any thread.
     """
 
     def __init__(self, workers: int = WORKERS, tasks: str = TASKS) -> None:
@@ -127,17 +128,22 @@ class Sandbox:
             child.end()
 
     def _next(self) -> _Waiting | None:
-        """The oldest job of a user who has none running; None when the pool is closed."""
+        """The oldest job of a user who may have one more running; None when the pool is closed."""
         with self._condition:
             while not self._closed:
                 for waiting in self._waiting:
-                    if not self._busy[waiting.user]:
+                    if self._may_run(waiting.user):
                         self._waiting.remove(waiting)
                         self._busy = +self._busy  # forget who has nothing here
                         self._busy[waiting.user] += 1
                         return waiting
                 self._condition.wait()
             return None
+
+    def _may_run(self, user: str) -> bool:
+        guests = sum(number for name, number in self._busy.items() if is_guest(name))
+        crowded = is_guest(user) and guests >= max(1, len(self._threads) - 1)
+        return not self._busy[user] and not crowded
 
 
 def _settle(future: Future[JsonValue], child: _Child, job: Job) -> None:

@@ -18,8 +18,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from qwen_app.http.addresses import is_loopback
-from qwen_app.http.forwarded import household_of
+from qwen_app.http.addresses import household_of, is_loopback
 from qwen_app.http.paths import PROBES
 
 _BUSY = "Too many connections. Try again in a moment."
@@ -65,7 +64,7 @@ class ConnectionTable:
         """Seat ``connection``, if need be in the place of the idle one that came first."""
         address = connection.address
         own = self._ordinary.get(address, {})
-        crowded = len(own) >= self._limits.per_address and not self._many_behind(address)
+        crowded = len(own) >= self._limits.per_address and not self._many_behind(connection.host)
         if crowded and not self._dismiss_idle(own):
             return Admission.NONE
         if self._count < self._limits.in_all or any(map(self._dismiss_idle, self._largest_first())):
@@ -112,7 +111,7 @@ class LimitedProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.address = ""
+        self.host = self.address = ""  # the peer's own, and what is counted together with it
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
         self._in_head = True
@@ -128,7 +127,8 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
-        self.address = household_of(self.client[0]) if self.client else ""
+        self.host = self.client[0] if self.client else ""
+        self.address = household_of(self.host)
         place = self.table.admit(self)
         if place is Admission.NONE:
             self.turn_away(503, _BUSY)

@@ -29,19 +29,27 @@ def type_and_place(error: BaseException) -> str:
     return " from ".join(told)
 
 
+def _place_of_others(record: logging.LogRecord) -> str:
+    """Who of others says it, and where; empty where it is ours."""
+    if record.name.partition(".")[0] == _OURS:
+        return ""
+    warned = _WARNED_AT.match(record.getMessage()) if record.name == "py.warnings" else None
+    place = f"{'/'.join(Path(record.pathname).parts[-_PARTS:])}:{record.lineno}"
+    return warned[0] if warned else f"{record.name} at {place}"
+
+
 class PlacesOfOthers(logging.Filter):
     """Of what packages of others say, tells who says it and where, and not what."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] != _OURS:
-            warned = _WARNED_AT.match(record.getMessage()) if record.name == "py.warnings" else None
-            place = f"{'/'.join(Path(record.pathname).parts[-_PARTS:])}:{record.lineno}"
-            record.msg, record.args = warned[0] if warned else f"{record.name} at {place}", None
+        if place := _place_of_others(record):
+            record.msg, record.args = place, None
         return True
 
 
 class OneASecond(logging.Filter):
-    """Of records with an exception of the same type and place lets one a second through, for each handler it is on."""
+    """Of records with an exception of the same type and place lets one a second through, for each handler it is on; so,
+    too, of what a package of others says at one place, which a stranger may make it say as often as he likes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -50,9 +58,10 @@ class OneASecond(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        if error is None:
+        place = type_and_place(error) if error else _place_of_others(record)
+        if not place:
             return True
-        now, kind = self._clock(), (record.name, type_and_place(error))
+        now, kind = self._clock(), (record.name, place)
         if now - self._last.get(kind, -PERIOD_S) < PERIOD_S:
             return False
         self._last = {other: at for other, at in self._last.items() if now - at < PERIOD_S}

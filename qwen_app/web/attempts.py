@@ -41,7 +41,7 @@ class Address:
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self.failures: deque[float] = deque(maxlen=GUESSES)
+        self.failures: deque[float] = deque()  # within WINDOW_S
         self.next_at = 0.0
         self.users = 0  # lanes in use
 
@@ -70,12 +70,11 @@ class Attempts:
 
         Raises TooManyRequests when somebody already waits for that turn.
         """
-        address = _kept(self._addresses, client, Address)
-        lane = _kept(self._lanes, (client, user[:100]), Lane)
-        if not lane.users:
-            if address.users >= NAMES_AT_ONCE:
-                raise _come_back(1.0)
-            address.users += 1
+        address, name = _kept(self._addresses, client, Address), (client, user[:100])
+        if address.users >= NAMES_AT_ONCE and not self._is_tried(name):
+            raise _come_back(1.0)  # before there is a lane: who is refused must not make the table forget another
+        lane = _kept(self._lanes, name, Lane)
+        address.users += not lane.users
         lane.users += 1
         try:
             await self._sleep(self.delay_s())
@@ -90,6 +89,9 @@ class Attempts:
         while self._all and self._all[0] <= self._clock() - WINDOW_S:
             self._all.popleft()
         return DELAY_S if len(self._all) > FAILURES_BEFORE_DELAY else 0.0
+
+    def _is_tried(self, name: tuple[str, str]) -> bool:
+        return name in self._lanes and self._lanes[name].users > 0
 
     async def _in_turn(self, lane: Lane, check: Check) -> bool:
         async with lane.turn:
@@ -121,7 +123,9 @@ class Attempts:
     async def _paced(self, address: Address, check: Check) -> bool:
         """What ``check`` says, at once, or in its turn where this address guesses."""
         now = self._clock()
-        guesses = len(address.failures) == GUESSES and address.failures[0] > now - WINDOW_S
+        while address.failures and address.failures[0] <= now - WINDOW_S:
+            address.failures.popleft()
+        guesses = len(address.failures) >= GUESSES
         address.failures.append(now)
         if not guesses:
             known = await check()

@@ -13,8 +13,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_app.errors import RequestError, TooLarge, TooManyRequests
+from qwen_app.http.addresses import household_of
 from qwen_app.http.cut_off import serve_until_cut
-from qwen_app.http.forwarded import household_of
 from qwen_app.http.paths import API_PATHS, PathPrefixes
 from qwen_app.http.visitors import BROWSER, USER
 from qwen_app.web.attempts import Attempts

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qwen_app.errors import PermissionDenied, RequestError
 from qwen_app.http.addresses import host_of_header, is_loopback
 from qwen_app.http.forwarded import without_forwarding
-from qwen_app.http.middleware import BodyLimitMiddleware, RequestIdMiddleware
+from qwen_app.http.middleware import BodyLimitMiddleware, PiecesMiddleware, RequestIdMiddleware
 from qwen_app.http.origins import host_line, is_foreign, origin_of
 from qwen_app.http.paths import API_PATHS, PROBES, PathPrefixes
 from qwen_app.http.root_path import below_root
@@ -71,9 +71,10 @@ def wall(
     guests: GuestDoor | None = None,
     passwords: Passwords | None = None,
 ) -> ASGIApp:
-    """``app`` behind everything that stands before it: a request id, the wall, and a bounded body."""
+    """``app`` behind everything that stands before it: pieces, a request id, the wall, and a bounded body."""
     inner = BodyLimitMiddleware(app)
-    return RequestIdMiddleware(Wall(inner, settings=settings, sessions=sessions, guests=guests, passwords=passwords))
+    walled = Wall(inner, settings=settings, sessions=sessions, guests=guests, passwords=passwords)
+    return PiecesMiddleware(RequestIdMiddleware(walled))
 
 
 @contextmanager

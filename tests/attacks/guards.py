@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-HOLES = 38
+HOLES = 45
 
 
 class Guard(NamedTuple):
@@ -139,8 +139,8 @@ GUARDS: tuple[Guard, ...] = (
         5,
         "one job of a user at a time",
         "qwen_app/sandbox/pool.py",
-        "                    if not self._busy[waiting.user]:\n",
-        "                    if True:\n",
+        "return not self._busy[user] and not crowded",
+        "return not crowded",
         "sandbox/test_pool.py::test_one_user_cannot_hold_all_children",
     ),
     Guard(
@@ -411,7 +411,7 @@ GUARDS: tuple[Guard, ...] = (
         20,
         "nor of what other packages say",
         "qwen_app/serve/log_errors.py",
-        'if record.name.partition(".")[0] != _OURS:',
+        "if place := _place_of_others(record):",
         "if False:",
         "serve/test_logs.py::test_once_visitors_come_the_words_of_other_packages_are_left_out[plain]",
     ),
@@ -531,7 +531,7 @@ GUARDS: tuple[Guard, ...] = (
         24,
         "connections of an address",
         "qwen_app/serve/connections.py",
-        "len(own) >= self._limits.per_address and not self._many_behind(address)",
+        "len(own) >= self._limits.per_address and not self._many_behind(connection.host)",
         "False",
         "attacks/test_before_login.py::test_one_address_does_not_take_all_places",
     ),
@@ -766,5 +766,77 @@ GUARDS: tuple[Guard, ...] = (
         "if self._is_xml and not _is_simply_encoded(start):",
         "if False:",
         "documents/readers/test_tasks.py::test_no_encoding_hides_what_a_word_file_declares",
+    ),
+    Guard(
+        39,
+        "our own share of a search has its time, too",
+        "qwen_app/knowledge/search.py",
+        "    if time.monotonic() > until:\n        raise _too_long()\n    return",
+        "    return",
+        "attacks/test_shared_threads.py::test_what_a_search_counts_itself_is_broken_off_too",
+    ),
+    Guard(
+        40,
+        "whoever has a network of addresses is one user",
+        "qwen_app/http/addresses.py",
+        "is_loopback(address) else household_of(address)",
+        "is_loopback(address) else address",
+        "http/test_addresses.py::test_who_has_no_login_is_the_same_user_at_every_address_of_his_network",
+    ),
+    Guard(
+        40,
+        "many come by a proxy of any family of addresses",
+        "qwen_app/serve/connections.py",
+        "self._many_behind(connection.host)",
+        "self._many_behind(connection.address)",
+        "attacks/test_before_login.py::test_a_proxy_may_bring_many",
+    ),
+    Guard(
+        41,
+        "names that are refused have no lane",
+        "qwen_app/web/attempts.py",
+        "if address.users >= NAMES_AT_ONCE and not self._is_tried(name):",
+        "if _kept(self._lanes, name, Lane) and address.users >= NAMES_AT_ONCE and not self._is_tried(name):",
+        "web/test_attempts.py::test_names_that_are_refused_make_no_other_forgotten",
+    ),
+    Guard(
+        41,
+        "a right password takes back its own try alone",
+        "qwen_app/web/attempts.py",
+        "        self.failures: deque[float] = deque()  #",
+        "        self.failures: deque[float] = deque(maxlen=GUESSES)  #",
+        "web/test_attempts.py::test_a_right_password_takes_back_no_guess_but_its_own",
+    ),
+    Guard(
+        42,
+        "what strangers make other packages say is told once a second",
+        "qwen_app/serve/log_errors.py",
+        "type_and_place(error) if error else _place_of_others(record)",
+        'type_and_place(error) if error else ""',
+        "serve/test_log_errors.py::test_what_others_say_at_one_place_is_told_once_a_second",
+    ),
+    Guard(
+        43,
+        "guests together leave a child to others",
+        "qwen_app/sandbox/pool.py",
+        "return not self._busy[user] and not crowded",
+        "return not self._busy[user]",
+        "sandbox/test_pool.py::test_guests_together_cannot_hold_all_children",
+    ),
+    Guard(
+        44,
+        "what counts as no text is short",
+        "qwen_app/documents/readers/tasks.py",
+        "_clean(section.title[:LIMIT_TITLE_CHARACTERS])",
+        "_clean(section.title)",
+        "documents/readers/test_tasks.py::test_no_title_is_larger_than_the_text_it_stands_over",
+    ),
+    Guard(
+        45,
+        "an answer that is not read waits once",
+        "qwen_app/web/wall.py",
+        "return PiecesMiddleware(RequestIdMiddleware(walled))",
+        "return RequestIdMiddleware(walled)",
+        "attacks/test_before_login.py::test_who_does_not_read_his_answer_has_it_waiting_once",
     ),
 )

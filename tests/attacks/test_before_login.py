@@ -211,11 +211,15 @@ def test_one_address_does_not_take_all_places(monkeypatch: pytest.MonkeyPatch) -
         assert server.get().status_code == 200
 
 
-def test_a_proxy_may_bring_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.serve.connections.is_loopback", lambda address: False)
-    with walled(stuck, ConnectionLimits(per_address=5), trusted_proxy="127.0.0.0/8") as server:
+@pytest.mark.parametrize(("proxy", "trusted"), [("127.0.0.1", "127.0.0.0/8"), ("::1", "::1"), ("::1", "")])
+def test_a_proxy_may_bring_many(proxy: str, trusted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if trusted:
+        monkeypatch.setattr("qwen_app.serve.connections.is_loopback", lambda address: False)
+    with walled(stuck, ConnectionLimits(per_address=5), on=proxy, trusted_proxy=trusted) as server:
         answering = busy(server, 12)
+        time.sleep(0.2)
         assert server.get().status_code == 200
+        assert not any(map(is_closed, answering))
         close(answering)
 
 
@@ -229,6 +233,23 @@ def test_who_does_not_read_his_answer_is_cut_off() -> None:
     with walled(endless, ConnectionLimits(read_s=0.5)) as server, server.connect(request) as connection:
         time.sleep(2)
         assert len(everything(connection)) < 2000 * 65536
+
+
+def test_who_does_not_read_his_answer_has_it_waiting_once() -> None:
+    page = b"~" * 8 * 2**20
+    handed: list[int] = []
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": page, "more_body": True})
+        handed.append(len(page))
+        await send({"type": "http.response.body", "body": b""})
+
+    request = b"GET /x HTTP/1.1\r\n" + HOST + b"connection: close\r\n\r\n"
+    with walled(large) as server, server.connect(request) as connection:
+        time.sleep(1)
+        assert not handed  # the server waits with what it has, and keeps no copy for this client
+        assert everything(connection).count(b"~") == len(page)
 
 
 def test_pipelined_requests_are_bounded() -> None:

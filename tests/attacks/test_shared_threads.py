@@ -79,6 +79,16 @@ async def test_a_costly_search_is_broken_off(knowledge: KnowledgeBase, monkeypat
     assert (await knowledge.find("guest", "files", "ab cd")).passages
 
 
+async def test_what_a_search_counts_itself_is_broken_off_too(
+    knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await knowledge.add("guest", "files", document("9qw9zx9 z " * 5_000))
+    monkeypatch.setattr(search, "LIMIT_S", 0.0)
+    monkeypatch.setattr(search, "LOOKED_AT_EVERY", 10**9)  # the database has too little to do to be asked
+    with pytest.raises(RequestError, match="took too long"):
+        await knowledge.find("guest", "files", "qw zx")
+
+
 async def test_files_are_bounded_for_a_user_and_in_all(
     knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,10 +32,11 @@ class Walled:
     """A running server, and how to reach it as a bystander and as an attacker."""
 
     port: int
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     def get(self, path: str = "/health", **options: Any) -> httpx.Response:
         """What a bystander is answered, on a connection of his own."""
@@ -43,7 +44,7 @@ class Walled:
             return client.get(self.url + path, **options)
 
     def connect(self, data: bytes = b"") -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=BYSTANDER_S)
+        connection = socket.create_connection((self.host, self.port), timeout=BYSTANDER_S)
         connection.sendall(data)
         return connection
 
@@ -87,18 +88,20 @@ def walled(
     app: ASGIApp | None = None,
     limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
     sessions: Sessions | None = None,
+    *,
+    on: str = "127.0.0.1",
     **settings: Any,
 ) -> Iterator[Walled]:
     """``app``, or the loading page, behind the wall until the block ends. ``settings`` are fields of Settings."""
     asked = Settings(**settings)
-    with listen("127.0.0.1", 0) as listener, ThreadPoolExecutor(1, "walled") as thread:
+    with listen(on, 0) as listener, ThreadPoolExecutor(1, "walled") as thread:
         server = Server(server_config(wall(app or LoadingGate(), asked, sessions), asked, limits))
         running = thread.submit(lambda: asyncio.run(server.serve([listener])))
         try:
             while not server.started:
                 assert not running.done(), running.result()
                 time.sleep(0.01)
-            yield Walled(listener.getsockname()[1])
+            yield Walled(listener.getsockname()[1], on)
         finally:
             server.should_exit = True
             running.result(timeout=30)

@@ -1,14 +1,24 @@
-"""Every request has an id and a bounded body, whoever answers it."""
+"""Every request has an id and a bounded body, and every answer goes out in pieces, whoever answers it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
 
-from qwen_app.http.middleware import BODY_LIMIT_BYTES, install_request_middleware, request_id_of
+from qwen_app.http.middleware import (
+    BODY_LIMIT_BYTES,
+    PIECE_BYTES,
+    PiecesMiddleware,
+    install_request_middleware,
+    request_id_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -56,3 +66,26 @@ async def test_a_larger_one_is_refused(path: str, announced: bool) -> None:
     assert response.status_code == 413
     assert "4 MiB" in response.json()["detail"]
     assert response.headers["x-request-id"]
+
+
+@given(st.lists(st.sampled_from([b"", b"a", b"bc" * (PIECE_BYTES // 2), b"def" * PIECE_BYTES]), min_size=1, max_size=4))
+def test_an_answer_goes_out_in_pieces_and_is_the_same(bodies: list[bytes]) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number, body in enumerate(bodies, 1):
+            await send({"type": "http.response.body", "body": body, "more_body": number < len(bodies)})
+
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    asyncio.run(PiecesMiddleware(answer)({"type": "http"}, receive, send))
+    start, *pieces = sent
+    assert start["type"] == "http.response.start"
+    assert b"".join(piece["body"] for piece in pieces) == b"".join(bodies)
+    assert max(len(piece["body"]) for piece in pieces) <= PIECE_BYTES
+    assert [piece["more_body"] for piece in pieces] == [True] * (len(pieces) - 1) + [False]

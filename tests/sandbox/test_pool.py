@@ -68,6 +68,17 @@ async def test_one_user_cannot_hold_all_children(pool: Sandbox) -> None:
 
 
 @pytest.mark.slow
+async def test_guests_together_cannot_hold_all_children(pool: Sandbox) -> None:
+    guests = [f"guest {number}" for number in range(4)]
+    attack = [asyncio.create_task(pool.run("fault", "sleep", user=guest, limits=SHORT)) for guest in guests]
+    await asyncio.sleep(0.1)
+    assert await pool.run("echo", 1, user="ada") == 1
+    assert not any(task.done() for task in attack)
+    outcomes = await asyncio.gather(*attack, return_exceptions=True)
+    assert all(isinstance(outcome, OverBudget) for outcome in outcomes)  # each had its turn
+
+
+@pytest.mark.slow
 async def test_one_user_cannot_fill_the_queue(pool: Sandbox) -> None:
     jobs = [pool.run("fault", "sleep", user="mallory", limits=SHORT) for _ in range(WAITING_PER_USER + 4)]
     outcomes = await asyncio.gather(*jobs, return_exceptions=True)

@@ -44,10 +44,23 @@ def test_one_a_second_of_a_kind() -> None:
     gate = OneASecond(lambda: now[0])
     same = [record() for _ in range(5)]
     assert [gate.filter(one) for one in same] == [True, False, False, False, False]
-    plain = logging.makeLogRecord({"msg": "no exception"})
+    plain = logging.makeLogRecord({"name": "qwen_app.x", "msg": "no exception"})
     assert all(gate.filter(plain) for _ in range(5))
     now[0] = 1.1
     assert gate.filter(same[0])
+
+
+def test_what_others_say_at_one_place_is_told_once_a_second() -> None:
+    now = [0.0]
+    gate = OneASecond(lambda: now[0])
+
+    def said(line: int, text: str) -> logging.LogRecord:
+        return logging.LogRecord("uvicorn.error", logging.WARNING, "/lib/httptools_impl.py", line, text, (), None)
+
+    assert [gate.filter(said(177, f"Invalid request {number}.")) for number in range(5)] == [True, *[False] * 4]
+    assert gate.filter(said(273, "Another thing."))
+    now[0] = 1.1
+    assert gate.filter(said(177, "Invalid request."))
 
 
 def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:

@@ -136,7 +136,10 @@ async def test_one_address_tries_so_many_names_at_once(attempts: Attempts) -> No
     assert await attempts.judge("a", "ada", right)
 
 
-async def test_guesses_with_ever_new_names_cost_a_part_of_a_core(attempts: Attempts, clock: Clock) -> None:
+async def test_guesses_with_ever_new_names_cost_a_part_of_a_core(
+    attempts: Attempts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_app.web.attempts.DELAY_S", 0.0)  # which everybody would wait, too
     for name in range(GUESSES):
         await attempts.judge("a", str(name), wrong)
     assert clock.slept == 0
@@ -165,6 +168,37 @@ async def test_such_guesses_are_hashed_one_at_a_time() -> None:
         await attempts.judge("a", f"before-{name}", guess)
     await asyncio.gather(*(attempts.judge("a", str(name), guess) for name in range(NAMES_AT_ONCE)))
     assert most == 1
+
+
+async def test_a_right_password_takes_back_no_guess_but_its_own(
+    attempts: Attempts, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qwen_app.web.attempts.DELAY_S", 0.0)
+    for name in range(GUESSES):
+        await attempts.judge("a", str(name), wrong)
+    before = clock.now
+    for name in range(20):
+        assert await attempts.judge("a", "own", right)
+        await attempts.judge("a", f"guess-{name}", wrong)
+    assert clock.now - before >= 39 * SPACING_S
+
+
+async def test_names_that_are_refused_make_no_other_forgotten() -> None:
+    attempts, never = Attempts(), asyncio.Event()
+
+    async def unanswered() -> bool:
+        return await never.wait()
+
+    for _ in range(FREE_TRIES):
+        await attempts.judge("a", "ada", wrong)
+    held = [asyncio.create_task(attempts.judge("a", str(name), unanswered)) for name in range(NAMES_AT_ONCE)]
+    await asyncio.sleep(0)
+    for name in range(KEPT + 1):
+        with pytest.raises(TooManyRequests):
+            await attempts.judge("a", f"refused-{name}", wrong)
+    assert attempts._lanes["a", "ada"].failures == FREE_TRIES
+    never.set()
+    await asyncio.gather(*held)
 
 
 async def test_right_passwords_of_one_address_are_no_guesses(attempts: Attempts, clock: Clock) -> None:

@@ -20,7 +20,7 @@ from qwen_app.documents.readers.sheets import read_xlsx
 from qwen_app.documents.readers.slides import read_pptx
 from qwen_app.documents.readers.tables import read_csv_rows, read_tsv_rows
 from qwen_app.documents.readers.word import read_docx
-from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_SECTIONS, DocumentRefused
+from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_SECTIONS, LIMIT_TITLE_CHARACTERS, DocumentRefused
 from qwen_app.text_files.encodings import DecodedText, UnknownEncoding, decode
 
 _BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -39,7 +39,7 @@ def read_document(name: str, data: bytes) -> Document:
         sections, notes = _office(name, data, found.kind)
     else:
         sections, notes = _text(name, data, found.kind)
-    sections = [dataclasses.replace(one, text=_clean(one.text), title=_clean(one.title)) for one in sections]
+    sections = [_tidied(one) for one in sections]
     if sum(len(one.text) for one in sections) > LIMIT_CHARACTERS:
         raise DocumentRefused("too_much_text", name=name, limit=f"{LIMIT_CHARACTERS:,}")
     if len(sections) > LIMIT_SECTIONS:
@@ -91,6 +91,11 @@ def _encoding_notes(read: DecodedText) -> list[Note]:
         others = ", ".join(other for other in read.others if other != "?")
         return [Note("encoding_unsure", {"encoding": read.encoding, "others": others or "?"})]
     return [Note("encoding_found", {"encoding": read.encoding})] if read.encoding else []
+
+
+def _tidied(section: Section) -> Section:
+    title = _clean(section.title[:LIMIT_TITLE_CHARACTERS])
+    return dataclasses.replace(section, text=_clean(section.text), title=title)
 
 
 def _clean(text: str) -> str:

@@ -16,7 +16,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from qwen_app.documents.document import Document, Note, document_json, read_document_json
 from qwen_app.documents.marks import marked_text
 from qwen_app.documents.readers.tasks import read_document
-from qwen_app.documents.refusal import LIMIT_PAGES, LIMIT_UNPACKED_BYTES, DocumentRefused
+from qwen_app.documents.refusal import LIMIT_PAGES, LIMIT_TITLE_CHARACTERS, LIMIT_UNPACKED_BYTES, DocumentRefused
 from tests.documents import files
 
 LINES = "\n".join(f"line {number}" for number in range(1, 251))
@@ -96,6 +96,19 @@ def test_a_cell_at_the_far_end_of_a_sheet_is_read_and_nothing_between() -> None:
     assert [(one.first, one.last) for one in read.sections] == [(1, 100), (1_048_501, 1_048_576)]
     assert read.sections[0].text == "| name |  |  |\n| --- | --- | --- |\n|  | 7 |  |\n|  |  | wide |"
     assert read.sections[1].text == "| name |\n| --- |\n| end |"
+
+
+def test_no_title_is_larger_than_the_text_it_stands_over() -> None:
+    book = openpyxl.Workbook()
+    with pytest.warns(UserWarning, match="31 characters"):
+        book.worksheets[0].title = "n" * 100_000
+    for number in range(1_000):
+        book.worksheets[0].append([number])
+    book.save(file := BytesIO())
+    for name, data in (("long.xlsx", file.getvalue()), ("long.md", b"# one\n# " + b"n" * 100_000 + b"\n")):
+        document = read_document(name, data)
+        assert len(document.sections) > 1
+        assert all(len(one.title) <= LIMIT_TITLE_CHARACTERS for one in document.sections)
 
 
 def test_a_word_file_asks_for_its_styles_once(monkeypatch: pytest.MonkeyPatch) -> None:
