@@ -79,7 +79,8 @@ def chat_json(chat: SavedChat) -> str:
         for message in chat.messages
     ]
     head = {"format": FORMAT, "version": VERSION, "title": chat.summary.title, "head_id": chat.head_id}
-    return json.dumps({**head, "messages": written}, ensure_ascii=False, indent=1)
+    # Not indented: values deep within others would get a hundred times the text that they have.
+    return json.dumps({**head, "messages": written}, ensure_ascii=False)
 
 
 def read_chat(data: bytes) -> SavedChat:

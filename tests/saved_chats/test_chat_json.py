@@ -121,3 +121,13 @@ def test_what_is_read_can_be_written_again_however_deep_it_is() -> None:
         deep = [deep]
     copy = read_chat(chat_json(chat_of([None], settings={"x": deep})).encode())
     assert json.loads(chat_json(copy))["messages"][0]["settings"] == {"x": deep}
+
+
+def test_deep_values_are_written_as_long_as_they_came() -> None:
+    deep: Json = {"values": [0] * 200}
+    for _ in range(LIMIT_LEVELS - 5):
+        deep = {"": deep}
+    chat = chat_of([None, 0, 1], settings=deep)
+    text = chat_json(chat)
+    assert len(chat_json(read_chat(text.encode()))) <= len(text)
+    assert len(text) < 3 * 3_000

@@ -56,7 +56,7 @@ def _add_import_and_export(router: APIRouter, saved: SavedChats) -> None:
         return JSONResponse({"id": chat.summary.id})
 
     @router.get(CHATS_PATH + "/{chat_id}/export")
-    @own(saved)
+    @own(saved, "export")  # of a turn of its own: to a slow connection it takes a while
     async def export(request: Request, owner: str) -> Response:
         found = await saved.run(saved.chats.load, owner, request.path_params["chat_id"])
         kind = request.query_params.get("as", "")

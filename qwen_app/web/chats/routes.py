@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from qwen_app.errors import (
     AppError,
@@ -20,8 +21,10 @@ from qwen_app.errors import (
     PermissionDenied,
     RequestError,
     TooLarge,
+    TooManyRequests,
 )
 from qwen_app.http.json_bounds import PAGE_BOUNDS
+from qwen_app.http.turns import Turns
 from qwen_app.http.visitors import chats_owner_of, visitor_of
 from qwen_app.saved_chats.integrity import cannot_write
 from qwen_app.saved_chats.saved_chats import SavedChats
@@ -92,19 +95,17 @@ def build_chat_routes(saved: SavedChats) -> APIRouter:
     return router
 
 
-def own(saved: SavedChats) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
+def own(saved: SavedChats, turn: str = "") -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
     """A route that is handed the asker's owner, one request of a visitor at a time; it answers every refusal with a
-    sentence."""
+    sentence. Routes of another ``turn`` do not wait for the others."""
 
     def decorate(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        @functools.wraps(handler, assigned=("__name__", "__doc__"))
-        async def route(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             try:
                 owner = chats_owner_of(request)
                 if not owner:
                     raise PermissionDenied(_NOBODY)
-                async with saved.turns.of(visitor_of(request)):
-                    return await handler(request, owner)
+                return await handler(request, owner)
             except AppError as refused:
                 return _refusal(refused)
             except ValueError:  # pydantic's among them
@@ -115,10 +116,30 @@ def own(saved: SavedChats) -> Callable[[Handler], Callable[[Request], Awaitable[
                     return _refusal(DiskFull("Changes"))
                 return _refusal(EngineUnavailable("The saved chats cannot be reached just now. Try again in a minute."))
 
+        @functools.wraps(handler, assigned=("__name__", "__doc__"))
+        async def route(request: Request) -> Response:
+            return _InTurn(saved.turns, f"{turn} {visitor_of(request)}", functools.partial(answer, request))
+
         del route.__wrapped__  # FastAPI would read the signature of what it wraps
         return route
 
     return decorate
+
+
+class _InTurn(Response):
+    """An answer that is made and sent in a turn of its visitor's: of those that he asks for and does not read, one is
+    held."""
+
+    def __init__(self, turns: Turns, visitor: str, make: Callable[[], Awaitable[Response]]) -> None:
+        super().__init__()
+        self._turns, self._visitor, self._make = turns, visitor, make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._turns.of(self._visitor):
+                await (await self._make())(scope, receive, send)
+        except TooManyRequests as refused:
+            await _refusal(refused)(scope, receive, send)
 
 
 async def body_of(request: Request, limit_bytes: int = LIMIT_WISH_BYTES, wrong: str = "") -> bytes:

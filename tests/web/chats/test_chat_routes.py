@@ -6,10 +6,12 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import anyio
 import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.types import Message, Scope
 
 from qwen_app.http.visitors import chats_owner_of
 from qwen_app.saved_chats.chat_json import LIMIT_BYTES, TOO_LARGE
@@ -165,6 +167,40 @@ async def test_what_is_exported_as_json_comes_back_as_another_chat() -> None:
         assert copy is not None
         assert [message.content for message in copy.path()] == [message.content for message in MESSAGES]
         assert {message.id for message in copy.messages}.isdisjoint({"q", "a"})
+
+
+async def test_of_exports_that_a_visitor_does_not_read_one_is_held_and_his_list_still_comes() -> None:
+    site = Site(auth="ada:secret")
+    async with site.browser(username="ada", password="secret") as web:
+        site.keep((await web.get("/")).text, "c")
+        begun, read, made = anyio.Event(), anyio.Event(), 0
+
+        async def unread() -> None:
+            async def send(message: Message) -> None:
+                nonlocal made
+                made += message["type"] == "http.response.start"
+                begun.set()
+                await read.wait()
+
+            request = web.build_request("GET", "/chats/c/export?as=json")
+            scope: Scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/chats/c/export"}
+            scope |= {
+                "query_string": b"as=json",
+                "scheme": "http",
+                "client": ("127.0.0.1", 1),
+                "server": ("localhost", 7860),
+            }
+            headers = [(name.lower(), value) for name, value in request.headers.raw]
+            await site.app({**scope, "headers": headers}, anyio.sleep_forever, send)
+
+        async with anyio.create_task_group() as visitor:
+            for _ in range(5):
+                visitor.start_soon(unread)
+            await begun.wait()
+            assert await ids(web) == ["c"]
+            assert made == 1
+            read.set()
+        assert made == 5
 
 
 async def test_a_chat_of_many_messages_or_of_a_long_document_that_is_exported_comes_back_too() -> None:
