@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from fastapi import Request
@@ -25,13 +26,26 @@ NO_MODEL = {
     "/moderations": "judges text",
     "/rerank": "ranks documents",
 }
+# What other servers keep, below /v1, and what to do here instead.
+NOT_KEPT = {
+    "/responses/input_tokens": "Tokens of a conversation are counted by POST /tokenize.",
+    "/responses/": "This server keeps no responses. Send the whole conversation to POST /v1/responses.",
+    "/files/": "Uploads are kept for two hours, and for good in a store: /v1/vector_stores/{id}/files lists its files.",
+    "/conversations/": "This server keeps no conversations. Send all of it to POST /v1/responses.",
+    "/assistants/": "This server keeps no assistants. Send instructions and tools to POST /v1/responses.",
+    "/threads/": "This server keeps no threads. Send the whole conversation to POST /v1/responses.",
+    "/batches/": "This server takes no batches. Send the requests one by one, several at once.",
+    "/messages/batches/": "This server takes no batches. Send the requests one by one, several at once.",
+}
 
 
 class Misplaced:
     """Knows where ``paths``, those of the API, are looked for in vain."""
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._known = sorted({path.split("/{")[0] for path in paths if path.startswith("/v1/")})
+        own = [path for path in paths if path.startswith("/v1/")]
+        self._known = sorted({path.split("/{")[0] for path in own})
+        self._nested = [re.compile(re.sub("{[^}]*}", "[^/]+", path) + "/") for path in own if "}/" in path]
 
     def places(self) -> list[str]:
         """The paths outside of ``/v1`` that are answered here, without what follows them."""
@@ -45,7 +59,7 @@ class Misplaced:
         raise HTTPException(404, hint or f"There is nothing at {request.url.path}.")
 
     def hint(self, request: Request) -> str | None:
-        """The base URL that was meant, or what no model here does; None where the path tells neither."""
+        """The base URL that was meant, what no model here does, or what is not kept; None where the path tells none."""
         path = request.url.path.rstrip("/") + "/"
         for part, what in NO_MODEL.items():
             if path.removeprefix("/v1").startswith(part + "/"):
@@ -54,9 +68,12 @@ class Misplaced:
             return None
         if request.url.path == path and path[:-1] in self._known:
             return f"There is nothing at {path}. Leave out the slash at its end."
+        if any(nested.match(path) for nested in self._nested):  # its end may be called as a path of its own is
+            return None
         meant = [known for known in self._known if _leads_astray(path, known)]
         if not meant:
-            return None
+            kept = (what for part, what in NOT_KEPT.items() if path.startswith(f"/v1{part}"))
+            return next(kept, None)
         of_anthropic = ANTHROPIC_PATHS.holds(meant[0])
         return f"There is nothing at {path[:-1]}. {_anthropic_base(request) if of_anthropic else _openai_base(request)}"
 

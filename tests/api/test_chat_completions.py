@@ -154,6 +154,25 @@ def test_the_arguments_of_a_call_in_the_history_may_be_any(arguments: Any) -> No
     assert request.messages[0].tool_calls == (ToolCall("c", "f", text),)
 
 
+def test_what_another_model_said_in_the_history_is_read_without_its_thoughts() -> None:
+    """Calls of tools that are no functions are calls all the same."""
+    call = {"id": "c1", "type": "custom", "custom": {"name": "shell", "input": "ls"}}
+    thoughts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+        {"type": "reasoning", "text": "Hm."},
+    ]
+    asked_messages = [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": [*thoughts, {"type": "text", "text": "I look."}], "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "a.txt"},
+    ]
+    assert asked(messages=asked_messages).messages == (
+        Message("user", "Look."),
+        Message("assistant", "I look.", (ToolCall("c1", "shell", "ls"),)),
+        Message("tool", "a.txt", tool_call_id="c1"),
+    )
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\u202e\u0007", "e" + "\u0301" * 10_000, "👩‍👩‍👧‍👦", "שלום", ""])
 def test_odd_text_arrives_unchanged(text: str) -> None:
     assert asked(content=text).messages == (Message("user", text),)

@@ -79,6 +79,34 @@ def test_bad_field_is_400_with_its_path(scripted_api: Api, fields: dict[str, Any
     assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": ["Hi"]}, "messages[0]"),
+        ({"logit_bias": []}, "logit_bias"),
+        ({"stream_options": 1}, "stream_options"),
+    ],
+)
+def test_what_is_no_object_is_told_in_jsons_terms(scripted_api: Api, fields: dict[str, Any], param: str) -> None:
+    error = error_of(scripted_api.chat(**fields))
+    assert error["message"] == f"Invalid value for '{param}': Input should be an object"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (5, "Input should be a valid string, or a valid list"),
+        ({"type": "text", "text": "Hi"}, "Input should be a valid string, or a valid list"),
+        ([{"type": "text", "text": "Hi"}] * 1001, "At most 1,000 items, not 1,001"),
+    ],
+)
+def test_a_value_of_several_kinds_is_told_all_of_them_or_what_is_wrong_within(
+    scripted_api: Api, content: Any, told: str
+) -> None:
+    error = error_of(scripted_api.chat(content))
+    assert error["message"] == f"Invalid value for 'messages[0].content': {told}"
+
+
 def test_missing_field_is_named(scripted_api: Api) -> None:
     error = error_of(scripted_api.post(CHAT, {"model": "default"}))
     assert error["param"] == "messages"

@@ -126,6 +126,22 @@ def test_a_file_is_searched_and_its_passages_are_numbered(client: openai.OpenAI)
     assert store not in [one.id for one in client.vector_stores.list()]
 
 
+def test_a_file_in_a_store_is_found_by_the_id_of_its_upload_too(client: openai.OpenAI, tmp_path: Path) -> None:
+    """The SDK waits for what it added by the id it added it by."""
+    (tmp_path / "a.txt").write_text("Room 17 holds 187 chairs.")
+    store = client.vector_stores.create(name="polled").id
+    polled = client.vector_stores.files.upload_and_poll(vector_store_id=store, file=tmp_path / "a.txt")
+    assert client.vector_stores.files.list(store).data == [polled]
+    uploaded = client.files.create(file=("b.txt", b"Room 18 has none."), purpose="assistants")
+    with pytest.raises(openai.NotFoundError):
+        client.vector_stores.files.retrieve(uploaded.id, vector_store_id=store)
+    added = client.vector_stores.files.create_and_poll(uploaded.id, vector_store_id=store)
+    with pytest.raises(openai.NotFoundError):  # an upload of the same name may be another file
+        client.vector_stores.files.delete(uploaded.id, vector_store_id=store)
+    assert client.vector_stores.files.delete(added.id, vector_store_id=store).deleted
+    assert client.vector_stores.files.list(store).data == [polled]
+
+
 def test_what_would_change_a_search_is_refused_by_name(client: openai.OpenAI) -> None:
     store = filled(client, "narrow")
     uploaded = client.files.create(file=("more.pdf", files.pdf(PAGES)), purpose="assistants")

@@ -69,3 +69,31 @@ def test_what_no_model_here_does(scripted_api: Api, path: str) -> None:
     response = scripted_api.post(path, {"model": "default", "input": "x"})
     assert response.status_code == 404
     assert response.json()["error"]["message"].startswith("This server has no model that ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "instead"),
+    [
+        ("GET", "/v1/responses/resp_1", "Send the whole conversation"),
+        ("POST", "/v1/responses/resp_1/cancel", "Send the whole conversation"),
+        ("POST", "/v1/responses/input_tokens", "POST /tokenize"),
+        ("DELETE", "/v1/files/file_1", "/v1/vector_stores/{id}/files"),
+        ("POST", "/v1/conversations", "Send all of it"),
+        ("POST", "/v1/assistants", "instructions and tools"),
+        ("POST", "/v1/threads/thread_1/runs", "Send the whole conversation"),
+        ("POST", "/v1/batches", "one by one"),
+        ("GET", "/v1/messages/batches/b", "one by one"),
+    ],
+)
+def test_what_is_not_kept_is_said_with_what_to_do_instead(
+    scripted_api: Api, method: str, path: str, instead: str
+) -> None:
+    response = scripted_api.request(method, path)
+    assert response.status_code == 404
+    assert instead in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/vector_stores/vs_1/files/f_1/content", "/v1/vector_stores/vs_1/search/models"])
+def test_a_path_below_one_of_ours_is_not_taken_for_a_wrong_base_url(scripted_api: Api, path: str) -> None:
+    message = scripted_api.request("GET", path).json()["error"]["message"]
+    assert message == f"There is nothing at {path}. The API's paths are listed at /v1/docs."

@@ -137,6 +137,8 @@ def test_a_history_that_another_model_began() -> None:
         {"type": "local_shell_call", "call_id": "c2", "action": {"type": "exec", "command": ["ls"]}},
         {"type": "custom_tool_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "done"}]},
         {"type": "local_shell_call_output", "call_id": "c2", "output": "a.txt"},
+        {"type": "shell_call", "call_id": "c3", "action": {"commands": ["pwd"]}},
+        {"type": "shell_call_output", "call_id": "c3", "output": [{"stdout": "/", "outcome": {"type": "timeout"}}]},
         {"role": "user", "content": "Thanks."},
     ]
     with running_api(engine) as api:
@@ -148,10 +150,45 @@ def test_a_history_that_another_model_began() -> None:
         Message("assistant", "I patch.", (ToolCall("c1", "apply_patch", "*** Begin"), shell)),
         Message("tool", "done", tool_call_id="c1"),
         Message("tool", "a.txt", tool_call_id="c2"),
+        Message("assistant", "", (ToolCall("c3", "shell", '{"commands": ["pwd"]}'),)),
+        Message("tool", '[{"stdout": "/", "outcome": {"type": "timeout"}}]', tool_call_id="c3"),
         Message("user", "Thanks."),
     )
     with running_api(ScriptedEngine(), strict_api=True) as api:
         assert respond(api, input=[items[0], {"type": "web_search_call"}]).json()["error"]["param"] == "input[1]"
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        [Delta("So: "), *CALL, Delta("\nWait.")],
+        [*CALL, Delta("Wait.")],
+        [*CALL[:3], Delta("And "), CALL[3], Delta("wait.")],
+    ],
+)
+def test_an_answer_whose_text_goes_on_after_its_calls_can_be_sent_back(middle: list[Event]) -> None:
+    """The results follow all of its items, as clients append them; they answer one message of the assistant's."""
+    engine = LoggedEngine(middle)
+    with running_api(engine) as api:
+        output = respond(api, tools=[TOOL]).json()["output"]
+        calls = [item["call_id"] for item in output if item["type"] == "function_call"]
+        results = [{"type": "function_call_output", "call_id": call_id, "output": call_id} for call_id in calls]
+        again = respond(api, input=[{"role": "user", "content": "Hi"}, *output, *results], tools=[TOOL])
+    assert again.status_code == 200, again.text
+    said = "".join(event.text for event in middle if isinstance(event, Delta))
+    made = (ToolCall("call_a", "weather", '{"city": "Paris"}'), ToolCall("call_b", "weather", "{}"))
+    answered = [Message("tool", call_id, tool_call_id=call_id) for call_id in calls]
+    assert engine.requests[1].messages == (Message("user", "Hi"), Message("assistant", said, made), *answered)
+
+
+@pytest.mark.parametrize("before", [[], [{"role": "assistant", "content": [{"type": "output_text", "text": "So: "}]}]])
+def test_what_is_wrong_in_text_after_a_call_is_named_where_it_stands(
+    scripted_api: Api, before: list[dict[str, Any]]
+) -> None:
+    picture = {"role": "assistant", "content": [{"type": "output_text", "text": "See"}, {"type": "input_image"}]}
+    refused = respond(scripted_api, input=[*before, CALL_ITEM, picture, RESULT_ITEM])
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == f"input[{len(before) + 1}].content[1].type"
 
 
 def test_format_and_named_tool() -> None:

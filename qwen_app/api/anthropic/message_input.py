@@ -31,6 +31,7 @@ from qwen_app.structured.schema_check import json_schema
 
 # Claude Code's first system block; it differs from request to request, and would keep every prompt out of the cache.
 BILLING_HEADER = "x-anthropic-billing-header"
+OPENAIS = "function"  # the type of a tool in OpenAI's form
 
 
 class ThreadUnsupported(RequestError):
@@ -123,6 +124,11 @@ def tools_of(definitions: Sequence[ClientTool] | None) -> tuple[Tool, ...]:
     """The tools of a request that can be called. Raises RequestError for a name used twice, or none."""
     tools: dict[str, Tool] = {}
     for index, tool in enumerate(definitions or ()):
+        if tool.type == OPENAIS:
+            raise RequestError(
+                "This is OpenAI's form of a tool. Here its name, description and input_schema stand side by side.",
+                param=f"tools[{index}].type",
+            )
         if not is_ours(tool):
             continue
         if tool.name is None or tool.input_schema is None:
@@ -141,6 +147,8 @@ def choice_of(choice: ToolUseChoice | None, tools: Sequence[Tool]) -> ToolChoice
         return ToolChoice()
     parallel = not choice.disable_parallel_tool_use
     if choice.type == "tool":
+        if choice.name is None:
+            raise RequestError("tool_choice 'tool' needs the name of one.", param="tool_choice.name")
         if choice.name not in {tool.name for tool in tools}:
             raise RequestError(f"tool_choice names '{choice.name}', which is none of the tools.", param="tool_choice")
         return ToolChoice("named", choice.name, parallel)

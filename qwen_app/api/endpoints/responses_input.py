@@ -38,7 +38,13 @@ from qwen_app.api.protocol.request_bodies import (
     text_of_arguments,
     tool_kind,
 )
-from qwen_app.api.protocol.request_translation import MessageSource, conversation_id, messages_of, sampling_of
+from qwen_app.api.protocol.request_translation import (
+    MessageSource,
+    conversation_id,
+    messages_of,
+    sampling_of,
+    text_of,
+)
 from qwen_app.api.protocol.tool_translation import offer_of, tools_of
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, Message, PromptPolicy
@@ -66,6 +72,14 @@ class InputItem(Part):
     action: dict[str, object] | None = None
     operation: dict[str, object] | None = None
     output: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shell_output_as_text(cls, value: object) -> object:
+        """What a shell wrote comes in pieces that are no parts of a content."""
+        if isinstance(value, dict) and value.get("type") == "shell_call_output":
+            return {**value, "output": text_of_arguments(value.get("output"))}
+        return value
 
     @property
     def is_call(self) -> bool:
@@ -236,9 +250,14 @@ def _messages(body: ResponsesRequest) -> tuple[Message, ...]:
     sources: list[MessageSource] = []
     for index, item in enumerate(items):
         path = f"input[{index}]"
-        if item.is_call and sources and sources[-1].body.role == "assistant":
-            sources[-1] = replace(sources[-1], body=_with_call(sources[-1].body, item, path), calls=path)
-        elif not item.is_left_out:
+        turn = sources[-1] if sources and sources[-1].body.role == "assistant" else None
+        if item.is_left_out:
+            continue
+        if turn is not None and item.is_call:
+            sources[-1] = replace(turn, body=_with_call(turn.body, item, path), calls=path)
+        elif turn is not None and turn.body.tool_calls and item.role == "assistant":
+            sources[-1] = replace(turn, body=_with_text(turn.body, item, path))
+        else:
             sources.append(MessageSource(_message(item, path), f"{path}.content", path, f"{path}.call_id"))
     messages = messages_of(sources)
     if body.instructions:
@@ -263,6 +282,16 @@ def _message(item: InputItem, path: str) -> ChatMessage:
         f"Input items of type '{item.type}' are not read here. Send what they hold as messages, calls and outputs.",
         param=f"{path}.type",
     )
+
+
+def _with_text(message: ChatMessage, item: InputItem, path: str) -> ChatMessage:
+    """``message`` whose text goes on after its calls: results may follow only later, as they do for one message."""
+    part = ContentPart(type="text", text=text_of(item.content, f"{path}.content"))
+    if isinstance(message.content, list):
+        message.content.append(part)  # as with calls
+        return message
+    said = [ContentPart(type="text", text=message.content)] if message.content else []
+    return message.model_copy(update={"content": [*said, part]})
 
 
 def _with_call(message: ChatMessage, item: InputItem, path: str) -> ChatMessage:

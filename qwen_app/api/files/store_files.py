@@ -74,20 +74,23 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         first, last = (data[0].id, data[-1].id) if data else (None, None)
         return StoreFileList(data=data, first_id=first, last_id=last)
 
-    async def found(owner: str, store_id: str, file_id: str) -> tuple[str, KeptFile]:
+    async def found(owner: str, store_id: str, file_id: str, name: str = "") -> tuple[str, KeptFile]:
+        """The file of the store with this id or ``name``, and the store's name."""
         store = await store_named(knowledge, owner, store_id)
         for file in await knowledge.files(owner, store.name):
-            if file.id == file_id:
+            if file.id == file_id or file.name == name:
                 return store.name, file
         raise NotFound("There is no file with this id in the vector store.", param="file_id")
 
     async def one(store_id: str, file_id: str, context: RequestContext = guarded) -> StoreFileBody:
-        """A file of the collection."""
-        _, file = await found(context.caller.owner, store_id, file_id)
+        """A file of the collection. Clients ask after what they added by the id of the upload, which finds it too."""
+        owner = context.caller.owner
+        uploaded = library.documents.find(owner, file_id)
+        _, file = await found(owner, store_id, file_id, uploaded.name if uploaded else "")
         return _body(file, store_id)
 
     async def remove(store_id: str, file_id: str, context: RequestContext = guarded) -> Deleted:
-        """Forget a file of the collection."""
+        """Forget a file of the collection, by the id that it has there."""
         store_name, file = await found(context.caller.owner, store_id, file_id)
         await knowledge.remove(context.caller.owner, store_name, [file.name])
         return Deleted(id=file_id, object="vector_store.file.deleted")

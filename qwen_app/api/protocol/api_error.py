@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 
 OUR_BUG = "Something went wrong on the server. The request id names this failure in the server's log."
 NO_FILE = "Send {name} as a file of the form (multipart/form-data), with filename= beside its name."
+IN_JSONS_TERMS = {  # in place of pydantic's words, which are for programmers in Python
+    "model_attributes_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+}
+KIND = "Input should be "  # begins what pydantic says of a value of the wrong kind
 TOO_DEEP = "The body is nested too deeply. Send a flatter document."
 STATUS_SAYS_IT_ALL = {"not_found", "request_too_large", "engine_error", "error"}  # such codes leave as null
 
@@ -117,8 +122,20 @@ def _from_validation(error: RequestValidationError) -> ApiError:
     param, meant = paths[furthest] or None, same_field[furthest]
     if meant["type"] == "value_error" and isinstance(error.body, FormData):  # FastAPI's word is for programmers
         return ApiError(400, NO_FILE.format(name=location[-1]), str(location[-1]), "invalid_value")
+    told = [
+        IN_JSONS_TERMS.get(field["type"], field["msg"])
+        for field, path in zip(same_field, paths, strict=True)
+        if path == paths[furthest]
+    ]
     where = f"Invalid value for '{param}': " if param else ""
-    return ApiError(400, f"{where}{meant['msg']}", param, "invalid_value")
+    return ApiError(400, f"{where}{_one_sentence(told)}", param, "invalid_value")
+
+
+def _one_sentence(told: Sequence[str]) -> str:
+    """What the members of a union say of one value: what is wrong with its content, else all the kinds it may be of."""
+    of_content = [message for message in told if not message.startswith(KIND)]
+    first, *others = of_content[:1] or dict.fromkeys(told)
+    return first + "".join(f", or {other.removeprefix(KIND)}" for other in others)
 
 
 def json_path(error: InvalidField, body: object) -> str:

@@ -100,9 +100,19 @@ class FunctionCall(Part):
 
 
 class MessageToolCall(Part):
+    """A call in the history. One of a tool that is no function, which another model made, is read as a call of one."""
+
     id: str
     type: Literal["function"] = "function"
     function: FunctionCall
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_function(cls, value: object) -> object:
+        if not isinstance(value, dict) or value.get("type") != "custom" or not isinstance(value.get("custom"), dict):
+            return value
+        custom: dict[str, object] = value["custom"]
+        return {"id": value.get("id"), "function": {"name": custom.get("name"), "arguments": custom.get("input")}}
 
 
 class ChatMessage(Part):

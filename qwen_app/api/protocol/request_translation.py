@@ -20,6 +20,7 @@ from qwen_app.service import Service
 from qwen_app.tools.messages import results_in_call_order
 
 ALIAS = "default"
+THOUGHTS = ("thinking", "redacted_thinking", "reasoning")  # parts in which other models' thoughts come back
 MAX_ID_DIGITS = 10
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -88,11 +89,13 @@ def _message(source: MessageSource) -> Message:
 
 
 def text_of(content: str | list[ContentPart] | None, path: str) -> str:
-    """The text of a content: a string, a list of text parts, or null for none."""
+    """The text of a content: a string, a list of text parts, or null for none. Thoughts are left out."""
     if content is None or isinstance(content, str):
         return content or ""
     pieces = []
     for index, part in enumerate(content):
+        if part.type in THOUGHTS:
+            continue
         text = part.refusal if part.type == "refusal" else part.text
         if part.type not in ("text", "refusal", "input_text", "output_text"):
             raise RequestError(f"This model reads text only, not '{part.type}' parts.", param=f"{path}[{index}].type")

@@ -254,6 +254,11 @@ def test_a_format_is_kept_to_unless_a_call_is_forced(scripted_api: Api, where: s
     ("fields", "hint"),
     [
         ({"messages": []}, "messages"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f"}}]},
+            "tools[0].type: This is OpenAI's form of a tool.",
+        ),
+        ({"tools": [WEATHER], "tool_choice": {"type": "tool"}}, "tool_choice.name: tool_choice 'tool' needs the name"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"model": 5}, "model"),
         ({"content": [PIXEL]}, "messages[0].content[0]: This model reads text only, not images."),
