@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     revision: str = Field("", description="branch, tag or commit of the hub model; empty: the newest")
     source: Literal["hub", "modelscope"] = Field("hub", description="where hub ids are fetched from")
     precision: Precision = Field("auto", description="number format of the weights")
-    users: int = Field(0, ge=0, le=256, description="conversations answered at once; 0: by the memory plan")
+    users: int = Field(0, ge=0, le=256, description="conversations answered at once; 0: by the plan (remote: 64)")
     context: int = Field(0, ge=0, le=1_048_576, description="tokens a conversation may hold; 0: by the memory plan")
     models_dir: Path = Field(Path("models"), description="folder for downloaded models")
 

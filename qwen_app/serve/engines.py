@@ -16,6 +16,7 @@ from qwen_app.settings import Settings
 from qwen_app.start.progress import StartProgress
 
 WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
+REMOTE_SLOTS = 64  # requests at once that another server is sent, which has a queue of its own
 CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
 
@@ -38,6 +39,7 @@ def _remote_engine(settings: Settings) -> Engine:
         base_url=settings.base_url,
         api_key=settings.api_key,
         model=settings.remote_model,
+        slots=settings.users or REMOTE_SLOTS,
         queue_limit=settings.queue_limit,
         context_tokens=settings.context,
         find_tokenizer=find_tokenizer,

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import folder
-from qwen_app.models.dims import stored_bytes
+from qwen_app.models.dims import bytes_as_stored
 from qwen_app.models.folder import open_checkpoint
 from qwen_app.serve.build import build_service
 from qwen_app.settings import Settings
@@ -29,6 +30,15 @@ async def test_a_local_engine_with_the_slots_and_context_asked_for(tiny_qwen_dir
         assert info.model == tiny_qwen_dir.name
     finally:
         await service.drain(1)
+
+
+@pytest.mark.anyio
+async def test_another_server_is_sent_as_many_requests_at_once_as_were_asked_for() -> None:
+    service = await anyio.to_thread.run_sync(
+        build_service, Settings(engine="remote", base_url="http://127.0.0.1:9/v1", users=3)
+    )
+    assert service.info().slots == 3
+    await service.drain(0)
 
 
 @pytest.mark.anyio
@@ -67,7 +77,8 @@ def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_p
     config = json.loads((quantised / "config.json").read_text())
     (quantised / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
     assert (open_checkpoint(tiny_qwen_dir).quantisation, open_checkpoint(quantised).quantisation) == ("", "gptq")
-    assert stored_bytes(quantised) == (quantised / "model.safetensors").stat().st_size
+    assert bytes_as_stored(open_checkpoint(quantised), "fp16") == (quantised / "model.safetensors").stat().st_size
+    assert bytes_as_stored(open_checkpoint(tiny_qwen_dir), "fp16") == 0
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:
