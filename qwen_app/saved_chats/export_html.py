@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -15,7 +15,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from qwen_app.saved_chats.sent_documents import sent_documents
+from qwen_app.saved_chats.export_facts import Words, words_of
 from qwen_app.saved_chats.values import SavedMessage
 
 DRAWN_CHARS = 300_000  # of a chat, the newest messages first
@@ -23,7 +23,6 @@ DRAWN_TOKENS = 40_000  # and lines of markdown: ten microseconds each, and a few
 _ONLY_THE_END = "Only the end of this chat is shown, for it is too long. 对话过长，仅显示结尾部分。"
 _ROOM = "room"
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*")
-_HAN = re.compile("[\u4e00-\u9fff]")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #18181b; --soft: #6b6b74; --line: #e4e4e7; --mine: #eef2ff; --paper: #fff; }
 @media (prefers-color-scheme: dark) {
@@ -53,43 +52,6 @@ footer { color: var(--soft); font-size: 12.5px; margin-top: 4px; }
 pre { white-space: pre; overflow-x: auto; border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 code { font: 0.9em ui-monospace, Menlo, Consolas, monospace; }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """What is said of an answer; ``reasons`` are why it ended, where that is more than that it was whole."""
-
-    seconds: str
-    token: str
-    tokens: str
-    seed: str
-    reasons: Mapping[str, str]
-
-
-_ENGLISH = _Words(
-    *("{:.1f} s", "{} token", "{} tokens", "seed {}"),
-    {
-        "length": "cut off at its longest length",
-        "tool_calls": "tool call",
-        "cancelled": "stopped",
-        "deadline": "out of time",
-        "failed": "failed",
-        "interrupted": "interrupted by a restart",
-        "unwatched": "stopped: nobody was looking on",
-    },
-)
-_CHINESE = _Words(
-    *("{:.1f} 秒", "{} 个词元", "{} 个词元", "种子 {}"),
-    {
-        "length": "达到最长回答后截断",
-        "tool_calls": "工具调用",
-        "cancelled": "已停止",
-        "deadline": "超时结束",
-        "failed": "失败",
-        "interrupted": "因服务器重启而中断",
-        "unwatched": "无人查看，已停止",
-    },
-)
 
 
 class _TooCostly(Exception):
@@ -137,9 +99,9 @@ def chat_html(title: str, messages: Sequence[SavedMessage], *, limit_chars: int 
     made = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     about = f'<p class="about">{made} · AI answers may be wrong. 人工智能生成的回答可能有误。</p>'
     articles: list[str] = []
-    room, written = _Room(), 0
+    room, words, written = _Room(), words_of(messages), 0
     for message in reversed(messages):
-        article = _article(message, room)
+        article = _article(message, room, words)
         written += len(article)
         if limit_chars is not None and written > limit_chars:
             about += f'\n<p class="about">{_ONLY_THE_END}</p>'
@@ -153,18 +115,6 @@ def plain_page(sentence: str) -> str:
     return _page(sentence, f"<h1>{escape(sentence)}</h1>")
 
 
-def facts(message: SavedMessage) -> str:
-    """What is known of how an answer came about, in a line, in the answer's language; empty where nothing is."""
-    run, words = message.run, _CHINESE if _HAN.search(message.content) else _ENGLISH
-    tokens = run.get("completion_tokens")
-    found = [words.seconds.format(run["total_s"]) if isinstance(run.get("total_s"), float) and run["total_s"] else ""]
-    found.append((words.token if tokens == 1 else words.tokens).format(tokens) if tokens else "")
-    found.append(words.seed.format(run["seed"]) if run.get("seed") is not None else "")
-    reason = run.get("reason")
-    found.append(words.reasons.get(reason, reason) if isinstance(reason, str) and reason != "stop" else "")
-    return " · ".join(filter(None, found))
-
-
 def _page(title: str, body: str) -> str:
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
     return (
@@ -173,11 +123,11 @@ def _page(title: str, body: str) -> str:
     )
 
 
-def _article(message: SavedMessage, room: _Room) -> str:
-    known = facts(message)
+def _article(message: SavedMessage, room: _Room, words: Words) -> str:
+    known = words.facts(message)
     footer = f"<footer>{escape(known)}</footer>" if known else ""
     text = escape(message.content) if message.role == "user" else room.drawn(message.content)
-    lines = "".join(f"<li>{escape(one.line)}</li>" for one in sent_documents(message))
+    lines = "".join(f"<li>{escape(line)}</li>" for line in words.documents(message))
     documents = f'<ul class="documents">{lines}</ul>' if lines else ""
     drawn = "drawn" if text.startswith("<") else "plain"
     return f'<article class="{message.role}"><div class="{drawn}">{text}{documents}</div>{footer}</article>'

@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from qwen_app.saved_chats.export_html import facts
-from qwen_app.saved_chats.sent_documents import sent_documents
+from qwen_app.saved_chats.export_facts import words_of
 from qwen_app.saved_chats.values import SavedMessage
 
 _MEANT = re.compile(r"[\\`*_{}\[\]<>#|~]")
-_NAMES = {"user": "User", "assistant": "Assistant"}
 
 
 def chat_markdown(title: str, messages: Sequence[SavedMessage]) -> str:
     """Answers are Markdown already; questions stand as they were typed, their documents listed below them."""
-    parts = [f"# {title}"]
+    parts, words = [f"# {title}"], words_of(messages)
     for message in messages:
-        parts += [f"## {_NAMES[message.role]}", message.content.strip("\n")]
-        documents = [_literal(one.line) for one in sent_documents(message)]
+        parts += [f"## {words.speakers[message.role]}", message.content.strip("\n")]
+        documents = [_literal(line) for line in words.documents(message)]
         parts += ["\n".join(f"- {line}" for line in documents)] if documents else []
-        known = facts(message)
+        known = words.facts(message)
         parts += [f"*{known}*"] if known else []
     return "\n\n".join(parts) + "\n"
 

@@ -293,6 +293,9 @@ async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, 
     await expect(page.locator(".chats-title")).to_be_focused()
     await page.keyboard.press("Enter")  # the line of a chat that is opened is drawn anew
     await expect(page.locator(".chats-title")).to_be_focused()
+    await page.get_by_role("button", name="Delete everything").click()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".chats-said")).to_be_empty()
     for answer in ("Cancel", "Delete"):
         await page.get_by_role("button", name="Delete everything").click()
         await page.locator(".chats-said").get_by_role("button", name=answer).focus()

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Browser, Request, Route, expect
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.browser.chat_page import ChatPage
+from tests.browser.chat_page import ChatPage, open_tab
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
 
@@ -52,6 +52,12 @@ async def test_narrow_screens_scroll_one_way_only(scripted: str, open_chat: Open
     await expect(panel).to_be_in_viewport()
     await chat.page.locator("#close-settings").click()
     await expect(panel).not_to_be_visible()
+    await open_tab(chat.page, "json-lab")
+    fields = chat.page.locator("#json-lab-tab .sliders input[type=number]")
+    await expect(fields.first).to_be_visible()
+    level = "(fields) => fields.map((field) => Math.round(field.getBoundingClientRect().top))"
+    first, second = await fields.evaluate_all(level)
+    assert first == second  # of sliders side by side, whatever their names
 
 
 HOSTILE = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,11 @@ async def test_no_tab_has_english_words(roomy: str, open_chat: OpenChat) -> None
         await chat.page.wait_for_timeout(500)
         found |= {tab: words} if (words := await english(chat.page)) else {}
     assert found == {}
+    await chat.page.locator(".chats-more").first.click()
+    await chat.page.get_by_text("分享链接").click()
+    await chat.page.get_by_role("button", name="生成链接").click()
+    until = chat.page.locator(".chats-share li").first
+    await expect(until).to_have_text(re.compile(r"^\d{4}年\d+月\d+日 \d\d:\d\d撤回$"))  # as guests' ends are told
 
 
 SCHEMA = '{"type": "integer"}'

@@ -89,7 +89,10 @@ async def test_a_collection_is_deleted_only_once_that_is_confirmed(
     await expect(page.locator("#files-sure")).to_be_hidden()
     await expect(listed).to_have_count(1)
     await page.locator("#files-drop").click()
-    await page.locator("#files-drop-yes").click()
+    ink = "(element) => getComputedStyle(element).color"
+    sure, kept = page.locator("#files-drop-yes"), page.locator("#files-drop-no")
+    assert await sure.evaluate(ink) != await kept.evaluate(ink)  # what cannot be undone is marked
+    await sure.click()
     await expect(told).to_contain_text("The collection “files” is deleted.")
     await expect(listed).to_have_count(0)
 

@@ -153,6 +153,9 @@ async def test_code_with_the_real_parameters(address: str, open_chat: OpenChat) 
     await expect(code).to_contain_text(f"{address}/v1")
     await expect(code).to_contain_text('"Who\'s this?"')
     await expect(code).to_contain_text('"strict": True')
+    layer = "(element) => Number(getComputedStyle(element).zIndex)"
+    dialog, sidebar = page.locator("#json-lab-code"), page.locator("#chats-sidebar")
+    assert await dialog.evaluate(layer) > await sidebar.evaluate(layer)  # on a laptop the one reaches over the other
     await page.locator("#json-lab-code").get_by_text("curl").click()
     await expect(code).to_contain_text(f"curl {address}/v1/chat/completions")
     await page.locator("#json-lab-code").get_by_role("button", name="Close").click()

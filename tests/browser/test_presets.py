@@ -8,12 +8,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Download, expect
 
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.conftest import OpenChat
 
 pytestmark = pytest.mark.anyio
+
+SLOWLY_MS = 200  # of each press: the second click of a double click comes when the first has been answered
 
 
 async def test_a_task_sets_the_chat_up_and_sends_nothing(scripted: str, open_chat: OpenChat) -> None:
@@ -35,8 +37,10 @@ async def test_a_preset_is_saved_kept_taken_out_and_brought_in(
     await page.locator("#preset input").press("Enter")
     await page.locator("#preset-save").click()
     await expect(said).to_contain_text("Saved as “Steady”")
+    files: list[Download] = []
+    page.on("download", lambda one: files.append(one))
     async with page.expect_download() as download:
-        await page.locator("#preset-export").click()
+        await page.locator("#preset-export").click(click_count=2, delay=SLOWLY_MS)
     file = tmp_path / "presets.json"
     await (await download.value).save_as(file)
     assert json.loads(file.read_text(encoding="utf-8"))["presets"][0]["temperature"] == 0.25
@@ -52,8 +56,10 @@ async def test_a_preset_is_saved_kept_taken_out_and_brought_in(
     await page.locator("#preset input").blur()
     await chat.ask("hello")
     await expect(page.locator("#temperature input[type=number]")).to_have_value("0.75")
-    await page.locator("#preset-delete").click()
-    await expect(said).to_contain_text("is deleted")
+    await page.locator("#preset-delete").click(click_count=2, delay=SLOWLY_MS)
+    await expect(page.locator("#preset input")).to_have_value("")
+    await expect(said).to_contain_text("is deleted")  # and not that there is none to delete
+    assert len(files) == 1
 
     for text, sentence in ((file.read_text(encoding="utf-8"), "Presets imported: 1"), ("{}", "no presets")):
         file.write_text(text, encoding="utf-8")
@@ -124,9 +130,14 @@ async def test_a_prompt_of_ones_own_comes_back_after_a_preset(scripted: str, ope
         await page.get_by_role("option", name=preset).click()
         await expect(page.locator("#temperature input[type=number]")).not_to_have_value("1.5")
         await expect(back).to_be_visible()
+    await page.reload()
+    await expect(chat.meter).not_to_be_empty()
     await back.click()
     await expect(system).to_have_value(OWN)
     await expect(page.locator("#temperature input[type=number]")).to_have_value("1.5")
+    await expect(back).to_have_count(0)
+    await page.reload()
+    await expect(system).to_have_value(OWN)
     await expect(back).to_have_count(0)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from qwen_app.documents.attachment import Attachment, attachments_json
 from qwen_app.documents.document import Document, Section
+from qwen_app.saved_chats.export_facts import sent_documents
 from qwen_app.saved_chats.export_html import DRAWN_CHARS, chat_html
 from qwen_app.saved_chats.export_markdown import chat_markdown
-from qwen_app.saved_chats.sent_documents import sent_documents
 from qwen_app.saved_chats.values import SavedMessage
 
 PAGES = tuple(Section("page", number, number, f"Page {number}.") for number in (1, 2))
@@ -25,13 +25,13 @@ def question(*attachments: Attachment) -> SavedMessage:
 def test_name_pages_tokens_and_hash_stand_in_both_exports() -> None:
     asked = question(Attachment(BOOK, 1234), Attachment(BOOK, 7, "1-2"))
     whole, part = sent_documents(asked)
-    assert (whole.pages, part.pages, whole.sha256) == ("2 pages", "pages 1-2", part.sha256)
+    assert (whole.pages, whole.chosen, part.chosen, whole.sha256) == (2, "", "1-2", part.sha256)
     markdown, page = chat_markdown("t", [asked]), chat_html("t", [asked])
     assert "- \\<b\\>book\\</b\\>\\_1.pdf · 2 pages · 1,234 tokens · sha256 " in markdown
     assert "<li>&lt;b&gt;book&lt;/b&gt;_1.pdf · pages 1-2 · 7 tokens · sha256 " in page
     assert "Page 1." not in markdown + page
     other = sent_documents(question(Attachment(Document("a.txt", "txt", (Section("lines", 1, 1, "x"),)), 1)))
-    assert other[0].pages == ""
+    assert other[0].pages == 0
     assert other[0].sha256 != whole.sha256
 
 
@@ -127,7 +127,7 @@ def test_a_page_of_a_bounded_length_ends_with_the_newest_and_says_so() -> None:
         ("是的。", "1.2 秒 · 1 个词元 · 种子 0 · 达到最长回答后截断"),
     ],
 )
-def test_facts_are_told_in_the_language_of_the_answer(text: str, facts: str) -> None:
+def test_facts_of_answers_alone_are_told_in_their_language(text: str, facts: str) -> None:
     run = {"total_s": 1.23, "completion_tokens": 1, "seed": 0, "reason": "length"}
     told = SavedMessage("a", "q", "assistant", text, run=run)
     assert f"<footer>{facts}</footer>" in chat_html("t", [told])
@@ -135,3 +135,27 @@ def test_facts_are_told_in_the_language_of_the_answer(text: str, facts: str) -> 
     assert "2 tokens" in chat_html(
         "t", [SavedMessage("a", "q", "assistant", "Yes.", run=run | {"completion_tokens": 2})]
     )
+
+
+@pytest.mark.parametrize("asked", ["用 Python 写一个 function", "把 report.pdf 概括成 JSON", "总结"])
+def test_an_export_of_a_chinese_chat_is_chinese_whatever_was_answered(asked: str) -> None:
+    documents = attachments_json((Attachment(BOOK, 1), Attachment(BOOK, 1234, "1-2")))
+    said = [
+        SavedMessage("q", None, "user", asked, settings={"documents": documents}),
+        SavedMessage("a", "q", "assistant", '{"name": "x"}', run={"completion_tokens": 2, "reason": "tool_calls"}),
+        SavedMessage("b", "a", "assistant", "", run={"reason": "failed"}),
+    ]
+    for export in (chat_html("t", said), chat_markdown("t", said)):
+        for part in (" · 2 页 · 1 个词元 · ", " · 第 1-2 页 · 1,234 个词元 · ", "2 个词元 · 工具调用", "失败"):
+            assert part in export
+    assert "## 用户\n" in chat_markdown("t", said)
+    assert "## 助手\n" in chat_markdown("t", said)
+
+
+def test_an_english_chat_with_a_word_of_chinese_is_told_in_english() -> None:
+    said = [
+        SavedMessage("q", None, "user", "What does 你好 mean, and how is it written?"),
+        SavedMessage("a", "q", "assistant", "你好", run={"completion_tokens": 1}),
+    ]
+    assert "*1 token*" in chat_markdown("t", said)
+    assert "## User\n" in chat_markdown("t", said)

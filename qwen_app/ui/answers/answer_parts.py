@@ -37,5 +37,6 @@ def answer_parts(
 
 
 def _error_html(run: Run, texts: Texts, *, partial: bool) -> str:
-    kept = " " + texts("run_partial") if partial else ""
+    between = " " if texts.language == "en" else ""  # in Chinese, a full stop brings its own room
+    kept = between + texts("run_partial") if partial else ""
     return f'<div class="run-error" role="alert">{escape(texts.error(run.error_code, run.error_text) + kept)}</div>'

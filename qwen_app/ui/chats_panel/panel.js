@@ -68,6 +68,7 @@ const draw = () => {
     ),
   );
   document.querySelector("#chats-sidebar > .toggle-button")?.setAttribute("aria-label", say.chats_all);
+  root().onkeydown = escape;
   drawList();
 };
 
@@ -290,6 +291,12 @@ const say = (text, ...buttons) => {
   if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(unsay, SAID_MS);
 };
 
+const escape = (event) => {
+  if (event.key !== "Escape" || !root().querySelector(".chats-said").hasChildNodes()) return;
+  event.stopPropagation(); // what else it would close stays
+  say("");
+};
+
 // ---- links for others
 const share = trying(async (chat) => {
   const say_ = words();
@@ -298,7 +305,8 @@ const share = trying(async (chat) => {
   const refused = (error) => dialog.append(tag("p", { role: "alert" }, error.message)); // the list is behind the dialog
   const show = async (made) => {
     const { links } = await ask(`chats/${chat.id}/links`);
-    const until = (link) => new Date(link.expires_at * 1000).toLocaleString(document.documentElement.lang || undefined);
+    const form = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "short" });
+    const until = (link) => form.format(link.expires_at * 1000);
     const revoke = (link) => send("DELETE", `chats/links/${link.id}`).then(() => show(null)).catch(refused);
     const url = made && new URL(made.path, document.baseURI).href;
     const copy = button(say_.chats_copy, async () => {

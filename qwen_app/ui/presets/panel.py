@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,15 +15,20 @@ from qwen_app.errors import RequestError
 from qwen_app.ui.presets.choices import OWN, chosen, is_visitors, menu, with_saved, without
 from qwen_app.ui.presets.preset import LIMIT_FILE_CHARS, Preset, joined, presets_json, read_presets
 from qwen_app.ui.presets.starters import is_starters_question
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext
+from qwen_app.ui.shared.context import QUICK, PageContext
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS
 from qwen_app.ui.shared.handlers import Update, entry, language_of, number, text
 from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Language, Texts
 
 KEY = "chat-presets"  # in the browser's store
-_READ = f"(stored, language) => [localStorage.getItem('{KEY}') ?? '', language]"
+BEFORE_KEY = "chat-settings-before"  # what a choice took the place of
+_READ = (
+    f"(stored, before, language) => "
+    f"[localStorage.getItem('{KEY}') ?? '', localStorage.getItem('{BEFORE_KEY}') ?? '', language]"
+)
 _KEEP = f"(stored) => {{ localStorage.setItem('{KEY}', stored); }}"
+_KEEP_BEFORE = f"(before) => {{ localStorage.setItem('{BEFORE_KEY}', before); }}"
 _SAVE_FILE = """(stored) => {
   if (!stored) return;
   const url = URL.createObjectURL(new Blob([stored], { type: "application/json" }));
@@ -64,7 +71,7 @@ class PresetMenu:
             )
         self._said = gr.HTML(elem_id="preset-said")
         self._back = gr.Button(size="sm", elem_id="preset-back", visible=False)
-        self._before = gr.State((), time_to_live=SESSION_TTL_S)  # the settings that a choice took the place of
+        self._before = gr.Textbox(visible=False)  # the settings that a choice took the place of, as JSON
         self._stored = gr.Textbox(visible=False)
         self._picked = gr.Textbox(visible=False)
         self._command = gr.HTML("", js_on_load=_COMMAND, elem_id="preset-command")
@@ -83,14 +90,21 @@ class PresetMenu:
         settings = controls.settings()
         standing = [*settings, controls.composer]
         set_by_choice = [*settings, self._back, self._before, controls.composer]
-        page.blocks.load(self._restore, [stored, language], outcome, js=_READ, **QUICK)
+        restored = [*outcome, self._back, self._before]
+        page.blocks.load(self._restore, [stored, self._before, language], restored, js=_READ, **QUICK)
         page.language.change(self._translate, known, [self._menu], **QUICK)
         # Not its input: that comes twice with a choice, and whenever the focus leaves it. What was set since would go.
-        self._menu.change(self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUICK)
+        choosing = self._menu.change(
+            self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUICK
+        )
         starting = self._command.click(
             self._start, [stored, language, *standing], [self._menu, *set_by_choice], **QUICK
         )
-        self._back.click(self._put_back, [self._before], [self._menu, *settings, self._back, self._before], **QUICK)
+        returning = self._back.click(
+            self._put_back, [self._before], [self._menu, *settings, self._back, self._before], **QUICK
+        )
+        for change in (choosing, starting, returning):
+            change.then(None, [self._before], js=_KEEP_BEFORE, api_visibility="private")
         starting.then(None, js="() => document.querySelector('#composer textarea')?.focus()", api_visibility="private")
         saving = self._save.click(self._keep, [*known, *settings], outcome, **QUICK)
         deleting = self._delete.click(self._remove, known, outcome, **QUICK)
@@ -107,10 +121,12 @@ class PresetMenu:
         exporting = self._export.click(self._take_out, [stored, language], [self._said], **QUICK)
         exporting.then(None, [stored], js=_SAVE_FILE, api_visibility="private")
 
-    def _restore(self, stored: object, language: object) -> list[Update]:
-        """The visitor's presets as the browser kept them; what is none is forgotten."""
-        own = _own(stored)
-        return [gr.update(choices=menu(own, language_of(language))), presets_json(own) if own else "", ""]
+    def _restore(self, stored: object, before: object, language: object) -> list[Update]:
+        """The visitor's presets and settings as the browser kept them; what is none is forgotten."""
+        own, settings = _own(stored), self._read_before(before)
+        shown = gr.update(choices=menu(own, language_of(language)))
+        back = gr.update(visible=settings is not None)
+        return [shown, presets_json(own) if own else "", "", back, text(before) if settings else ""]
 
     def _translate(self, value: object, stored: object, language: object) -> Update:
         return gr.update(choices=menu(_own(stored), language_of(language)), value=value)
@@ -131,7 +147,7 @@ class PresetMenu:
         max_tokens = min(preset.max_tokens, info.context_tokens)
         chosen_settings = [preset.system, preset.temperature, preset.top_p, max_tokens, preset.json_mode]
         if is_visitors(text(settings[0]), own):
-            return [*chosen_settings, gr.update(visible=True), tuple(settings), question]
+            return [*chosen_settings, gr.update(visible=True), json.dumps(settings), question]
         return [*chosen_settings, gr.skip(), gr.skip(), question]
 
     def _start(self, event: gr.EventData, stored: object, language: object, *standing: object) -> list[Update]:
@@ -142,8 +158,9 @@ class PresetMenu:
 
     def _put_back(self, before: object) -> list[Update]:
         """The settings as they were before a preset took the place of the visitor's own system prompt."""
-        settings = list(before) if isinstance(before, tuple) and before else [gr.skip()] * 5
-        return [None, *settings, gr.update(visible=False), ()]
+        settings = self._read_before(before)
+        values = [gr.skip()] * 5 if settings is None else list(dataclasses.astuple(settings)[1:])
+        return [None, *values, gr.update(visible=False), ""]
 
     def _keep(self, value: object, stored: object, language: object, *settings: object) -> list[Update]:
         spoken = language_of(language)
@@ -172,6 +189,18 @@ class PresetMenu:
 
     def _take_out(self, stored: object, language: object) -> str:
         return "" if _own(stored) else notice_html(Texts(language_of(language))("preset_none_saved"))
+
+    def _read_before(self, before: object) -> Preset | None:
+        """The settings that ``_choose`` wrote down; None where what the browser kept is nothing of the kind."""
+        try:
+            values = json.loads(text(before)[:LIMIT_FILE_CHARS])
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(values, list) or len(values) != 5:
+            return None
+        settings = self._settings(values)
+        most = self._page.service.info().context_tokens  # of the model of today
+        return dataclasses.replace(settings, max_tokens=min(settings.max_tokens, most))
 
     def _settings(self, values: Sequence[object]) -> Preset:
         system, temperature, top_p, max_tokens, json_mode = values
