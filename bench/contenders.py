@@ -37,6 +37,7 @@ from qwen_app.messages import (
 from qwen_app.models.loader import LoadedModel, load
 
 T = TypeVar("T")
+LOOP_PROMPT_TOKENS = 64  # of each row of the bare forward loop
 ALTERNATIVES = 5  # that are told beside each token of a greedy answer
 STORY = "Tell me a very long story, with many people and places, about the number {}."
 
@@ -256,16 +257,16 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
     return PromptEncoder(loaded.tokenizer).encode([Message("user", prompt)])
 
 
-def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int = 64) -> float:
+def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int) -> float:
     """Tokens a second of the barest loop there is: forward, argmax, forward, on a DynamicCache."""
-    return on_own_thread(lambda: _forward_loop_speed(loaded, rows=rows, tokens=tokens, context=context))
+    return on_own_thread(lambda: _forward_loop_speed(loaded, rows=rows, tokens=tokens))
 
 
-def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int, context: int) -> float:
+def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int) -> float:
     model = loaded.model
     model.set_attn_implementation("sdpa")
     cache = DynamicCache(config=model.config)
-    ids = torch.randint(100, 40_000, (rows, context))
+    ids = torch.randint(100, 40_000, (rows, LOOP_PROMPT_TOKENS))
     with torch.inference_mode():
         output = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         started = time.perf_counter()

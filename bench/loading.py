@@ -41,17 +41,17 @@ WHOLE = {"cpu": 1 << 40}
 OURS, THEIRS = "ours", "transformers, unpacked"
 
 
-def write_model(path: Path, width: int, layers: int, words: int = VOCABULARY) -> Path:
-    """A random Qwen2 in Q4_K and Q6_K, with a tokenizer of so many ``words``."""
+def write_model(path: Path, width: int, layers: int) -> Path:
+    """A random Qwen2 in Q4_K and Q6_K, with a tokenizer of as many words as Qwen2.5's."""
     numbers, mlp = np.random.default_rng(0), 4 * width
     writer = gguf.GGUFWriter(path, "qwen2")
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
-    longest = math.ceil(math.log(words, len(ascii_lowercase)))
+    longest = math.ceil(math.log(VOCABULARY, len(ascii_lowercase)))
     lengths = (product(ascii_lowercase, repeat=length) for length in range(1, longest + 1))
-    tokens = ["".join(letters) for letters in islice(chain.from_iterable(lengths), words)]
+    tokens = ["".join(letters) for letters in islice(chain.from_iterable(lengths), VOCABULARY)]
     writer.add_token_list(tokens)
-    writer.add_token_types([gguf.TokenType.NORMAL] * words)
+    writer.add_token_types([gguf.TokenType.NORMAL] * VOCABULARY)
     writer.add_token_merges([f"{token[:-1]} {token[-1]}" for token in tokens if len(token) > 1])
     writer.add_eos_token_id(0)
     writer.add_block_count(layers)
@@ -61,11 +61,11 @@ def write_model(path: Path, width: int, layers: int, words: int = VOCABULARY) ->
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_vocab_size(words)
+    writer.add_vocab_size(VOCABULARY)
     kv = width // HEADS * KV_HEADS
     shapes = {"attn_q": (width, width), "attn_k": (kv, width), "attn_v": (kv, width), "attn_output": (width, width)}
     shapes |= {"ffn_gate": (mlp, width), "ffn_up": (mlp, width), "ffn_down": (width, mlp)}
-    matrices = {"token_embd": (words, width)}
+    matrices = {"token_embd": (VOCABULARY, width)}
     matrices |= {f"blk.{layer}.{name}": shape for layer in range(layers) for name, shape in shapes.items()}
     for name, shape in matrices.items():
         kind = Kind.Q6_K if name.endswith(("embd", "attn_v")) else Kind.Q4_K

@@ -20,6 +20,7 @@ from unittest.mock import patch
 import gradio as gr
 import httpx
 
+from bench.long_chat import long_chat
 from bench.report import Report, benchmark_parser
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -32,10 +33,6 @@ CLIENTS = 8
 TOKEN_S = 0.02
 WAIT_S = 5.0
 PARAGRAPH = ("A", " sentence", " of", " **some**", " length", " with", " `code`", ".", "\n\n")
-TURN: dict[str, object] = {
-    "content": "A **short** answer with `code`.\n\n- one\n- two\n",
-    "run": {"reason": "stop", "total_s": 1.0},
-}
 
 
 def answer(request: GenerationRequest) -> Script:
@@ -66,15 +63,6 @@ def opened(url: str, turns: int) -> PageClient:
     client.join(client.body("chat-command", "click") | {"event_data": command}).raise_for_status()
     completed(client)
     return client
-
-
-def long_chat(turns: int) -> dict[str, object]:
-    messages: list[dict[str, object]] = []
-    for number in range(turns):
-        before = f"a{number - 1}" if number else None
-        messages.append({"id": f"q{number}", "parent_id": before, "role": "user", "content": "short"})
-        messages.append({"id": f"a{number}", "parent_id": f"q{number}", "role": "assistant"} | TURN)
-    return {"format": "qwen-chat", "version": 1, "title": "A long chat", "messages": messages}
 
 
 def snapshots(client: PageClient, question: str) -> int:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from openai import AsyncOpenAI
 
+from bench.browser import browser_path
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import ContextLengthExceeded
 from qwen_app.messages import (
@@ -58,7 +59,6 @@ WEATHER = Tool(
 USERS = (1, 2, 4, 8)
 DECODE_TOKENS = 64
 PATIENCE_S = 120
-CHROMIUM = "/usr/bin/chromium"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,9 @@ Check = partial[Coroutine[object, None, Row]]
 
 
 @dataclass(frozen=True)
-class StepOutput:
+class Outcome:
+    """An answer as it was told: its text, the arguments of its calls, and how it ended."""
+
     text: str
     arguments: str
     end: Finished | Failed
@@ -102,7 +104,7 @@ def ask(
     )
 
 
-async def run(engine: RemoteEngine, request: GenerationRequest) -> StepOutput:
+async def run(engine: RemoteEngine, request: GenerationRequest) -> Outcome:
     text, arguments = "", ""
     async with aclosing(engine.generate(request)) as events:
         async for event in events:
@@ -111,7 +113,7 @@ async def run(engine: RemoteEngine, request: GenerationRequest) -> StepOutput:
             elif isinstance(event, ToolCallDelta):
                 arguments += event.arguments
             elif isinstance(event, Finished | Failed):
-                return StepOutput(text, arguments, event)
+                return Outcome(text, arguments, event)
     raise RuntimeError("the answer had no end")
 
 
@@ -194,11 +196,11 @@ async def check_api(app_url: str) -> Row:
 
 
 async def check_page(app_url: str) -> Row:
-    """The same question typed into this app's page, in Debian's Chromium."""
+    """The same question typed into this app's page, in the system's Chromium."""
     from playwright.async_api import async_playwright, expect
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         page = await browser.new_page()
         await page.goto(app_url)
         temperature = page.locator("#temperature input[type=number]")

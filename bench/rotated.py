@@ -15,11 +15,11 @@ from transformers import PreTrainedModel
 
 
 @torch.no_grad()
-def rotate(model: PreTrainedModel, seed: int = 0) -> None:
+def rotate(model: PreTrainedModel) -> None:
     """Turn ``model``, of the Llama family in float32, in place. Its head is a matrix of its own then."""
     embedding: Any = model.get_input_embeddings()
     words, size = embedding.weight.shape
-    normal = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    normal = torch.randn(size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     turn = torch.linalg.qr(normal)[0].float()
     body: Any = model.get_decoder()
     head = nn.Linear(size, words, bias=False)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,6 +19,8 @@ from typing import overload
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright, expect
 
+from bench.browser import browser_path
+from bench.long_chat import SHORT, long_chat
 from bench.report import Report, benchmark_parser
 from qwen_app.messages import Delta, GenerationRequest, Message, SamplingParams
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -28,9 +29,7 @@ from tests.browser.serving import running_page
 
 TOKEN_S = 0.025
 TOKENS = 200
-SHORT = "A **short** answer with `code`.\n\n- one\n- two\n"
 SETTLED_MS = 2000  # after which a page that was opened does nothing any more
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 PATIENCE_MS = 120_000
 # Notes when the number of tokens in the document grows, in milliseconds since 1970, and when the own question is there.
@@ -122,21 +121,7 @@ async def open_page(browser: Browser, url: str) -> Page:
 
 async def open_long_chat(page: Page, url: str, turns: int) -> None:
     """Open a chat that has so many answers already: it is brought in as a file, as anybody's may be."""
-    messages: list[dict[str, object]] = []
-    for number in range(turns):
-        before = f"a{number - 1}" if number else None
-        run: dict[str, object] = {"reason": "stop", "completion_tokens": 20, "first_token_s": 0.1, "total_s": 1.0}
-        messages.append({"id": f"q{number}", "parent_id": before, "role": "user", "content": "short"})
-        answer: dict[str, object] = {
-            "id": f"a{number}",
-            "parent_id": f"q{number}",
-            "role": "assistant",
-            "content": SHORT,
-            "run": run,
-        }
-        messages.append(answer)
-    chat = {"format": "qwen-chat", "version": 1, "title": "A long chat", "messages": messages}
-    made = await (await page.request.post(f"{url}/chats/import", data=json.dumps(chat))).json()
+    made = await (await page.request.post(f"{url}/chats/import", data=json.dumps(long_chat(turns)))).json()
     await page.goto(f"{url}/?chat={made['id']}")
     await wait_for_answers(page, turns)
     await page.wait_for_timeout(SETTLED_MS)
@@ -198,10 +183,9 @@ async def measure(quick: bool) -> Report:
     report = Report("The page in a browser")
     alone = await engine_alone(report)
     engine = ScriptedEngine(answer, slots=16, context_tokens=32768)
-    executable = next(filter(None, map(shutil.which, BROWSERS)))
     with running_page(engine, chat_titles=False) as url:
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=executable, args=FLAGS)
+            browser = await playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
             seen = await one_browser(report, url, browser, (2, 20) if quick else (2, 60, 200))
             report.ratio("tokens/s, page / engine alone", seen, alone)
             await several_browsers(report, url, browser, 2 if quick else 8)

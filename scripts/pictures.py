@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -20,6 +19,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.async_api import Browser, FilePayload, Locator, Page, async_playwright, expect
 
+from bench.browser import browser_path
 from qwen_app.ui.conversations.titles import WISH
 from scripts.stand_in import Answer, StandIn
 from tests.browser.serving import running_page
@@ -31,7 +31,6 @@ RECORD = PICTURES / "pictures.json"
 SHARPNESS = 2  # pixels of the picture for one of the page
 COLOURS = 256
 PATIENCE_MS = 60_000
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 CODE = """\
 Walk through both lists with one index each, and always take the smaller head:
@@ -262,7 +261,7 @@ async def take_all() -> None:
     expect.set_options(timeout=PATIENCE_MS)
     async with AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=_browser_path(), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         stack.push_async_callback(browser.close)
         url = stack.enter_context(running_page(StandIn(ANSWERS)))
         for picture in PICTURES_TAKEN:
@@ -323,13 +322,6 @@ def _smaller(png: bytes) -> bytes:
         small, "PNG", optimize=True
     )
     return small.getvalue()
-
-
-def _browser_path() -> str:
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        raise SystemExit("Chromium was not found. Debian and Ubuntu: apt-get install chromium fonts-noto-cjk")
-    return path
 
 
 def main() -> None:

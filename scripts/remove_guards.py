@@ -19,7 +19,7 @@ LIMIT_S = 150.0  # of a test; one that hangs without its guard has failed
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Try the guards of the holes with these numbers, or all; 1 where one is missed by nobody."""
+    """Try the guards of the holes with these numbers, or all; 1 where no test notices that one is gone."""
     holes = {int(argument) for argument in arguments}
     wanted = [guard for guard in GUARDS if not holes or guard.hole in holes]
     with TemporaryDirectory() as folder:
@@ -28,9 +28,9 @@ def main(arguments: Sequence[str]) -> int:
         if not passes(project, {guard.test for guard in wanted}, LIMIT_S * len(wanted)):
             sys.stdout.write("These tests fail as it is. Mend that first.\n")
             return 1
-        missed = [guard for guard in wanted if not is_missed(project, guard)]
-    sys.stdout.write(f"{len(wanted)} guards removed, {len(missed)} missed by no test.\n")
-    return bool(missed)
+        unnoticed = [guard for guard in wanted if not is_noticed(project, guard)]
+    sys.stdout.write(f"{len(wanted)} guards removed, {len(unnoticed)} without a test that noticed.\n")
+    return bool(unnoticed)
 
 
 def copy_to(project: Path) -> None:
@@ -44,7 +44,7 @@ def copy_to(project: Path) -> None:
         (project / name).symlink_to((ROOT / name).resolve())
 
 
-def is_missed(project: Path, guard: Guard) -> bool:
+def is_noticed(project: Path, guard: Guard) -> bool:
     """Whether the guard's test fails without it."""
     file, began = project / guard.file, time.monotonic()
     whole = file.read_text(encoding="utf-8")

@@ -2,8 +2,8 @@
 
     python -m bench.gpu proof|probe|right|files|parts|speed|engine [--precision P,...] [--budget S] [--out DIR] [--tiny]
 
-Begin with ``proof --precision fp16,int4``, in under eight minutes: it has what was changed since a card was last at
-hand, and stops at what is wrong. Then ``speed`` and ``engine`` with the same precisions, and on two cards ``files``.
+Begin with ``proof --precision fp16,int4``, in under eight minutes: it has what a machine without a card cannot show,
+and stops at what is wrong. Then ``speed`` and ``engine`` with the same precisions, and on two cards ``files``.
 ``probe`` says what the machine is, ``right`` compares with transformers, ``files`` loads one checkpoint in every
 precision, ``parts`` measures attention and linear layers alone, ``speed`` the steps of the engine, ``engine`` the whole
 of it. Each takes under nine minutes, and writes every row to ``DIR/SECTION.jsonl`` as soon as it is known. A row that

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from bench.gpu.options import Options
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.messages import SamplingParams
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loader import LoadedModel, weights_bytes
 from qwen_app.models.quantised.skeleton import WeightPlacement, shrink_layers
 
 TEXT_VOCABULARY = 151_665
@@ -82,19 +82,9 @@ def _to_nf4(model: PreTrainedModel, device: torch.device) -> None:
     gc.collect()
 
 
-def weight_bytes(model: PreTrainedModel) -> int:
-    """All weights, with the scales that bitsandbytes keeps beside them."""
-    total = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
-    for weight in model.parameters():
-        state = getattr(weight, "quant_state", None)
-        scales = state.as_dict(packed=True).values() if state is not None else ()
-        total += sum(scale.nbytes for scale in scales if isinstance(scale, torch.Tensor))
-    return total
-
-
 def read_bytes(model: PreTrainedModel) -> int:
     """What a decode step has to read of the weights: all but the embedding's table."""
-    return weight_bytes(model) - sum(weight.nbytes for weight in model.get_input_embeddings().parameters())
+    return weights_bytes(model) - sum(weight.nbytes for weight in model.get_input_embeddings().parameters())
 
 
 def engine_parts(model: PreTrainedModel, options: Options, *, slots: int, context_tokens: int) -> ComputeParts:
@@ -128,4 +118,4 @@ def loaded_model(precision: str, options: Options, layers: int = 0) -> LoadedMod
         eos_token_id=[END_OF_TURN, END_OF_TEXT],
     )
     name = "tiny random Qwen2" if options.tiny else "random Qwen2.5-7B"
-    return LoadedModel(model, tokenizer, name, "", precision, options.device, weight_bytes(model), generation)
+    return LoadedModel(model, tokenizer, name, "", precision, options.device, weights_bytes(model), generation)

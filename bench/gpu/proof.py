@@ -1,9 +1,9 @@
 """What reading the code and a CPU cannot show, in one run: kernels, captures that fail, memory, and being right.
 
-Everything here has been mended or added since a card was last at hand. The order is by what would make the rest count
-for nothing: our kernels and torch's 4-bit ones on every card, then for each precision the steps beside transformers'
-(``right``), and the engine whole (``engine``, without the benchmarks): what is in use beside the plan, no memory beside
-captured steps, a device that hangs; at the end a capture that breaks off and leaves the card as it was.
+The order is by what would make the rest count for nothing: our kernels and torch's 4-bit ones on every card, then for
+each precision the steps beside transformers' (``right``), and the engine whole (``engine``, without the benchmarks):
+what is in use beside the plan, no memory beside captured steps, a device that hangs; at the end a capture that breaks
+off and leaves the card as it was.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from bench.gpu.models import QWEN, engine_parts, random_model, read_bytes, weight_bytes
+from bench.gpu.models import QWEN, engine_parts, random_model, read_bytes
 from bench.gpu.options import Options
 from bench.gpu.probe import copy_bandwidth
 from bench.gpu.rows import Rows
@@ -14,12 +14,13 @@ from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.sampling.sampler import SamplingRow
+from qwen_app.models.loader import weights_bytes
 
 SLOTS, STEPS = 8, 20
 USERS, USERS_TINY = (1, 2, 4, 8), (1, 8)
 CONTEXTS, CONTEXTS_TINY = (1024, 8192, 32_000), (64, 256)
 SLOT_TOKENS, SLOT_TOKENS_TINY = 32_768, 320
-CHUNKS, CHUNKS_TINY = (64, 128, 256, 512, 1024), (32,)
+CHUNKS, CHUNKS_TINY = (64, 128, 256, 512, 1024, 2048), (32,)
 PROFILED_KERNELS = 14
 
 
@@ -35,7 +36,7 @@ def speed(rows: Rows, options: Options) -> None:
 
 def _of_one_precision(rows: Rows, precision: str, options: Options, bandwidth: float) -> None:
     model = random_model(precision, options)
-    rows.add(f"{precision}: weights", weight_bytes(model) / 1e9, "GB")
+    rows.add(f"{precision}: weights", weights_bytes(model) / 1e9, "GB")
     weights_read = read_bytes(model)
     length = SLOT_TOKENS_TINY if options.tiny else SLOT_TOKENS
     parts = engine_parts(model, options, slots=SLOTS, context_tokens=length)
@@ -50,7 +51,7 @@ def _of_one_precision(rows: Rows, precision: str, options: Options, bandwidth: f
     for chunk in CHUNKS_TINY if options.tiny else CHUNKS:
         if rows.may_begin(f"{precision}: chunks of {chunk}"):
             with rows.part(f"{precision}: chunks of {chunk}"):
-                _prefill(rows, precision, parts, chunk, options)
+                _prefill(rows, precision, parts, chunk)
     if options.on_card:
         with rows.part(f"{precision}: kernels of a step"):
             _kernels(rows, precision, parts)
@@ -87,7 +88,7 @@ def decoding(ids: Sequence[int], position: int) -> list[ScheduledChunk]:
     return [ScheduledChunk(QuerySpan(slot, position, 1), [token_id], True) for slot, token_id in enumerate(ids)]
 
 
-def _prefill(rows: Rows, precision: str, parts: ComputeParts, chunk: int, options: Options) -> None:
+def _prefill(rows: Rows, precision: str, parts: ComputeParts, chunk: int) -> None:
     runner, middle = parts.runner, parts.kv_cache.length // 2
     for start in (0, middle):
         alone = [ScheduledChunk(QuerySpan(7, start, chunk), [3] * chunk, True)]

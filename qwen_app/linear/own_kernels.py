@@ -109,10 +109,10 @@ def unpacks_4_bits(card: torch.device) -> bool:
     return _serves("4-bit prompts", error)
 
 
-def _random_int4(card: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _random_int4(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Codes, scales and zeros of groups of 32 columns, and the weight they mean, which is exact in bfloat16."""
-    codes = varied_codes(64, 512).to(card)
-    scales = 2.0 ** torch.randint(-3, 4, (16, 64), device=card)
+    codes = varied_codes(64, 512).to(device)
+    scales = 2.0 ** torch.randint(-3, 4, (16, 64), device=device)
     weight = codes.float() * scales.t().repeat_interleave(32, 1)
     return codes, torch.stack((scales, 8 * scales), -1).bfloat16(), weight
 

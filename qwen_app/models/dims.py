@@ -120,11 +120,6 @@ def dims_of(path: Path) -> ModelDims:
     return dims_from_config(config.to_dict())
 
 
-def stored_bytes(folder: Path) -> int:
-    """Bytes of the weights as they lie in ``folder``."""
-    return sum(path.stat().st_size for path in weight_files(folder))
-
-
 def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:
     """Bytes of weights that are kept as the files have them; 0 where they are loaded in ``precision`` instead."""
     if checkpoint.is_gguf and precision == "int4":
@@ -132,7 +127,7 @@ def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:
 
         with _reading(checkpoint.path):
             return held_bytes(checkpoint.path)
-    return stored_bytes(checkpoint.path) if checkpoint.quantisation else 0
+    return checkpoint.size_bytes() if checkpoint.quantisation else 0
 
 
 @contextmanager

@@ -104,7 +104,7 @@ def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", c
         revision=manifest.revision if manifest else "",
         precision=runs_in,
         device=model.device,
-        weights_bytes=_weights_bytes(model),
+        weights_bytes=weights_bytes(model),
         generation_config=model.generation_config,
     )
     log.info(
@@ -269,7 +269,7 @@ def _need_reader(method: str, path: Path) -> None:
         )
 
 
-def _weights_bytes(model: PreTrainedModel) -> int:
+def weights_bytes(model: PreTrainedModel) -> int:
     """Bytes of all weights, each shared one once, with the scales that bitsandbytes keeps beside them."""
     tensors = [*model.parameters(), *model.buffers()]
     for weight in model.parameters():

@@ -17,8 +17,8 @@ _NEVER_UNPACKED = (*NUMBER_BYTES, "8bit")
 _NEVER_JOINED = (*_NEVER_UNPACKED, "4bit")  # layers that are unpacked one by one, if at all
 _INT4_BYTES = 0.5 + 4 / 32  # a code, and a 16-bit scale and zero for each 32 weights
 PREFILL_CHUNK_TOKENS = {"cuda": 1024, "cpu": 256}  # the most prompt tokens of a step
-# Where memory is left over, of weights that are unpacked for every such step on a card: on an H200 that takes 16 ms, beside
-# 22 ms of products for 1,024 tokens and 43 ms for these.
+# Where memory is left over, of weights that are unpacked for every such step on a card: on an H200 that takes 16 ms,
+# beside 22 ms of products for 1,024 tokens and 43 ms for these.
 LONG_CHUNK_TOKENS = 2048
 # cuBLAS workspaces, captured graphs and what the allocator cannot use; on a CPU, the process itself.
 RESERVE_BYTES = {"cuda": 800_000_000, "cpu": 1_000_000_000}

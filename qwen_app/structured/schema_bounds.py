@@ -245,7 +245,7 @@ def _repeats(pattern: str, place: int) -> tuple[int, int]:
     numbers = [int(part) for part in (least, most) if part.isascii() and part.isdigit()]
     if not least.isdigit() or (comma and most and not most.isdigit()):
         return 0, place
-    return max(1, *numbers, 1), end + 1
+    return max([1, *numbers]), end + 1
 
 
 def _at_most(count: int, limit: int, what: str, pointer: str) -> None:

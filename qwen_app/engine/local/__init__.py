@@ -1,6 +1,6 @@
 """The engine that runs a model in this process: continuous batching over slots of one KV cache.
 
-May import chat, tools, structured, models and ``engine.base``; a step of the running sequences is
+May import chat, tools, structured, sandbox, models, errors, messages and ``engine``; a step of the running sequences is
 the business of ``steps``, tensors that of ``compute``, ``sampling`` and ``attention`` below it.
 Start with ``build.build_local_engine``, then ``worker``.
 
@@ -13,7 +13,7 @@ A request's way::
       end what was cancelled or is late; admit: scheduler -> a slot
         step_executor.place                  prefix cache, copy from another slot, or restore what was offloaded
       step_executor.step                     decoding sequences by a token, prompts by a chunk (prefill budget)
-        model_runner.forward                 transformers' model, which calls attention.attend in every layer
+        model_runner.forward                 our decoder, or transformers' model: both attend over the KV cache
         sampler.sample                       grammar masks, penalties, temperature ...: a token a row
         overlap.LaunchedStep                 on a card, where that can be: the next step is under way by now
         sequence.accept                      closes in time, detokenizes: new text, or the end

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
 from tokenizers import Tokenizer
@@ -14,13 +12,13 @@ from tokenizers import Tokenizer
 from qwen_app.chat.template import PromptEncoder, characters_of
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.local.grammar_admission import GrammarAdmission
-from qwen_app.engine.local.request_processor import RequestProcessor
+from qwen_app.engine.local.request_processor import RequestProcessor, may_call
+from qwen_app.engine.local.request_threads import RequestThreads, outcome_of
 from qwen_app.engine.local.steps.detokenize import ids_of_text
 from qwen_app.engine.local.steps.event_queue import EventQueue, is_terminal
-from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.engine.local.tool_events import ToolCallEvents
 from qwen_app.engine.local.worker import Worker
-from qwen_app.errors import AppError, EngineError, EngineUnavailable, RequestError
+from qwen_app.errors import AppError, EngineUnavailable, RequestError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, Tool
 from qwen_app.tools.parser import ToolCallParser
 
@@ -28,8 +26,6 @@ LONG_JOB = 50_000  # characters or tokens, a fifth of a second in the worst case
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-log = logging.getLogger(__name__)
 
 PREPARE_S = 60.0  # a prompt takes milliseconds, the longest a second or two; what takes longer waits for a hung thread
 NOT_PREPARED = "The request could not be prepared in time. Try again in a minute."
@@ -62,8 +58,8 @@ class LocalEngine:
         self._info = info
         self._grace_s = grace_s
         self._impairment = impairment
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="prompt-encoder")
-        self._long_threads = ThreadPoolExecutor(1, thread_name_prefix="long-prompt-encoder")
+        self._threads = RequestThreads(2, "prompt-encoder")
+        self._long_threads = RequestThreads(1, "long-prompt-encoder")
         self._draining = False
         self._worker.start()
 
@@ -76,7 +72,7 @@ class LocalEngine:
             async with asyncio.timeout(limit_s):
                 await self._grammars.admit(request)
                 characters = len(request.prompt or ()) + characters_of(request.messages)
-                sequence = await self._on_thread(characters, self._process, request, EventQueue())
+                sequence = await self._on_thread(characters, self._processor.process, request, EventQueue())
             position = self._worker.submit(sequence)
         except TimeoutError:
             yield Failed(EngineUnavailable(NOT_PREPARED))
@@ -88,7 +84,7 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         end_it = None if limit_s is None else loop.call_later(limit_s, sequence.events.fail, late)
         parser = ToolCallParser(tool.name for tool in request.tools)
-        calls = ToolCallEvents(parser, forced=request.tool_choice.forced) if _may_call(request) else None
+        calls = ToolCallEvents(parser, forced=request.tool_choice.forced) if may_call(request) else None
         try:
             yield Queued(position)
             ended = False
@@ -104,15 +100,6 @@ class LocalEngine:
             if end_it:
                 end_it.cancel()
             self._worker.cancel(sequence.id)
-
-    def _process(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
-        try:
-            return self._processor.process(request, events)
-        except AppError:
-            raise
-        except Exception as broken:  # the request's boundary: no exception leaves the iterator
-            log.exception("request %s could not be prepared", request.request_id)
-            raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         def count() -> list[int]:
@@ -140,7 +127,7 @@ class LocalEngine:
         threads = self._threads if size < LONG_JOB else self._long_threads
         try:
             async with asyncio.timeout(PREPARE_S):
-                return await asyncio.get_running_loop().run_in_executor(threads, work, *args)
+                return await outcome_of(threads.begin(work, *args))
         except TimeoutError:
             raise EngineUnavailable(NOT_PREPARED) from None
 
@@ -170,9 +157,5 @@ class LocalEngine:
             await asyncio.sleep(0.05)
         await asyncio.to_thread(self._worker.stop)
         for threads in (self._threads, self._long_threads):
-            threads.shutdown(wait=False, cancel_futures=True)
+            threads.close()
         self._grammars.close()
-
-
-def _may_call(request: GenerationRequest) -> bool:
-    return bool(request.tools) and request.tool_choice.mode != "none"

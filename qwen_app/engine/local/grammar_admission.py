@@ -6,9 +6,9 @@ A schema that takes long, or for ever, costs its own request and nobody else's: 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
 
+from qwen_app.engine.local.request_threads import RequestThreads, outcome_of
 from qwen_app.errors import OverBudget
 from qwen_app.messages import GenerationRequest
 from qwen_app.sandbox.checks import Checks, checks
@@ -26,11 +26,12 @@ class GrammarAdmission:
         self._compiler = compiler
         self._checks = checks
         self._deadline_s = deadline_s
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="grammar-compiler")
+        self._threads = RequestThreads(THREADS, "grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def admit(self, request: GenerationRequest) -> None:
-        """Raises SchemaError for what cannot be enforced, OverBudget for what takes too long to compile."""
+        """Raises SchemaError for what cannot be enforced, OverBudget for what takes too long to compile, and
+        EngineUnavailable where a drain comes first."""
         tools = request.tools if request.tool_choice.mode != "none" else ()
         if not tools and request.grammar is None:
             return
@@ -43,7 +44,7 @@ class GrammarAdmission:
             compiling = self._compile(request, begun)
             await begun.wait()  # a thread that works for others is no time of the request's own
             async with asyncio.timeout(self._deadline_s):
-                await asyncio.shield(compiling)
+                await outcome_of(asyncio.shield(compiling))
         except TimeoutError:
             raise OverBudget("time", param="response_format" if request.grammar else "tools") from None
         finally:
@@ -56,12 +57,12 @@ class GrammarAdmission:
             loop.call_soon_threadsafe(begun.set)
             return self._compiler.compile_request(request)
 
-        compiling = loop.run_in_executor(self._threads, compile_request)
+        compiling = self._threads.begin(compile_request)
         compiling.add_done_callback(lambda _: begun.set())  # also where it never began
         return compiling
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
 
 def _release_when_done(turn: asyncio.Lock, compiling: asyncio.Future[Grammar | None] | None) -> None:

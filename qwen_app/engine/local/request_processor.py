@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 import secrets
 import time
@@ -15,12 +16,14 @@ from qwen_app.engine.local.steps.answer_text import AnswerText
 from qwen_app.engine.local.steps.detokenize import Detokenizer
 from qwen_app.engine.local.steps.event_queue import EventQueue
 from qwen_app.engine.local.steps.sequence import Constraint, SequenceState
-from qwen_app.errors import ContextLengthExceeded, RequestError
+from qwen_app.errors import AppError, ContextLengthExceeded, EngineError, RequestError
 from qwen_app.messages import GenerationRequest, Tool
 from qwen_app.structured.closing.budget_closer import BudgetCloser, ClosableState
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.tools.prompt_format import CALL_OPEN
 from qwen_app.tools.stop_search import StopSearch
+
+log = logging.getLogger(__name__)
 
 
 class RequestProcessor:
@@ -52,8 +55,17 @@ class RequestProcessor:
     def process(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
         """``request`` as a sequence that answers into ``events``.
 
-        Raises RequestError where the request cannot be answered as it is.
+        Raises RequestError where the request cannot be answered as it is, EngineError where the fault is ours.
         """
+        try:
+            return self._sequence_of(request, events)
+        except AppError:
+            raise
+        except Exception as broken:  # the request's boundary: no exception of another kind leaves the engine
+            log.exception("request %s could not be prepared", request.request_id)
+            raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
+
+    def _sequence_of(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
         self._check_ids(request)
         banned_ids = self._banned_ids(request)
         prompt_ids = self._prompt_ids(request, banned_ids)
@@ -121,8 +133,8 @@ class RequestProcessor:
         grammar = self._compiler.compile_request(request)
         if grammar is None:
             return None
-        free_text = _has_calls(request) and request.grammar is None and not request.tool_choice.forced
-        if _has_calls(request) and (free_text or request.tool_choice.forced) and not request.close_cut_calls:
+        free_text = may_call(request) and request.grammar is None and not request.tool_choice.forced
+        if may_call(request) and (free_text or request.tool_choice.forced) and not request.close_cut_calls:
             return Constraint(grammar.new_state(), BudgetCloser(closes=lambda state: False), free_text)
         if limit_tokens < grammar.minimum_tokens:
             raise RequestError(
@@ -134,12 +146,13 @@ class RequestProcessor:
         return Constraint(grammar.new_state(), closer, free_text)
 
 
-def _has_calls(request: GenerationRequest) -> bool:
+def may_call(request: GenerationRequest) -> bool:
+    """Whether the answer may hold calls: there are tools, and calling them is not ruled out."""
     return bool(request.tools) and request.tool_choice.mode != "none"
 
 
 def _callable_names(request: GenerationRequest) -> list[str]:
-    return [tool.name for tool in request.tools] if _has_calls(request) else []
+    return [tool.name for tool in request.tools] if may_call(request) else []
 
 
 def _is_document(state: ClosableState) -> bool:

@@ -28,7 +28,7 @@ NO_TOKENIZER = "The remote server has no tokenizer to ask, and no folder of the 
 
 
 class TokenCounter(Protocol):
-    """Counts, encodes and decodes. ``exact`` says that counts are the server's own."""
+    """Counts, encodes and decodes. ``exact`` says that counts are those of the model's own tokenizer."""
 
     exact: bool
 

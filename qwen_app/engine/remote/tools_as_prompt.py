@@ -12,7 +12,7 @@ from qwen_app.tools.prompt_format import as_plain_messages
 
 
 def is_call_forced(request: GenerationRequest) -> bool:
-    return bool(request.tools) and request.tool_choice.mode in ("required", "named")
+    return bool(request.tools) and request.tool_choice.forced
 
 
 def check_tool_choice(request: GenerationRequest) -> None:

@@ -1,1 +1,1 @@
-"""Kernels for a CPU, in C++, compiled by the machine's compiler when the server starts."""
+"""Kernels for a CPU, in C++, compiled by the machine's compiler when they are first wanted."""

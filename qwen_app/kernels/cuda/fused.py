@@ -1,6 +1,6 @@
 """The step kernels fused in Triton: one launch each. Sums and norms are computed in float32, as torch does.
 
-Triton comes with PyTorch for CUDA. Nothing here is imported where it is missing (see ``choice``).
+Triton comes with PyTorch for CUDA. Nothing here is imported where it is missing (see ``compute.kernel_choice``).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAtten
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
 from qwen_app.kernels.cuda.decode_attention import serves
+from qwen_app.kernels.failure import first_line
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +76,15 @@ def on_a_cpu(cache: KVCache, plain: SdpaAttention, query_heads: int) -> Attentio
     return plain
 
 
-def problem_of(flash: Attention, plain: Attention, query_heads: int) -> str:
-    """What is wrong with ``flash`` here, to go on with its name; empty where nothing is. Empties the cache."""
+def problem_of(tried: Attention, plain: Attention, query_heads: int) -> str:
+    """What is wrong with ``tried`` here, to go on with its name; empty where nothing is. Empties the cache."""
     try:
-        for name, spans in cases(flash.cache).items():
-            worst = _worst_error(flash, plain, spans, query_heads)
-            if not worst <= TOLERANCE.get(flash.cache.shape.dtype, 0.0):
+        for name, spans in cases(tried.cache).items():
+            worst = _worst_error(tried, plain, spans, query_heads)
+            if not worst <= TOLERANCE.get(tried.cache.shape.dtype, 0.0):
                 return f"is wrong for {name} (relative error {worst:.1e})"
     except Exception as unusable:  # any card, driver or dtype the kernel was not built for
-        return f"does not work here ({str(unusable).splitlines()[0] if str(unusable) else type(unusable).__name__})"
+        return f"does not work here ({first_line(unusable)})"
     return ""
 
 
@@ -104,9 +105,9 @@ def cases(cache: KVCache) -> dict[str, list[QuerySpan]]:
 
 
 @torch.inference_mode()
-def _worst_error(flash: Attention, plain: Attention, spans: Sequence[QuerySpan], query_heads: int) -> float:
+def _worst_error(tried: Attention, plain: Attention, spans: Sequence[QuerySpan], query_heads: int) -> float:
     """The largest relative error of any token, over random keys and values, on one layer of every device."""
-    cache = flash.cache
+    cache = tried.cache
     tokens = sum(span.length for span in spans)
     errors = []
     for layer in {tensor.device: number for number, tensor in enumerate(cache.keys)}.values():
@@ -117,7 +118,7 @@ def _worst_error(flash: Attention, plain: Attention, spans: Sequence[QuerySpan],
         nowhere = torch.zeros(tokens, dtype=torch.int64, device=keys.device)
         got, want = (
             attention.attend(query, layer, Batch.planned(spans, nowhere, attention), cache.shape.head_dim**-0.5).float()
-            for attention in (flash, plain)
+            for attention in (tried, plain)
         )
         errors.append(float(((got - want).norm(dim=(1, 2)) / want.norm(dim=(1, 2))).max()))
         keys.zero_()

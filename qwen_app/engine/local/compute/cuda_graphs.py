@@ -109,7 +109,7 @@ class DecodeGraphs:
         self.problem = ""
 
     def capture_next(self) -> bool:
-        """Capture one more batch size. False when all are there, or when there is no memory for more."""
+        """Capture one more step. False when all are there, or when there is no memory for more."""
         if not self._missing:
             return False
         step = failure = None

@@ -29,7 +29,10 @@ class OffloadedPrefix:
 
 
 class HostKVCache:
-    """``limit_bytes`` at most, None for a quarter of what is free. The longest unused leave first; 0 keeps nothing."""
+    """``limit_bytes`` at most, None for ``SHARE`` of what is free, up to ``LARGEST_BYTES``; 0 keeps nothing.
+
+    The longest unused leave first.
+    """
 
     def __init__(self, cache: KVCache, *, limit_bytes: int | None) -> None:
         if limit_bytes is None:
@@ -87,8 +90,7 @@ class HostKVCache:
     ) -> int:
         """Fill ``slot`` from the best match of ``owner``'s, where that beats computing beyond ``num_cached_tokens``.
 
-        Only where that beats computing what is beyond the slot's own ``num_cached_tokens``. Returns how many tokens the
-        slot holds now.
+        Those the slot holds already. Returns how many it holds now.
         """
         best, match = self._best(prompt_ids, owner)
         gained = match - num_cached_tokens

@@ -72,7 +72,7 @@ class ModelRunner:
         return self._graphs is not None and bool(self._graphs.captured)
 
     def prepare(self) -> bool:
-        """Do a piece of the preparation that must not delay answers. False when nothing is left to do."""
+        """Capture one more decode step; all are to be there before a first request. False when none is left."""
         return self._graphs is not None and self._graphs.capture_next()
 
     @torch.inference_mode()

@@ -32,8 +32,11 @@ class PrefillBudget:
 
     @classmethod
     def on(cls, device_type: str, max_tokens: int = 0) -> PrefillBudget:
-        """What suits a device; 0 ``max_tokens`` are the usual ones. On a card a step that also reads is no captured one, and 4-bit weights are unpacked
-        for it, however short its piece is: many short pieces would take a prompt several times as long."""
+        """What suits a device; 0 ``max_tokens`` are the usual ones.
+
+        On a card a step that also reads is no captured one, and 4-bit weights are unpacked for it, however short its
+        piece is: many short pieces would take a prompt several times as long.
+        """
         if device_type == "cuda":
             return cls(min_tokens=128, max_tokens=max_tokens or 1024, first_tokens=256, pause_s=0.12)
         return cls(max_tokens=max_tokens or 256)

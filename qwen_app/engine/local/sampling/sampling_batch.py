@@ -41,8 +41,8 @@ class SamplingBatch:
 
     @classmethod
     def of(cls, key: tuple[tuple[int, SamplingParams, bool], ...], device: torch.device) -> SamplingBatch:
-        def column(values: Sequence[float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
-            return to_device(values, dtype, device).unsqueeze(1)
+        def column(values: Sequence[float]) -> torch.Tensor:
+            return to_device(values, torch.float32, device).unsqueeze(1)
 
         every = [params for _, params, _ in key]
         top_k = [params.top_k for params in every if _cut(params)]

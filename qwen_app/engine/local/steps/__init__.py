@@ -1,6 +1,6 @@
 """One step of the running sequences: what each of them computes, and what becomes of the tokens that were drawn.
 
-May import messages, chat's and tools' parsers, structured's grammars, and ``attention``, ``compute`` and ``sampling``
-below it; it knows sequences and their texts, no requests, prompts or threads.
+May import errors, messages, tools' search for stop strings, structured's grammars and closing, and ``attention``,
+``compute`` and ``sampling`` below it; it knows sequences and their texts, no requests, prompts or threads.
 Start with ``step_executor``, then ``sequence``; ``overlap`` launches a step before the last is read.
 """
