@@ -7,7 +7,6 @@ there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from fastapi import Request
@@ -45,7 +44,7 @@ class Misplaced:
     def __init__(self, paths: Iterable[str]) -> None:
         own = [path for path in paths if path.startswith("/v1/")]
         self._known = sorted({path.split("/{")[0] for path in own})
-        self._nested = [re.compile(re.sub("{[^}]*}", "[^/]+", path) + "/") for path in own if "}/" in path]
+        self._nested = [path for path in own if "}/" in path]
 
     def places(self) -> list[str]:
         """The paths outside of ``/v1`` that are answered here, without what follows them."""
@@ -68,7 +67,7 @@ class Misplaced:
             return None
         if request.url.path == path and path[:-1] in self._known:
             return f"There is nothing at {path}. Leave out the slash at its end."
-        if any(nested.match(path) for nested in self._nested):  # its end may be called as a path of its own is
+        if any(_is_below(path, nested) for nested in self._nested):  # its end may be called as a path of its own is
             return None
         meant = [known for known in self._known if _leads_astray(path, known)]
         if not meant:
@@ -76,6 +75,14 @@ class Misplaced:
             return next(kept, None)
         of_anthropic = ANTHROPIC_PATHS.holds(meant[0])
         return f"There is nothing at {path[:-1]}. {_anthropic_base(request) if of_anthropic else _openai_base(request)}"
+
+
+def _is_below(path: str, route: str) -> bool:
+    """Whether ``path`` is that of ``route``, whose parts in braces may be anything, or goes on behind it."""
+    parts, wanted = path.split("/"), route.split("/")
+    return len(parts) > len(wanted) and all(
+        part == want or want.startswith("{") for part, want in zip(parts, wanted, strict=False)
+    )
 
 
 def _leads_astray(path: str, known: str) -> bool:
