@@ -146,7 +146,7 @@ ARROWS: dict[str, set[str]] = {
         "structured",
         "tools",
     },
-    "api.files": {"api.access", "api.endpoints", "api.protocol", "documents", "errors", "http", "knowledge"},
+    "api.files": {"api.access", "api.endpoints", "api.protocol", "documents", "errors", "http", "knowledge", "uploads"},
     "api": {
         "api.access",
         "api.anthropic",

@@ -78,8 +78,15 @@ class GpuMeter:
         now = self._clock()
         if self._uuids and now - self._asked_at >= PERIOD_S and self._reading.acquire(blocking=False):
             self._asked_at = now
-            threading.Thread(target=self._read, name="gpu-meter", daemon=True).start()
+            self._begin_to_read()
         return self._newest if now - self._read_at <= STALE_S else ()
+
+    def _begin_to_read(self) -> None:
+        try:
+            threading.Thread(target=self._read, name="gpu-meter", daemon=True).start()
+        except RuntimeError as crowded:  # the system has no thread to give, just now
+            log.info("The GPU's load and temperature are not read: %s", crowded)
+            self._reading.release()
 
     def _read(self) -> None:
         try:

@@ -126,6 +126,24 @@ def test_a_file_is_searched_and_its_passages_are_numbered(client: openai.OpenAI)
     assert store not in [one.id for one in client.vector_stores.list()]
 
 
+def test_several_files_are_kept_by_one_call(client: openai.OpenAI, other: openai.OpenAI) -> None:
+    store, batches = client.vector_stores.create(name="batch").id, client.vector_stores.file_batches
+    texts = [(f"{number}.txt", f"Room {number} holds 187 chairs.".encode()) for number in range(3)]
+    batch = batches.upload_and_poll(vector_store_id=store, files=texts)
+    assert (batch.status, batch.file_counts.completed, batch.file_counts.total) == ("completed", 3, 3)
+    kept = {file.id for file in client.vector_stores.files.list(store).data}
+    assert len(kept) == 3
+    assert len(client.vector_stores.search(store, query="How many chairs?").data) == 3
+    half = batches.create(store, file_ids=[client.files.create(file=texts[0], purpose="assistants").id, "none"])
+    assert (half.file_counts.completed, half.file_counts.failed) == (1, 1)
+    elsewhere = client.vector_stores.create(name="elsewhere").id
+    for who, where in ((other, store), (client, elsewhere)):
+        with pytest.raises(openai.NotFoundError):
+            who.vector_stores.file_batches.retrieve(batch.id, vector_store_id=where)
+    with pytest.raises(openai.BadRequestError, match="file_ids"):
+        batches.create(store, file_ids=["none"] * 17)
+
+
 def test_a_file_in_a_store_is_found_by_the_id_of_its_upload_too(client: openai.OpenAI, tmp_path: Path) -> None:
     """The SDK waits for what it added by the id it added it by."""
     (tmp_path / "a.txt").write_text("Room 17 holds 187 chairs.")

@@ -57,6 +57,19 @@ def test_however_many_ask_the_driver_is_asked_once_a_second(nvml: NvmlStandIn) -
     assert nvml.calls == 2
 
 
+def test_a_system_without_threads_is_asked_again(nvml: NvmlStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    clock = Clock()
+    meter = GpuMeter(["GPU-a"], clock)
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse)
+        assert meter.readings() == ()
+    clock.now_s += PERIOD_S
+    assert read(meter) == (CARD,)
+
+
 def test_a_driver_that_hangs_holds_nobody_up_and_what_it_said_before_is_soon_not_told(
     nvml: NvmlStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

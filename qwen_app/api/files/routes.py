@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.embeddings import add_embedding_routes
+from qwen_app.api.files.file_batches import add_file_batch_routes
 from qwen_app.api.files.library import Library
 from qwen_app.api.files.searching import add_search_routes
 from qwen_app.api.files.store_files import add_store_file_routes
@@ -19,4 +20,5 @@ def add_file_routes(router: APIRouter, parts: ApiParts, library: Library) -> Non
     add_upload_routes(router, parts, library)
     add_vector_store_routes(router, parts, library.knowledge)
     add_store_file_routes(router, parts, library)
+    add_file_batch_routes(router, parts, library)
     add_search_routes(router, parts, library.knowledge)
