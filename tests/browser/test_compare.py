@@ -13,12 +13,15 @@ pytestmark = pytest.mark.anyio
 async def test_two_answers_a_vote_a_file_and_one_that_is_kept(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted + "/#compare")
     page = chat.page
+    await page.locator("#vote-right").click()
+    await expect(page.locator("#compare-notice")).to_contain_text("ask both first")
     await page.locator("#compare-prompt textarea").fill("hello there")
     await page.locator("#compare-right-json input").check()
     await page.locator("#compare-run").click()
     await expect(page.locator("#compare-left-answer")).to_contain_text("You said: hello there.")
     await expect(page.locator("#compare-right-answer")).to_contain_text('"answer": "yes"')
     await expect(page.locator("#compare-difference del")).not_to_have_count(0)
+    await expect(page.locator("#compare-notice")).to_be_empty()
     await page.locator("#vote-left").click()
     await expect(page.locator("#compare-table tbody td").last).to_have_text("Left")
     async with page.expect_download() as download:

@@ -37,6 +37,8 @@ async def scenarios_page(open_chat: OpenChat, url: str, **options: object) -> Pa
 
 async def test_a_click_a_verdict_and_a_report(address: str, open_chat: OpenChat, tmp_path: Path) -> None:
     page = await scenarios_page(open_chat, address)
+    await page.locator("#scen-markdown").click()
+    await expect(page.locator("#scen-state")).to_contain_text("run a scenario first")
     for number, key in enumerate(("meeting", "table", "summary"), 1):
         await page.locator(f"#scen-{key}").click()
         await expect(page.locator(".scen-card .result")).to_have_count(number)

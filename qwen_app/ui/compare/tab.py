@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
@@ -12,13 +12,13 @@ from gradio.components import Component
 from qwen_app.errors import AppError
 from qwen_app.ui.compare.actions import CompareActions, Views
 from qwen_app.ui.compare.asking import CompareTask
-from qwen_app.ui.compare.comparison import SIDES, SideSettings, Vote, comparisons_csv
+from qwen_app.ui.compare.comparison import SIDES, Comparison, SideSettings, Vote, comparisons_csv
 from qwen_app.ui.compare.session import CompareSession
 from qwen_app.ui.compare.view import CompareView, table_html
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, number, session_of, streaming, text
-from qwen_app.ui.shared.notices import failure_html
+from qwen_app.ui.shared.notices import failure_html, notice_html
 from qwen_app.ui.shared.strings import TEXTS, Texts
 
 VOTE_BUTTONS: dict[Vote, str] = {"left": "vote_left", "equal": "vote_equal", "right": "vote_right"}
@@ -104,7 +104,7 @@ class _CompareTab:
         self._run.click(streaming(self.run, self._updates), inputs, self._shown(), **page.generating)
         self._stop.click(self.stop, {self._session}, None, **QUICK)
         for vote, button in self._votes.items():
-            button.click(self._voting(vote), [self._session, page.language], [self._table], **QUICK)
+            button.click(self._voting(vote), [self._session, page.language], [self._table, self._notice], **QUICK)
         for place, side in enumerate(self._sides):
             keeping = side.keep.click(
                 self._keeping(left=place == 0),
@@ -113,7 +113,7 @@ class _CompareTab:
                 **QUICK,
             )
             keeping.then(None, [self._written], js=_OPEN_CHAT, api_visibility="private")
-        exporting = self._export.click(self.csv, [self._session], [self._written], **QUICK)
+        exporting = self._export.click(self.csv, [self._session, page.language], [self._written, self._notice], **QUICK)
         exporting.then(None, [self._written], js=_SAVE_CSV, api_visibility="private")
         page.language.change(self.translate, context, [self._table], **QUICK)
         page.translate_samples(self._prompt, [TEXTS["compare_example"]])
@@ -132,18 +132,18 @@ class _CompareTab:
     def stop(self, values: Values) -> None:
         self._session_of(values).stop()
 
-    def csv(self, session: object) -> str:
+    def csv(self, session: object, language: object) -> tuple[str, str]:
         done = session_of(session, CompareSession).done
-        return comparisons_csv(done) if done else ""
+        return (comparisons_csv(done) if done else ""), _first_notice(done, Texts(language_of(language)))
 
     def translate(self, values: Values) -> Updates:
         return {self._table: table_html(self._session_of(values).done, self._texts(values))}
 
-    def _voting(self, vote: Vote) -> Callable[[object, object], str]:
-        def cast(session: object, language: object) -> str:
-            kept = session_of(session, CompareSession)
+    def _voting(self, vote: Vote) -> Callable[[object, object], tuple[str, str]]:
+        def cast(session: object, language: object) -> tuple[str, str]:
+            kept, texts = session_of(session, CompareSession), Texts(language_of(language))
             kept.vote(vote)
-            return table_html(kept.done, Texts(language_of(language)))
+            return table_html(kept.done, texts), _first_notice(kept.done, texts)
 
         return cast
 
@@ -185,6 +185,11 @@ class _CompareTab:
                 self._stop: None if running is None else gr.update(interactive=running),
             }
         )
+
+
+def _first_notice(done: Sequence[Comparison], texts: Texts) -> str:
+    """What is said where there is nothing yet to vote on or to export."""
+    return "" if done else notice_html(texts("compare_ask_first"))
 
 
 def _side(page: PageContext, name: str, temperature: float) -> _Side:

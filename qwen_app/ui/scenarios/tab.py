@@ -13,6 +13,7 @@ from qwen_app.ui.scenarios.session import ScenarioSession
 from qwen_app.ui.scenarios.view import ScenariosView
 from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming
+from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Texts
 
 # The report is a file that the browser makes of the text: nothing is written on the server.
@@ -98,7 +99,7 @@ class _Handlers:
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
         forms: dict[ReportForm, gr.Button] = {"markdown": parts.markdown, "html": parts.html}
         for form, button in forms.items():
-            written = button.click(self._reporting(form), context, [parts.written], **QUICK)
+            written = button.click(self._reporting(form), context, [parts.written, parts.state], **QUICK)
             written.then(None, [parts.written], js=SAVE, api_visibility="private")
         page.language.change(self.translate, context, shown, **QUICK)
 
@@ -119,7 +120,9 @@ class _Handlers:
 
         def report(values: Values) -> Updates:
             language = language_of(values[self._page.language])
-            return {self._parts.written: self._actions.report(self._session_of(values), form, language)}
+            written = self._actions.report(self._session_of(values), form, language)
+            first: Updates = {self._parts.state: notice_html(Texts(language)("scen_run_first"))}
+            return {self._parts.written: written} | ({} if written else first)
 
         return report
 

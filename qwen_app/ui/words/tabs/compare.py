@@ -26,6 +26,7 @@ COMPARE: dict[str, tuple[str, str]] = {
         "Both are asked at once, with the same seed. Vote for the better one; all comparisons are listed here.",
         "两边使用相同的种子同时提问。请投票选出更好的回答；所有比较都会列在这里。",
     ),
+    "compare_ask_first": ("There is nothing to compare yet: ask both first.", "还没有可比较的内容：请先同时提问。"),
     "compare_nothing_kept": (
         "There is nothing to keep: ask both first, and allow cookies for this page.",
         "没有可保留的内容：请先提问，并允许本页使用 Cookie。",

@@ -12,6 +12,10 @@ PROOF: dict[str, tuple[str, str]] = {
     "scen_run_all": ("Run all", "全部运行"),
     "scen_markdown": ("Report (Markdown)", "报告（Markdown）"),
     "scen_html": ("Report (HTML)", "报告（HTML）"),
+    "scen_run_first": (
+        "There is nothing to report yet: run a scenario first.",
+        "还没有可写入报告的结果：请先运行一个场景。",
+    ),
     "scen_running": ("{number} of {total} · {title}", "第 {number} / {total} 项 · {title}"),
     "scen_over": ("{passed} of {total} pass.", "{total} 项中通过 {passed} 项。"),
     "scen_none": (
