@@ -37,9 +37,11 @@ GUARDED_POST = [
     "/v1/files",
     "/v1/vector_stores",
     "/v1/vector_stores/{store_id}/files",
+    "/v1/vector_stores/{store_id}/file_batches",
     "/v1/vector_stores/{store_id}/search",
 ]
 GUARDED_OTHER = ["/v1/vector_stores/{store_id}", "/v1/vector_stores/{store_id}/files/{file_id}"]  # GET, DELETE
+ONE_BATCH = "/v1/vector_stores/{store_id}/file_batches/{batch_id}"  # GET
 
 
 class Clock:
@@ -129,7 +131,7 @@ def test_a_forwarded_request_is_refused_by_a_real_server(header: str) -> None:
 
 def test_every_route_but_the_listed_needs_the_key() -> None:
     with running_api(ScriptedEngine(), api_keys=KEY) as api:
-        for path in GUARDED:
+        for path in (*GUARDED, ONE_BATCH):
             assert api.request("GET", path).status_code == 401
         for path in GUARDED_POST:
             assert api.post(path, {}).status_code == 401
@@ -146,6 +148,7 @@ def test_every_route_but_the_listed_needs_the_key() -> None:
             "/metrics",
             *GUARDED_POST,
             *GUARDED_OTHER,
+            ONE_BATCH,
         }
 
 
