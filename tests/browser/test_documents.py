@@ -61,6 +61,7 @@ async def test_a_hundred_pages_are_dropped_asked_and_cited(address: str, open_ch
     await expect(chip(chat.page)).to_contain_text("book.pdf")
     await expect(chip(chat.page)).to_contain_text("100 pages")
     await expect(chip(chat.page)).to_contain_text("tokens")
+    await expect(chat.page.locator("#composer .submit-button")).to_be_enabled()  # a moment later
     answer = await chat.ask("What is the code of chapter 42?")
     await expect(answer).to_contain_text("It is 462, see [page 42].")
     await expect(chip(chat.page)).to_have_count(0)
