@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
+from bench.browser import BROWSERS
 from qwen_app.errors import EngineError
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -29,7 +30,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 OpenChat = Callable[..., Awaitable[ChatPage]]
 REAL_CONTEXT = 384
 PATIENCE_MS = 45_000  # a page takes its time where two cores do everything
@@ -38,7 +38,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def _chromium() -> str:
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path:
         return path
     if os.environ.get("CI") == "true":

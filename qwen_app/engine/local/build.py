@@ -60,15 +60,10 @@ def build_local_engine(
     )
     executor = StepExecutor(parts, tokenizer, vocab_size=_vocab_size(loaded))
     scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
-    eos_ids = _eos_ids(loaded)
-    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(eos_ids))
-    forces = parts.switches.forced_tokens
-    processor = RequestProcessor(
-        encoder, compiler, tokenizer, eos_ids=eos_ids, context_tokens=context_tokens, forces_tokens=forces, clock=clock
-    )
+    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(_eos_ids(loaded)))
     return LocalEngine(
         Worker(executor, scheduler, on_fatal=on_fatal, watchdog_s=watchdog_s, clock=clock),
-        processor,
+        _processor(loaded, parts, encoder, compiler, clock),
         encoder,
         tokenizer,
         _info(loaded, parts, notice),
@@ -101,6 +96,24 @@ def local_compute_parts(
         text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
         offload_bytes=offload_bytes,
         without=without,
+    )
+
+
+def _processor(
+    loaded: LoadedModel,
+    parts: ComputeParts,
+    encoder: PromptEncoder,
+    compiler: GrammarCompiler,
+    clock: Callable[[], float],
+) -> RequestProcessor:
+    return RequestProcessor(
+        encoder,
+        compiler,
+        loaded.tokenizer.backend_tokenizer,
+        eos_ids=_eos_ids(loaded),
+        context_tokens=parts.kv_cache.length,
+        forces_tokens=parts.switches.forced_tokens,
+        clock=clock,
     )
 
 

@@ -1,11 +1,13 @@
-// A double click on a button of a tab is one click: the second would save a file again, open a second picker, or be
-// refused for what the first has done already.
+// A double click on a button of a tab, or on one under an answer that makes something, is one click: the second would
+// save a file again, make a second chat, or be refused for what the first has done already.
+
+const MAKES = ["fork", "again", "go_on", "shorter", "as_json"].map((name) => `[name="${name}"]`);
+const ONCE = `#tabs button[id]:is(.sm, .md, .lg), .run-tools button:is(${MAKES})`;
 
 window.addEventListener(
   "click",
   (event) => {
-    const button = event.target.closest?.("#tabs button[id]:is(.sm, .md, .lg)");
-    if (button && event.detail > 1) event.stopImmediatePropagation();
+    if (event.detail > 1 && event.target.closest?.(ONCE)) event.stopImmediatePropagation();
   },
   true, // before Gradio's own
 );

@@ -457,7 +457,6 @@ window.addEventListener("online", lookAgain);
 window.addEventListener("pageshow", (event) => event.persisted && lookAgain());
 
 // ---- under the answers: variants, forks
-const MAKES = ["fork", "again", "go_on", "shorter", "as_json"];
 // One chat for one wish, however often the button is pressed until it is there.
 const beginFork = () => {
   if (Date.now() - (state.forking || 0) < LEAVING_MS) return false;
@@ -468,7 +467,6 @@ const beginFork = () => {
 document.addEventListener("click", (event) => {
   const clicked = event.target.closest?.(".run-tools button");
   if (!clicked) return;
-  if (MAKES.includes(clicked.name) && event.detail > 1) return; // a double click
   if (clicked.name === "fork" && !beginFork()) return;
   const [turn, step] = clicked.value.split(":").map(Number);
   window.chatCommand({ do: clicked.name, turn, step });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from qwen_app.models.memory_plan import PREFILL_CHUNK_TOKENS
+
 LONGEST_STEP_FACTOR = 2.2  # a step that also reads a prompt may take so many times an undisturbed one
 SMOOTHING = 0.2
 CHUNKS_BEFORE_REGAIN = 64  # chunks read without trouble before more is tried again after a lack of memory
@@ -37,9 +39,10 @@ class PrefillBudget:
         On a card a step that also reads is no captured one, and 4-bit weights are unpacked for it, however short its
         piece is: many short pieces would take a prompt several times as long.
         """
+        most = max_tokens or PREFILL_CHUNK_TOKENS[device_type]
         if device_type == "cuda":
-            return cls(min_tokens=128, max_tokens=max_tokens or 1024, first_tokens=256, pause_s=0.12)
-        return cls(max_tokens=max_tokens or 256)
+            return cls(min_tokens=128, max_tokens=most, first_tokens=256, pause_s=0.12)
+        return cls(max_tokens=most)
 
     @property
     def prefill_s_per_token(self) -> float:
