@@ -13,11 +13,13 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from bench.gpu.options import Options
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.messages import SamplingParams
+from qwen_app.models.device import use_expandable_segments
 from qwen_app.models.loader import LoadedModel, weights_bytes
-from qwen_app.models.quantised.skeleton import WeightPlacement, shrink_layers
+from qwen_app.models.quantised.skeleton import HEAD, WeightPlacement, build_quantised
 
 TEXT_VOCABULARY = 151_665
 OFFLOAD_BYTES = 2 * 10**9
+INITIAL_STD = 0.02
 QWEN = SamplingParams(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05)
 SEVEN_B: dict[str, Any] = {
     "vocab_size": 152_064,
@@ -45,17 +47,45 @@ def random_model(precision: str, options: Options, layers: int = 0, never: Seque
     torch.manual_seed(0)
     half = torch.bfloat16 if precision in ("bf16", "int4") else torch.float16
     dtype = half if options.on_card else torch.float32
+    shape = TINY if options.tiny else SEVEN_B
+    config = Qwen2Config(**shape | ({"num_hidden_layers": layers} if layers else {}))
+    if precision == "int4":  # tensor by tensor, as the loader does it: the whole in floats would leave memory in pieces
+        placement = WeightPlacement(options.device, dtype)
+        if options.on_card:
+            use_expandable_segments()
+        packed: PreTrainedModel = build_quantised(config, _RandomWeights(config, placement, never), placement).eval()
+        return packed
     with torch.device(options.device), torch.no_grad():
-        shape = TINY if options.tiny else SEVEN_B
-        config = Qwen2Config(**shape | ({"num_hidden_layers": layers} if layers else {}))
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
         model.get_output_embeddings().weight[list(never)] = 0
     if precision == "nf4":
         _to_nf4(model, options.device)
-    if precision == "int4":
-        shrink_layers(model, WeightPlacement(options.device, dtype))
-        gc.collect()
     return model
+
+
+class _RandomWeights:
+    """A checkpoint that says nothing, of ``config``'s shapes."""
+
+    def __init__(self, config: Qwen2Config, placement: WeightPlacement, never: Sequence[int]) -> None:
+        with torch.device("meta"):
+            self._shapes = {
+                name: empty.shape for name, empty in AutoModelForCausalLM.from_config(config).named_parameters()
+            }
+        self._placement = placement
+        self._never = list(never)
+
+    def matrix(self, module: str) -> torch.Tensor:
+        device, dtype = self._placement.device, self._placement.dtype
+        weight = torch.randn(self._shapes[f"{module}.weight"], device=device, dtype=dtype).mul_(INITIAL_STD)
+        if module == HEAD:
+            weight[self._never] = 0
+        return weight
+
+    def tensor(self, name: str) -> torch.Tensor | None:
+        if name not in self._shapes:
+            return None
+        make = torch.zeros if name.endswith(".bias") else torch.ones
+        return make(self._shapes[name], device=self._placement.device, dtype=self._placement.dtype)
 
 
 def _to_nf4(model: PreTrainedModel, device: torch.device) -> None:

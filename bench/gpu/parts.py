@@ -15,6 +15,7 @@ from bench.gpu.timing import captured, median_ms
 from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.choice import choose_attention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
+from qwen_app.linear.cuda_linear import use_cuda
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int4_weight import LARGEST_CODE, Int4Weight
 
@@ -72,7 +73,7 @@ def _attention(rows: Rows, name: str, count: int, keys: int, options: Options) -
 
 
 def _linear(rows: Rows, name: str, outputs: int, inputs: int, options: Options) -> None:
-    for kind, make in (("fp16", _dense), ("nf4", _nf4), ("int4", _int4), ("torch's int4", _torchs_int4)):
+    for kind, make in KINDS.items():
         try:
             weight_bytes, dtype, copies, multiply = make(outputs, inputs, options)
         except Exception as missing:  # a package, or a kernel for this device
@@ -137,7 +138,7 @@ def _int4(outputs: int, inputs: int, options: Options, ours: bool = True) -> tup
         scales = torch.rand(outputs, inputs // INT4_GROUP, device=options.device)
         layers.append(Int4Linear.of(Int4Weight(codes, scales, -8 * scales), None, options.device))
         if ours:
-            layers[-1].use_ours()
+            use_cuda(layers[-1])
 
     def multiply(given: torch.Tensor, copy: int) -> torch.Tensor:
         product: torch.Tensor = layers[copy](given)
@@ -148,3 +149,6 @@ def _int4(outputs: int, inputs: int, options: Options, ours: bool = True) -> tup
 
 def _torchs_int4(outputs: int, inputs: int, options: Options) -> tuple[float, torch.dtype, int, Multiply]:
     return _int4(outputs, inputs, options, ours=False)
+
+
+KINDS = {"fp16": _dense, "nf4": _nf4, "int4": _int4, "torch's int4": _torchs_int4}

@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.functional import linear
 
 from qwen_app.linear.cpp_linear import use_cpp
+from qwen_app.linear.cuda_linear import use_cuda
 from qwen_app.linear.fastest import best_s
-from qwen_app.linear.int4_linear import Int4Linear
 
 MEASURED_ROWS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 MEASURED_WEIGHTS = (2048, 1024)  # out and in features of the layer that is timed: 8 MB, as large as caches
@@ -42,9 +42,7 @@ class FewRowsLinear(nn.Linear):
 def use_few_rows(model: nn.Module, measure: Callable[[], frozenset[int]] | None = None) -> None:
     """Let ``model``'s layers of 4 and 8 bits use our kernels where they serve, and its large float32 layers on the CPU
     be computed in the order that ``measure`` finds faster."""
-    for packed in model.modules():
-        if isinstance(packed, Int4Linear):
-            packed.use_ours()
+    use_cuda(model)
     use_cpp(model)
     layers = [module for module in model.modules() if type(module) is nn.Linear and _may_gain(module.weight)]
     turned = (measure or measured)() if layers else frozenset()

@@ -12,7 +12,6 @@ from qwen_app.kernels.failure import first_line
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_weight import GROUP_SIZES, LARGEST_CODE, Int4Weight
-from qwen_app.linear.own_kernels import multiplies_4_bits, unpacks_4_bits
 from qwen_app.linear.packed_linear import PackedLinear
 from qwen_app.linear.row_slices import row_slices
 from qwen_app.linear.tile_layout import (
@@ -31,7 +30,6 @@ CHECKED_ROWS, CHECKED_WEIGHTS = 3, (64, 256)
 TOLERANCE = 1e-2  # of ||difference|| / ||reference||: the result is rounded to bfloat16
 EVERY_NUMBER_OF_ROWS = 1 << 62
 MOST_ROWS_ON_A_CARD = 16  # torch's kernel reads the weights once for so many rows; beyond, unpacking once is cheaper
-MOST_ROWS_OF_OURS = 48  # three times the weights from the L2 cache; then likewise
 
 
 class Int4Linear(PackedLinear):
@@ -44,7 +42,6 @@ class Int4Linear(PackedLinear):
     packed: torch.Tensor
     scales_and_zeros: torch.Tensor
     bias: torch.Tensor | None
-    ours = False  # whether few rows are multiplied by our kernel on a card, not by torch's
 
     def __init__(
         self, packed: torch.Tensor, scales_and_zeros: torch.Tensor, bias: torch.Tensor | None, out_features: int
@@ -71,30 +68,13 @@ class Int4Linear(PackedLinear):
         scales_and_zeros = torch.stack((scales.t(), zeros.t()), -1).bfloat16().contiguous()
         return cls(_packed(codes), scales_and_zeros, bias, out_features)
 
-    def use_ours(self) -> None:
-        """Let our kernels multiply few rows, and write out the weights for many, where these are on a card that they
-        serve: they are compiled and checked now, not within somebody's first prompt."""
-        if self.packed.is_cuda:
-            self.ours = multiplies_4_bits(self.packed.device)
-            self.few_with_bias = self.ours and _fits_bias(self.bias, self.scales_and_zeros)
-            unpacks_4_bits(self.packed.device)
-
     def _few(self, rows: torch.Tensor) -> torch.Tensor:
         if not rows.is_cuda:
             return torch._weight_int4pack_mm_for_cpu(rows, self.packed, self.group, self.scales_and_zeros)
-        if self.ours:
-            from qwen_app.kernels.cuda.int4 import int4_product
-
-            bias = self.bias if self.few_with_bias else None
-            return int4_product(rows, self.packed, self.scales_and_zeros, bias)
         return torch._weight_int4pack_mm(pairs_turned(rows), self.packed, self.group, self.scales_and_zeros)
 
     def _many(self, rows: torch.Tensor) -> torch.Tensor:
         """In float32 on a CPU, whose bfloat16 products are slow; from and to the same bfloat16 numbers as few rows."""
-        if rows.is_cuda and unpacks_4_bits(rows.device):
-            from qwen_app.kernels.cuda.int4 import int4_unpacked
-
-            return rows @ int4_unpacked(self.packed, self.scales_and_zeros).t()
         if rows.is_cuda:
             return rows @ self.dequantised_transposed(torch.bfloat16)
         return (rows.float() @ self.dequantised_transposed(torch.float32)).bfloat16()
@@ -114,10 +94,7 @@ class Int4Linear(PackedLinear):
     def _most_few_rows(self) -> int:
         if not self.packed.is_cuda:
             return most_rows_packed()
-        if self.ours:
-            return MOST_ROWS_OF_OURS
-        card = self.packed.device
-        return MOST_ROWS_ON_A_CARD if unpacks_4_bits(card) or unpacks_on(card) else EVERY_NUMBER_OF_ROWS
+        return MOST_ROWS_ON_A_CARD if unpacks_on(self.packed.device) else EVERY_NUMBER_OF_ROWS
 
 
 @torch.inference_mode()
@@ -171,11 +148,6 @@ def _most_rows_packed(threads: int) -> int:
         if many_s < few_s:
             return rows - 1
     return MEASURED_ROWS[-1]
-
-
-def _fits_bias(bias: torch.Tensor | None, scales_and_zeros: torch.Tensor) -> bool:
-    """Whether our kernel can add it: in its numbers, one for each of its outputs."""
-    return bias is not None and bias.dtype == torch.bfloat16 and len(bias) == scales_and_zeros.shape[1]
 
 
 def _packed(codes: torch.Tensor) -> torch.Tensor:

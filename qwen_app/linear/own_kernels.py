@@ -20,6 +20,7 @@ TOLERANCE = 1e-3  # of ||difference|| / ||reference||, summed in float32 by both
 TOLERANCE_ROUNDED = 4e-3  # the same of a result in bfloat16
 NO_PRODUCTS = "this processor has no AVX2"
 CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
+RANDOM_GROUP = 32
 
 
 @cache
@@ -42,18 +43,19 @@ def multiplies_8_bits(card: torch.device) -> bool:
 @cache
 @torch.inference_mode()
 def multiplies_4_bits(card: torch.device) -> bool:
-    """``kernels.cuda.int4.int4_product``. torch's own kernel takes up to three times as long for 8 rows."""
+    """``kernels.cuda.int4``. torch's own product takes up to three times as long for 8 rows, and unpacking the weights
+    with its operators twenty times as long as writing them."""
 
     def error() -> float:
-        from qwen_app.kernels.cuda.int4 import int4_product
+        from qwen_app.kernels.cuda.int4 import int4_product, int4_unpacked, scale_tiles_of
 
         codes, scales_and_zeros, weight = _random_int4(card)
-        packed = tiles_of_cuda(codes)
+        tiles = tiles_of_cuda(codes), scale_tiles_of(scales_and_zeros, RANDOM_GROUP)
         bias = 100 * torch.randn(len(weight), device=card).bfloat16()
         inputs = [torch.randn(rows, weight.shape[1], device=card).bfloat16() for rows in CHECKED_ROWS]
-        far = [_far(int4_product(rows, packed, scales_and_zeros), rows.float() @ weight.t()) for rows in inputs]
-        biased = int4_product(inputs[0], packed, scales_and_zeros, bias)
-        return max(*far, _far(biased, inputs[0].float() @ weight.t() + bias))
+        far = [_far(int4_product(rows, *tiles), rows.float() @ weight.t()) for rows in inputs]
+        biased = int4_product(inputs[0], *tiles, bias)
+        return max(*far, _far(biased, inputs[0].float() @ weight.t() + bias), _far(int4_unpacked(*tiles), weight))
 
     return _serves("4-bit products", error, TOLERANCE_ROUNDED)
 
@@ -95,25 +97,11 @@ def multiplies_8_bits_on_a_cpu() -> bool:
     return _serves("8-bit products", error)
 
 
-@cache
-@torch.inference_mode()
-def unpacks_4_bits(card: torch.device) -> bool:
-    """``kernels.cuda.int4.int4_unpacked``. The same in torch takes twenty times as long as writing the weights."""
-
-    def error() -> float:
-        from qwen_app.kernels.cuda.int4 import int4_unpacked
-
-        codes, scales_and_zeros, weight = _random_int4(card)
-        return _far(int4_unpacked(tiles_of_cuda(codes), scales_and_zeros), weight)
-
-    return _serves("4-bit prompts", error)
-
-
 def _random_int4(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Codes, scales and zeros of groups of 32 columns, and the weight they mean, which is exact in bfloat16."""
+    """Codes, scales and zeros of groups, and the weight they mean, which is exact in bfloat16."""
     codes = varied_codes(64, 512).to(device)
-    scales = 2.0 ** torch.randint(-3, 4, (16, 64), device=device)
-    weight = codes.float() * scales.t().repeat_interleave(32, 1)
+    scales = 2.0 ** torch.randint(-3, 4, (512 // RANDOM_GROUP, 64), device=device)
+    weight = codes.float() * scales.t().repeat_interleave(RANDOM_GROUP, 1)
     return codes, torch.stack((scales, 8 * scales), -1).bfloat16(), weight
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from qwen_app.models.container import main_memory
 if TYPE_CHECKING:
     import torch
 
+log = logging.getLogger(__name__)
+
 # What CUDA itself takes on a card before the first tensor: driver context and kernels.
 CUDA_CONTEXT_BYTES = 500_000_000
 CARDS = (Path("/dev/nvidia0"), Path("/dev/dxg"))  # there where a machine has an NVIDIA card; the second on WSL
@@ -20,6 +23,7 @@ DRIVER = Path("/proc/driver/nvidia/version")
 OLDEST_DRIVER = {"12": 525, "13": 580}  # of a CUDA release, as NVIDIA's table of minor version compatibility says
 NO_CARD_TO_SEE = "No CUDA GPUs are available"  # torch's words where CUDA_VISIBLE_DEVICES hides every card
 AMPERE = (8, 0)  # compute capability
+TRIED_BYTES = 32 * 2**20  # so much has a segment of its own
 # In what torch and safetensors say where there is no memory: on a card, on a CPU, for cuBLAS, from the system.
 NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED", "Cannot allocate memory")
 ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)[af]?")  # of torch's list: machine code, or what drivers compile
@@ -62,6 +66,24 @@ def lacks_memory(error: BaseException) -> bool:
 def on_a_card() -> bool:
     """Whether models are computed on a card here."""
     return find_device().kind == "cuda"
+
+
+def use_expandable_segments() -> None:
+    """Let torch map a card's memory page by page from now on, where that works and the machine's owner chose nothing.
+
+    Weights that are quantised on a card leave pieces of their float tensors between what stays: a gigabyte of a 7B
+    model, by which a card that the plan finds large enough is too small. Raises nothing.
+    """
+    import torch
+
+    if torch._C._accelerator_getAllocatorSettings():  # PYTORCH_ALLOC_CONF
+        return
+    torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
+    try:
+        torch.empty(TRIED_BYTES, dtype=torch.uint8, device="cuda")
+    except RuntimeError as refused:  # a driver or a shared card without virtual memory of its own
+        torch._C._accelerator_setAllocatorSettings("expandable_segments:False")
+        log.info("Memory of the card is taken in whole segments: %s", _reason(refused))
 
 
 def card_uuids(devices: Iterable[torch.device]) -> tuple[str, ...]:

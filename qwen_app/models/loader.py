@@ -14,7 +14,7 @@ from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
-from qwen_app.models.device import card_uuids, lacks_memory, on_a_card
+from qwen_app.models.device import card_uuids, lacks_memory, on_a_card, use_expandable_segments
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
 from qwen_app.models.gguf.positions import scale_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
@@ -137,6 +137,8 @@ def _load_four_bits(source: _Source) -> PreTrainedModel:
     from qwen_app.models.quantised.load import default_placement, load_folder, load_gguf, reads_folder
     from qwen_app.models.quantised.skeleton import shrink_layers
 
+    if on_a_card():
+        use_expandable_segments()
     placement = default_placement(on_a_card=on_a_card())
     if source.gguf_file:
         model = load_gguf(source.path, placement)

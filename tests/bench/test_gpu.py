@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,14 @@ def test_a_tiny_run_breaks_nowhere(
     assert rows[-1]["value"] == 0
     assert len(rows) > 6
     assert [row for row in rows if str(row["what"]).startswith("ok")] or section in ("probe", "parts", "speed")
+
+
+def test_kernels_in_triton_are_compiled_in_benchmarks() -> None:
+    """By the interpreter, which the tests use, none of them works beside a Triton that was imported before."""
+    asked = "import os, bench.gpu.models, tests.qwen_vocabulary; print(os.environ.get('TRITON_INTERPRET'))"
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"
 
 
 def test_nothing_is_measured_after_a_wrong_result(tmp_path: Path, run: Callable[..., object]) -> None:

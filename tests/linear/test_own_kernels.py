@@ -16,7 +16,6 @@ from qwen_app.linear.own_kernels import (
     multiplies_4_bits_on_a_cpu,
     multiplies_8_bits,
     multiplies_8_bits_on_a_cpu,
-    unpacks_4_bits,
 )
 
 CPU = torch.device("cpu")
@@ -57,25 +56,51 @@ def test_a_kernel_that_is_not_does_not(
     assert [record.getMessage().count(said) for record in caplog.records] == [1]
 
 
-def unpacked(packed_codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    codes = packed_codes.float() - 8
-    scales, zeros = (part.t().repeat_interleave(32, 1).float() for part in scales_and_zeros.unbind(-1))
-    return torch.addcmul(zeros, codes, scales).bfloat16()
+def unpacked(codes: torch.Tensor, scale_tiles: torch.Tensor) -> torch.Tensor:
+    """What ``int4_unpacked`` gives, of codes that are not packed."""
+    eights, sets, _, scales = scale_tiles.shape
+    both = scale_tiles.transpose(1, 2).reshape(eights * 8, sets * scales).view(torch.bfloat16).unflatten(1, (-1, 2))
+    steps, zeros = (part.repeat_interleave(32, 1).float() for part in both.unbind(-1))
+    return torch.addcmul(zeros, codes.float() - 8, steps).bfloat16()
 
 
-def of_the_next_group(packed_codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> torch.Tensor:
-    return unpacked(packed_codes, scales_and_zeros.roll(1, 0))
+def of_the_next_group(codes: torch.Tensor, scale_tiles: torch.Tensor) -> torch.Tensor:
+    return unpacked(codes, scale_tiles.roll(1, 1))
 
 
-@pytest.mark.parametrize(("kernel", "serves"), [(unpacked, True), (of_the_next_group, False)])
-def test_unpacking_is_tried_with_scales_that_differ(
-    monkeypatch: pytest.MonkeyPatch, kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], serves: bool
+def multiplied_by(
+    rows: torch.Tensor, codes: torch.Tensor, scale_tiles: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    product = rows.float() @ unpacked(codes, scale_tiles).float().t()
+    return product if bias is None else product + bias
+
+
+def without_bias(
+    rows: torch.Tensor, codes: torch.Tensor, scale_tiles: torch.Tensor, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    return multiplied_by(rows, codes, scale_tiles)
+
+
+@pytest.mark.parametrize(
+    ("product", "unpack", "serve"),
+    [
+        (multiplied_by, unpacked, True),
+        (without_bias, unpacked, False),
+        (multiplied_by, of_the_next_group, False),
+    ],
+)
+def test_4_bit_kernels_serve_if_all_are_right(
+    monkeypatch: pytest.MonkeyPatch,
+    product: Callable[..., torch.Tensor],
+    unpack: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    serve: bool,
 ) -> None:
-    unpacks_4_bits.cache_clear()
+    multiplies_4_bits.cache_clear()
     monkeypatch.setattr(own_kernels, "tiles_of_cuda", lambda codes: codes)
-    monkeypatch.setattr(int4, "int4_unpacked", kernel)
-    assert unpacks_4_bits(CPU) == serves
-    unpacks_4_bits.cache_clear()
+    monkeypatch.setattr(int4, "int4_product", product)
+    monkeypatch.setattr(int4, "int4_unpacked", unpack)
+    assert multiplies_4_bits(CPU) == serve
+    multiplies_4_bits.cache_clear()
 
 
 def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models import device
@@ -146,3 +147,28 @@ def test_a_card_that_is_held_by_another_process_is_said(
     monkeypatch.setattr("torch.cuda.mem_get_info", busy)
     with pytest.raises(DoesNotFit, match="busy or unavailable"):
         choose_model("auto", device.find_device())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "works", "set_to"),
+    [
+        ("", True, ["expandable_segments:True"]),
+        ("", False, ["expandable_segments:True", "expandable_segments:False"]),
+        ("max_split_size_mb:128", True, []),
+    ],
+    ids=["as usual", "where it does not work", "as the owner chose"],
+)
+def test_memory_is_mapped_page_by_page_where_that_works(
+    monkeypatch: pytest.MonkeyPatch, chosen: str, works: bool, set_to: list[str]
+) -> None:
+    settings: list[str] = []
+
+    def empty(*size: int, **kind: object) -> None:
+        if not works:
+            raise RuntimeError("CUDA driver error: operation not supported")
+
+    monkeypatch.setattr(torch._C, "_accelerator_getAllocatorSettings", lambda: chosen)
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", settings.append)
+    monkeypatch.setattr(torch, "empty", empty)
+    device.use_expandable_segments()
+    assert settings == set_to

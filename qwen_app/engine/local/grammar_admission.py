@@ -16,7 +16,9 @@ from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar
 
 THREADS = 2
-DEADLINE_S = 4.0  # a grammar over a model's whole vocabulary takes longer than its trial over bytes
+# A grammar over a model's whole vocabulary takes longer than its trial over bytes, and several times as long where
+# others have the processor meanwhile.
+DEADLINE_S = 15.0
 
 
 class GrammarAdmission:
@@ -42,7 +44,7 @@ class GrammarAdmission:
             await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
             begun = asyncio.Event()
             compiling = self._compile(request, begun)
-            await begun.wait()  # a thread that works for others is no time of the request's own
+            await begun.wait()  # a thread that works for others, or for all, is no time of the request's own
             async with asyncio.timeout(self._deadline_s):
                 await outcome_of(asyncio.shield(compiling))
         except TimeoutError:
@@ -54,6 +56,7 @@ class GrammarAdmission:
         loop = asyncio.get_running_loop()
 
         def compile_request() -> Grammar | None:
+            self._compiler.prepare()
             loop.call_soon_threadsafe(begun.set)
             return self._compiler.compile_request(request)
 

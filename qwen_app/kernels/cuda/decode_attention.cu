@@ -10,7 +10,9 @@
 // 16, and of each 32 dimensions those from 8 t; and of the values the keys 2 t, 2 t + 1, 8 + 2 t, 9 + 2 t, and of each
 // 64 dimensions those from 8 g. So the first product leaves its weights where the second wants them.
 //
-// Compiled behind tensor_cores.cuh. Whoever compiles this defines DIM too, 64 or 128.
+// Whoever compiles this defines BF16 or FP16, and DIM, 64 or 128.
+
+#include "tensor_cores.cuh"
 
 typedef unsigned short half_bits;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 
-BEGINNING = Path(__file__).with_name("tensor_cores.cuh")
+HERE = Path(__file__).parent
+INCLUDE = re.compile(r'^#include "([a-z_.]+)"$', re.MULTILINE)
 
 
 def on_card_of(tensor: torch.Tensor) -> AbstractContextManager[object]:
@@ -30,6 +32,11 @@ def compiled(source: Path, name: str, card: torch.device, *defined: str) -> Any:
     from torch.utils import cpp_extension  # which only those need who compile
 
     if cpp_extension.CUDA_HOME is None:  # torch wants a toolkit's headers, of which our sources include none
-        cpp_extension.CUDA_HOME = str(BEGINNING.parent)
+        cpp_extension.CUDA_HOME = str(HERE)
     macros = "".join(f"#define {macro}\n" for macro in defined)
-    return torch.cuda._compile_kernel(macros + BEGINNING.read_text("utf-8") + source.read_text("utf-8"), name)
+    return torch.cuda._compile_kernel(macros + whole(source), name)
+
+
+def whole(source: Path) -> str:
+    """``source`` with what it includes in its place: NVRTC looks for no files of ours."""
+    return INCLUDE.sub(lambda included: whole(source.with_name(included[1])), source.read_text("utf-8"))

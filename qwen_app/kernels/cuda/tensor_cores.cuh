@@ -1,4 +1,4 @@
-// What our kernels in CUDA C++ begin with. Whoever compiles them defines BF16 or FP16: the numbers that are multiplied.
+// What our kernels in CUDA C++ share. Whoever compiles them defines BF16 or FP16: the numbers that are multiplied.
 
 typedef unsigned int u32;
 
@@ -15,6 +15,12 @@ __device__ __forceinline__ uint4 streamed(const uint4* from) {
     uint4 value;
     asm volatile("ld.global.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
                  : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w) : "l"(from));
+    return value;
+}
+
+__device__ __forceinline__ uint2 streamed(const uint2* from) {
+    uint2 value;
+    asm volatile("ld.global.L1::no_allocate.v2.u32 {%0,%1}, [%2];" : "=r"(value.x), "=r"(value.y) : "l"(from));
     return value;
 }
 

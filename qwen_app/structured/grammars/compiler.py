@@ -39,6 +39,10 @@ class GrammarCompiler:
                 self._vocabulary = Vocabulary(self._tokenizer, vocab_size=self._vocab_size, eos_ids=self._eos_ids)
             return self._vocabulary
 
+    def prepare(self) -> None:
+        """Make what all grammars share, a second's work for a large vocabulary; else the first of them does."""
+        assert self.vocabulary
+
     def compile(self, spec: GrammarSpec) -> Grammar:
         """Raises SchemaError that names the keyword and its JSON pointer when ``spec`` cannot be enforced."""
         return self._cached(spec, lambda vocabulary: source_of(spec, vocabulary))

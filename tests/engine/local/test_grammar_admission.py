@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_t
 
 pytestmark = pytest.mark.anyio
 SLOW = JsonSchema({"type": "object", "title": "slow"})
+SHORT_S = 1.0
 SECOND = JsonSchema({"type": "object", "title": "second"})
 
 
@@ -51,8 +53,7 @@ async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here() -
 @pytest.mark.slow
 async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
     compiler = HeldCompiler()
-    await asyncio.to_thread(compiler.compile, JsonObject())  # the vocabulary takes a moment, the first time
-    admission = GrammarAdmission(compiler, checks(), deadline_s=1.0)
+    admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)
     try:
         with pytest.raises(OverBudget):
             await admission.admit(ask("mallory", SLOW))
@@ -69,11 +70,24 @@ async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
         admission.close()
 
 
+async def test_what_all_grammars_share_is_no_time_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiler = HeldCompiler()
+    prepare = compiler.prepare
+
+    def prepare_slowly() -> None:
+        prepare()
+        time.sleep(SHORT_S)
+
+    monkeypatch.setattr(compiler, "prepare", prepare_slowly)
+    admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)
+    await admission.admit(ask("ada", JsonObject()))
+    admission.close()
+
+
 @pytest.mark.slow
 async def test_waiting_for_others_is_no_time_of_ones_own() -> None:
     compiler = HeldCompiler()
-    await asyncio.to_thread(compiler.compile, JsonObject())
-    admission = GrammarAdmission(compiler, checks(), deadline_s=1.0)
+    admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)
     try:
         others = [asyncio.create_task(admission.admit(ask(f"mallory {n}", SLOW))) for n in range(THREADS)]
         for refused in await asyncio.gather(*others, return_exceptions=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from qwen_app.kernels.cuda.launch import BEGINNING
+from qwen_app.kernels.cuda.launch import whole
 
 STAND_INS = Path(__file__).with_name("cuda_on_cpu.hpp")
 INSTRUCTION = re.compile(r"__device__ __forceinline__ [^{}]*\{[^{}]*\basm\b.*?\n\}\n", re.DOTALL)
@@ -22,7 +22,7 @@ class KernelOnCpu:
     """``kernel`` of ``source``, compiled into ``folder`` with what is ``defined``; called as one of torch's is."""
 
     def __init__(self, folder: Path, source: Path, kernel: str, defined: Sequence[str]) -> None:
-        text, count = INSTRUCTION.subn("", BEGINNING.read_text("utf-8") + source.read_text("utf-8"))
+        text, count = INSTRUCTION.subn("", whole(source))
         assert count, "single instructions are functions of their own"
         text = text.replace("extern __shared__ float shared[];", "").replace("__shared__ ", "static ")
         signature = re.search(rf"\b{kernel}\((.*?)\) \{{", text, re.DOTALL)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from qwen_app.kernels.cuda import decode_attention, int4
-from qwen_app.kernels.cuda.launch import BEGINNING
+from qwen_app.linear.int4_weight import GROUP_SIZES
 
 OLDEST, NEWEST = "sm_80", "sm_120"
-PRODUCTS = [(int4.SOURCE, f"-DBF16 -DROWS={rows}") for rows in (int4.FEW, int4.MORE)]
+ROWS = (int4.FEW, int4.MORE)
+PRODUCTS = [(int4.SOURCE, f"-DBF16 -DROWS={rows} -DGROUP={group}") for rows in ROWS for group in GROUP_SIZES]
 ATTENTIONS = [
     (decode_attention.SOURCE, f"-DDIM={dim} -D{kind}")
     for dim in decode_attention.HEAD_DIMS
@@ -28,7 +29,7 @@ pytestmark = [
 @pytest.mark.parametrize("card", [OLDEST, NEWEST])
 @pytest.mark.parametrize(("source", "defined"), PRODUCTS + ATTENTIONS)
 def test_it_compiles_and_keeps_its_numbers_in_registers(tmp_path: Path, source: Path, defined: str, card: str) -> None:
-    command = ["nvcc", f"-arch={card}", *defined.split(), "-include", str(BEGINNING), "-cubin", "-Xptxas", "-v"]
+    command = ["nvcc", f"-arch={card}", *defined.split(), "-cubin", "-Xptxas", "-v"]
     done = subprocess.run(
         [*command, "-Werror", "all-warnings", source, "-o", tmp_path / "kernel.cubin"],
         capture_output=True,
