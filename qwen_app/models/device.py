@@ -81,7 +81,7 @@ def use_expandable_segments() -> None:
     torch._C._accelerator_setAllocatorSettings("expandable_segments:True")
     try:
         torch.empty(TRIED_BYTES, dtype=torch.uint8, device="cuda")
-    except RuntimeError as refused:  # a driver or a shared card without virtual memory of its own
+    except (RuntimeError, AssertionError) as refused:  # a driver or a shared card without virtual memory of its own
         torch._C._accelerator_setAllocatorSettings("expandable_segments:False")
         log.info("Memory of the card is taken in whole segments: %s", _reason(refused))
 
