@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from qwen_app.engine.base import Engine
+from qwen_app.errors import SchemaError
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import NOTICE
 from qwen_app.models.device import find_device
@@ -14,6 +16,8 @@ from qwen_app.models.registry import choose_model
 from qwen_app.serve.plan_report import plan_and_log
 from qwen_app.settings import Settings
 from qwen_app.start.progress import StartProgress
+
+log = logging.getLogger(__name__)
 
 WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
 REMOTE_SLOTS = 64  # requests at once that another server is sent, which has a queue of its own
@@ -63,7 +67,7 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress:
     loaded = load_checkpoint(checkpoint, precision=memory.precision, context_tokens=memory.context_tokens)
     progress.enter("engine")
     slowest_s = CPU_S_PER_GB * loaded.weights_bytes / 1e9 if device.kind == "cpu" else 0.0
-    return build_local_engine(
+    engine = build_local_engine(
         loaded,
         slots=memory.slots,
         context_tokens=memory.context_tokens,
@@ -74,3 +78,8 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress:
         watchdog_s=max(WATCHDOG_S, slowest_s),
         on_fatal=on_fatal,
     )
+    try:
+        engine.prepare_grammars()  # not within somebody's first JSON answer
+    except SchemaError as refused:
+        log.warning("%s", refused)
+    return engine

@@ -17,6 +17,7 @@ from qwen_app.models.dims import bytes_as_stored
 from qwen_app.models.folder import open_checkpoint
 from qwen_app.serve.build import build_service
 from qwen_app.settings import Settings
+from qwen_app.structured.grammars import compiler
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,6 +31,33 @@ async def test_a_local_engine_with_the_slots_and_context_asked_for(tiny_qwen_dir
         assert info.model == tiny_qwen_dir.name
     finally:
         await service.drain(1)
+
+
+@pytest.mark.anyio
+async def test_grammars_are_ready_when_the_engine_is(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def make(*given: object, **named: object) -> object:
+        made.append(given)
+        return object()
+
+    monkeypatch.setattr(compiler, "Vocabulary", make)
+    service = build_service(Settings(model=str(tiny_qwen_dir), users=1, context=512))
+    await service.drain(1)
+    assert len(made) == 1
+
+
+@pytest.mark.anyio
+async def test_a_model_whose_answers_cannot_be_held_to_a_format_starts_all_the_same(
+    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise ValueError("can't determine decoder type: None")
+
+    monkeypatch.setattr(compiler, "Vocabulary", refuse)
+    service = build_service(Settings(model=str(tiny_qwen_dir), users=1, context=512))
+    await service.drain(1)
+    assert "cannot be held to a format, nor call tools: its tokenizer" in caplog.text
 
 
 @pytest.mark.anyio

@@ -101,6 +101,10 @@ class LocalEngine:
                 end_it.cancel()
             self._worker.cancel(sequence.id)
 
+    def prepare_grammars(self) -> None:
+        """Make what all grammars share now: it takes a second for a large vocabulary, in which nothing else moves."""
+        self._grammars.prepare()
+
     async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
         def count() -> list[int]:
             return [len(self._encoder.encode(prompt, tools)) for prompt in prompts]

@@ -31,6 +31,10 @@ class GrammarAdmission:
         self._threads = RequestThreads(THREADS, "grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    def prepare(self) -> None:
+        """See ``GrammarCompiler.prepare``."""
+        self._compiler.prepare()
+
     async def admit(self, request: GenerationRequest) -> None:
         """Raises SchemaError for what cannot be enforced, OverBudget for what takes too long to compile, and
         EngineUnavailable where a drain comes first."""

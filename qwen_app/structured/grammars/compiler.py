@@ -36,11 +36,21 @@ class GrammarCompiler:
     def vocabulary(self) -> Vocabulary:
         with self._lock:
             if self._vocabulary is None:
-                self._vocabulary = Vocabulary(self._tokenizer, vocab_size=self._vocab_size, eos_ids=self._eos_ids)
+                self._vocabulary = self._made()
             return self._vocabulary
 
+    def _made(self) -> Vocabulary:
+        try:
+            return Vocabulary(self._tokenizer, vocab_size=self._vocab_size, eos_ids=self._eos_ids)
+        except ValueError as unknown:  # llguidance reads bytes alone
+            raise SchemaError(
+                "This model cannot be held to a format, nor call tools: its tokenizer is of a kind that is not known "
+                "here."
+            ) from unknown
+
     def prepare(self) -> None:
-        """Make what all grammars share, a second's work for a large vocabulary; else the first of them does."""
+        """Make what all grammars share, a second's work for a large vocabulary, in which Python's other threads stand
+        still; else the first of them does. Raises SchemaError for a tokenizer that no grammar can be for."""
         assert self.vocabulary
 
     def compile(self, spec: GrammarSpec) -> Grammar:

@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from random import Random
 
 import gradio as gr
 import pytest
@@ -129,23 +128,28 @@ async def sent(views: AsyncGenerator[int, None], conversion_s: Iterator[float], 
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(1, 4), min_size=2, max_size=5), st.randoms(use_true_random=False))
-def test_views_are_sent_in_the_order_in_which_they_were_made(events: list[int], random: Random) -> None:
+@given(
+    st.lists(st.lists(st.sampled_from([0, 0.001]), min_size=1, max_size=4), min_size=2, max_size=5),
+    st.lists(st.sampled_from([0, 0, 0.001, 0.003]), min_size=1, max_size=20),
+)
+def test_views_are_sent_in_the_order_in_which_they_were_made(
+    events: list[list[float]], conversions_s: list[float]
+) -> None:
     made: list[int] = []
     reached: list[int] = []
 
-    async def views(count: int) -> AsyncGenerator[int, None]:
-        for _ in range(count):
-            await asyncio.sleep(random.choice([0, 0.001]))
+    async def views(waits_s: list[float]) -> AsyncGenerator[int, None]:
+        for wait_s in waits_s:
+            await asyncio.sleep(wait_s)
             made.append(len(made))
             yield made[-1]
 
     async def run() -> None:
-        in_order, conversion_s = InOrder(), iter(lambda: random.choice([0, 0, 0.001, 0.003]), None)
-        await asyncio.gather(*(sent(in_order.of(views(count)), conversion_s, reached) for count in events))
+        in_order, conversion_s = InOrder(), itertools.cycle(conversions_s)
+        await asyncio.gather(*(sent(in_order.of(views(waits_s)), conversion_s, reached) for waits_s in events))
 
     asyncio.run(run())
-    assert reached == made == list(range(sum(events)))
+    assert reached == made == list(range(sum(map(len, events))))
 
 
 @pytest.mark.anyio

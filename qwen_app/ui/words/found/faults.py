@@ -88,6 +88,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "wrong_memory": ("This needed too much memory. Use something simpler.", "所需内存过多，请用更简单的内容。"),
     "wrong_output": ("This became too large. Use something simpler.", "结果过大，请用更简单的内容。"),
     "wrong_crash": ("This could not be worked out. Use something simpler.", "无法得出结果，请用更简单的内容。"),
+    "wrong_tokenizer": (
+        "This model cannot be held to a format, nor call tools: its tokenizer is of a kind that is not known here.",
+        "此模型无法按指定格式回答，也不能调用工具：它的分词器类型不受支持。",
+    ),
     # answers that were checked against a schema
     "wrong_answer_json": ("The answer is not valid JSON: {problem}.", "回答不是有效的 JSON（{problem}）。"),
     "wrong_answer_unchecked": ("The answer cannot be checked: {problem}.", "无法检查这个回答（{problem}）。"),
