@@ -249,16 +249,19 @@ def in_int4(folder: Path) -> LoadedModel:
     return on_own_thread(lambda: load(folder, precision="int4"))
 
 
-def json_mode(report: Report, loaded: LoadedModel, *, rounds: int) -> None:
-    """Documents held to a schema beside prose, and summaries that quote with drafts and without.
+def json_mode(report: Report, loaded: LoadedModel, *, rounds: int, at_most: int | None = None) -> None:
+    """Documents held to a schema beside prose, and summaries that quote with drafts and without; ``at_most`` so many
+    turns of each.
 
     In short turns, but one engine after the other: two at once would share the processor's threads badly.
     """
     speeds: dict[str, list[float]] = {"prose": [], "extraction": [], "quoting": [], "quoting, no drafts": []}
     text = chronicle(loaded, 1000, 0)
-    quoting = [f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {n}." for n in range(3)]
+    quoting = [
+        f"{text}\n\nRepeat the first sentences of the text word by word. Chapter {n}." for n in range(3)[:at_most]
+    ]
     turns, plain_turns = list[_Asked](), [_Asked("quoting, no drafts", prompt) for prompt in quoting]
-    for number, example in enumerate([*EXTRACTIONS, *EXTRACTIONS]):
+    for number, example in enumerate([*EXTRACTIONS, *EXTRACTIONS][:at_most]):
         turns.append(_Asked("prose", STORY.format(number)))
         turns.append(_Asked("extraction", example.prompt_in("en"), 96, JsonSchema(example.schema)))
     turns += [_Asked("quoting", prompt) for prompt in quoting]

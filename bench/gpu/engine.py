@@ -136,7 +136,7 @@ def _through_the_benchmarks(
     """What ``bench.engine`` measures on a CPU, here: its report's rows are written as they come."""
     report = _RowsReport(rows, precision)
     if options.tiny:
-        return {"JSON": lambda: json_mode(report, loaded, rounds=1)}
+        return {"JSON": lambda: json_mode(report, loaded, rounds=1, at_most=1)}
     return {
         "first token": lambda: first_token(report, loaded, lengths=(1500,), rounds=1),
         "gaps beside a prompt": lambda: disturbed(report, loaded, rounds=1),

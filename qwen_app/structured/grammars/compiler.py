@@ -32,12 +32,18 @@ class GrammarCompiler:
         self._vocabulary: Vocabulary | None = None
         self._cache: OrderedDict[Hashable, Grammar] = OrderedDict()
 
-    @property
-    def vocabulary(self) -> Vocabulary:
+    def prepare(self) -> None:
+        """Make what all grammars share, a second's work for a large vocabulary, in which Python's other threads stand
+        still; else the first of them does. Raises SchemaError for a tokenizer that no grammar can be for."""
         with self._lock:
             if self._vocabulary is None:
                 self._vocabulary = self._made()
-            return self._vocabulary
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        self.prepare()
+        assert self._vocabulary is not None
+        return self._vocabulary
 
     def _made(self) -> Vocabulary:
         try:
@@ -47,11 +53,6 @@ class GrammarCompiler:
                 "This model cannot be held to a format, nor call tools: its tokenizer is of a kind that is not known "
                 "here."
             ) from unknown
-
-    def prepare(self) -> None:
-        """Make what all grammars share, a second's work for a large vocabulary, in which Python's other threads stand
-        still; else the first of them does. Raises SchemaError for a tokenizer that no grammar can be for."""
-        assert self.vocabulary
 
     def compile(self, spec: GrammarSpec) -> Grammar:
         """Raises SchemaError that names the keyword and its JSON pointer when ``spec`` cannot be enforced."""

@@ -72,11 +72,11 @@ async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
 
 async def test_what_all_grammars_share_is_no_time_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     compiler = HeldCompiler()
-    prepare = compiler.prepare
+    prepare, waits_s = compiler.prepare, iter([SHORT_S])
 
     def prepare_slowly() -> None:
         prepare()
-        time.sleep(SHORT_S)
+        time.sleep(next(waits_s, 0))
 
     monkeypatch.setattr(compiler, "prepare", prepare_slowly)
     admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)

@@ -51,9 +51,9 @@ def on_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @needs_a_compiler
 @pytest.mark.slow  # a thread for every lane
 @pytest.mark.usefixtures("on_cpu")
-@pytest.mark.parametrize("rows", [1, 7, 8, 9, 19])
+@pytest.mark.parametrize("rows", [1, 7, 9, 19])
 @pytest.mark.parametrize(
-    ("outputs", "columns", "group"), [(16, 128, 32), (32, 640, 64), (16, 384, 128), (32, 512, 256)]
+    ("outputs", "columns", "group"), [(16, 128, 32), (32, 640, 64), (16, 384, 128), (16, 512, 256)]
 )
 def test_its_source_multiplies_right(rows: int, outputs: int, columns: int, group: int) -> None:
     weight = random_weight(outputs, columns, group)
