@@ -25,11 +25,12 @@ from tests.attacks.walled_server import BYSTANDER_S, Walled, api_app, everything
 AUTH = "ada:secret"
 QUICK = ConnectionLimits(head_s=1.0, body_s=1.0, linger_s=0.5)
 HOST = b"Host: localhost\r\n"
+ONCE = b"Connection: close\r\n"  # else the connection stays open for a while after an answer
 
 
 def post(path: str, body: bytes, length: int | None = None) -> bytes:
     announced = len(body) if length is None else length
-    return b"POST %b HTTP/1.1\r\n%bContent-Length: %d\r\n\r\n%b" % (path.encode(), HOST, announced, body)
+    return b"POST %b HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n%b" % (path.encode(), HOST, ONCE, announced, body)
 
 
 def all_closed(connections: list[socket.socket]) -> bool:
