@@ -137,9 +137,10 @@ def _load_four_bits(source: _Source) -> PreTrainedModel:
     from qwen_app.models.quantised.load import default_placement, load_folder, load_gguf, reads_folder
     from qwen_app.models.quantised.skeleton import shrink_layers
 
-    if on_a_card():
+    has_card = on_a_card()
+    if has_card:
         use_expandable_segments()
-    placement = default_placement(on_a_card=on_a_card())
+    placement = default_placement(on_a_card=has_card)
     if source.gguf_file:
         model = load_gguf(source.path, placement)
         if model is not None:
