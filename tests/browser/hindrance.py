@@ -2,14 +2,21 @@
 
     HINDERED_PAGE=cpu=4,latency_ms=300 scripts/test -m browser
     HINDERED_PAGE=hands_ms=400 scripts/test -m browser    # the test is slow instead, and the page quick
+    HINDERED_PAGE=events_ms=700 scripts/test -m browser   # Gradio's events come after our own requests
+    HINDERED_PAGE=routes_ms=700 scripts/test -m browser   # and the other way round
 
 A test that fails so, and passes otherwise, leans on who is first: the page or the test has a race."""
 
 from __future__ import annotations
 
 import os
+import re
 
-from playwright.async_api import Page
+import anyio
+from playwright.async_api import Page, Route
+
+_EVENTS = re.compile(r"/gradio_api/(queue/join|run/predict)\b")
+_ROUTES = re.compile(r"^[^?]*/(chats|uploads|share-link|guest|ready|presenter)\b")
 
 
 def _hindrance() -> dict[str, float]:
@@ -30,6 +37,9 @@ async def hinder(page: Page) -> None:
         await session.send("Emulation.setCPUThrottlingRate", {"rate": wished["cpu"]})
     if "latency_ms" in wished:
         await move_away(page, wished["latency_ms"])
+    for name, address in (("events_ms", _EVENTS), ("routes_ms", _ROUTES)):
+        if name in wished:
+            await _delay(page, address, wished[name] / 1000)
 
 
 async def move_away(page: Page, latency_ms: float) -> None:
@@ -37,3 +47,13 @@ async def move_away(page: Page, latency_ms: float) -> None:
     session = await page.context.new_cdp_session(page)
     network = {"offline": False, "latency": latency_ms, "downloadThroughput": -1, "uploadThroughput": -1}
     await session.send("Network.emulateNetworkConditions", network)
+
+
+async def _delay(page: Page, address: re.Pattern[str], delay_s: float) -> None:
+    """Requests to ``address`` set out so much later."""
+
+    async def late(route: Route) -> None:
+        await anyio.sleep(delay_s)
+        await route.fallback()
+
+    await page.route(address, late)

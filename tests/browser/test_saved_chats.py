@@ -396,3 +396,28 @@ async def test_a_day_ends_at_midnight_where_the_visitor_is(kept: str, open_chat:
             await chat.page.clock.set_fixed_time(moment)
             await chat.page.evaluate("chatsRefresh()")
             await expect(heads).to_have_text([name])
+
+
+async def test_undo_shows_the_chat_that_was_being_opened_as_it_was_deleted(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    page = chat.page
+    await chat.ask("soon gone")
+    deleted, told = anyio.Event(), anyio.Event()
+
+    async def tell_late(route: Route) -> None:
+        answer = await route.fetch()
+        if route.request.method == "DELETE":
+            deleted.set()
+            await told.wait()
+        await route.fulfill(response=answer)
+
+    await page.route(re.compile(r"/chats/[0-9a-f]{32}$"), tell_late)
+    opens = await hold_requests(page, "**/gradio_api/{queue/join,run/predict}*")
+    await lines(page).click()
+    await menu(page, "soon gone", "Delete")
+    await deleted.wait()
+    opens.set()
+    await expect(chat.questions).to_have_count(0)  # the chat was not found
+    told.set()
+    await page.get_by_role("button", name="Undo").click()
+    await chat.answered(1)

@@ -238,15 +238,16 @@ const rename = (chat) => {
   field.select();
 };
 const remove = trying(async (chat, { byKey }) => {
+  const shown = here() === chat.id;
   await send("DELETE", `chats/${chat.id}`);
-  const shown = chat.id === state.shown;
-  if (shown) window.chatCommand({ do: "new" });
+  // One that was still being opened may have been found gone meanwhile, and another been asked for.
+  if (shown && [chat.id, ""].includes(here())) askFor({ do: "new" });
   const undo = trying(async () => {
     await send("POST", `chats/${chat.id}/restore`);
     state.due = chat.id; // the focus, once its line is drawn
     await refresh();
     say("");
-    if (shown) window.chatCommand({ do: "open", id: chat.id });
+    if (shown) askFor({ do: "open", id: chat.id });
   });
   const back = button(words().chats_undo, undo);
   say(words().chats_deleted, back);
@@ -259,7 +260,7 @@ const deleteAll = () => {
     await send("DELETE", "chats");
     localStorage.keys().filter((key) => key.startsWith("draft:")).forEach((key) => localStorage.removeItem(key));
     say("");
-    window.chatCommand({ do: "new" });
+    askFor({ do: "new" });
     await refresh();
     announce();
   });
@@ -372,10 +373,12 @@ const showDraft = (since = "") => {
 // What is typed once another chat was asked for is meant for that one, though the one before is still shown.
 const LEAVING_MS = 10_000;
 let left = null; // what the composer held when another chat was asked for, and when that was
+const leaving = () => left && Date.now() - left.at <= LEAVING_MS;
+const here = () => (leaving() ? state.wanted : state.shown); // the chat that is shown, or is about to be
 const takeTyped = (wasTemporary) => {
-  const [asked, now] = [left, composer()?.value ?? ""];
+  const [asked, now] = [leaving() && left, composer()?.value ?? ""];
   left = null;
-  if (!asked || Date.now() - asked.at > LEAVING_MS || now === asked.draft) return "";
+  if (!asked || now === asked.draft) return "";
   const typed = now.startsWith(asked.draft) ? now.slice(asked.draft.length) : now;
   if (typed && !wasTemporary) storeDraft(asked.draft);
   return typed;
