@@ -28,8 +28,11 @@ class Deadline:
         end = self._end
         if limit_s is not None:
             end = min(self._clock() + limit_s, end if end is not None else float("inf"))
-        async with asyncio.timeout_at(end) as self._scope:
-            return await work
+        try:
+            async with asyncio.timeout_at(end) as self._scope:
+                return await work
+        finally:
+            self._scope = None
 
     def cut(self, reason: FinishReason) -> None:
         """Ends the answer now."""

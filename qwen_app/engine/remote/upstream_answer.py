@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -18,6 +19,7 @@ from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.request_body import build_body
 from qwen_app.engine.remote.response_checks import check_response, ending_of
 from qwen_app.engine.remote.server_info import ServerInfo
+from qwen_app.engine.remote.token_counter import estimate_tokens
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.engine.remote.upstream_client import UpstreamClient
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
@@ -29,6 +31,10 @@ BACKOFF_S = 0.25  # doubled at each try, with jitter
 RETRY_AFTER_LIMIT_S = 5.0  # a server that asks for more gets no second try; the caller is told instead
 HEADERS_PATIENCE_S = 10.0  # refusals come sooner; a slow prompt must not hold back that the request was taken
 AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
+LOOK_CHUNKS = 64  # between looks whether the server heeds its limit
+OVERRUN = 2  # times the limit, by estimate, is surely too much
+
+log = logging.getLogger(__name__)
 
 CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
 
@@ -120,7 +126,7 @@ class UpstreamAnswer:
             body = self._body(server, room_tokens)
             self.transcript.bare_call = self.transcript.calls_only and "tools" not in body
             try:
-                async with aclosing(self._stream(body)) as events:
+                async with aclosing(self._stream(body, room_tokens)) as events:
                     async for event in events:
                         yield event
                 return
@@ -134,7 +140,7 @@ class UpstreamAnswer:
                 raise await self.budget.explain(failure, self.request)
             await self.deadline.within(asyncio.sleep(wait_s))
 
-    async def _stream(self, body: RequestBody) -> AsyncGenerator[Event, None]:
+    async def _stream(self, body: RequestBody, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         call = self.upstream.send(body, self.request)
         async with aclosing(call), aclosing(call.chunks()) as chunks:
             await self.deadline.within(call.wait_for_headers(HEADERS_PATIENCE_S))
@@ -146,6 +152,20 @@ class UpstreamAnswer:
                     if not isinstance(event, Prefill):
                         self.deadline.note_token()
                     yield event
+                self._check_length(room_tokens)
+
+    def _check_length(self, room_tokens: int | None) -> None:
+        """Ends the answer of a server that goes on past its limit. Some send less than a token in a chunk, and a token
+        may be many spaces: the answer is too long where both chunks and text are."""
+        wished_tokens = self.request.sampling.max_tokens
+        limit_tokens = room_tokens or wished_tokens or self.budget.limit_tokens(self.request)
+        chunks = self.transcript.chunks
+        if not limit_tokens or chunks <= OVERRUN * limit_tokens or chunks % LOOK_CHUNKS or self.transcript.reason:
+            return
+        if estimate_tokens(self.transcript.written_text) > OVERRUN * limit_tokens:
+            log.warning("%s does not heed max_tokens: its answer was ended", self.upstream.title)
+            self.deadline.cut("length")
+            raise TimeoutError
 
     async def _next(self, chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
         """The next chunk, or None at the end. How the connection ends is no matter once the server said why it ends."""

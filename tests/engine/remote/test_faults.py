@@ -17,10 +17,10 @@ from tests.engine.remote.upstream import Handler, Reply, Request
 from tests.engine.remote.vllm_like import VllmLike, piece
 
 
-async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
+async def outcome(chat: Handler, **options: Any) -> tuple[Terminal, str, int]:
     """How an answer ends, its text, and how often the server was asked for it."""
     async with engine_with_chat(chat) as (engine, upstream):
-        events = await collect(engine, ask())
+        events = await collect(engine, ask(**options))
         return check_shape(events), text_of(events), len(upstream.requests_to(CHAT))
 
 
@@ -209,6 +209,33 @@ async def test_a_silent_server_meets_the_deadline() -> None:
     assert isinstance(last, Finished)
     assert last.reason == "deadline"
     assert text_of(events) == "Once"
+
+
+@pytest.mark.anyio
+async def test_a_server_that_ignores_the_limit_is_stopped() -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.stream()
+        while not reply.gone:
+            await reply.event(piece("and on "))
+
+    async with engine_with_chat(chat) as (engine, upstream):
+        events = await collect(engine, ask(max_tokens=100))
+        last = check_shape(events)
+        assert isinstance(last, Finished)
+        assert last.reason == "length"
+        assert 200 <= text_of(events).count("and on ") < 400
+        async with asyncio.timeout(PATIENCE_S):
+            while not upstream.hang_ups:  # noqa: ASYNC110 (the server notices in its own time)
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("text", ["and on " * 90, "x" * 300, " " * 12000])
+@pytest.mark.anyio
+async def test_an_answer_in_small_pieces_or_of_long_tokens_is_not_cut(text: str) -> None:
+    pieces = [piece(character) for character in text] if len(text) < 1000 else [piece(text[:120])] * 100
+    last, said, _ = await outcome(says(*pieces, piece("", finish="stop"), "[DONE]"), max_tokens=100)
+    assert isinstance(last, Finished)
+    assert (last.reason, said) == ("stop", text)
 
 
 @pytest.mark.anyio
