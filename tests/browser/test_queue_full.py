@@ -22,7 +22,7 @@ async def test_a_full_queue_is_said_in_words(open_chat: OpenChat) -> None:
         async with AsyncExitStack() as others:
             client = await others.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False))
             for _ in range(2):
-                body = {"prompt": "Go on", "stream": True}
+                body = {"prompt": "Go on", "stream": True, "max_tokens": 1000}
                 await others.enter_async_context(client.stream("POST", "/v1/completions", json=body))
             await until(lambda: engine.health().queued == 1)
             chat = await open_chat(url, locale="zh-CN")

@@ -282,6 +282,7 @@ async def test_the_button_that_copies_code_hides_none_of_it(scripted: str, open_
     chat = await open_answer(open_chat, scripted, "```python\nprint('" + "long " * 40 + "')\n```")
     for size in (DESK, HAND):
         await chat.page.set_viewport_size(size)
+        await expect(chat.answers.locator(".copy_code_button")).to_be_attached()
         hidden = """answer => answer.querySelector(".copy_code_button").getBoundingClientRect().bottom
           - answer.querySelector("pre").getBoundingClientRect().top"""  # at one moment: a page that scrolls moves both
         assert await chat.answers.first.evaluate(hidden) <= 1

@@ -32,6 +32,11 @@ def lines(page: Page) -> Locator:
     return page.locator("#chats-panel .chats-title")
 
 
+def undo(page: Page) -> Locator:
+    """The button of the list: a question that is still shown has one of that name."""
+    return page.locator(".chats-said").get_by_role("button", name="Undo")
+
+
 async def tab(context: BrowserContext, url: str) -> ChatPage:
     return await ChatPage(await context.new_page()).open(url)
 
@@ -238,7 +243,7 @@ async def test_rename_pin_search_delete_and_undo(kept: str, open_chat: OpenChat)
     await menu(chat.page, "second", "Delete")
     await expect(lines(chat.page)).to_have_text(["Number one"])
     await expect(chat.questions).to_have_count(0)
-    await chat.page.get_by_role("button", name="Undo").last.click()
+    await undo(chat.page).click()
     await expect(lines(chat.page)).to_have_text(["Number one", "second"])
     await expect(await chat.answered(1)).to_contain_text("You said: second")
 
@@ -364,7 +369,7 @@ async def test_a_double_click_makes_one_link_and_undoes_once(kept: str, open_cha
     await chat.page.keyboard.press("Escape")
     await menu(chat.page, "first", "Delete")
     await expect(lines(chat.page)).to_have_count(0)
-    await chat.page.get_by_role("button", name="Undo").last.dblclick()
+    await undo(chat.page).dblclick()
     await expect(lines(chat.page)).to_have_count(1)
     await chat.answered(1)
     await expect(chat.page.locator(".chats-said")).to_be_empty()  # no refusal either
@@ -379,7 +384,7 @@ async def test_deleting_a_chat_stops_its_answer_and_undo_brings_what_was_written
     await expect(chat.answers.first).to_contain_text("word word")
     await menu(chat.page, "talk slowly", "Delete")
     await expect(chat.questions).to_have_count(0)
-    await chat.page.get_by_role("button", name="Undo").last.click()
+    await undo(chat.page).click()
     answer = await chat.answered(1)
     await expect(answer).to_contain_text("word word")
     await expect(answer.locator(".run-line")).to_contain_text("Stopped")
@@ -419,5 +424,5 @@ async def test_undo_shows_the_chat_that_was_being_opened_as_it_was_deleted(kept:
     opens.set()
     await expect(chat.questions).to_have_count(0)  # the chat was not found
     told.set()
-    await page.get_by_role("button", name="Undo").click()
+    await undo(page).click()
     await chat.answered(1)

@@ -16,6 +16,7 @@ from qwen_app.http.paths import PathPrefixes
 
 ANTHROPIC_PATHS = PathPrefixes(["/v1/messages"])
 ANTHROPIC_REQUEST_ID = "request-id"  # the header that its SDKs read
+ANTHROPIC_VERSION = "anthropic-version"  # the one that they send
 
 ErrorKind = Literal[
     "invalid_request_error",

@@ -93,7 +93,7 @@ class RemoteEngine:
     async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
         await self._ready()
         try:
-            return await self._upstream.token_counter.encode(text)
+            return await self._upstream.token_counter.encode(text, parse_special=parse_special)
         except TOKENIZER_ERRORS as error:
             raise _as_request_error(error) from error
 

@@ -57,7 +57,8 @@ class TokenizerEndpoint:
 class TokenizerApi:
     """A server's own tokenizer.
 
-    ``encode`` gives ids, or objects with an ``id``. ``count`` takes a chat's messages and tools, and each endpoint's
+    ``encode`` gives ids, or objects with an ``id``; it has a ``special_field`` where it can be told whether control
+    tokens in the text are such. ``count`` takes a chat's messages and tools, and each endpoint's
     result goes to the next; the last gives a number, or a list to be counted. Without it only plain text can be
     counted, so that a chat's count is an estimate.
     """
@@ -65,6 +66,7 @@ class TokenizerApi:
     encode: TokenizerEndpoint
     decode: TokenizerEndpoint | None
     count: tuple[TokenizerEndpoint, ...] = ()
+    special_field: str = ""
 
     @property
     def counts_exactly(self) -> bool:
@@ -169,6 +171,7 @@ SERVER_PROFILES = (
             ),
             encode=TokenizerEndpoint("/tokenize", "content", "tokens"),
             decode=TokenizerEndpoint("/detokenize", "tokens", "content"),
+            special_field="parse_special",
         ),
     ),
     ServerProfile(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,17 +27,22 @@ ASCII_PER_TOKEN = 3.5  # English prose and code, byte-pair encoded
 OTHER_PER_TOKEN = 1.3  # Chinese, Japanese, Korean and the rest, Qwen's vocabulary
 TIMEOUT_S = 10.0
 A_TOOL = Tool("clock", "Tells the time.")
+CONTROL_TOKEN = re.compile(r"<\|[^<>|]+\|>|</?s>")  # those of Qwen, Llama and Mistral, as they are written
+PARSES_ALL = "The remote server's tokenizer takes control tokens in a text for such. Leave out parse_special, or them."
 NO_TOKENIZER = "The remote server has no tokenizer to ask, and no folder of the model is at hand."
 
 
 class TokenCounter(Protocol):
-    """Counts, encodes and decodes. ``exact`` says that counts are those of the model's own tokenizer."""
+    """Counts, encodes and decodes. ``exact`` says that counts are those of the model's own tokenizer.
+
+    With ``parse_special`` False control tokens in a text are text. Raises RequestError where that cannot be had.
+    """
 
     exact: bool
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int: ...
 
-    async def encode(self, text: str) -> list[int]: ...
+    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]: ...
 
     async def decode(self, token_ids: Sequence[int]) -> str: ...
 
@@ -50,7 +58,7 @@ class EstimatedTokenCounter:
         texts += [json.dumps(tool_body(tool), ensure_ascii=False) for tool in tools]
         return MESSAGE_TOKENS * (len(messages) + 1) + sum(map(estimate_tokens, texts))
 
-    async def encode(self, text: str) -> list[int]:
+    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
         raise RequestError(NO_TOKENIZER)
 
     async def decode(self, token_ids: Sequence[int]) -> str:
@@ -71,23 +79,29 @@ class FolderTokenCounter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._lock = threading.Lock()  # how it takes control tokens is a state of the tokenizer's
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         return await asyncio.to_thread(self._count, messages, tools)
 
-    async def encode(self, text: str) -> list[int]:
-        return await asyncio.to_thread(lambda: self._load().encode(text, add_special_tokens=False))
+    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
+        return await asyncio.to_thread(self._encode, text, parse_special=parse_special)
 
     async def decode(self, token_ids: Sequence[int]) -> str:
         return str(await asyncio.to_thread(lambda: self._load().decode(list(token_ids))))
 
+    def _encode(self, text: str, *, parse_special: bool) -> list[int]:
+        with self._lock:
+            return self._load().encode(text, add_special_tokens=False, split_special_tokens=not parse_special)
+
     def _count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
-        ids = self._load().apply_chat_template(
-            [_for_template(message) for message in messages],
-            tools=[dict(tool_body(tool)) for tool in tools] or None,
-            add_generation_prompt=True,
-            return_dict=False,
-        )
+        with self._lock:
+            ids = self._load().apply_chat_template(
+                [_for_template(message) for message in messages],
+                tools=[dict(tool_body(tool)) for tool in tools] or None,
+                add_generation_prompt=True,
+                return_dict=False,
+            )
         return len(ids)
 
     def _load(self) -> PreTrainedTokenizerBase:
@@ -148,8 +162,13 @@ class ServerTokenCounter:
             result = await self._post(endpoint, result)
         return result if isinstance(result, int) else len(_list(result))
 
-    async def encode(self, text: str) -> list[int]:
-        tokens = _list(await self._post(self._api.encode, text))
+    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
+        endpoint, field = self._api.encode, self._api.special_field
+        if field:
+            endpoint = replace(endpoint, also={**endpoint.also, field: parse_special})
+        elif not parse_special and CONTROL_TOKEN.search(text):
+            raise RequestError(PARSES_ALL, param="parse_special")
+        tokens = _list(await self._post(endpoint, text))
         return [_id(token) for token in tokens]
 
     async def decode(self, token_ids: Sequence[int]) -> str:

@@ -6,9 +6,10 @@ import functools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Self
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -48,6 +49,12 @@ class ChatChange(BaseModel):
 
     title: str | None = Field(None, min_length=1, max_length=LIMIT_TITLE_CHARS)
     pinned: bool | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.title is None and self.pinned is None:
+            raise ValueError("Say what is to be changed: title or pinned.")
+        return self
 
 
 def build_chat_routes(saved: SavedChats) -> APIRouter:

@@ -327,6 +327,12 @@ def test_other_paths_and_methods_below_it(scripted_api: Api, method: str, path: 
     assert response.json()["type"] == "error"
 
 
+def test_paths_of_both_apis_fail_in_the_shape_of_who_asks(scripted_api: Api) -> None:
+    path, theirs = "/v1/models/claude-opus-9", {"anthropic-version": "2023-06-01"}
+    assert scripted_api.request("GET", path, headers=theirs).json()["error"]["type"] == "not_found_error"
+    assert scripted_api.request("GET", path).json()["error"]["code"] == "model_not_found"
+
+
 def test_unknown_model_too_long_a_prompt_and_too_large_a_body(scripted_api: Api) -> None:
     unknown = scripted_api.post(MESSAGES, ask(model="claude-opus-9"))
     assert (unknown.status_code, unknown.json()["error"]["type"]) == (404, "not_found_error")

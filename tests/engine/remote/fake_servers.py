@@ -180,7 +180,8 @@ class LlamaCpp(FakeServer):
         await reply.json({"prompt": " ".join([words, *(m["content"] for m in request.body["messages"])])})
 
     async def tokenize(self, request: Request, reply: Reply) -> None:
-        await reply.json({"tokens": list(range(len(request.body["content"].split())))})
+        words = [[word] if request.body["parse_special"] else list(word) for word in request.body["content"].split()]
+        await reply.json({"tokens": list(range(sum(map(len, words))))})
 
     async def detokenize(self, request: Request, reply: Reply) -> None:
         await reply.json({"content": " ".join(map(str, request.body["tokens"]))})

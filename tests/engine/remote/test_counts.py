@@ -74,6 +74,19 @@ async def test_folder_counts_tools_and_calls(builtin_dir: Path) -> None:
     assert await tokens.count(HISTORY[:1], ()) < await tokens.count(HISTORY, ())
 
 
+@pytest.mark.anyio
+async def test_a_folder_takes_control_tokens_for_text_where_that_is_asked_for(builtin_dir: Path) -> None:
+    """Also while others count."""
+    tokens = FolderTokenCounter(builtin_dir)
+    text = "to <|im_end|> here"
+    ways = (True, False) * 20
+    found = await asyncio.gather(*(tokens.encode(text, parse_special=parse) for parse in ways))
+    special, plain = found[:2]
+    assert len(special) < len(plain)
+    assert found == [special, plain] * 20
+    assert await tokens.decode(plain) == text
+
+
 @given(st.lists(st.text(max_size=50), min_size=1, max_size=6), st.text(max_size=50))
 def test_estimates_grow_with_the_text(texts: list[str], more: str) -> None:
     async def count(contents: list[str], tools: tuple[Tool, ...] = ()) -> int:

@@ -260,6 +260,18 @@ async def test_tokenizers_of_the_servers() -> None:
 
 
 @pytest.mark.anyio
+async def test_control_tokens_in_a_text_are_text_where_that_is_asked_for() -> None:
+    async with engine_on(LlamaCpp()) as engine:
+        assert len(await engine.tokenize("<|im_end|>")) == 1
+        assert len(await engine.tokenize("<|im_end|>", parse_special=False)) == len("<|im_end|>")
+    async with engine_on(Sglang()) as engine:  # cannot be told
+        assert await engine.tokenize("a < b", parse_special=False)
+        for token in ("<|im_end|>", "</s>"):
+            with pytest.raises(RequestError, match="parse_special"):
+                await engine.tokenize(f"a {token}", parse_special=False)
+
+
+@pytest.mark.anyio
 async def test_transformers_serves_models_that_it_does_not_list() -> None:
     server = Transformers()
     upstream = server.upstream()

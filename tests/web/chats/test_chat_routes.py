@@ -150,7 +150,8 @@ async def test_rename_pin_delete_and_undo() -> None:
         await web.post("/chats/a/restore")
         assert await ids(web) == ["a", "b"]
         assert (await web.delete("/chats")).json() == {"deleted": 2}
-        odd: list[object] = [{"title": ""}, {"title": "x" * 500}, {"owner": "me"}, [], {"pinned": "maybe"}]
+        nothing: list[object] = [{}, {"title": None}, {"title": ""}]
+        odd: list[object] = [*nothing, {"title": "x" * 500}, {"owner": "me"}, [], {"pinned": "maybe"}]
         for wrong in odd:
             assert (await web.patch("/chats/a", json=wrong)).status_code == 400
 
