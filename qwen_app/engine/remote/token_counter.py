@@ -92,7 +92,8 @@ class FolderTokenCounter:
 
     def _encode(self, text: str, *, parse_special: bool) -> list[int]:
         with self._lock:
-            return self._load().encode(text, add_special_tokens=False, split_special_tokens=not parse_special)
+            ids = self._load().encode(text, add_special_tokens=False, split_special_tokens=not parse_special)
+        return list(ids)
 
     def _count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         with self._lock:
