@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 
 from qwen_app.errors import RequestError, ServerFull, TooManyRequests
 from qwen_app.fair_share import has_room
@@ -132,6 +132,17 @@ class FileStore:
         with self.engine.begin() as connection:
             gone = connection.execute(delete(files).where(files.c.collection_id.in_(own), files.c.name.in_(names)))
             return gone.rowcount
+
+    def rename(self, owner: str, collection: str, name: str) -> bool:
+        """Give a collection another name; whether there was one. Raises RequestError for a name that is none, or is
+        another collection's."""
+        name = collection_name(name)
+        with self.engine.begin() as connection:
+            taken = select(collections.c.id).where(_own(owner, name))
+            if name != as_kept(collection) and connection.execute(taken).first() is not None:
+                raise RequestError("You have a collection of this name already. Choose another.", param="name")
+            renamed = update(collections).where(_own(owner, collection)).values(name=name)
+            return connection.execute(renamed).rowcount > 0
 
     def drop(self, owner: str, collection: str) -> bool:
         """Forget a collection and all its files."""

@@ -118,6 +118,10 @@ class KnowledgeBase:
         """Forget files of the collection by name; how many there were."""
         return await self._run(owner, lambda opened: opened.store.remove(owner, collection, names))
 
+    async def rename(self, owner: str, collection: str, name: str) -> bool:
+        """Give the collection another name; whether there was one. Raises AppError."""
+        return await self._run(owner, lambda opened: opened.store.rename(owner, collection, name))
+
     async def drop(self, owner: str, collection: str) -> bool:
         """Forget the collection; whether there was one."""
         return await self._run(owner, lambda opened: opened.store.drop(owner, collection))

@@ -163,18 +163,36 @@ def test_a_file_in_a_store_is_found_by_the_id_of_its_upload_too(client: openai.O
 def test_what_would_change_a_search_is_refused_by_name(client: openai.OpenAI) -> None:
     store = filled(client, "narrow")
     uploaded = client.files.create(file=("more.pdf", files.pdf(PAGES)), purpose="assistants")
+    forgetful: Any = {"anchor": "last_active_at", "days": 1}
     narrow: Any = {"type": "eq", "key": "lang", "value": "de"}
     refused: dict[str, Callable[[], object]] = {
         "filters": lambda: client.vector_stores.search(store, query="chairs", filters=narrow),
         "ranking_options": lambda: client.vector_stores.search(
             store, query="chairs", ranking_options={"score_threshold": 0.9}
         ),
-        "file_ids": lambda: client.vector_stores.create(name="at once", file_ids=[uploaded.id]),
+        "expires_after": lambda: client.vector_stores.update(store, expires_after=forgetful),
         "attributes": lambda: client.vector_stores.files.create(store, file_id=uploaded.id, attributes={"lang": "de"}),
     }
     for field, ask in refused.items():
         with pytest.raises(openai.BadRequestError, match=f"{field} is not supported"):
             ask()
+
+
+def test_a_store_is_made_with_its_files_and_renamed(client: openai.OpenAI) -> None:
+    uploads = [client.files.create(file=(f"{n}.txt", f"Room {n}".encode()), purpose="assistants").id for n in "ab"]
+    stores = client.vector_stores
+    with pytest.raises(openai.NotFoundError, match="no file"):
+        stores.create(name="at once", file_ids=[*uploads, "none"])
+    assert "at once" not in [one.name for one in stores.list()]  # all of it, or nothing
+    store = stores.create(name="at once", file_ids=uploads)
+    assert store.file_counts.completed == 2
+    renamed = stores.update(store.id, name=" Another  name ")
+    assert (renamed.id, renamed.name, renamed.file_counts) == (store.id, "Another name", store.file_counts)
+    assert stores.search(store.id, query="Room a").data
+    assert stores.update(store.id, name="Another name") == stores.update(store.id) == renamed
+    stores.create(name="taken")
+    with pytest.raises(openai.BadRequestError, match="already"):
+        stores.update(store.id, name="taken")
 
 
 def test_nobody_sees_anothers(client: openai.OpenAI, other: openai.OpenAI) -> None:
@@ -186,7 +204,9 @@ def test_nobody_sees_anothers(client: openai.OpenAI, other: openai.OpenAI) -> No
     for refused in (
         lambda: other.vector_stores.retrieve(store),
         lambda: other.vector_stores.search(store, query="chairs"),
+        lambda: other.vector_stores.update(store, name="theirs"),
         lambda: other.vector_stores.delete(store),
+        lambda: other.vector_stores.create(name="b", file_ids=[uploaded.id]),
         lambda: other.vector_stores.files.list(store),
         lambda: other.vector_stores.files.create(own, file_id=uploaded.id),
     ):

@@ -36,6 +36,7 @@ GUARDED_POST = [
     "/v1/embeddings",
     "/v1/files",
     "/v1/vector_stores",
+    "/v1/vector_stores/{store_id}",
     "/v1/vector_stores/{store_id}/files",
     "/v1/vector_stores/{store_id}/file_batches",
     "/v1/vector_stores/{store_id}/search",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
@@ -13,9 +13,8 @@ from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
 from qwen_app.api.files.store_files import StoreFileRequest
-from qwen_app.api.files.vector_stores import ONE_STORE, store_named
+from qwen_app.api.files.vector_stores import MAX_FILE_IDS, ONE_STORE, FileId, store_named
 from qwen_app.api.protocol.request_bodies import Body
-from qwen_app.documents.document_store import LIMITS as UPLOADS
 from qwen_app.errors import NotFound
 from qwen_app.uploads.upload_store import UploadLimits, UploadStore
 
@@ -24,16 +23,12 @@ LIMITS = UploadLimits(uploads_per_user=64, size_per_user=64, size_in_all=4096, u
 
 
 class FileBatchRequest(Body):
-    """``file_ids`` are those of ``POST /v1/files``, which keeps no more than that of a caller's."""
-
     refused: ClassVar[Mapping[str, str]] = {
         **StoreFileRequest.refused,
         "files": "Name the files alone, in file_ids.",
     }
 
-    file_ids: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
-        min_length=1, max_length=UPLOADS.uploads_per_user
-    )
+    file_ids: list[FileId] = Field(min_length=1, max_length=MAX_FILE_IDS)
 
 
 class BatchCounts(BaseModel):

@@ -18,7 +18,7 @@ def add_file_routes(router: APIRouter, parts: ApiParts, library: Library) -> Non
     """Add them all to ``router``."""
     add_embedding_routes(router, parts, library.knowledge.embedder)
     add_upload_routes(router, parts, library)
-    add_vector_store_routes(router, parts, library.knowledge)
+    add_vector_store_routes(router, parts, library)
     add_store_file_routes(router, parts, library)
     add_file_batch_routes(router, parts, library)
     add_search_routes(router, parts, library.knowledge)

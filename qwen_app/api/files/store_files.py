@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
-from qwen_app.api.files.vector_stores import ONE_STORE, Deleted, store_named
+from qwen_app.api.files.vector_stores import ONE_STORE, Deleted, FileId, store_named
 from qwen_app.api.protocol.request_bodies import Body
 from qwen_app.errors import NotFound
 from qwen_app.knowledge.file_store import KeptFile
@@ -20,13 +20,11 @@ STORE_FILES = ONE_STORE + "/files"
 
 
 class StoreFileRequest(Body):
-    """``file_id`` is that of ``POST /v1/files``."""
-
     refused: ClassVar[Mapping[str, str]] = {
         "attributes": "Searches cannot be narrowed by them: keep files apart in stores of their own.",
     }
 
-    file_id: str = Field(min_length=1, max_length=100)
+    file_id: FileId
 
 
 class StoreFileBody(BaseModel):
@@ -60,9 +58,7 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         parts.unknown_fields.check(body)
         owner = context.caller.owner
         store = await store_named(knowledge, owner, store_id)
-        document = library.documents.find(owner, body.file_id)
-        if document is None:
-            raise NotFound("There is no file of yours with this id, or it is kept no longer.", param="file_id")
+        document = library.uploaded(owner, body.file_id)
         await knowledge.add(owner, store.name, document)
         kept = {file.name: file for file in await knowledge.files(owner, store.name)}
         return _body(kept[document.name], store_id)

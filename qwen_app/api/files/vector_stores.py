@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
+from qwen_app.api.files.library import Library
 from qwen_app.api.protocol.request_bodies import Body
+from qwen_app.documents.document_store import LIMITS as UPLOADS
 from qwen_app.errors import NotFound
 from qwen_app.knowledge.file_store import Collection
 from qwen_app.knowledge.knowledge_base import KnowledgeBase
@@ -19,13 +21,21 @@ STORES = "/v1/vector_stores"
 ONE_STORE = STORES + "/{store_id}"
 
 
-class VectorStoreRequest(Body):
-    refused: ClassVar[Mapping[str, str]] = {
-        "file_ids": "Create the store, then add each file with POST /v1/vector_stores/{id}/files.",
-        "expires_after": "A store is kept until it is deleted.",
-    }
+FileId = Annotated[str, Field(min_length=1, max_length=100)]  # that of POST /v1/files
+MAX_FILE_IDS = UPLOADS.uploads_per_user  # no more are kept of a caller's
+
+
+class VectorStoreChange(Body):
+    refused: ClassVar[Mapping[str, str]] = {"expires_after": "A store is kept until it is deleted."}
+
+    name: str | None = Field(None, min_length=1, max_length=200)
+
+
+class VectorStoreRequest(VectorStoreChange):
+    """``file_ids`` are kept in it at once."""
 
     name: str = Field(min_length=1, max_length=200)
+    file_ids: list[FileId] | None = Field(None, max_length=MAX_FILE_IDS)
 
 
 class FileCounts(BaseModel):
@@ -66,14 +76,27 @@ class Deleted(BaseModel):
     deleted: Literal[True] = True
 
 
-def add_vector_store_routes(router: APIRouter, parts: ApiParts, knowledge: KnowledgeBase) -> None:
-    guarded = Depends(parts.guard)
+def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library) -> None:
+    guarded, knowledge = Depends(parts.guard), library.knowledge
 
     async def create(body: VectorStoreRequest, context: RequestContext = guarded) -> VectorStoreBody:
-        """A collection of this name, made where there is none yet."""
+        """A collection of this name, made where there is none yet, with uploaded files."""
         parts.unknown_fields.check(body)
-        store_id = await knowledge.create(context.caller.owner, body.name)
-        return vector_store_body(await store_named(knowledge, context.caller.owner, store_id))
+        owner = context.caller.owner
+        uploaded = [library.uploaded(owner, file_id) for file_id in body.file_ids or ()]
+        store_id = await knowledge.create(owner, body.name)
+        for document in uploaded:
+            await knowledge.add(owner, body.name, document)
+        return vector_store_body(await store_named(knowledge, owner, store_id))
+
+    async def change(store_id: str, body: VectorStoreChange, context: RequestContext = guarded) -> VectorStoreBody:
+        """Give a collection another name."""
+        parts.unknown_fields.check(body)
+        owner = context.caller.owner
+        store = await store_named(knowledge, owner, store_id)
+        if body.name is not None:
+            await knowledge.rename(owner, store.name, body.name)
+        return vector_store_body(await store_named(knowledge, owner, store_id))
 
     async def listed(context: RequestContext = guarded) -> VectorStoreList:
         """The caller's collections, the newest first."""
@@ -94,6 +117,7 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, knowledge: Knowl
     router.add_api_route(STORES, create, methods=["POST"], tags=["files"])
     router.add_api_route(STORES, listed, methods=["GET"], tags=["files"])
     router.add_api_route(ONE_STORE, one, methods=["GET"], tags=["files"])
+    router.add_api_route(ONE_STORE, change, methods=["POST"], tags=["files"])
     router.add_api_route(ONE_STORE, delete, methods=["DELETE"], tags=["files"])
 
 

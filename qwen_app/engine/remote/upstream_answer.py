@@ -19,7 +19,6 @@ from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.request_body import build_body
 from qwen_app.engine.remote.response_checks import check_response, ending_of
 from qwen_app.engine.remote.server_info import ServerInfo
-from qwen_app.engine.remote.token_counter import estimate_tokens
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.engine.remote.upstream_client import UpstreamClient
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
@@ -32,7 +31,7 @@ RETRY_AFTER_LIMIT_S = 5.0  # a server that asks for more gets no second try; the
 HEADERS_PATIENCE_S = 10.0  # refusals come sooner; a slow prompt must not hold back that the request was taken
 AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
 LOOK_CHUNKS = 64  # between looks whether the server heeds its limit
-OVERRUN = 2  # times the limit, by estimate, is surely too much
+OVERRUN = 2  # times the limit is surely too much, also where it is estimated
 
 log = logging.getLogger(__name__)
 
@@ -152,9 +151,9 @@ class UpstreamAnswer:
                     if not isinstance(event, Prefill):
                         self.deadline.note_token()
                     yield event
-                self._check_length(room_tokens)
+                await self._check_length(room_tokens)
 
-    def _check_length(self, room_tokens: int | None) -> None:
+    async def _check_length(self, room_tokens: int | None) -> None:
         """Ends the answer of a server that goes on past its limit. Some send less than a token in a chunk, and a token
         may be many spaces: the answer is too long where both chunks and text are."""
         wished_tokens = self.request.sampling.max_tokens
@@ -162,7 +161,8 @@ class UpstreamAnswer:
         chunks = self.transcript.chunks
         if not limit_tokens or chunks <= OVERRUN * limit_tokens or chunks % LOOK_CHUNKS or self.transcript.reason:
             return
-        if estimate_tokens(self.transcript.written_text) > OVERRUN * limit_tokens:
+        written_tokens = await self.deadline.within(self.budget.text_tokens(self.transcript.written_text))
+        if written_tokens > OVERRUN * limit_tokens:
             log.warning("%s does not heed max_tokens: its answer was ended", self.upstream.title)
             self.deadline.cut("length")
             raise TimeoutError

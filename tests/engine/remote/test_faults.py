@@ -13,14 +13,15 @@ from qwen_app.errors import EngineUnavailable, RequestError, TooManyRequests, Up
 from qwen_app.messages import Delta, Failed, Finished, Queued, Terminal, ToolCallDelta
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
 from tests.engine.remote.engines import CHAT, engine_with_chat, says
+from tests.engine.remote.fake_servers import Ollama
 from tests.engine.remote.upstream import Handler, Reply, Request
 from tests.engine.remote.vllm_like import VllmLike, piece
 
 
-async def outcome(chat: Handler, **options: Any) -> tuple[Terminal, str, int]:
+async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
     """How an answer ends, its text, and how often the server was asked for it."""
     async with engine_with_chat(chat) as (engine, upstream):
-        events = await collect(engine, ask(**options))
+        events = await collect(engine, ask())
         return check_shape(events), text_of(events), len(upstream.requests_to(CHAT))
 
 
@@ -233,9 +234,15 @@ async def test_a_server_that_ignores_the_limit_is_stopped() -> None:
 @pytest.mark.anyio
 async def test_an_answer_in_small_pieces_or_of_long_tokens_is_not_cut(text: str) -> None:
     pieces = [piece(character) for character in text] if len(text) < 1000 else [piece(text[:120])] * 100
-    last, said, _ = await outcome(says(*pieces, piece("", finish="stop"), "[DONE]"), max_tokens=100)
+    upstream = Ollama().upstream()  # without a tokenizer to ask: estimated
+    upstream.routes[f"POST {CHAT}"] = says(*pieces, piece("", finish="stop"), "[DONE]")
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url)
+        events = await collect(engine, ask(max_tokens=100))
+        await engine.drain(0.0)
+    last = check_shape(events)
     assert isinstance(last, Finished)
-    assert (last.reason, said) == ("stop", text)
+    assert (last.reason, text_of(events)) == ("stop", text)
 
 
 @pytest.mark.anyio
