@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qwen_app.http.addresses import is_loopback
 from qwen_app.settings import Settings
-from qwen_app.web.owner_door import OwnerDoor, login_link
+from qwen_app.web.owner_door import ELSEWHERE, OwnerDoor, login_link
 from qwen_app.web.sessions import INVITATION_S, Sessions
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def tell_login(settings: Settings, sessions: Sessions, url: str, file: Path = LO
     kept = (
         f"It is kept in {file}" if _kept(file) == settings.auth else "It is kept nowhere: the next start makes another"
     )
-    elsewhere = "" if is_loopback(settings.host) else "\nFrom another machine, put this one's address there instead."
+    elsewhere = "" if is_loopback(settings.host) else f"\n{ELSEWHERE}"
     sys.stdout.write(
         f"\nNo login was given, so one was made: name {user}, password {password}\n"
         f"{kept}; QWEN_AUTH or QWEN_AUTH_FILE sets your own.\n"

@@ -28,6 +28,7 @@ USAGE = """usage: ./start.sh sessions              who is logged in
        ./start.sh sessions end NAME     end a session by its id, a user's by the name, or all
        ./start.sh sessions link NAME    a link that logs in as this user, once, within an hour
 """
+ELSEWHERE = "From another machine, put the address there that it reaches the page by."
 _CREDENTIALS = struct.Struct("3i")  # process, user and group (unix(7), SO_PEERCRED)
 
 
@@ -121,7 +122,9 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(_table(answer))
         return 0
     (kind, told), *_ = answer.items() if isinstance(answer, dict) else [("problem", "It did not understand.")]
-    sys.stdout.write({"ended": f"Sessions ended: {told}.\n", "link": f"{told}\n"}.get(kind, f"{told}\n"))
+    sys.stdout.write(f"Sessions ended: {told}.\n" if kind == "ended" else f"{told}\n")
+    if kind == "link" and "//127.0.0.1" in str(told):  # apart from the link, which may go to a program
+        sys.stderr.write(ELSEWHERE + "\n")
     return kind == "problem"
 
 

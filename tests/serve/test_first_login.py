@@ -6,6 +6,7 @@ import pytest
 
 from qwen_app.serve.first_login import open_to, with_login
 from qwen_app.settings import Settings
+from qwen_app.web.owner_door import ELSEWHERE
 
 URL = "http://127.0.0.1:7860"
 
@@ -74,7 +75,7 @@ def test_a_link_for_other_machines_is_told_with_what_to_put_in_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     open_to(Settings(host=host, share=True), URL)
-    assert ("From another machine, put this one's address" in capsys.readouterr().out) == told
+    assert (ELSEWHERE in capsys.readouterr().out) == told
 
 
 def test_without_strangers_there_is_no_door_and_with_a_login_no_word(capsys: pytest.CaptureFixture[str]) -> None:

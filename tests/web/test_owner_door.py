@@ -15,7 +15,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from qwen_app.web.owner_door import OwnerDoor, ask, main
+from qwen_app.web.owner_door import ELSEWHERE, OwnerDoor, ask, main
 from qwen_app.web.sessions import Sessions
 from tests.attacks.walled_server import walled
 
@@ -44,7 +44,9 @@ async def test_the_command_lists_ends_and_links(door: OwnerDoor, capsys: pytest.
     assert "Sessions ended: 1." in capsys.readouterr().out
     assert door.sessions.user(token) is None
     assert await asyncio.to_thread(main, ["link", "ada"]) == 0
-    link = capsys.readouterr().out.strip()
+    said = capsys.readouterr()
+    link = said.out.strip()
+    assert ELSEWHERE in said.err
     assert link.startswith(f"{URL}/login#")
     assert door.sessions.redeem(link.partition("#")[2]) == "ada"
     assert await asyncio.to_thread(main, ["link", "eve"]) == 1
