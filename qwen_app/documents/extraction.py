@@ -16,7 +16,7 @@ from qwen_app.sandbox.pool import Limits, Sandbox
 
 TASKS = "qwen_app.documents.readers.tasks"
 WORKERS = 2  # children of their own, so that nobody's grammar waits for somebody's book
-READING = Limits(cpu_s=25.0, wall_s=50.0, memory_bytes=768 * 2**20, output_bytes=48 * 2**20)
+READING = Limits(cpu_s=25.0, memory_bytes=768 * 2**20, output_bytes=48 * 2**20)
 NAME_CHARS = 120
 _NOT_IN_NAMES = re.compile(r"[^\w .,()+#&@~\[\]-]")
 

@@ -17,10 +17,9 @@ from qwen_app.sandbox.tasks import GRAMMAR, TOOLS, CompilePayload, Refusal
 from qwen_app.structured.schema_bounds import is_plain
 from qwen_app.structured.schema_check import Schema, check_schema
 
-# The processor's time is the limit. By the clock a job may take five times as long: others may have the processor.
-COMPILE = Limits(cpu_s=2.0, wall_s=10.0, memory_bytes=512 * 2**20)
-VALIDATE = Limits(cpu_s=1.0, wall_s=5.0)
-CALL = Limits(cpu_s=1.0, wall_s=5.0)
+COMPILE = Limits(cpu_s=2.0, memory_bytes=512 * 2**20)
+VALIDATE = Limits(cpu_s=1.0)
+CALL = Limits(cpu_s=1.0)
 FEW_CHOICES = 100
 FEW_TOOLS = 16
 KNOWN_GRAMMARS = 512
