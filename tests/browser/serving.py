@@ -29,7 +29,7 @@ from qwen_app.web.guests.guest_door import GuestDoor
 from qwen_app.web.wall import wall
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_S = 120
+START_S = 240
 
 
 @contextmanager
