@@ -131,7 +131,10 @@ REFUSING = (
     ),
     *("guests/guest_book.py", "ui/files/asking.py", "ui/documents/attaching.py", "ui/next_token/distribution.py"),
 )
-NOT_OF_THE_PAGE = {"A QR code needs an address, and not too long a one."}  # it asks for the QR codes of its own links
+NOT_OF_THE_PAGE = {  # it asks for the QR codes of its own links, and for changes
+    "A QR code needs an address, and not too long a one.",
+    "Say what is to be changed: title or pinned.",
+}
 
 
 def test_every_refusal_that_reaches_the_page_is_said_in_both_languages() -> None:
