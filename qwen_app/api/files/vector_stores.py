@@ -19,8 +19,6 @@ from qwen_app.knowledge.knowledge_base import KnowledgeBase
 
 STORES = "/v1/vector_stores"
 ONE_STORE = STORES + "/{store_id}"
-
-
 FileId = Annotated[str, Field(min_length=1, max_length=100)]  # that of POST /v1/files
 MAX_FILE_IDS = UPLOADS.uploads_per_user  # no more are kept of a caller's
 

@@ -33,9 +33,9 @@ AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
 LOOK_CHUNKS = 64  # between looks whether the server heeds its limit
 OVERRUN = 2  # times the limit is surely too much, also where it is estimated
 
-log = logging.getLogger(__name__)
-
 CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
@@ -156,10 +156,11 @@ class UpstreamAnswer:
     async def _check_length(self, room_tokens: int | None) -> None:
         """Ends the answer of a server that goes on past its limit. Some send less than a token in a chunk, and a token
         may be many spaces: the answer is too long where both chunks and text are."""
-        wished_tokens = self.request.sampling.max_tokens
-        limit_tokens = room_tokens or wished_tokens or self.budget.limit_tokens(self.request)
         chunks = self.transcript.chunks
-        if not limit_tokens or chunks <= OVERRUN * limit_tokens or chunks % LOOK_CHUNKS or self.transcript.reason:
+        if chunks % LOOK_CHUNKS or self.transcript.reason:
+            return
+        limit_tokens = room_tokens or self.request.sampling.max_tokens or self.budget.limit_tokens(self.request)
+        if not limit_tokens or chunks <= OVERRUN * limit_tokens:
             return
         written_tokens = await self.deadline.within(self.budget.text_tokens(self.transcript.written_text))
         if written_tokens > OVERRUN * limit_tokens:

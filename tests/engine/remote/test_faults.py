@@ -14,7 +14,7 @@ from qwen_app.messages import Delta, Failed, Finished, Queued, Terminal, ToolCal
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
 from tests.engine.remote.engines import CHAT, engine_with_chat, says
 from tests.engine.remote.fake_servers import Ollama
-from tests.engine.remote.upstream import Handler, Reply, Request
+from tests.engine.remote.upstream import Handler, Reply, Request, Upstream
 from tests.engine.remote.vllm_like import VllmLike, piece
 
 
@@ -23,6 +23,13 @@ async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
     async with engine_with_chat(chat) as (engine, upstream):
         events = await collect(engine, ask())
         return check_shape(events), text_of(events), len(upstream.requests_to(CHAT))
+
+
+async def hung_up(upstream: Upstream) -> None:
+    """Waits until the server notices that its client is gone, in its own time."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not upstream.hang_ups:  # noqa: ASYNC110 (there is no event for it)
+            await asyncio.sleep(0.01)
 
 
 def refuses(status: int, body: object, times: int = 100, **headers: str) -> Handler:
@@ -225,9 +232,7 @@ async def test_a_server_that_ignores_the_limit_is_stopped() -> None:
         assert isinstance(last, Finished)
         assert last.reason == "length"
         assert 200 <= text_of(events).count("and on ") < 400
-        async with asyncio.timeout(PATIENCE_S):
-            while not upstream.hang_ups:  # noqa: ASYNC110 (the server notices in its own time)
-                await asyncio.sleep(0.01)
+        await hung_up(upstream)
 
 
 @pytest.mark.parametrize("text", ["and on " * 90, "x" * 300, " " * 12000])
@@ -250,9 +255,7 @@ async def test_cancelling_reaches_the_server() -> None:
     async with engine_with_chat(says(piece("Once"), before_end="hang")) as (engine, upstream):
         async with aclosing(engine.generate(ask())) as events:
             await until_text(events)
-        async with asyncio.timeout(PATIENCE_S):
-            while not upstream.hang_ups:  # noqa: ASYNC110 (the server notices in its own time)
-                await asyncio.sleep(0.01)
+        await hung_up(upstream)
 
 
 @pytest.mark.anyio
@@ -268,9 +271,7 @@ async def test_cancelling_before_the_headers_reaches_the_server() -> None:
         await asyncio.wait_for(arrived.wait(), PATIENCE_S)
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
-        async with asyncio.timeout(PATIENCE_S):
-            while not upstream.hang_ups:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await hung_up(upstream)
         assert engine.health().running == 0
 
 
