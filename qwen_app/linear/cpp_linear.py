@@ -16,7 +16,7 @@ from qwen_app.linear.tile_layout import tile_of, unpacked_transposed
 
 
 class CppLinear(PackedLinear):
-    """``input @ weight.T + bias`` of inputs rounded to 15 bits, summed in float32. The result has the input's dtype.
+    """``input @ weight.T + bias`` of inputs rounded to 16 bits, summed in float32. The result has the input's dtype.
 
     What is packed lies as ``tiles_of`` of its kernel gives it; ``bias`` is float32.
     """

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3  # of ||difference|| / ||reference||, summed in float32 by both
 TOLERANCE_ROUNDED = 4e-3  # the same of a result in bfloat16
-NO_PRODUCTS = "this processor has no AVX2"
+NO_PRODUCTS = "this processor has no AVX2 and FMA"
 CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
 RANDOM_GROUP = 32
 

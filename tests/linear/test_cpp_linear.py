@@ -14,8 +14,8 @@ from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu, multiplies_8_bits_on_a_cpu
 from tests.linear.tiles import CPU, random_weight
 
-serves = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
-serves_8 = pytest.mark.skipif(not multiplies_8_bits_on_a_cpu(), reason="needs g++ and AVX2")
+serves = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++, AVX2 and FMA")
+serves_8 = pytest.mark.skipif(not multiplies_8_bits_on_a_cpu(), reason="needs g++, AVX2 and FMA")
 
 
 def layer_of(out_features: int, columns: int, group: int, bias: torch.Tensor | None = None) -> Int4Linear:

@@ -150,4 +150,4 @@ def test_a_processor_without_the_instructions_is_told(
     multiplies = ON_A_CPU[bits]
     monkeypatch.setattr(own_kernels, "products_serve", lambda: False)
     assert not multiplies()
-    assert f"{bits}-bit products are slower than they could be: this processor has no AVX2" in caplog.text
+    assert f"{bits}-bit products are slower than they could be: this processor has no AVX2 and FMA" in caplog.text

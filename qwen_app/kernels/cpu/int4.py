@@ -1,4 +1,4 @@
-"""Products of 4-bit weights in C++, for inputs that are rounded to 15 bits: closer to float32 than bfloat16 inputs."""
+"""Products of 4-bit weights in C++, for inputs that are rounded to 16 bits: closer to float32 than bfloat16 inputs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ def tiles_of(codes: torch.Tensor, scales_and_zeros: torch.Tensor) -> tuple[torch
 
 
 def code_tiles_of(codes: torch.Tensor) -> torch.Tensor:
-    """uint8 ``[tiles, in / 8, 16, 4]`` of uint8 codes ``[out, in]``. A byte has column ``j`` of eight in its lower
-    half, and column ``4 + j`` above."""
-    quads = codes.unflatten(1, (-1, 2, 4)).unflatten(0, (-1, TILE_ROWS)).transpose(1, 2)
-    packed: torch.Tensor = (quads[..., 0, :] | quads[..., 1, :] << 4).contiguous()
+    """uint8 ``[tiles, in / 8, 16, 4]`` of uint8 codes ``[out, in]``. Of eight columns the even ones lie in the first
+    two bytes, one in each half of a byte, the lower half first, and the odd ones in the others."""
+    eights = codes.unflatten(1, (-1, 2, 2, 2)).unflatten(0, (-1, TILE_ROWS)).transpose(1, 2)
+    halves = eights.movedim(-1, -3)  # [tile, eight columns, row, odd, byte, half]
+    packed: torch.Tensor = (halves[..., 0] | halves[..., 1] << 4).flatten(-2).contiguous()
     return packed
 
 
@@ -38,5 +39,6 @@ def scale_tiles_of(scales_and_zeros: torch.Tensor) -> torch.Tensor:
 
 def codes_of(packed: torch.Tensor) -> torch.Tensor:
     """The codes, uint8 ``[out, in]``, of what ``tiles_of`` packed."""
-    quads = torch.stack((packed & 15, packed >> 4), -2)  # [tile, eight columns, row, half, column]
-    return quads.transpose(1, 2).flatten(2).flatten(0, 1)
+    bytes_ = packed.unflatten(-1, (2, 2))
+    halves = torch.stack((bytes_ & 15, bytes_ >> 4), -1)
+    return halves.movedim(-3, -1).transpose(1, 2).flatten(2).flatten(0, 1)

@@ -1,10 +1,10 @@
 // Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 rows of inputs.
 //
-// Inputs are rounded to 15 bits of the largest of their neighbours, and multiplied in two halves of 8 bits: processors
-// multiply four pairs of 8-bit integers and add them up in one instruction. 8 bits alone would be as fast as it gets,
-// but five times as far from float32 as bfloat16 inputs are.
+// Inputs are rounded to 16 bits of the largest of their neighbours: two of them times two codes, added up, is one
+// instruction for each row of a weight. Inputs of 8 bits would be multiplied twice as fast, but are five times as far
+// from float32 as bfloat16 is.
 //
-// Weights lie in tiles of 16 rows, and in these by quads of columns, so that one instruction is of 16 rows and 4 columns.
+// Weights lie in tiles of 16 rows, and in these by pairs of columns, so that a vector has two columns of its rows.
 
 #pragma once
 
@@ -20,203 +20,205 @@
 
 namespace {
 
-constexpr int64_t TILE = 16;          // rows of a weight
+#ifdef __AVX512BW__
+constexpr int64_t LANES = 16;  // rows of a vector
+#else
+constexpr int64_t LANES = 8;
+#endif
+constexpr int64_t TILE = 16;  // rows of a weight
+constexpr int64_t PARTS = TILE / LANES;
 constexpr int64_t ROWS_AT_ONCE = 16;  // of inputs
+constexpr float LARGEST_NUMBER = 32767;
 
-typedef float Floats __attribute__((vector_size(4 * TILE)));
-typedef int32_t Ints __attribute__((vector_size(4 * TILE)));
+typedef float Floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Pairs __attribute__((vector_size(4 * LANES)));  // a row's even column, then its odd one
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 
-// Columns of an input that are rounded together: `scale * (128 * high + low)`, a quad in a word; `sum` is of them all.
-template <int64_t QUADS>
+template <typename Vector>
+Vector loaded(const void* bytes) {
+    Vector vector;
+    std::memcpy(&vector, bytes, sizeof vector);
+    return vector;
+}
+
+#if defined(__AVX2__) && defined(__FMA__)
+constexpr bool SERVES = true;
+
+// Adds to `sums`, for each row, its pair of codes times the `pair` of numbers.
+void add_product(Ints& sums, Pairs codes, int32_t pair) {
+#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
+    sums = Ints(_mm512_dpwssd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(pair)));
+#elif defined(__AVX512BW__)
+    sums += Ints(_mm512_madd_epi16(__m512i(codes), _mm512_set1_epi32(pair)));
+#else
+    sums += Ints(_mm256_madd_epi16(__m256i(codes), _mm256_set1_epi32(pair)));
+#endif
+    asm("" : "+v"(sums));  // stays in its register: gcc puts all products on the stack, to add them up at the end
+}
+
+// `left * right + sum`, in one operation wherever it stands: a row's outputs do not change with the rows beside it.
+Floats multiplied_and_added(Floats left, Floats right, Floats sum) {
+#ifdef __AVX512BW__
+    return _mm512_fmadd_ps(left, right, sum);
+#else
+    return _mm256_fmadd_ps(left, right, sum);
+#endif
+}
+#else
+constexpr bool SERVES = false;  // torch's kernels know other processors better
+
+void add_product(Ints&, Pairs, int32_t) {}
+Floats multiplied_and_added(Floats, Floats, Floats sum) { return sum; }
+#endif
+
+// Columns of an input that are rounded together, to `scale * number`; `sum` is of them all.
+template <int64_t PAIRS>
 struct Block {
-    static constexpr int64_t COLUMNS = 4 * QUADS;
-    uint32_t high[QUADS], low[QUADS];
+    static constexpr int64_t COLUMNS = 2 * PAIRS;
+    int32_t pairs[PAIRS];
     float scale, sum;
 };
 
-template <int64_t QUADS>
-Block<QUADS> rounded(const float* input) {
-    constexpr int64_t BLOCK = Block<QUADS>::COLUMNS;
-    Block<QUADS> block;
+template <int64_t PAIRS>
+Block<PAIRS> rounded(const float* input) {
+    constexpr int64_t COLUMNS = Block<PAIRS>::COLUMNS;
+    Block<PAIRS> block;
     float largest = 0, nothing = 0;
-    for (int64_t i = 0; i < BLOCK; i++) {
+    for (int64_t i = 0; i < COLUMNS; i++) {
         largest = std::max(largest, std::fabs(input[i]));
         nothing += input[i] * 0;  // unless one is infinite or no number: then neither is any output one
     }
-    const float most = 127 * 128;
-    const float inverse = largest > 0 ? most / largest : 0;
-    int8_t high[BLOCK], low[BLOCK];
+    const float inverse = largest > 0 ? LARGEST_NUMBER / largest : 0;
+    int16_t numbers[COLUMNS];
     uint32_t sum = 0;  // of numbers with a sign; what is no number may overflow
-    for (int64_t i = 0; i < BLOCK; i++) {
+    for (int64_t i = 0; i < COLUMNS; i++) {
         const int32_t number = int32_t(std::nearbyint(input[i] * inverse));
-        high[i] = int8_t((number + 64) >> 7);
-        low[i] = int8_t(number - ((number + 64) >> 7) * 128);
+        numbers[i] = int16_t(number);
         sum += uint32_t(number);
     }
-    std::memcpy(block.high, high, sizeof high);
-    std::memcpy(block.low, low, sizeof low);
-    block.scale = largest / most + nothing;
+    std::memcpy(block.pairs, numbers, sizeof numbers);
+    block.scale = largest / LARGEST_NUMBER + nothing;
     block.sum = block.scale * float(int32_t(sum));
     return block;
 }
 
-#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
-constexpr bool SERVES = true;
-constexpr float ZERO_OF_8_BITS = 128;  // products of 8-bit codes are of codes as they are stored, 128 too large
-typedef __m512i Codes;  // of a quad: byte 4 r + j has column j of row r
-
-void unpack(const uint8_t* bytes, Codes& lower, Codes& upper) {
-    const __m512i both = _mm512_loadu_si512(bytes), half = _mm512_set1_epi8(15);
-    lower = _mm512_and_si512(both, half);
-    upper = _mm512_and_si512(_mm512_srli_epi16(both, 4), half);
-}
-
-void load(const uint8_t* bytes, Codes& codes) { codes = _mm512_loadu_si512(bytes); }
-
-// For each of 16 rows: its codes times the numbers, added up.
-template <int BITS, int64_t QUADS>
-Ints product(const Codes* codes, const uint32_t* numbers) {
-    __m512i even = _mm512_setzero_si512(), odd = even;
-    for (int64_t quad = 0; quad < QUADS; quad += 2) {
-        even = _mm512_dpbusd_epi32(even, codes[quad], _mm512_set1_epi32(int32_t(numbers[quad])));
-        odd = _mm512_dpbusd_epi32(odd, codes[quad + 1], _mm512_set1_epi32(int32_t(numbers[quad + 1])));
-    }
-    return Ints(_mm512_add_epi32(even, odd));
-}
-#elif defined(__AVX2__)
-constexpr bool SERVES = true;
-constexpr float ZERO_OF_8_BITS = 0;
+// Of a tile, what is multiplied by a block of inputs: a weight is `scale * code + offset`.
+template <int64_t PAIRS>
 struct Codes {
-    __m256i halves[2];
+    Pairs pairs[PAIRS][PARTS];
+    Floats scale[PARTS], offset[PARTS];
 };
 
-void unpack(const uint8_t* bytes, Codes& lower, Codes& upper) {
-    const __m256i half = _mm256_set1_epi8(15);
-    for (int i = 0; i < 2; i++) {
-        const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes) + i);
-        lower.halves[i] = _mm256_and_si256(both, half);
-        upper.halves[i] = _mm256_and_si256(_mm256_srli_epi16(both, 4), half);
-    }
-}
-
-void load(const uint8_t* bytes, Codes& codes) {
-    for (int i = 0; i < 2; i++) codes.halves[i] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes) + i);
-}
-
-// Four columns of 8 rows times their numbers, as pairs of 16 bits. These hold two products of at most 127 * 127, and of
-// 4 bits what is added up over 8 quads.
-template <int BITS>
-__m256i pairs_of(__m256i codes, __m256i numbers) {
-    if (BITS == 4) return _mm256_maddubs_epi16(codes, numbers);
-    const __m256i with_sign = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
-    return _mm256_maddubs_epi16(_mm256_abs_epi8(with_sign), _mm256_sign_epi8(numbers, with_sign));
-}
-
-__m256i added(__m256i pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
-
-template <int BITS, int64_t QUADS>
-Ints product(const Codes* codes, const uint32_t* numbers) {
-    __m256i sums[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
-    for (int64_t quad = 0; quad < QUADS; quad++) {
-        const __m256i four = _mm256_set1_epi32(int32_t(numbers[quad]));
-        for (int i = 0; i < 2; i++) {
-            const __m256i pairs = pairs_of<BITS>(codes[quad].halves[i], four);
-            sums[i] = BITS == 4 ? _mm256_add_epi16(sums[i], pairs) : _mm256_add_epi32(sums[i], added(pairs));
-        }
-    }
-    Ints result;
-    for (int i = 0; i < 2; i++) {
-        const __m256i wide = BITS == 4 ? added(sums[i]) : sums[i];
-        std::memcpy(reinterpret_cast<char*>(&result) + 32 * i, &wide, sizeof wide);
-    }
-    return result;
-}
-#else
-constexpr bool SERVES = false;  // torch's kernels know other processors better
-constexpr float ZERO_OF_8_BITS = 0;
-struct Codes {};
-void unpack(const uint8_t*, Codes&, Codes&) {}
-void load(const uint8_t*, Codes& codes) { codes = {}; }
-template <int BITS, int64_t QUADS>
-Ints product(const Codes*, const uint32_t*) {
-    return Ints{};
-}
-#endif
-
-// As kernels/cpu/weights.py's PackedWeights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes: byte
-// 4 r + j has column j of row r in its lower half, and column 4 + j above.
+// As kernels/cpu/weights.py's PackedWeights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes, of
+// each row two words of 16 bits: the even columns, from the lowest bits up, and the odd ones.
 struct Int4Weights {
     static constexpr int BITS = 4;
-    static constexpr int64_t QUADS = 8;
+    static constexpr int64_t PAIRS = 16;
     const uint8_t* packed;
     const uint32_t* scales_and_zeros;  // [tiles, columns / group, TILE]: a scale's bfloat16 bits below, a zero's above
     const float* bias;                 // [out_features], or null
     int64_t columns, group, out_features;
 
-    // The codes of a block, and what is `scale * code + offset` of them.
-    void read(int64_t tile, int64_t block, Codes* codes, Floats& scale, Floats& offset) const {
-        const uint8_t* bytes = packed + (tile * columns + block * 4 * QUADS) * TILE / 2;
-        for (int64_t quad = 0; quad < QUADS; quad += 2, bytes += 4 * TILE) unpack(bytes, codes[quad], codes[quad + 1]);
-        Ints pairs;
-        const int64_t place = tile * columns / group + block * 4 * QUADS / group;
-        std::memcpy(&pairs, scales_and_zeros + place * TILE, sizeof pairs);
-        scale = Floats(pairs << 16);
-        offset = Floats(pairs & int32_t(0xffff0000)) - 8 * scale;
+    void read(int64_t tile, int64_t block, Codes<PAIRS>& codes) const {
+        const uint8_t* bytes = packed + (tile * columns + block * 2 * PAIRS) * TILE / 2;
+        for (int64_t pair = 0; pair < PAIRS; pair += 4)
+            for (int64_t part = 0; part < PARTS; part++, bytes += sizeof(Pairs)) {
+                const Pairs four = loaded<Pairs>(bytes);
+                codes.pairs[pair][part] = four & 15;
+                codes.pairs[pair + 1][part] = four >> 4 & 15;
+                codes.pairs[pair + 2][part] = four >> 8 & 15;
+                codes.pairs[pair + 3][part] = four >> 12;
+            }
+        const uint32_t* first = scales_and_zeros + (tile * columns + block * 2 * PAIRS) / group * TILE;
+        for (int64_t part = 0; part < PARTS; part++) {
+            const Ints both = loaded<Ints>(first + part * LANES);
+            codes.scale[part] = Floats(both << 16);
+            codes.offset[part] = Floats(both & int32_t(0xffff0000)) - 8 * codes.scale[part];
+        }
     }
 };
 
-// As kernels/cpu/weights.py's PackedWeights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes: byte
-// 4 r + j has column j of row r.
+// As kernels/cpu/weights.py's PackedWeights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes, of each
+// row two words of 16 bits: the even columns, the first of them below, and the odd ones.
 struct Int8Weights {
     static constexpr int BITS = 8;
-    static constexpr int64_t QUADS = 4;
+    static constexpr int64_t PAIRS = 8;
     const uint8_t* packed;
     const uint16_t* scales;  // bfloat16 [tiles, columns / group, TILE]
     const float* bias;       // [out_features], or null
     int64_t columns, group, out_features;
 
-    void read(int64_t tile, int64_t block, Codes* codes, Floats& scale, Floats& offset) const {
-        const uint8_t* bytes = packed + (tile * columns + block * 4 * QUADS) * TILE;
-        for (int64_t quad = 0; quad < QUADS; quad++) load(bytes + quad * 4 * TILE, codes[quad]);
-        uint16_t halves __attribute__((vector_size(2 * TILE)));
-        const int64_t place = tile * columns / group + block * 4 * QUADS / group;
-        std::memcpy(&halves, scales + place * TILE, sizeof halves);
-        scale = Floats(__builtin_convertvector(halves, Ints) << 16);
-        offset = -ZERO_OF_8_BITS * scale;
+    void read(int64_t tile, int64_t block, Codes<PAIRS>& codes) const {
+        const uint8_t* bytes = packed + (tile * columns + block * 2 * PAIRS) * TILE;
+        for (int64_t pair = 0; pair < PAIRS; pair += 2)
+            for (int64_t part = 0; part < PARTS; part++, bytes += sizeof(Pairs)) {
+                const Pairs two = loaded<Pairs>(bytes);
+                codes.pairs[pair][part] = two & 255;
+                codes.pairs[pair + 1][part] = two >> 8;
+            }
+        const uint16_t* first = scales + (tile * columns + block * 2 * PAIRS) / group * TILE;
+        for (int64_t part = 0; part < PARTS; part++) {
+            const Halves halves = loaded<Halves>(first + part * LANES);
+            codes.scale[part] = Floats(__builtin_convertvector(halves, Ints) << 16);
+            codes.offset[part] = -128 * codes.scale[part];
+        }
     }
 };
 
+// Adds to outputs [count, PARTS] what inputs [count], `blocks` apart, make of codes. COUNT of them share what is loaded.
+template <int64_t COUNT, int64_t PAIRS>
+void add_products(const Codes<PAIRS>& codes, const Block<PAIRS>* inputs, int64_t blocks, int64_t count,
+                  Floats (*outputs)[PARTS]) {
+    for (; count >= COUNT; count -= COUNT, inputs += COUNT * blocks, outputs += COUNT) {
+        Ints sums[COUNT][PARTS] = {};
+#pragma GCC unroll 16
+        for (int64_t pair = 0; pair < PAIRS; pair++)
+#pragma GCC unroll 8
+            for (int64_t i = 0; i < COUNT; i++)
+#pragma GCC unroll 2
+                for (int64_t part = 0; part < PARTS; part++)
+                    add_product(sums[i][part], codes.pairs[pair][part], inputs[i * blocks].pairs[pair]);
+#pragma GCC unroll 8
+        for (int64_t i = 0; i < COUNT; i++)
+#pragma GCC unroll 2
+            for (int64_t part = 0; part < PARTS; part++) {
+                const Block<PAIRS>& input = inputs[i * blocks];
+                const Floats zeros = multiplied_and_added(codes.offset[part], input.sum + Floats{}, outputs[i][part]);
+                const Floats product = __builtin_convertvector(sums[i][part], Floats);
+                outputs[i][part] = multiplied_and_added(product, codes.scale[part] * input.scale, zeros);
+            }
+    }
+    if constexpr (COUNT > 1) add_products<COUNT / 2>(codes, inputs, blocks, count, outputs);
+}
+
 // One tile of outputs for up to ROWS_AT_ONCE inputs.
 template <typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::QUADS>* inputs, int64_t count,
+void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t count,
                    float* outputs, int64_t stride) {
-    const int64_t blocks = weights.columns / (4 * Weights::QUADS);
-    Floats sums[ROWS_AT_ONCE] = {};
+    constexpr int64_t SUMS_IN_REGISTERS = 8;
+    const int64_t blocks = weights.columns / (2 * Weights::PAIRS);
+    Floats sums[ROWS_AT_ONCE][PARTS] = {};
     for (int64_t block = 0; block < blocks; block++) {
-        Codes codes[Weights::QUADS];
-        Floats scale, offset;
-        weights.read(tile, block, codes, scale, offset);
-        for (int64_t i = 0; i < count; i++) {
-            const Block<Weights::QUADS>& input = inputs[i * blocks + block];
-            const Ints total = product<Weights::BITS, Weights::QUADS>(codes, input.high) * 128 +
-                               product<Weights::BITS, Weights::QUADS>(codes, input.low);
-            sums[i] += __builtin_convertvector(total, Floats) * (scale * input.scale) + offset * input.sum;
-        }
+        Codes<Weights::PAIRS> codes;
+        weights.read(tile, block, codes);
+        add_products<SUMS_IN_REGISTERS / PARTS>(codes, inputs + block, blocks, count, sums);
     }
     const int64_t first = tile * TILE, width = std::min(TILE, weights.out_features - first);
     for (int64_t i = 0; i < count; i++)
         for (int64_t row = 0; row < width; row++)
-            outputs[i * stride + first + row] = sums[i][row] + (weights.bias ? weights.bias[first + row] : 0);
+            outputs[i * stride + first + row] =
+                sums[i][row / LANES][row % LANES] + (weights.bias ? weights.bias[first + row] : 0);
 }
 
 // outputs [count, out_features] = inputs [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
 template <typename Weights>
 void multiply(const Weights& weights, const float* inputs, int64_t count, float* outputs, int64_t stride) {
-    constexpr int64_t COLUMNS = 4 * Weights::QUADS;
+    constexpr int64_t COLUMNS = 2 * Weights::PAIRS;
     const int64_t blocks = weights.columns / COLUMNS;
-    std::vector<Block<Weights::QUADS>> rounded_inputs(count * blocks);
+    std::vector<Block<Weights::PAIRS>> rounded_inputs(count * blocks);
 #pragma omp parallel for if (count > 4)
-    for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights::QUADS>(inputs + i * COLUMNS);
+    for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights::PAIRS>(inputs + i * COLUMNS);
 #pragma omp parallel for
     for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
         for (int64_t i = 0; i < count; i += ROWS_AT_ONCE)

@@ -14,4 +14,4 @@ def products_serve() -> bool:
         return False
 
 
-needs_products = pytest.mark.skipif(not products_serve(), reason="needs g++ and AVX2")
+needs_products = pytest.mark.skipif(not products_serve(), reason="needs g++, AVX2 and FMA")

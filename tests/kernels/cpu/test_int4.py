@@ -58,9 +58,9 @@ def test_a_product_is_that_of_the_weights_written_out() -> None:
         bias = torch.randn(out_features, generator=numbers) if biased else None
         got = multiplied(input, codes, values, out_features, bias)
         weight = written_out(codes, values)[:out_features]
-        # What rounding an input to 15 bits of the largest of its 32 can change, with every error on one side.
+        # What rounding an input to 16 bits of the largest of its 32 can change, with every error on one side.
         largest = input.unflatten(1, (-1, 32)).abs().amax(-1).repeat_interleave(32, 1).double()
-        bound = (largest / (127 * 128)) @ weight.abs().t() + 1e-5 * (input.abs().double() @ weight.abs().t())
+        bound = (largest / 32767) @ weight.abs().t() + 1e-5 * (input.abs().double() @ weight.abs().t())
         want = input.double() @ weight.t() + (0 if bias is None else bias)
         assert ((got - want).abs() <= bound).all()
 

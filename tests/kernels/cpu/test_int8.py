@@ -47,9 +47,9 @@ def test_a_product_is_that_of_the_weights_written_out() -> None:
         input = torch.randn(rows, groups * columns) * 10.0 ** torch.arange(rows)[:, None].fmod(5)
         bias = torch.randn(out_features) if biased else None
         weight = written_out(codes, scales)
-        # What rounding an input to 15 bits of the largest of its 16 can change, with every error on one side.
+        # What rounding an input to 16 bits of the largest of its 16 can change, with every error on one side.
         largest = input.unflatten(1, (-1, 16)).abs().amax(-1).repeat_interleave(16, 1).double()
-        bound = (largest / (127 * 128)) @ weight.abs().t() + 1e-4 * (input.abs().double() @ weight.abs().t())
+        bound = (largest / 32767) @ weight.abs().t() + 1e-4 * (input.abs().double() @ weight.abs().t())
         want = input.double() @ weight.t() + (0 if bias is None else bias)
         assert ((multiplied(input, codes, scales, bias) - want).abs() <= bound).all()
 

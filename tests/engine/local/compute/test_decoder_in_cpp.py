@@ -24,7 +24,7 @@ from qwen_app.linear.int8_linear import Int8Linear, Int8Weight
 from qwen_app.linear.own_kernels import multiplies_4_bits_on_a_cpu
 from tests.engine.local.compute.random_model import random_model
 
-pytestmark = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++ and AVX2")
+pytestmark = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++, AVX2 and FMA")
 
 CPU = torch.device("cpu")
 LENGTH, SLOTS = 600, 3
