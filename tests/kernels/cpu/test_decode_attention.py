@@ -42,6 +42,31 @@ def test_rows_see_their_own_cells(dim: int, kv: int, share: int, ends: list[int]
     torch.testing.assert_close(got, written_out(query, keys, values, cells, ends, dim**-0.5), atol=1e-5, rtol=1e-4)
 
 
+@settings(max_examples=examples(30), deadline=None)
+@given(
+    dim=st.sampled_from([16, 32, 64, 80, 96, 128, 256]),
+    kv=st.integers(1, 3),
+    share=st.integers(1, 8),
+    spans=st.lists(st.tuples(st.integers(0, 250), st.integers(1, 40)), min_size=1, max_size=3),
+)
+def test_rows_of_one_conversation_are_each_as_it_is_alone(
+    dim: int, kv: int, share: int, spans: list[tuple[int, int]]
+) -> None:
+    length = 300
+    keys, values = torch.randn(2, len(spans) * length, kv, dim)
+    seen = [range(start + 1, start + count + 1) for start, count in spans]
+    rows = [(place * length, end) for place, ends in enumerate(seen) for end in ends]
+    cells, ends = (torch.tensor(part) for part in zip(*rows, strict=True))
+    query = torch.randn(len(rows), kv * share, dim)
+    got = decode_attention(query, keys, values, cells, ends, dim**-0.5)
+    want = written_out(query, keys, values, cells.tolist(), ends.tolist(), dim**-0.5)
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+    for place in range(len(rows)):
+        one = slice(place, place + 1)
+        alone = decode_attention(query[one], keys, values, cells[one], ends[one], dim**-0.5)
+        assert torch.equal(alone, got[one])
+
+
 def test_scores_of_every_size_are_weighed() -> None:
     keys = torch.cat((torch.full((300, 1, 16), -50.0), torch.full((300, 1, 16), 50.0)))
     values = torch.cat((torch.zeros(300, 1, 16), torch.ones(300, 1, 16)))
