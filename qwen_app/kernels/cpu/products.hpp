@@ -1,4 +1,4 @@
-// Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 rows of inputs.
+// Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 inputs.
 //
 // Inputs are rounded to 16 bits of the largest of their neighbours: two of them times two codes, added up, is one
 // instruction for each row of a weight. Inputs of 8 bits would be multiplied twice as fast, but are five times as far
@@ -27,7 +27,8 @@ constexpr int64_t LANES = 8;
 #endif
 constexpr int64_t TILE = 16;  // rows of a weight
 constexpr int64_t PARTS = TILE / LANES;
-constexpr int64_t ROWS_AT_ONCE = 16;  // of inputs
+constexpr int64_t INPUTS_AT_ONCE = 16;
+constexpr int64_t INPUTS_IN_REGISTERS = 8 / PARTS;  // their sums are: more would leave no room for codes
 constexpr float LARGEST_NUMBER = 32767;
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -103,10 +104,8 @@ Block<PAIRS> rounded(const float* input) {
     return block;
 }
 
-// Of a tile, what is multiplied by a block of inputs: a weight is `scale * code + offset`.
-template <int64_t PAIRS>
-struct Codes {
-    Pairs pairs[PAIRS][PARTS];
+// A weight of a group of columns is `scale * code + offset`.
+struct Scales {
     Floats scale[PARTS], offset[PARTS];
 };
 
@@ -120,22 +119,19 @@ struct Int4Weights {
     const float* bias;                 // [out_features], or null
     int64_t columns, group, out_features;
 
-    void read(int64_t tile, int64_t block, Codes<PAIRS>& codes) const {
-        const uint8_t* bytes = packed + (tile * columns + block * 2 * PAIRS) * TILE / 2;
-        for (int64_t pair = 0; pair < PAIRS; pair += 4)
-            for (int64_t part = 0; part < PARTS; part++, bytes += sizeof(Pairs)) {
-                const Pairs four = loaded<Pairs>(bytes);
-                codes.pairs[pair][part] = four & 15;
-                codes.pairs[pair + 1][part] = four >> 4 & 15;
-                codes.pairs[pair + 2][part] = four >> 8 & 15;
-                codes.pairs[pair + 3][part] = four >> 12;
-            }
-        const uint32_t* first = scales_and_zeros + (tile * columns + block * 2 * PAIRS) / group * TILE;
+    static Pairs codes(const uint8_t* bytes, int64_t pair, int64_t part) {
+        const Pairs four = loaded<Pairs>(bytes + (pair / 4 * PARTS + part) * sizeof(Pairs));
+        return pair % 4 == 3 ? four >> 12 : four >> 4 * (pair % 4) & 15;
+    }
+
+    Scales scales(int64_t place) const {
+        Scales found;
         for (int64_t part = 0; part < PARTS; part++) {
-            const Ints both = loaded<Ints>(first + part * LANES);
-            codes.scale[part] = Floats(both << 16);
-            codes.offset[part] = Floats(both & int32_t(0xffff0000)) - 8 * codes.scale[part];
+            const Ints both = loaded<Ints>(scales_and_zeros + place * TILE + part * LANES);
+            found.scale[part] = Floats(both << 16);
+            found.offset[part] = Floats(both & int32_t(0xffff0000)) - 8 * found.scale[part];
         }
+        return found;
     }
 };
 
@@ -145,70 +141,98 @@ struct Int8Weights {
     static constexpr int BITS = 8;
     static constexpr int64_t PAIRS = 8;
     const uint8_t* packed;
-    const uint16_t* scales;  // bfloat16 [tiles, columns / group, TILE]
-    const float* bias;       // [out_features], or null
+    const uint16_t* bfloat16_scales;  // [tiles, columns / group, TILE]
+    const float* bias;                // [out_features], or null
     int64_t columns, group, out_features;
 
-    void read(int64_t tile, int64_t block, Codes<PAIRS>& codes) const {
-        const uint8_t* bytes = packed + (tile * columns + block * 2 * PAIRS) * TILE;
-        for (int64_t pair = 0; pair < PAIRS; pair += 2)
-            for (int64_t part = 0; part < PARTS; part++, bytes += sizeof(Pairs)) {
-                const Pairs two = loaded<Pairs>(bytes);
-                codes.pairs[pair][part] = two & 255;
-                codes.pairs[pair + 1][part] = two >> 8;
-            }
-        const uint16_t* first = scales + (tile * columns + block * 2 * PAIRS) / group * TILE;
+    static Pairs codes(const uint8_t* bytes, int64_t pair, int64_t part) {
+        const Pairs two = loaded<Pairs>(bytes + (pair / 2 * PARTS + part) * sizeof(Pairs));
+        return pair % 2 ? two >> 8 : two & 255;
+    }
+
+    Scales scales(int64_t place) const {
+        Scales found;
         for (int64_t part = 0; part < PARTS; part++) {
-            const Halves halves = loaded<Halves>(first + part * LANES);
-            codes.scale[part] = Floats(__builtin_convertvector(halves, Ints) << 16);
-            codes.offset[part] = -128 * codes.scale[part];
+            const Halves halves = loaded<Halves>(bfloat16_scales + place * TILE + part * LANES);
+            found.scale[part] = Floats(__builtin_convertvector(halves, Ints) << 16);
+            found.offset[part] = -128 * found.scale[part];
         }
+        return found;
     }
 };
 
-// Adds to outputs [count, PARTS] what inputs [count], `blocks` apart, make of codes. COUNT of them share what is loaded.
-template <int64_t COUNT, int64_t PAIRS>
-void add_products(const Codes<PAIRS>& codes, const Block<PAIRS>* inputs, int64_t blocks, int64_t count,
-                  Floats (*outputs)[PARTS]) {
-    for (; count >= COUNT; count -= COUNT, inputs += COUNT * blocks, outputs += COUNT) {
-        Ints sums[COUNT][PARTS] = {};
+// Adds to sums [COUNT, PARTS] what inputs, `blocks` apart, make of a block of codes: `codes_of(pair, part)`.
+template <int64_t COUNT, int64_t PAIRS, typename CodesOf>
+inline __attribute__((always_inline)) void add_block(const CodesOf& codes_of, const Scales& scales,
+                                                     const Block<PAIRS>* inputs, int64_t blocks,
+                                                     Floats (*sums)[PARTS]) {
+    Ints products[COUNT][PARTS] = {};
 #pragma GCC unroll 16
-        for (int64_t pair = 0; pair < PAIRS; pair++)
-#pragma GCC unroll 8
-            for (int64_t i = 0; i < COUNT; i++)
+    for (int64_t pair = 0; pair < PAIRS; pair++) {
+        Pairs codes[PARTS];
 #pragma GCC unroll 2
-                for (int64_t part = 0; part < PARTS; part++)
-                    add_product(sums[i][part], codes.pairs[pair][part], inputs[i * blocks].pairs[pair]);
+        for (int64_t part = 0; part < PARTS; part++) codes[part] = codes_of(pair, part);
 #pragma GCC unroll 8
         for (int64_t i = 0; i < COUNT; i++)
 #pragma GCC unroll 2
-            for (int64_t part = 0; part < PARTS; part++) {
-                const Block<PAIRS>& input = inputs[i * blocks];
-                const Floats zeros = multiplied_and_added(codes.offset[part], input.sum + Floats{}, outputs[i][part]);
-                const Floats product = __builtin_convertvector(sums[i][part], Floats);
-                outputs[i][part] = multiplied_and_added(product, codes.scale[part] * input.scale, zeros);
-            }
+            for (int64_t part = 0; part < PARTS; part++)
+                add_product(products[i][part], codes[part], inputs[i * blocks].pairs[pair]);
     }
-    if constexpr (COUNT > 1) add_products<COUNT / 2>(codes, inputs, blocks, count, outputs);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < COUNT; i++)
+#pragma GCC unroll 2
+        for (int64_t part = 0; part < PARTS; part++) {
+            const Block<PAIRS>& input = inputs[i * blocks];
+            const Floats zeros = multiplied_and_added(scales.offset[part], input.sum + Floats{}, sums[i][part]);
+            const Floats product = __builtin_convertvector(products[i][part], Floats);
+            sums[i][part] = multiplied_and_added(product, scales.scale[part] * input.scale, zeros);
+        }
 }
 
-// One tile of outputs for up to ROWS_AT_ONCE inputs.
-template <typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t count,
+// One tile of outputs for COUNT inputs, which are `blocks` apart. For few, codes go from the weight straight to their
+// products; for more they are unpacked once.
+template <int64_t COUNT, typename Weights>
+void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t blocks,
                    float* outputs, int64_t stride) {
-    constexpr int64_t SUMS_IN_REGISTERS = 8;
-    const int64_t blocks = weights.columns / (2 * Weights::PAIRS);
-    Floats sums[ROWS_AT_ONCE][PARTS] = {};
-    for (int64_t block = 0; block < blocks; block++) {
-        Codes<Weights::PAIRS> codes;
-        weights.read(tile, block, codes);
-        add_products<SUMS_IN_REGISTERS / PARTS>(codes, inputs + block, blocks, count, sums);
+    constexpr int64_t PAIRS = Weights::PAIRS, BLOCK_BYTES = PAIRS * 2 * TILE * Weights::BITS / 8;
+    constexpr int64_t AT_ONCE = std::min(COUNT, INPUTS_IN_REGISTERS);
+    const int64_t blocks_of_group = weights.group / (2 * PAIRS), groups = blocks / blocks_of_group;
+    const uint8_t* bytes = weights.packed + tile * blocks * BLOCK_BYTES;
+    Floats sums[COUNT][PARTS] = {};
+    for (int64_t group = 0; group < groups; group++) {
+        const Scales scales = weights.scales(tile * groups + group);
+        for (int64_t block = 0; block < blocks_of_group; block++, inputs++, bytes += BLOCK_BYTES) {
+            const auto packed = [&](int64_t pair, int64_t part) { return Weights::codes(bytes, pair, part); };
+            if constexpr (COUNT == AT_ONCE) {
+                add_block<COUNT>(packed, scales, inputs, blocks, sums);
+            } else {
+                Pairs codes[PAIRS][PARTS];
+#pragma GCC unroll 16
+                for (int64_t pair = 0; pair < PAIRS; pair++)
+#pragma GCC unroll 2
+                    for (int64_t part = 0; part < PARTS; part++) codes[pair][part] = packed(pair, part);
+                const auto unpacked = [&](int64_t pair, int64_t part) { return codes[pair][part]; };
+#pragma GCC unroll 1
+                for (int64_t i = 0; i < COUNT; i += AT_ONCE)
+                    add_block<AT_ONCE>(unpacked, scales, inputs + i * blocks, blocks, sums + i);
+            }
+        }
     }
     const int64_t first = tile * TILE, width = std::min(TILE, weights.out_features - first);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < COUNT; i++)
         for (int64_t row = 0; row < width; row++)
             outputs[i * stride + first + row] =
                 sums[i][row / LANES][row % LANES] + (weights.bias ? weights.bias[first + row] : 0);
+}
+
+// The same for `count` inputs, COUNT at once and then the rest.
+template <int64_t COUNT, typename Weights>
+void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t blocks,
+                   int64_t count, float* outputs, int64_t stride) {
+    for (; count >= COUNT; count -= COUNT, inputs += COUNT * blocks, outputs += COUNT * stride)
+        multiply_tile<COUNT>(weights, tile, inputs, blocks, outputs, stride);
+    constexpr int64_t FEWER = std::min(COUNT / 2, INPUTS_IN_REGISTERS);
+    if constexpr (COUNT > 1) multiply_tile<FEWER>(weights, tile, inputs, blocks, count, outputs, stride);
 }
 
 // outputs [count, out_features] = inputs [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
@@ -221,9 +245,7 @@ void multiply(const Weights& weights, const float* inputs, int64_t count, float*
     for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights::PAIRS>(inputs + i * COLUMNS);
 #pragma omp parallel for
     for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
-        for (int64_t i = 0; i < count; i += ROWS_AT_ONCE)
-            multiply_tile(weights, tile, rounded_inputs.data() + i * blocks, std::min(ROWS_AT_ONCE, count - i),
-                          outputs + i * stride, stride);
+        multiply_tile<INPUTS_AT_ONCE>(weights, tile, rounded_inputs.data(), blocks, count, outputs, stride);
 }
 
 }  // namespace
