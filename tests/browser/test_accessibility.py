@@ -277,6 +277,24 @@ async def test_keys_go_on_where_something_was_drawn_anew_or_taken_away(scripted:
     await page.wait_for_function("document.activeElement !== document.body")
 
 
+async def test_a_key_that_comes_while_something_is_drawn_anew_loses_no_focus(
+    scripted: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(scripted)
+    await chat.ask("first")
+    edit = chat.page.get_by_role("button", name="Edit")
+    await edit.focus()
+    await chat.page.keyboard.press("Shift")
+    await chat.page.evaluate(
+        """() => {
+            const pressed = document.activeElement;
+            pressed.replaceWith(pressed.cloneNode(true));
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Shift", bubbles: true }));
+        }"""
+    )
+    await expect(edit).to_be_focused()
+
+
 async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     page = chat.page

@@ -86,14 +86,13 @@ def local_compute_parts(
 
     Raises ModelFilesError for a model whose answers would be wrong here, DoesNotFit where there is no memory for it.
     """
-    text_vocab_size = loaded.tokenizer.backend_tokenizer.get_vocab_size(with_added_tokens=True)
     return build_compute_parts(
         loaded.model,
         loaded.device,
         slots=slots,
         context_tokens=context_tokens,
         chunk_tokens=chunk_tokens,
-        text_vocab_size=min(text_vocab_size, _vocab_size(loaded)),
+        text_vocab_size=_text_vocab_size(loaded),
         offload_bytes=offload_bytes,
         without=without,
     )
@@ -110,6 +109,7 @@ def _processor(
         encoder,
         compiler,
         loaded.tokenizer.backend_tokenizer,
+        vocab_size=_text_vocab_size(loaded),
         eos_ids=_eos_ids(loaded),
         context_tokens=parts.kv_cache.length,
         forces_tokens=parts.switches.forced_tokens,
@@ -134,8 +134,14 @@ def _info(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo:
 
 
 def _vocab_size(loaded: LoadedModel) -> int:
-    """How wide the logits are; the text vocabulary may be smaller."""
+    """How wide the logits are, and how many tokens the model can read; the text vocabulary may be smaller or larger."""
     return int(loaded.model.get_output_embeddings().out_features)
+
+
+def _text_vocab_size(loaded: LoadedModel) -> int:
+    """The tokens that have a text and that the model knows: a tokenizer may have been given more than it was."""
+    ids = loaded.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values()
+    return min(max(ids) + 1, _vocab_size(loaded))
 
 
 def _eos_ids(loaded: LoadedModel) -> frozenset[int]:

@@ -7,7 +7,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tokenizers import Tokenizer
 
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 class RequestProcessor:
     """Encodes prompts, checks limits, compiles grammars, for one model. ``clock`` is the worker's, in seconds.
 
+    Ids below ``vocab_size`` can be read and drawn; on a card one beyond would end the process.
+
     Thread-safe, and slow enough (long prompts, schemas) to keep off event loops.
     """
 
@@ -38,6 +40,7 @@ class RequestProcessor:
         compiler: GrammarCompiler,
         tokenizer: Tokenizer,
         *,
+        vocab_size: int,
         eos_ids: frozenset[int],
         context_tokens: int,
         forces_tokens: bool = True,
@@ -46,6 +49,7 @@ class RequestProcessor:
         self._encoder = encoder
         self._compiler = compiler
         self._tokenizer = tokenizer
+        self._vocab_size = vocab_size
         self._eos_ids = eos_ids
         self._context_tokens = context_tokens
         self._forces_tokens = forces_tokens
@@ -66,9 +70,11 @@ class RequestProcessor:
             raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
     def _sequence_of(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
-        self._check_ids(request)
+        self._check_ids("logit_bias", [token_id for token_id, _ in request.sampling.logit_bias])
+        self._check_ids("stop_token_ids", request.sampling.stop_token_ids)
         banned_ids = self._banned_ids(request)
         prompt_ids = self._prompt_ids(request, banned_ids)
+        self._check_ids("messages" if request.prompt is None else "prompt", prompt_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
         now = self._clock()
         seed = request.sampling.seed
@@ -106,17 +112,10 @@ class RequestProcessor:
             raise RequestError("The prompt is empty. Give it some text to continue.", param="prompt")
         return ids
 
-    def _check_ids(self, request: GenerationRequest) -> None:
-        """Raises RequestError for token ids that the vocabulary does not have."""
-        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
-        ids_by_param = {
-            "prompt": request.prompt if isinstance(request.prompt, tuple) else (),
-            "logit_bias": [token_id for token_id, _ in request.sampling.logit_bias],
-            "stop_token_ids": request.sampling.stop_token_ids,
-        }
-        for param, token_ids in ids_by_param.items():
-            if (highest := max(token_ids, default=0)) >= size:
-                raise RequestError(f"{highest} is no token: ids go from 0 to {size - 1}.", param=param)
+    def _check_ids(self, param: str, token_ids: Sequence[int]) -> None:
+        """Raises RequestError for token ids that the model does not have."""
+        if (highest := max(token_ids, default=0)) >= self._vocab_size:
+            raise RequestError(f"{highest} is no token: ids go from 0 to {self._vocab_size - 1}.", param=param)
 
     def _limit_tokens(self, request: GenerationRequest, prompt_tokens: int) -> int:
         context = min(self._context_tokens, request.context_tokens or self._context_tokens)

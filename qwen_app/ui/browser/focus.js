@@ -2,18 +2,21 @@
 // browser lets the focus fall to the page. It goes to what has the same name in the same place, else to the composer.
 
 const PRESSED = "button, summary, textarea";
-const nameOf = (element) => element.name || element.getAttribute("aria-label") || element.tagName;
+const nameOf = (element) =>
+  element.matches(".edit-textarea") ? say("edit") : element.name || element.getAttribute("aria-label") || element.tagName;
 const namesakes = (name) =>
   [...document.querySelectorAll(`#conversation :is(${PRESSED})`)].filter((element) => nameOf(element) === name);
 const turnsShown = () => document.querySelectorAll("#conversation .user-row").length;
 let held = null; // what had the focus when a key was pressed last
+const fallen = () => held && !held.element.isConnected && document.activeElement === document.body;
 const holdFocus = () => {
+  if (fallen()) return; // a key that comes before it was passed on
   const element = document.activeElement?.closest?.(`#conversation :is(${PRESSED})`);
   held = element && { element, place: namesakes(nameOf(element)).indexOf(element), turns: turnsShown() };
 };
 const DRAWN_MS = 80; // until what was drawn has its names
 const passFocusOn = () => {
-  if (!held || held.element.isConnected || document.activeElement !== document.body) return;
+  if (!fallen()) return;
   const those = turnsShown() === held.turns ? namesakes(nameOf(held.element)) : [];
   const near = [held.place, held.place + 1, held.place - 1].map((place) => those[place]);
   const successor = near.find((element) => element?.checkVisibility() && !element.disabled);

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from qwen_app.engine.local.compute.prefill_budget import smoothed
 
 MATCHED_TOKENS = 3
-FIRST_DRAFT_TOKENS = 4
-LONGEST_DRAFT_TOKENS = 16
+FIRST_DRAFT_TOKENS = 3
+TILE_ROWS = 4  # weights are read once for so many rows on a CPU, and more of them are read twice
+LONGEST_ROWS = 16  # of a draft and what is computed before it: a card reads weights of 4 and 8 bits once for so many
 DRAFTED_ROWS = 2  # with more answers at once a step has enough to do
 FIRST_REST_STEPS = 8
 LONGEST_REST_STEPS = 512
@@ -27,22 +28,29 @@ class PromptLookup:
         self._indexed = MATCHED_TOKENS
         self._length = FIRST_DRAFT_TOKENS
 
-    def draft(self, token_ids: Sequence[int], limit_tokens: int) -> list[int]:
-        """What may follow ``token_ids``, which only grow from call to call; empty where nothing is known."""
+    def draft(self, token_ids: Sequence[int], limit_tokens: int, *, before: int = 1) -> list[int]:
+        """What may follow ``token_ids``, which only grow from call to call; empty where nothing is known.
+
+        With the ``before`` tokens that are computed with it, it fills whole tiles of rows.
+        """
         if limit_tokens <= 0 or len(token_ids) < MATCHED_TOKENS:
             return []
         for end in range(self._indexed, len(token_ids)):
             self._ends[tuple(token_ids[end - MATCHED_TOKENS : end])] = end
         self._indexed = max(self._indexed, len(token_ids))
         start = self._ends.get(tuple(token_ids[-MATCHED_TOKENS:]))
-        return [] if start is None else list(token_ids[start : start + min(self._length, limit_tokens)])
+        if start is None:
+            return []
+        rows = (before + self._length + TILE_ROWS // 2) // TILE_ROWS * TILE_ROWS
+        length = max(0, min(rows, LONGEST_ROWS) - before)
+        return list(token_ids[start : start + min(length, limit_tokens)])
 
     def checked(self, drafted_tokens: int, accepted_tokens: int) -> None:
         """The next draft is longer where this one came true to its end, else hardly longer than what did."""
         if accepted_tokens == drafted_tokens:
-            self._length = min(max(self._length, 2 * drafted_tokens), LONGEST_DRAFT_TOKENS)
+            self._length = min(max(self._length, 2 * drafted_tokens + 1), LONGEST_ROWS - 1)
         else:
-            self._length = max(2, accepted_tokens + 1)
+            self._length = accepted_tokens + 1
 
 
 class DraftBudget:

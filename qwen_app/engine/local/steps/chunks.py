@@ -25,8 +25,9 @@ def chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
 
 def drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:
     """What is pending and, behind it, what prompt lookup guesses."""
-    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1)
-    token_ids = [*sequence.token_ids[sequence.num_computed_tokens :], *draft]
+    pending = sequence.token_ids[sequence.num_computed_tokens :]
+    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1, before=len(pending))
+    token_ids = [*pending, *draft]
     span = QuerySpan(sequence.slot, sequence.num_computed_tokens, len(token_ids))
     return ScheduledChunk(span, token_ids, wants_logits=True, drafted=len(draft))
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from qwen_app.engine.local.compute.drafts import (
     FIRST_REST_STEPS,
-    LONGEST_DRAFT_TOKENS,
+    LONGEST_ROWS,
     MATCHED_TOKENS,
+    TILE_ROWS,
     DraftBudget,
     PromptLookup,
 )
@@ -37,11 +38,20 @@ def test_a_draft_is_what_followed_the_latest_such_tokens(token_ids: list[int], s
 def test_drafts_grow_with_success_and_shrink_without() -> None:
     lookup, text = PromptLookup(), list(range(40)) * 2
     lengths = []
-    for accepted in (4, 8, 16, 16, 3):
+    for accepted in (3, 7, 15, 15, 6, 4, 0):
         lengths.append(len(lookup.draft(text[:43], 100)))
         lookup.checked(lengths[-1], min(accepted, lengths[-1]))
-    assert lengths == [4, 8, LONGEST_DRAFT_TOKENS, LONGEST_DRAFT_TOKENS, LONGEST_DRAFT_TOKENS]
-    assert len(lookup.draft(text[:43], 100)) == 4
+    assert lengths == [3, 7, 15, 15, 15, 7, 7]
+    assert len(lookup.draft(text[:43], 100)) == 3
+
+
+@given(before=st.integers(1, 40), accepted=st.lists(st.integers(0, 15), max_size=4))
+def test_a_draft_and_what_comes_before_it_fill_whole_tiles(before: int, accepted: list[int]) -> None:
+    lookup, text = PromptLookup(), list(range(40)) * 2
+    for tokens in accepted:
+        lookup.checked(len(lookup.draft(text[:43], 100)), tokens)
+    drafted = len(lookup.draft(text[:43], 100, before=before))
+    assert not drafted or ((before + drafted) % TILE_ROWS == 0 and before + drafted <= LONGEST_ROWS)
 
 
 def test_nothing_is_drafted_before_a_plain_step_was_measured() -> None:
