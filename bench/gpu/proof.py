@@ -19,6 +19,7 @@ from qwen_app.engine.local.compute.kernel_choice import choose_kernels
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of
 from qwen_app.kernels.step_kernels import Heads
 from qwen_app.linear.int4_linear import problem_on
+from qwen_app.linear.int4_weight import GROUP_SIZES
 from qwen_app.linear.own_kernels import multiplies_4_bits, multiplies_8_bits
 
 HIDDEN, HEADS = 3584, Heads(query=28, kv=4, dim=128)
@@ -44,7 +45,8 @@ def _kernels(rows: Rows, options: Options) -> None:
         problem = problem_on(card)
         rows.check(f"4-bit products on {card}", not problem, said=problem)
         if options.on_card:
-            rows.check(f"our 4-bit products on {card}", multiplies_4_bits(card))
+            for group in GROUP_SIZES:
+                rows.check(f"our 4-bit products of groups of {group} on {card}", multiplies_4_bits(card, group))
             rows.check(f"8-bit products on {card}", multiplies_8_bits(card))
             _, problem = choose_kernels(card, torch.float16, HIDDEN, HEADS)
             rows.check(f"fused kernels on {card}", not problem, said=problem)

@@ -33,7 +33,8 @@ def use_cuda(model: nn.Module) -> None:
 
     The kernels are compiled and checked now, not within somebody's first prompt."""
     for layer in model.modules():
-        if type(layer) is Int4Linear and layer.packed.is_cuda and multiplies_4_bits(layer.packed.device):
+        on_a_card = type(layer) is Int4Linear and layer.packed.is_cuda
+        if on_a_card and multiplies_4_bits(layer.packed.device, layer.group):
             _use_cuda(layer)
 
 

@@ -80,12 +80,24 @@ class Int4Linear(PackedLinear):
         return (rows.float() @ self.dequantised_transposed(torch.float32)).bfloat16()
 
     def dequantised_transposed(self, dtype: torch.dtype) -> torch.Tensor:
-        """The weights ``[in, padded out]``."""
-        scales, zeros = self.scales_and_zeros.to(dtype).unbind(-1)
-        if self.packed.is_cuda:
-            codes = unpacked_cuda(self.packed, self.in_features).to(dtype).t()
+        """The weights ``[in, padded out]``. What is made on the way is made of some rows at a time."""
+        rows = self.scales_and_zeros.shape[1]
+        weights = torch.empty(rows, self.in_features, dtype=dtype, device=self.packed.device)
+        end = 0
+        for packed in row_slices(self.packed):
+            start, end = end, end + len(packed) * rows // len(self.packed)
+            weights[start:end] = self._some_dequantised(packed, self.scales_and_zeros[:, start:end], dtype).t()
+        return weights.t()
+
+    def _some_dequantised(
+        self, packed: torch.Tensor, scales_and_zeros: torch.Tensor, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """``[in, some out]``."""
+        scales, zeros = scales_and_zeros.to(dtype).unbind(-1)
+        if packed.is_cuda:
+            codes = unpacked_cuda(packed, self.in_features).to(dtype).t()
         else:
-            codes = unpacked_transposed(self.packed, self.in_features, dtype)
+            codes = unpacked_transposed(packed, self.in_features, dtype)
         steps = codes.unflatten(0, (-1, self.group)).sub_(8)
         # Rounded once, as the kernel for few rows rounds: both multiply by the same numbers.
         weights: torch.Tensor = torch.addcmul(zeros[:, None], steps, scales[:, None]).flatten(0, 1)

@@ -20,7 +20,7 @@ TOLERANCE = 1e-3  # of ||difference|| / ||reference||, summed in float32 by both
 TOLERANCE_ROUNDED = 4e-3  # the same of a result in bfloat16
 NO_PRODUCTS = "this processor has no AVX2 and FMA"
 CHECKED_ROWS = (3, 20)  # as many as a block takes, and more
-RANDOM_GROUP = 32
+CPU_GROUP = 32  # kernels are the same for all
 
 
 @cache
@@ -42,15 +42,15 @@ def multiplies_8_bits(card: torch.device) -> bool:
 
 @cache
 @torch.inference_mode()
-def multiplies_4_bits(card: torch.device) -> bool:
-    """``kernels.cuda.int4``. torch's own product takes up to three times as long for 8 rows, and unpacking the weights
-    with its operators twenty times as long as writing them."""
+def multiplies_4_bits(card: torch.device, group: int) -> bool:
+    """``kernels.cuda.int4``, for weights of which ``group`` columns share a scale. torch's own product takes up to
+    three times as long for 8 rows, and unpacking the weights by its operators twenty times as long as writing them."""
 
     def error() -> float:
         from qwen_app.kernels.cuda.int4 import int4_product, int4_unpacked, scale_tiles_of
 
-        codes, scales_and_zeros, weight = _random_int4(card)
-        tiles = tiles_of_cuda(codes), scale_tiles_of(scales_and_zeros, RANDOM_GROUP)
+        codes, scales_and_zeros, weight = _random_int4(card, group)
+        tiles = tiles_of_cuda(codes), scale_tiles_of(scales_and_zeros, group)
         bias = 100 * torch.randn(len(weight), device=card).bfloat16()
         inputs = [torch.randn(rows, weight.shape[1], device=card).bfloat16() for rows in CHECKED_ROWS]
         far = [_far(int4_product(rows, *tiles), rows.float() @ weight.t()) for rows in inputs]
@@ -69,7 +69,7 @@ def multiplies_4_bits_on_a_cpu() -> bool:
     def error() -> float:
         if not products_serve():
             raise RuntimeError(NO_PRODUCTS)
-        codes, scales_and_zeros, weight = _random_int4(torch.device("cpu"))
+        codes, scales_and_zeros, weight = _random_int4(torch.device("cpu"), CPU_GROUP)
         tiles = int4.tiles_of(codes, scales_and_zeros)
         weights = int4.Int4Weights.of(*tiles, None, len(codes))
         inputs = [torch.randn(rows, weight.shape[1]) for rows in CHECKED_ROWS]
@@ -97,11 +97,11 @@ def multiplies_8_bits_on_a_cpu() -> bool:
     return _serves("8-bit products", error)
 
 
-def _random_int4(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _random_int4(device: torch.device, group: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Codes, scales and zeros of groups, and the weight they mean, which is exact in bfloat16."""
     codes = varied_codes(64, 512).to(device)
-    scales = 2.0 ** torch.randint(-3, 4, (512 // RANDOM_GROUP, 64), device=device)
-    weight = codes.float() * scales.t().repeat_interleave(RANDOM_GROUP, 1)
+    scales = 2.0 ** torch.randint(-3, 4, (512 // group, 64), device=device)
+    weight = codes.float() * scales.t().repeat_interleave(group, 1)
     return codes, torch.stack((scales, 8 * scales), -1).bfloat16(), weight
 
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qwen_app.errors import PYTHON, DownloadError, ModelFilesError
+from qwen_app.models.quantised.formats import are_taken_over
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,14 @@ class Checkpoint:
     @property
     def is_gguf(self) -> bool:
         return self.path.suffix == ".gguf"
+
+    @property
+    def stays_in_four_bits(self) -> bool:
+        """Its weights come in 4 bits and are taken over as they are, whatever precision is asked for."""
+        return bool(self.quantisation) and are_taken_over(self.quantisation, self._architecture())
+
+    def _architecture(self) -> object:
+        return read_json(self.path / "config.json").get("model_type")
 
     def size_bytes(self) -> int:
         """Of the weights on the disk."""

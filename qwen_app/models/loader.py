@@ -15,7 +15,7 @@ from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, lacks_memory, on_a_card, use_expandable_segments
-from qwen_app.models.folder import Checkpoint, open_checkpoint, read_json, read_manifest, weight_files
+from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest, weight_files
 from qwen_app.models.gguf.positions import scale_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
@@ -187,9 +187,6 @@ def _source(checkpoint: Checkpoint, precision: str) -> _Source:
     """What to tell transformers, and the precision that comes out of it. Raises ModelFilesError."""
     from transformers import GgufConfig
 
-    from qwen_app.models.quantised.load import TAKEN_OVER
-    from qwen_app.models.quantised.skeleton import PLAIN_NAMES
-
     path = checkpoint.path
     if checkpoint.is_gguf:
         _need_reader("gguf", path)
@@ -200,7 +197,7 @@ def _source(checkpoint: Checkpoint, precision: str) -> _Source:
         dense, int4 = _dense(precision), precision == INT4
         unpacking = GgufConfig(dequantize=True)
         return _Source(path.parent, INT4 if int4 else dense, _dtype(dense), unpacking, path.name, four_bits=int4)
-    if checkpoint.quantisation in TAKEN_OVER and str(read_json(path / "config.json").get("model_type")) in PLAIN_NAMES:
+    if checkpoint.stays_in_four_bits:
         return _Source(path, checkpoint.quantisation, "auto", four_bits=True)
     if checkpoint.quantisation:
         _need_reader(checkpoint.quantisation, path)

@@ -22,6 +22,9 @@ PREFILL_CHUNK_TOKENS = {"cuda": 1024, "cpu": 256}  # the most prompt tokens of a
 LONG_CHUNK_TOKENS = 2048
 # cuBLAS workspaces, captured graphs and what the allocator cannot use; on a CPU, the process itself.
 RESERVE_BYTES = {"cuda": 800_000_000, "cpu": 1_000_000_000}
+# What a draw from the whole vocabulary holds of each token: its logit and weight in float32 and in order, 64-bit
+# places, and on the way there the time of each, by its hash.
+_DRAWN_BYTES = 62
 # Conversations x context that are offered, best first. Weights are read once a step for all of them, and kernels of
 # few rows are at their best up to eight.
 CHOICES = {
@@ -128,18 +131,18 @@ def working_memory(
 
     Reading: residual, its normed copy in float32, and the MLP's gate, up and product for a chunk; beside it the largest
     weight, which 4-bit and 8-bit unpack for long inputs, gate and up joined in int4. Choosing: logits in the model's
-    format and in float32, their sorted copy with 64-bit places, and the probabilities, for one token of each slot and
-    one prompt's last. Attention without a flash kernel, as on a CPU, also masks a chunk's scores over the whole
-    context: once in yes and no, once in numbers, and again for every query head of a KV head.
+    format, once more where captured steps leave them, and what the widest draw makes of them, for one token of each
+    slot and one prompt's last. Attention without a flash kernel, as on a CPU and in float32, also masks a chunk's
+    scores over the whole context: once in yes and no, once in numbers, and again for every query head of a KV head.
     """
     number_bytes = _number_bytes(precision, device)
-    masked_tokens = 0 if device.kind == "cuda" and device.ampere else context_tokens
+    masked_tokens = 0 if device.kind == "cuda" and device.ampere and precision != "fp32" else context_tokens
     token_bytes = 2 * dims.hidden * number_bytes + 4 * dims.hidden + 3 * dims.intermediate * number_bytes
     mask_bytes = masked_tokens * (1 + number_bytes + dims.heads // dims.kv_heads * number_bytes)
     joined = 1 if precision in _NEVER_JOINED else 2
     unpacked_bytes = joined * dims.hidden * dims.intermediate * number_bytes
     reading = chunk_tokens * (token_bytes + mask_bytes) + unpacked_bytes
-    choosing = (slots + 1) * dims.vocabulary * (number_bytes + 4 + 4 + 8 + 4)
+    choosing = (slots + 1) * dims.vocabulary * (2 * number_bytes + _DRAWN_BYTES)
     return max(reading, choosing)
 
 

@@ -104,9 +104,10 @@ def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_
 
 def _on(device: Device, precision: str, *, four_bit_file: bool) -> str:
     """``precision``, where the device has the kernels for it. Raises DoesNotFit."""
-    if precision != INT4 or device.kind == "cpu" or device.ampere:
+    if precision not in (INT4, "bf16") or device.kind == "cpu" or device.ampere:
         return precision
+    other = "4bit" if precision == INT4 and not four_bit_file else "fp16"
     raise DoesNotFit(
-        f"int4 needs a card of compute capability 8.0 or newer, which {device.name} is not. "
-        f"Use --precision {'fp16' if four_bit_file else '4bit'}."
+        f"{precision} needs a card of compute capability 8.0 or newer, which {device.name} is not. "
+        f"Use --precision {other}."
     )

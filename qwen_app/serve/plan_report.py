@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from qwen_app.errors import DoesNotFit
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device, find_device, imagined_card
-from qwen_app.models.dims import bytes_as_stored, dims_of
+from qwen_app.models.dims import ModelDims, bytes_as_stored, dims_of
 from qwen_app.models.download import local_path
-from qwen_app.models.folder import Checkpoint
+from qwen_app.models.folder import Checkpoint, open_checkpoint
 from qwen_app.models.memory_plan import INT4, MemoryPlan, plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import choose_model, choose_precision, known_model
@@ -24,10 +25,11 @@ def plan_report(settings: Settings) -> str:
     known = known_model(name)
     path = local_path(name, settings.models_dir, settings.revision)
     dims = known.dims if known else dims_of(path)
-    four_bit_file = name == BUILTIN or path.suffix == ".gguf"
-    chosen = choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
-    precisions = [chosen, *(("fp16", INT4) if settings.precision == "auto" and device.kind == "cuda" else ())]
-    as_stored = bytes_as_stored(Checkpoint(path), chosen) if path.suffix == ".gguf" else 0
+    checkpoint = Checkpoint(path) if known else open_checkpoint(path)  # a known one need not be here
+    chosen = _precision(settings, checkpoint, dims, device, four_bit_file=name == BUILTIN or checkpoint.is_gguf)
+    has_choice = settings.precision == "auto" and device.kind == "cuda" and not checkpoint.stays_in_four_bits
+    precisions = [chosen, *(("fp16", INT4) if has_choice else ())]
+    as_stored = bytes_as_stored(checkpoint, chosen)
     return plan_table(
         name, dims, precisions, device, users=settings.users, context=settings.context, weights_bytes=as_stored
     )
@@ -36,7 +38,7 @@ def plan_report(settings: Settings) -> str:
 def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, four_bit_file: bool) -> MemoryPlan:
     """The plan of the model that is about to be loaded; the log tells of it."""
     dims = dims_of(checkpoint.path)
-    precision = choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
+    precision = _precision(settings, checkpoint, dims, device, four_bit_file=four_bit_file)
     as_stored = bytes_as_stored(checkpoint, precision)
     plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
     log.info(
@@ -49,3 +51,17 @@ def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, 
         device.name,
     )
     return plan
+
+
+def _precision(
+    settings: Settings, checkpoint: Checkpoint, dims: ModelDims, device: Device, *, four_bit_file: bool
+) -> str:
+    """What ``checkpoint`` will be held in. Raises DoesNotFit where the device has no kernels for it."""
+    if not checkpoint.stays_in_four_bits:
+        return choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
+    if device.kind == "cuda" and not device.ampere:
+        raise DoesNotFit(
+            f"The 4-bit weights of {checkpoint.path} need a card of compute capability 8.0 or newer, which "
+            f"{device.name} is not. Take the model in floats, with --precision 4bit."
+        )
+    return INT4

@@ -11,6 +11,7 @@ import torch
 from qwen_app.kernels.cpu.weights import multiplied
 from qwen_app.kernels.cuda import int4, int8
 from qwen_app.linear import own_kernels
+from qwen_app.linear.int4_weight import GROUP_SIZES
 from qwen_app.linear.own_kernels import (
     multiplies_4_bits,
     multiplies_4_bits_on_a_cpu,
@@ -60,7 +61,8 @@ def unpacked(codes: torch.Tensor, scale_tiles: torch.Tensor) -> torch.Tensor:
     """What ``int4_unpacked`` gives, of codes that are not packed."""
     eights, sets, _, scales = scale_tiles.shape
     both = scale_tiles.transpose(1, 2).reshape(eights * 8, sets * scales).view(torch.bfloat16).unflatten(1, (-1, 2))
-    steps, zeros = (part.repeat_interleave(32, 1).float() for part in both.unbind(-1))
+    group = codes.shape[1] // both.shape[1]
+    steps, zeros = (part.repeat_interleave(group, 1).float() for part in both.unbind(-1))
     return torch.addcmul(zeros, codes.float() - 8, steps).bfloat16()
 
 
@@ -89,17 +91,19 @@ def without_bias(
         (multiplied_by, of_the_next_group, False),
     ],
 )
+@pytest.mark.parametrize("group", GROUP_SIZES)
 def test_4_bit_kernels_serve_if_all_are_right(
     monkeypatch: pytest.MonkeyPatch,
     product: Callable[..., torch.Tensor],
     unpack: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     serve: bool,
+    group: int,
 ) -> None:
     multiplies_4_bits.cache_clear()
     monkeypatch.setattr(own_kernels, "tiles_of_cuda", lambda codes: codes)
     monkeypatch.setattr(int4, "int4_product", product)
     monkeypatch.setattr(int4, "int4_unpacked", unpack)
-    assert multiplies_4_bits(CPU) == serve
+    assert multiplies_4_bits(CPU, group) == serve
     multiplies_4_bits.cache_clear()
 
 
@@ -112,7 +116,7 @@ def test_without_triton_none_serves(monkeypatch: pytest.MonkeyPatch, caplog: pyt
 
 def test_without_a_card_torchs_own_product_serves(caplog: pytest.LogCaptureFixture) -> None:
     multiplies_4_bits.cache_clear()
-    assert not multiplies_4_bits(CPU)
+    assert not multiplies_4_bits(CPU, 32)
     assert "4-bit products are slower than they could be" in caplog.text
 
 

@@ -78,6 +78,8 @@ def test_a_card_without_kernels_for_int4_holds_4_bits_as_nf4() -> None:
         choose_precision("int4", dims(DEFAULT), OLD)
     with pytest.raises(DoesNotFit, match="--precision fp16"):
         choose_precision("int4", dims(DEFAULT), OLD, four_bit_file=True)
+    with pytest.raises(DoesNotFit, match=r"bf16 needs .*Tesla T4.*--precision fp16"):
+        choose_precision("bf16", dims(DEFAULT), OLD)
 
 
 def test_what_was_asked_for_is_kept() -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,9 +14,11 @@ import pytest
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import folder
+from qwen_app.models.device import Device
 from qwen_app.models.dims import bytes_as_stored
 from qwen_app.models.folder import open_checkpoint
 from qwen_app.serve.build import build_service
+from qwen_app.serve.plan_report import plan_and_log
 from qwen_app.settings import Settings
 from qwen_app.structured.grammars import compiler
 
@@ -99,14 +102,31 @@ def test_an_impossible_name_is_refused_before_anything_slow_is_imported() -> Non
     assert ended.stdout == "False\n"
 
 
-def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, tmp_path: Path) -> None:
-    quantised = tmp_path / "gptq"
-    shutil.copytree(tiny_qwen_dir, quantised)
-    config = json.loads((quantised / "config.json").read_text())
-    (quantised / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+@pytest.fixture
+def quantised(tiny_qwen_dir: Path, tmp_path: Path) -> Path:
+    """A folder that says it is one of GPTQ's."""
+    folder = tmp_path / "gptq"
+    shutil.copytree(tiny_qwen_dir, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+    return folder
+
+
+def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, quantised: Path) -> None:
     assert (open_checkpoint(tiny_qwen_dir).quantisation, open_checkpoint(quantised).quantisation) == ("", "gptq")
     assert bytes_as_stored(open_checkpoint(quantised), "fp16") == (quantised / "model.safetensors").stat().st_size
     assert bytes_as_stored(open_checkpoint(tiny_qwen_dir), "fp16") == 0
+
+
+TWO_CARDS = Device("cuda", "2 cards", 2 * 16_000_000_000, 2 * 15_000_000_000, cards=2)
+
+
+def test_four_bits_that_are_taken_over_are_planned_on_the_card_that_takes_them(quantised: Path) -> None:
+    checkpoint, asked = open_checkpoint(quantised), Settings(precision="fp16")
+    plan = plan_and_log(asked, checkpoint, TWO_CARDS, four_bit_file=False)
+    assert (plan.precision, plan.free_bytes) == ("int4", 15_000_000_000)
+    with pytest.raises(DoesNotFit, match=r"Tesla T4 is not\. Take the model in floats"):
+        plan_and_log(asked, checkpoint, replace(TWO_CARDS, name="Tesla T4", ampere=False), four_bit_file=False)
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:

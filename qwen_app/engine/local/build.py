@@ -141,7 +141,7 @@ def _vocab_size(loaded: LoadedModel) -> int:
 def _text_vocab_size(loaded: LoadedModel) -> int:
     """The tokens that have a text and that the model knows: a tokenizer may have been given more than it was."""
     ids = loaded.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values()
-    return min(max(ids) + 1, _vocab_size(loaded))
+    return min(int(max(ids)) + 1, _vocab_size(loaded))
 
 
 def _eos_ids(loaded: LoadedModel) -> frozenset[int]:

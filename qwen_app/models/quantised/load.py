@@ -11,11 +11,10 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.linear.int4_linear import problem_on
+from qwen_app.models.quantised.formats import PLAIN_NAMES
 from qwen_app.models.quantised.gguf_file import GgufFile
 from qwen_app.models.quantised.safetensors_folder import SafetensorsFolder, awq_folder, float_folder, gptq_folder
-from qwen_app.models.quantised.skeleton import PLAIN_NAMES, WeightPlacement, build_quantised
-
-TAKEN_OVER = frozenset({"gptq", "awq"})  # formats of checkpoints whose 4-bit weights are kept as they are
+from qwen_app.models.quantised.skeleton import WeightPlacement, build_quantised
 
 
 def default_placement(*, on_a_card: bool) -> WeightPlacement:

@@ -15,8 +15,6 @@ from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int4_weight import Int4Weight, fits_int4, quantised
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
 
-# Architectures whose modules are named as the tensors of their checkpoints.
-PLAIN_NAMES = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 HEAD = "lm_head"
 GROUP = 32  # weights that share a scale where a float checkpoint is rounded at load; of 64, NF4 would err less
 

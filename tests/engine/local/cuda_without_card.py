@@ -140,7 +140,7 @@ class RecorderOnCpu:
     def __call__(self, step: Step) -> tuple[Replayable, torch.Tensor]:
         if self.refusals:
             raise self.refusals.pop(0)
-        self.captured.append(RunAgain(step, step().clone()))
+        self.captured.append(RunAgain(step, step()))
         return self.captured[-1], self.captured[-1].logits
 
 

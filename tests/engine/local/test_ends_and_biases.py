@@ -13,6 +13,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from qwen_app.engine.local.steps.chunks import SCORED_TOKENS
 from qwen_app.errors import RequestError
 from qwen_app.messages import (
     Delta,
@@ -179,6 +180,24 @@ async def test_prompts_that_are_scored_and_others_run_side_by_side(
     assert text_of(both[0]) == text_of(alone)
     found = [token for event in prefills(both[1]) for token in event.logprobs]
     assert [token.logprob for token in found[1:]] == pytest.approx(expected_logprobs(reference, ids), abs=1e-3)
+
+
+@pytest.mark.anyio
+async def test_prompts_that_are_scored_together_share_the_rows_of_a_step(
+    opened: OpenEngine, reference: torch.nn.Module
+) -> None:
+    prompts = [[33 + (index * factor) % 90 for index in range(200)] for factor in (3, 7)]
+    scored = [
+        GenerationRequest(f"s{n}", prompt=tuple(ids), sampling=sampled(prompt_logprobs=True), user=f"u{n}")
+        for n, ids in enumerate(prompts)
+    ]
+    rows: list[int] = []
+    opened.runner.before = lambda chunks: rows.append(sum(chunk.span.length for chunk in chunks if chunk.scores))
+    answers = await asyncio.gather(*(collect(opened.engine, request) for request in scored))
+    assert 0 < max(rows) <= SCORED_TOKENS
+    for ids, events in zip(prompts, answers, strict=True):
+        found = [token for event in prefills(events) for token in event.logprobs]
+        assert [token.logprob for token in found[1:]] == pytest.approx(expected_logprobs(reference, ids), abs=1e-3)
 
 
 @pytest.mark.anyio

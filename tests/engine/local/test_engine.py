@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.errors import RequestError
-from qwen_app.messages import Delta, Event, Finished, GenerationRequest, Message, SamplingParams
+from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Message, SamplingParams
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
 from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, prefills, reused
 
@@ -189,6 +189,22 @@ async def test_ids_outside_the_vocabulary_have_no_text(opened: OpenEngine) -> No
     for token_id in (-1, 10**6):
         with pytest.raises(RequestError, match="no token"):
             await opened.engine.detokenize([1, token_id])
+
+
+@pytest.mark.anyio
+async def test_tokens_that_a_tokenizer_has_beyond_its_model_are_refused(tiny_qwen_dir: Path) -> None:
+    loaded = load_talkative(tiny_qwen_dir)
+    rows = loaded.model.get_input_embeddings().weight.shape[0]
+    added = rows + 1 - len(loaded.tokenizer)
+    loaded.tokenizer.add_tokens([f"<beyond {number}>" for number in range(added)], special_tokens=True)
+    opened = OpenEngine(loaded, slots=1, context_tokens=256)
+    for prompt in ((1, rows), f"a <beyond {added - 1}>"):
+        last = check_shape(await collect(opened.engine, ask(messages=(), prompt=prompt)))
+        assert isinstance(last, Failed)
+        assert f"{rows} is no token: ids go from 0 to {rows - 1}." in last.error.message
+        assert last.error.param == "prompt"
+    assert isinstance(check_shape(await collect(opened.engine, ask(messages=(), prompt=(1, rows - 1)))), Finished)
+    await opened.engine.drain(0.0)
 
 
 @pytest.mark.anyio

@@ -49,6 +49,20 @@ def held(way: str, **params: object) -> GenerationRequest:
 
 
 @pytest.mark.anyio
+async def test_rows_of_one_token_come_before_what_is_forced(opened: OpenEngine) -> None:
+    lengths: list[list[int]] = []
+    opened.runner.before = lambda chunks: lengths.append([chunk.span.length for chunk in chunks])
+    prose = ask(sampling=SamplingParams(temperature=0.0, max_tokens=100))
+    asked = [held("greedy"), prose, held("sampled")]
+    await asyncio.gather(
+        *(collect(opened.engine, replace(one, request_id=f"r{n}", user=f"u{n}")) for n, one in enumerate(asked))
+    )
+    mixed = [step for step in lengths if len(step) > 1 and 1 in step and max(step) > 1]
+    assert mixed
+    assert all(step == sorted(step, key=lambda length: length > 1) for step in mixed)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("way", WAYS)
 async def test_the_text_is_the_same_in_fewer_steps(opened: OpenEngine, way: str) -> None:
     """Where log-probabilities are asked for every token is a step of its own."""

@@ -105,6 +105,7 @@ class DecodeGraphs:
         longest = self._cache.length
         lengths = [longest] if attention.serves_any_length else key_lengths(longest)
         self._missing = [(rows, keys) for keys in lengths for rows in row_counts(self._cache.slots)]
+        self._logits: torch.Tensor | None = None  # of whichever step was replayed last: those of each would add up
         self.captured: list[CapturedStep] = []
         self.problem = ""
 
@@ -185,8 +186,14 @@ class DecodeGraphs:
         first = self._cache.scratch(batch_size).start
         scratch = torch.arange(first, first + batch_size, device=self._device)
         inputs[SLOT_MAPPING], inputs[CU_SEQLENS_K], inputs[SEQUSED_K] = scratch, scratch, 1
-        graph, logits = self._record(lambda: self.run(inputs, max_keys))
+        graph, logits = self._record(lambda: self._kept(self.run(inputs, max_keys)))
         return CapturedStep(batch_size, max_keys, graph, inputs, logits)
+
+    def _kept(self, logits: torch.Tensor) -> torch.Tensor:
+        """``logits`` where all steps leave them. The first step is the largest, and is run before it is captured."""
+        if self._logits is None:
+            self._logits = torch.empty_like(logits)
+        return self._logits[: len(logits)].copy_(logits)
 
     def run(self, inputs: torch.Tensor, max_keys: int) -> torch.Tensor:
         """The step that is captured, for at most so many keys: how the kernel splits them is fixed by then."""

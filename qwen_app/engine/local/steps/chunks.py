@@ -11,16 +11,14 @@ from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.steps.sequence import SequenceState
 
 Schedule = list[tuple[SequenceState, ScheduledChunk]]  # of one step, decoding sequences first
-SCORED_TOKENS = 128  # of one prompt in a step, each a row of logits as wide as the vocabulary
+SCORED_TOKENS = 128  # of all prompts in a step, each a row of logits as wide as the vocabulary
 
 
 def chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
     """What is pending of ``sequence``, up to ``limit_tokens``."""
-    scores = sequence.params.prompt_logprobs and sequence.num_computed_tokens < sequence.prompt_tokens
-    length = min(sequence.pending_tokens, limit_tokens, SCORED_TOKENS if scores else limit_tokens)
-    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, length)
+    span = QuerySpan(sequence.slot, sequence.num_computed_tokens, min(sequence.pending_tokens, limit_tokens))
     token_ids = sequence.token_ids[span.start : span.end]
-    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=scores)
+    return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=sequence.scores)
 
 
 def drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:

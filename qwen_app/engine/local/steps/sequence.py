@@ -93,6 +93,11 @@ class SequenceState:
         return len(self.token_ids) - self.num_computed_tokens
 
     @property
+    def scores(self) -> bool:
+        """The tokens of its prompt that come next are told with how likely they were."""
+        return self.params.prompt_logprobs and self.num_computed_tokens < self.prompt_tokens
+
+    @property
     def generated_ids(self) -> list[int]:
         return self.token_ids[self.prompt_tokens :]
 

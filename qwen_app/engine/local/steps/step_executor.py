@@ -16,6 +16,7 @@ from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
 from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken
 from qwen_app.engine.local.steps.chunks import (
+    SCORED_TOKENS,
     Schedule,
     awaited_chunk_of,
     chunk_of,
@@ -210,20 +211,30 @@ class StepExecutor:
         return output
 
     def _schedule(self, running: Sequence[SequenceState], *, may_draft: bool) -> Schedule:
-        """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it."""
+        """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it.
+
+        Rows of one token come first: a card attends to those together, with their keys split.
+        """
         decoding = sorted((one for one in running if one.pending_tokens == 1 or one.decodes), key=lambda row: row.slot)
+        scheduled = [
+            (one, drafted_chunk_of(one) if may_draft else chunk_of(one, one.pending_tokens)) for one in decoding
+        ]
+        scheduled.sort(key=lambda each: each[1].span.length > 1)
         if may_draft:
-            return [(sequence, drafted_chunk_of(sequence)) for sequence in decoding]
-        scheduled = [(sequence, chunk_of(sequence, sequence.pending_tokens)) for sequence in decoding]
+            return scheduled
         budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
         reading = [sequence for sequence in running if sequence not in decoding]
         self._short_first = not self._short_first
         if self._short_first:
             reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
+        scored_tokens = 0
         for sequence in reading:
-            if budget_tokens > 0:
-                scheduled.append((sequence, chunk_of(sequence, budget_tokens)))
-                budget_tokens -= scheduled[-1][1].span.length
+            limit_tokens = min(budget_tokens, SCORED_TOKENS - scored_tokens) if sequence.scores else budget_tokens
+            if limit_tokens > 0:
+                chunk = chunk_of(sequence, limit_tokens)
+                scheduled.append((sequence, chunk))
+                budget_tokens -= chunk.span.length
+                scored_tokens += chunk.span.length if chunk.scores else 0
         return scheduled
 
     def _forward(

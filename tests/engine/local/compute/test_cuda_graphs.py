@@ -85,6 +85,14 @@ def test_every_count_of_rows_up_to_the_slots_has_a_graph(model: PreTrainedModel,
     assert [step and step.batch_size for step in fitting[:8]] == list(range(1, min(slots, 8) + 1))
 
 
+@pytest.mark.usefixtures("kernel")
+def test_all_steps_leave_their_logits_in_one_place(model: PreTrainedModel) -> None:
+    _, graphs = graph_runner(model, slots=10, length=LENGTH)
+    capture_all(graphs)
+    assert len({step.logits.data_ptr() for step in graphs.captured}) == 1
+    assert [len(step.logits) for step in graphs.captured] == [step.batch_size for step in graphs.captured]
+
+
 @pytest.mark.parametrize("slots", range(1, 70))
 def test_spare_rows_have_scratch_cells_of_their_own(model: PreTrainedModel, slots: int) -> None:
     cache = cache_for(model, slots=slots, length=2)
