@@ -6,6 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import torch
+
 from bench.contenders import Ours
 from bench.gpu.models import loaded_model
 from bench.gpu.options import Options
@@ -40,5 +42,8 @@ def _answer(rows: Rows, precision: str, folder: Path) -> None:
         answers = ours.run(["Hello", "你好"], ANSWER_TOKENS)
         tokens = [len(answer.tokens) for answer in answers]
         rows.check(f"files: {precision} answers", all(tokens), tokens=tokens, slower=ours.engine.health().reason)
+        if loaded.device.type == "cuda":
+            lost_bytes = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+            rows.add(f"files: {precision} held and not used", lost_bytes / 1e6, "MB", layers=LAYERS)
     finally:
         ours.close()

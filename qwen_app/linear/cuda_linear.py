@@ -33,8 +33,9 @@ def use_cuda(model: nn.Module) -> None:
 
     The kernels are compiled and checked now, not within somebody's first prompt."""
     for layer in model.modules():
-        on_a_card = type(layer) is Int4Linear and layer.packed.is_cuda
-        if on_a_card and multiplies_4_bits(layer.packed.device, layer.group):
+        if type(layer) is not Int4Linear or not layer.packed.is_cuda:
+            continue
+        if multiplies_4_bits(layer.packed.device, layer.group):
             _use_cuda(layer)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -155,23 +156,38 @@ def _load_four_bits(source: _Source) -> PreTrainedModel:
 def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
 
-    loaded = AutoModelForCausalLM.from_pretrained(
-        source.folder,
-        device_map=device_map or _device_map(),  # several cards share the layers; one takes all, or there is no room
-        local_files_only=True,
-        trust_remote_code=False,
-        dtype=source.dtype,
-        quantization_config=source.unpacking,
-        gguf_file=source.gguf_file,
-        use_safetensors=None if source.gguf_file else True,
-        output_loading_info=True,
-    )
+    with each_tensor_by_itself():
+        loaded = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            device_map=device_map or _device_map(),  # several cards share the layers; one takes all, or has no room
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=source.dtype,
+            quantization_config=source.unpacking,
+            gguf_file=source.gguf_file,
+            use_safetensors=None if source.gguf_file else True,
+            output_loading_info=True,
+        )
     model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[str]]]", loaded)
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # it would make up random ones
     if missing := sorted(parameters & set(told["missing_keys"])):
         named = ", ".join(missing[:_KEYS_NAMED])
         raise ModelFilesError(f"its files lack {len(missing)} of its weights, such as {named}. Fetch the model again.")
     return model
+
+
+@contextmanager
+def each_tensor_by_itself() -> Iterator[None]:
+    """transformers takes memory for all weights of a card in one piece, of which none is given back: where projections
+    lay that are joined later would be lost. Within, each tensor has memory of its own."""
+    from transformers import modeling_utils
+
+    usual = vars(modeling_utils).get("caching_allocator_warmup")
+    vars(modeling_utils)["caching_allocator_warmup"] = lambda *_: None
+    try:
+        yield
+    finally:
+        vars(modeling_utils)["caching_allocator_warmup"] = usual
 
 
 def _load_tokenizer(source: _Source) -> PreTrainedTokenizerBase:

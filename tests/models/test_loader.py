@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_utils
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import loader
@@ -25,6 +25,19 @@ def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
     answer = loaded.tokenizer.decode(ids[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     assert isinstance(answer, str)
     return answer
+
+
+def test_weights_are_not_given_their_memory_in_one_piece(
+    monkeypatch: pytest.MonkeyPatch, tiny_qwen_dir: Path
+) -> None:
+    taken: list[object] = []
+    monkeypatch.setattr(modeling_utils, "caching_allocator_warmup", lambda *about: taken.append(about))
+    usual = modeling_utils.caching_allocator_warmup
+    load(tiny_qwen_dir, precision="fp32")
+    assert not taken
+    assert modeling_utils.caching_allocator_warmup is usual
+    AutoModelForCausalLM.from_pretrained(tiny_qwen_dir, device_map="cpu")
+    assert taken  # it is still called, and by this name
 
 
 @pytest.mark.slow

@@ -202,6 +202,7 @@ async def test_tokens_that_a_tokenizer_has_beyond_its_model_are_refused(tiny_qwe
         last = check_shape(await collect(opened.engine, ask(messages=(), prompt=prompt)))
         assert isinstance(last, Failed)
         assert f"{rows} is no token: ids go from 0 to {rows - 1}." in last.error.message
+        assert isinstance(last.error, RequestError)
         assert last.error.param == "prompt"
     assert isinstance(check_shape(await collect(opened.engine, ask(messages=(), prompt=(1, rows - 1)))), Finished)
     await opened.engine.drain(0.0)

@@ -146,6 +146,12 @@ class DecoderLayer:
         return LayerTensors(self.attention_norm, self.mlp_norm, *cells, *projections)
 
 
+def _give_back(device: torch.device) -> None:
+    """What the projections that were joined lay in, before those of the next layer take some of it and leave holes."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def _parts_of(projection: nn.Module) -> list[PackedWeights]:
     """What the layers in C++ multiply by; nothing where it is of another kind."""
     layers = list(projection.layers) if isinstance(projection, SideBySide) else [projection]
@@ -171,7 +177,10 @@ class Decoder:
         body: _Body = cast("_Body", model.get_decoder())
         self._embedding = model.get_input_embeddings()
         shape = KVShape.of(model.config, model.dtype)
-        self._layers = [DecoderLayer(layer, model.config, shape) for layer in body.layers]
+        self._layers: list[DecoderLayer] = []
+        for layer in body.layers:
+            self._layers.append(DecoderLayer(layer, model.config, shape))
+            _give_back(self._layers[-1].device)
         self._norm = body.norm.weight
         self._eps = float(model.config.rms_norm_eps)
         self._head = model.get_output_embeddings()
