@@ -27,9 +27,7 @@ def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
     return answer
 
 
-def test_weights_are_not_given_their_memory_in_one_piece(
-    monkeypatch: pytest.MonkeyPatch, tiny_qwen_dir: Path
-) -> None:
+def test_weights_are_not_given_their_memory_in_one_piece(monkeypatch: pytest.MonkeyPatch, tiny_qwen_dir: Path) -> None:
     taken: list[object] = []
     monkeypatch.setattr(modeling_utils, "caching_allocator_warmup", lambda *about: taken.append(about))
     usual = modeling_utils.caching_allocator_warmup
