@@ -31,7 +31,8 @@ ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)[af]?")  # of torch's list
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used.
+    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used, and of those
+    ``first_free_bytes`` on the first card, for what takes one; 0: as much as on each.
 
     ``ampere``: all cards are of that generation or newer, which flash attention, BF16 and torch's 4-bit kernel want.
     ``problem``: why a card that the machine has is not the device.
@@ -44,6 +45,11 @@ class Device:
     cards: int = 1
     ampere: bool = True
     problem: str = ""
+    first_free_bytes: int = 0
+
+    @property
+    def free_on_one_bytes(self) -> int:
+        return self.first_free_bytes or self.free_bytes // self.cards
 
 
 def find_device() -> Device:
@@ -110,9 +116,16 @@ def _cards() -> Device:
         if not computes_on(capability, torch.cuda.get_arch_list()):
             has = f"{name} is of compute capability {'.'.join(map(str, capability))}"
             raise RuntimeError(f"{has}, which this PyTorch has no kernels for")
-    free, total = (sum(part) for part in zip(*(torch.cuda.mem_get_info(i) for i in indexes), strict=True))
-    name = names[0] if len(names) == 1 else f"{len(names)} x {names[0]}"
-    return Device("cuda", name, total, free, len(names), all(capability >= AMPERE for capability in capabilities))
+    free, total = zip(*(torch.cuda.mem_get_info(i) for i in indexes), strict=True)
+    return Device(
+        kind="cuda",
+        name=names[0] if len(names) == 1 else f"{len(names)} x {names[0]}",
+        total_bytes=sum(total),
+        free_bytes=sum(free),
+        cards=len(names),
+        ampere=all(capability >= AMPERE for capability in capabilities),
+        first_free_bytes=free[0],
+    )
 
 
 def computes_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:

@@ -103,8 +103,7 @@ def estimate(
         cache_bytes=slots * context_tokens * dims.kv_bytes_per_token(number_bytes),
         working_bytes=working_memory(dims, precision, device, slots, context_tokens, chunk_tokens),
         reserve_bytes=RESERVE_BYTES[device.kind] * (1 if precision == INT4 else device.cards),
-        # int4 takes one card: its even share of what several have.
-        free_bytes=device.free_bytes // (device.cards if precision == INT4 else 1),
+        free_bytes=device.free_on_one_bytes if precision == INT4 else device.free_bytes,
     )
 
 

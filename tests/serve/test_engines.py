@@ -125,6 +125,8 @@ def test_four_bits_that_are_taken_over_are_planned_on_the_card_that_takes_them(q
     checkpoint, asked = open_checkpoint(quantised), Settings(precision="fp16")
     plan = plan_and_log(asked, checkpoint, TWO_CARDS, four_bit_file=False)
     assert (plan.precision, plan.free_bytes) == ("int4", 15_000_000_000)
+    unequal = replace(TWO_CARDS, first_free_bytes=9_000_000_000)
+    assert plan_and_log(asked, checkpoint, unequal, four_bit_file=False).free_bytes == 9_000_000_000
     with pytest.raises(DoesNotFit, match=r"Tesla T4 is not\. Take the model in floats"):
         plan_and_log(asked, checkpoint, replace(TWO_CARDS, name="Tesla T4", ampere=False), four_bit_file=False)
 

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #ifdef __AVX2__
@@ -85,10 +86,17 @@ template <int64_t PAIRS>
 Block<PAIRS> rounded(const float* input) {
     constexpr int64_t COLUMNS = Block<PAIRS>::COLUMNS;
     Block<PAIRS> block;
+    Floats sizes = {};
+    Ints unfit = {};  // infinite or no number: then no output is one either
+    for (int64_t i = 0; i < COLUMNS; i += LANES) {
+        const Floats some = loaded<Floats>(input + i), size = some < 0 ? -some : some;
+        sizes = size > sizes ? size : sizes;
+        unfit |= ~(size <= std::numeric_limits<float>::max());
+    }
     float largest = 0, nothing = 0;
-    for (int64_t i = 0; i < COLUMNS; i++) {
-        largest = std::max(largest, std::fabs(input[i]));
-        nothing += input[i] * 0;  // unless one is infinite or no number: then neither is any output one
+    for (int64_t lane = 0; lane < LANES; lane++) {
+        largest = std::max(largest, sizes[lane]);
+        if (unfit[lane]) nothing = NAN;
     }
     const float inverse = largest > 0 ? LARGEST_NUMBER / largest : 0;
     int16_t numbers[COLUMNS];
