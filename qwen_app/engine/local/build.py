@@ -109,7 +109,7 @@ def _processor(
         encoder,
         compiler,
         loaded.tokenizer.backend_tokenizer,
-        vocab_size=_text_vocab_size(loaded),
+        vocab_size=parts.sampler.text_vocab_size,
         eos_ids=_eos_ids(loaded),
         context_tokens=parts.kv_cache.length,
         forces_tokens=parts.switches.forced_tokens,

@@ -190,8 +190,9 @@ bool attend(const Attention& all, float* output) {
 #pragma omp parallel for schedule(dynamic) if (partials.size() * SPLIT_KEYS * DIM >= PRODUCTS_WORTH_THREADS)
     for (int64_t i = 0; i < count; i++) attend_to<DIM>(all, pieces[i], partials.data() + pieces[i].found);
     for (const Piece& piece : pieces) {
+        if (piece.start > 0) continue;  // what was found of it lies behind that of the first
         const int64_t queries = piece.rows * all.query_heads;
-        for (int64_t query = 0; query < queries && piece.start == 0; query++) {
+        for (int64_t query = 0; query < queries; query++) {
             const int64_t row = piece.row + query / all.query_heads;
             merge<DIM>(partials.data() + piece.found + query, (all.ends[row] + SPLIT_KEYS - 1) / SPLIT_KEYS, queries,
                        output + (piece.row * all.query_heads + query) * DIM);

@@ -73,7 +73,7 @@ class Sampler:
     """
 
     def __init__(self, *, text_vocab_size: int, context_tokens: int, slots: int, device: torch.device) -> None:
-        self._vocab_size = text_vocab_size
+        self.text_vocab_size = text_vocab_size
         self._device = device
         self._shortlist = min(text_vocab_size, CUDA_SHORTLIST if device.type == "cuda" else SHORTLIST)
         self._token_history = torch.zeros(slots, context_tokens + 1, dtype=torch.int64, device=device)
@@ -93,7 +93,7 @@ class Sampler:
         self._token_counts[slot].zero_()
         if generated_ids:
             generated = to_device(list(generated_ids), torch.int64, self._device)
-            self._token_counts[slot] += torch.bincount(generated, minlength=self._vocab_size).int()
+            self._token_counts[slot] += torch.bincount(generated, minlength=self.text_vocab_size).int()
 
     def sample(
         self, logits: torch.Tensor, rows: Sequence[SamplingRow], masks: np.ndarray | None = None
@@ -106,12 +106,12 @@ class Sampler:
         batch = self._batch_of(rows)
         unchanged, logits = self._adjusted(logits, rows, batch)
         if masks is not None:
-            logits = torch.where(allowed_tokens(masks, self._vocab_size, self._device), logits, -torch.inf)
+            logits = torch.where(allowed_tokens(masks, self.text_vocab_size, self._device), logits, -torch.inf)
         numbers = self._numbers(rows, batch)
         chosen, settled = self._draw(logits, batch, numbers, self._shortlist)
         told: list[list[float]] = self._told(unchanged, chosen, settled, batch).tolist()
         if settled is not None and not all(line[SETTLED] for line in told):
-            chosen, _ = self._draw(logits, batch, numbers, self._vocab_size)
+            chosen, _ = self._draw(logits, batch, numbers, self.text_vocab_size)
             told = self._told(unchanged, chosen, settled, batch).tolist()
         self._count(chosen, batch)
         return _sampled_tokens(told, rows, batch)
@@ -119,7 +119,7 @@ class Sampler:
     def draws_at_once(self, rows: Sequence[SamplingRow]) -> bool:
         """Whether no row may need a second look, at more than the shortlist: its token is settled before it is read."""
         batch = self._batch_of(rows)
-        return batch.cut is None or bool(batch.longest_top_k) or self._shortlist == self._vocab_size
+        return batch.cut is None or bool(batch.longest_top_k) or self._shortlist == self.text_vocab_size
 
     def launch(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> PendingSample:
         """As ``sample``, for rows that ``draws_at_once`` and no grammar holds, without waiting for the device."""
@@ -149,7 +149,7 @@ class Sampler:
         """How likely ``token_ids`` were, given the logits ``[tokens, at least text_vocab_size]`` before each."""
         if not token_ids:
             return []
-        logprobs = torch.log_softmax(logits[:, : self._vocab_size].float(), -1)
+        logprobs = torch.log_softmax(logits[:, : self.text_vocab_size].float(), -1)
         chosen = logprobs.gather(1, to_device(list(token_ids), torch.int64, self._device).unsqueeze(1)).squeeze(1)
         best, ids = torch.topk(logprobs, top_logprobs)
         tops = [tuple(zip(row_ids, row, strict=True)) for row_ids, row in zip(ids.tolist(), best.tolist(), strict=True)]
@@ -166,7 +166,7 @@ class Sampler:
         self, logits: torch.Tensor, rows: Sequence[SamplingRow], batch: SamplingBatch
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The text vocabulary's logits in float32: as they came, and with the rows' penalties and biases."""
-        unchanged = logits[:, : self._vocab_size].float()
+        unchanged = logits[:, : self.text_vocab_size].float()
         return unchanged, self._biased(self._penalised(unchanged, batch), rows)
 
     def _penalised(self, logits: torch.Tensor, batch: SamplingBatch) -> torch.Tensor:
@@ -184,7 +184,7 @@ class Sampler:
 
     def _biased(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> torch.Tensor:
         """``logits`` with the rows' biases; ids beyond the vocabulary have none."""
-        every = [[(token_id, bias) for token_id, bias in row.biases if token_id < self._vocab_size] for row in rows]
+        every = [[(token_id, bias) for token_id, bias in row.biases if token_id < self.text_vocab_size] for row in rows]
         longest = max(map(len, every))
         if not longest:
             return logits
@@ -236,10 +236,10 @@ class Sampler:
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Weights of the best tokens, best first, and their ids; and where nothing beyond them could be drawn."""
         if batch.longest_top_k:
-            best, ids = torch.topk(logits, min(batch.longest_top_k, self._vocab_size))
+            best, ids = torch.topk(logits, min(batch.longest_top_k, self.text_vocab_size))
             return torch.softmax(best / batch.temperature, -1), ids, None
         probabilities = torch.softmax(logits / batch.temperature, -1)
-        if shortlist >= self._vocab_size:
+        if shortlist >= self.text_vocab_size:
             best, ids = probabilities.sort(descending=True)
             return best, ids, None
         best, ids = torch.topk(probabilities, shortlist)
