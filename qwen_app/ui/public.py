@@ -10,7 +10,7 @@ import gradio as gr
 
 from qwen_app.messages import Failed, GenerationRequest, JsonObject, Message
 from qwen_app.service import Service
-from qwen_app.ui.shared.context import GENERATION, PageContext, visitor
+from qwen_app.ui.shared.context import PageContext, visitor
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS, HOTTEST, SEED_MAX
 from qwen_app.ui.shared.stream import follow
 
@@ -46,7 +46,7 @@ def add_endpoint(page: PageContext) -> None:
             async for text in texts:
                 yield text
 
-    gr.events.api(chat, api_name="chat", concurrency_id=GENERATION, concurrency_limit=None)
+    gr.events.api(chat, api_name="chat")
 
 
 async def _texts(service: Service, request: GenerationRequest) -> AsyncGenerator[str, None]:

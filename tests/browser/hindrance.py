@@ -4,6 +4,7 @@
     HINDERED_PAGE=hands_ms=400 scripts/test -m browser    # the test is slow instead, and the page quick
     HINDERED_PAGE=events_ms=700 scripts/test -m browser   # Gradio's events come after our own requests
     HINDERED_PAGE=routes_ms=700 scripts/test -m browser   # and the other way round
+    HINDERED_PAGE=answers_ms=700 scripts/test -m browser  # what is not queued comes after what was queued later
 
 A test that fails so, and passes otherwise, leans on who is first: the page or the test has a race."""
 
@@ -16,6 +17,7 @@ import anyio
 from playwright.async_api import Page, Route
 
 _EVENTS = re.compile(r"/gradio_api/(queue/join|run/predict)\b")
+_UNQUEUED = re.compile(r"/gradio_api/run/predict\b")
 _ROUTES = re.compile(r"^[^?]*/(chats|uploads|share-link|guest|ready|presenter)\b")
 
 
@@ -40,6 +42,8 @@ async def hinder(page: Page) -> None:
     for name, address in (("events_ms", _EVENTS), ("routes_ms", _ROUTES)):
         if name in wished:
             await _delay(page, address, wished[name] / 1000)
+    if "answers_ms" in wished:
+        await _delay_answers(page, _UNQUEUED, wished["answers_ms"] / 1000)
 
 
 async def move_away(page: Page, latency_ms: float) -> None:
@@ -55,5 +59,16 @@ async def _delay(page: Page, address: re.Pattern[str], delay_s: float) -> None:
     async def late(route: Route) -> None:
         await anyio.sleep(delay_s)
         await route.fallback()
+
+    await page.route(address, late)
+
+
+async def _delay_answers(page: Page, address: re.Pattern[str], delay_s: float) -> None:
+    """What ``address`` answers comes so much later."""
+
+    async def late(route: Route) -> None:
+        answer = await route.fetch()
+        await anyio.sleep(delay_s)
+        await route.fulfill(response=answer)
 
     await page.route(address, late)

@@ -105,6 +105,24 @@ async def test_by_button_only_the_pages_that_were_chosen_are_sent(
     await expect(chat.questions.first.locator(".document-chip")).to_contain_text("only 40-45")
 
 
+async def test_a_question_waits_for_the_pages_that_were_chosen(address: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(address)
+    await give(chat.page, "book.pdf", BOOK)
+    await expect(chip(chat.page)).to_contain_text("100 pages")
+    await chat.composer.fill("What is the code of chapter 41?")
+    await expect(chat.page.locator("#composer .submit-button")).to_be_enabled()
+    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+    await chip(chat.page).get_by_role("textbox").fill("40-45")
+    await chat.composer.press("Enter")
+    await expect(chat.page.locator("#composer .submit-button")).to_be_disabled()
+    await expect(chat.questions).to_have_count(0)
+    go.set()
+    await expect(chip(chat.page)).to_contain_text("only 40-45")
+    await expect(chat.page.locator("#composer .submit-button")).to_be_enabled()
+    await chat.composer.press("Enter")
+    await expect(chat.questions.first.locator(".document-chip")).to_contain_text("only 40-45")
+
+
 async def test_what_is_pasted_and_too_long_is_told_with_numbers_and_ways_out(address: str, open_chat: OpenChat) -> None:
     chat = await open_chat(address)
     await give(chat.page, "long.txt", b"word " * 20_000, "paste")

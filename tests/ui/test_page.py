@@ -1,4 +1,4 @@
-"""The page as a whole: what it costs while nobody uses it."""
+"""The page as a whole: what it costs while nobody uses it, and in which order things are drawn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ import asyncio
 import gradio as gr
 import pytest
 
-from qwen_app.ui.page import set_queue
+from qwen_app.documents.document_store import DocumentStore
+from qwen_app.knowledge.knowledge_base import knowledge_in_memory
+from qwen_app.saved_chats.saved_chats import chats_in_memory
+from qwen_app.service import Service
+from qwen_app.settings import Settings
+from qwen_app.testing.scripted_engine import ScriptedEngine
+from qwen_app.ui.page import build_page, set_queue
+from qwen_app.ui.shared.context import Stores
+from qwen_app.uploads.table_store import TableStore
 
 
 @pytest.mark.anyio
@@ -28,3 +36,16 @@ async def test_an_idle_queue_looks_for_events_seldom(
     blocks._queue.stopped = False
     await getattr(blocks._queue, loop)()
     assert min(slept_s) >= seldom_s
+
+
+@pytest.mark.anyio
+async def test_what_an_event_draws_comes_by_the_one_stream_that_keeps_their_order() -> None:
+    """What is not queued answers on a way of its own, and may come after what was sent later."""
+    stores = Stores(TableStore(), chats_in_memory(), DocumentStore(), knowledge_in_memory())
+    blocks = build_page(Service(ScriptedEngine()), Settings(), stores)
+    handlers = [function for function in blocks.fns.values() if function.fn is not None]
+    drawn_in_order = {output for handler in handlers if handler.queue for output in handler.outputs}
+    others = [handler for handler in handlers if not handler.queue and drawn_in_order.intersection(handler.outputs)]
+    assert {event for handler in others for _, event in handler.targets} == {"load", "change"}
+    switched = [blocks.blocks[block] for handler in others for block, event in handler.targets if event == "change"]
+    assert {component.elem_id for component in switched} == {"language"}

@@ -7,15 +7,23 @@ const chatIsShown = () => Boolean(document.querySelector("#chat-column")?.offset
 const told = (refused) => window.chatCommand({ do: "document_refused", ...refused });
 const chips = () => [...document.querySelectorAll("#documents li button[name=detach]")];
 const chipOf = (id) => chips().find((button) => button.value === id);
+const pagesOf = (chip) => chip.closest("li").querySelector("input").getAttribute("value") || "";
 
 const COUNTED_LIMIT_MS = 30_000; // its tokens are counted before its chip is there: some seconds, for a long one
-let attached = 0; // numbers what is asked, by which a refusal is told from the one before
-const attachAndWait = async (id, waitMs = COUNTED_LIMIT_MS) => {
-  const [until, asked] = [Date.now() + waitMs, String(++attached)];
-  const isRefused = () => Boolean(document.querySelector(`#notice .notice[data-about="${asked}"]`));
-  window.chatCommand({ do: "attach", id, asked });
-  while (Date.now() < until && !chipOf(id) && !isRefused()) await new Promise((later) => setTimeout(later, 100));
-  return Boolean(chipOf(id)) || isRefused();
+let wishes = 0; // numbers what is asked, by which a refusal is told from the one before
+const askAndWait = async (wish, isSeen, waitMs = COUNTED_LIMIT_MS) => {
+  const [until, asked] = [Date.now() + waitMs, String(++wishes)];
+  const isAnswered = () => isSeen() || Boolean(document.querySelector(`#notice .notice[data-about="${asked}"]`));
+  window.chatCommand({ ...wish, asked });
+  while (Date.now() < until && !isAnswered()) await new Promise((later) => setTimeout(later, 100));
+  return isAnswered();
+};
+const attachAndWait = (id, waitMs) => askAndWait({ do: "attach", id }, () => Boolean(chipOf(id)), waitMs);
+let choices = 0;
+const choosePages = (id, pages) => {
+  const choice = ++choices; // the server counts one after the other: an older one is there before the newest
+  const isSeen = () => choice !== choices || !chipOf(id) || pagesOf(chipOf(id)) === pages.trim();
+  return askAndWait({ do: "document_pages", id, pages }, isSeen);
 };
 const uploadOne = async (file) => {
   const name = file.name || "document.txt";
@@ -40,21 +48,29 @@ const readingLine = (text) => {
   line.setAttribute("role", "status");
   box?.after(line);
 };
-// One document after the other; Send waits for them.
-let uploading = Promise.resolve();
-const inTurn = (said, work) => {
+// One document after the other; Send waits for them, and for pages that were chosen.
+const sendWaitsFor = async (work) => {
   beingRead += 1;
   switchSend();
-  uploading = uploading.then(async () => {
+  await work();
+  beingRead -= 1;
+  switchSend();
+};
+let uploading = Promise.resolve();
+let arriving = 0; // documents that have no chip yet
+const inTurn = (said, work) => {
+  const before = uploading;
+  arriving += 1;
+  uploading = sendWaitsFor(async () => {
+    await before;
     readingLine(said);
     await work();
     readingLine("");
-    beingRead -= 1;
-    switchSend();
+    arriving -= 1;
   });
 };
 const upload = (files) => {
-  const room = Math.max(0, MOST_DOCUMENTS - chips().length - beingRead);
+  const room = Math.max(0, MOST_DOCUMENTS - chips().length - arriving);
   const leftOut = files.length - room;
   for (const file of files.slice(0, room)) inTurn(`${say("documents_reading")} ${file.name} …`, () => uploadOne(file));
   if (leftOut <= 0) return;
@@ -74,12 +90,11 @@ const keptDocuments = () => {
   }
 };
 const keepDocuments = () => {
-  const pagesOf = (button) => button.closest("li").querySelector("input").getAttribute("value") || "";
   sessionStorage.setItem(KEPT_DOCUMENTS, JSON.stringify(chips().map((button) => [button.value, pagesOf(button)])));
 };
 const attachAgain = async (id, pages) => {
   for (let tries = LISTENING_TRIES; tries && !(await attachAndWait(id, LISTENING_MS)); tries--);
-  if (pages && chipOf(id)) window.chatCommand({ do: "document_pages", id, pages });
+  if (pages && chipOf(id)) await choosePages(id, pages);
 };
 let attachedAgain = null;
 const attachKept = () => {
@@ -127,7 +142,7 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("change", (event) => {
   const field = event.target.closest("#documents input");
-  if (field) window.chatCommand({ do: "document_pages", id: field.name, pages: field.value });
+  if (field) sendWaitsFor(() => choosePages(field.name, field.value));
 });
 
 // Where files may be dropped: what takes them, and what is said meanwhile. Elsewhere a browser would leave the page for

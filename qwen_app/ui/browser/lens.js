@@ -5,7 +5,7 @@ let unsent = new Set();
 let edge = -1; // the last turn for which there is no room
 let over = 0;
 let measuredLength = 0; // of the draft that was too long; what is shorter may be sent until it is measured
-let beingRead = 0; // documents that go with the next question, and are not there yet
+let beingRead = 0; // documents that go with the next question, and are not there yet, or not with the pages chosen
 const tooMany = () => over > 0 && (composer()?.value.length ?? 0) >= measuredLength;
 const heldBack = () => tooMany() || beingRead > 0;
 let dimming = false;

@@ -39,14 +39,16 @@ class DocumentCommands:
 
     async def choose_pages(self, session: ChatSession, command: object, choices: Choices, user: str) -> Views:
         document_id, pages = text(entry(command, "id")), text(entry(command, "pages"))[:LIMIT_VALUE_CHARS]
+        asked = text(entry(command, "asked"))[:LIMIT_VALUE_CHARS]
         try:
-            part = await self._actions.composed.attaching.attached(document_id, session.uploader, pages)
-            session.attached = with_part(session.attached, part)
+            async with session.choosing:  # one after the other: an earlier choice may take longer to count
+                part = await self._actions.composed.attaching.attached(document_id, session.uploader, pages)
+                session.attached = with_part(session.attached, part)
         except ValueError:
-            yield ChatView(notice=no_range_html(pages, session.texts))
+            yield ChatView(notice=no_range_html(pages, session.texts, asked))
             return
         except AppError as refused:
-            yield ChatView(notice=document_refusal_html(refused, session.texts))
+            yield ChatView(notice=document_refusal_html(refused, session.texts, asked))
             return
         yield await self._with_documents(session, choices)
 

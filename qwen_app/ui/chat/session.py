@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from qwen_app.ui.chat.view import ShownChat, ShownReplay, first_recent
@@ -27,7 +28,8 @@ class ChatSession:
     between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the composer, uploaded
     by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
     is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` are for another chat,
-    ``measurings`` of what the next request holds. Views reach the tab ``in_order``.
+    ``measurings`` of what the next request holds; documents' pages are chosen one after the other (``choosing``). Views
+    reach the tab ``in_order``.
     """
 
     chat: OpenChat = field(default_factory=OpenChat)
@@ -43,6 +45,7 @@ class ChatSession:
     unfolded: OpenChat | None = None
     wishes: Newest = field(default_factory=Newest)
     measurings: Newest = field(default_factory=Newest)
+    choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
     in_order: InOrder = field(default_factory=InOrder)
 
     @property

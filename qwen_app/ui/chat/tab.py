@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Concatenate, ParamSpec
 
 import gradio as gr
@@ -21,7 +21,7 @@ from qwen_app.ui.chat.view import ChatView, Views
 from qwen_app.ui.conversations.choices import Choices
 from qwen_app.ui.next_token.panel import NextToken
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.handlers import (
     Update,
     Updates,
@@ -73,7 +73,7 @@ def build(page: PageContext) -> None:
 def _add_reset(page: PageContext, controls: Controls) -> None:
     reset = gr.Button(size="sm", elem_id="reset-settings")
     page.localize(reset, value="reset_settings")
-    reset.click(lambda: controls.defaults(page.service.info()), None, list(controls.components()), **QUICK)
+    reset.click(lambda: controls.defaults(page.service.info()), None, list(controls.components()), **QUEUED)
 
 
 class _Handlers:
@@ -94,30 +94,32 @@ class _Handlers:
         inputs, shown, measured = self.inputs, parts.shown(), [parts.meter, parts.documents]
         chat, composer, drafted = parts.conversation, parts.composer, inputs | {parts.composer}
         send, command = self._streaming(self.send), self._streaming(self.command)
-        sent = composer.submit(send, drafted, shown, trigger_mode="multiple", **page.generating)
-        done = parts.command.click(command, inputs, shown, trigger_mode="multiple", **page.generating)
+        sent = composer.submit(send, drafted, shown, trigger_mode="multiple", **QUEUED)
+        done = parts.command.click(command, inputs, shown, trigger_mode="multiple", **QUEUED)
+        measure = self._in_turn(self.measure)
         for over in (sent, done):  # something may have been typed meanwhile
-            over.then(self.measure, drafted, measured, **QUICK)
-        chat.retry(self._streaming(self.regenerate), inputs, shown, **page.generating)
-        chat.edit(self._streaming(self.edit), inputs, shown, **page.generating)
-        chat.example_select(self._streaming(self.example), inputs, shown, **page.generating)
+            over.then(measure, drafted, measured, trigger_mode="always_last", **QUEUED)
+        chat.retry(self._streaming(self.regenerate), inputs, shown, **QUEUED)
+        chat.edit(self._streaming(self.edit), inputs, shown, **QUEUED)
+        chat.example_select(self._streaming(self.example), inputs, shown, **QUEUED)
         composer.stop(self.stop, {self._session}, None, **QUICK)
-        chat.undo(self.undo, drafted, shown, **QUICK)
-        parts.new_chat.click(self.clear, inputs, shown, **QUICK)
-        page.blocks.load(self.measure, drafted, measured, **QUICK)
+        chat.undo(self._in_turn(self.undo), drafted, shown, **QUEUED)
+        parts.new_chat.click(self._in_turn(self.clear), inputs, shown, **QUEUED)
+        page.blocks.load(measure, drafted, measured, **QUEUED)
         sliders = (controls.temperature, controls.top_p, controls.max_tokens, controls.context)
         texts = [controls.system.change, controls.seed.change, controls.start.change]
         settings = [*texts, controls.json_mode.change]
         gr.on(
             [composer.change, *settings, *(slider.change for slider in sliders)],
-            self.measure,
+            measure,
             drafted,
             measured,
             js=DEBOUNCE,
             trigger_mode="always_last",
-            **QUICK,
+            **QUEUED,
         )
-        page.language.change(self.translate, drafted | {page.language}, [chat, parts.meter], **QUICK)
+        translate = self._in_turn(self.translate)
+        page.language.change(translate, drafted | {page.language}, [chat, parts.meter], **QUEUED)
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]
@@ -128,6 +130,20 @@ class _Handlers:
             return session.in_order.of(with_live_answer(handler(values, *args, **kwargs), writing=session.busy))
 
         return streaming(views, self._updates)
+
+    def _in_turn(
+        self, handler: Callable[[Values], Awaitable[Updates]]
+    ) -> Callable[[Values], AsyncGenerator[Updates, None]]:
+        """``handler`` with its one view sent in its turn, as those of ``_streaming`` are."""
+
+        async def only(values: Values) -> AsyncGenerator[Updates, None]:
+            yield await handler(values)
+
+        @functools.wraps(handler)
+        def view(values: Values, /) -> AsyncGenerator[Updates, None]:
+            return self._session_of(values).in_order.of(only(values))
+
+        return streaming(view, dict)
 
     def send(self, values: Values, request: gr.Request) -> Views:
         draft = text(values[self._parts.composer])

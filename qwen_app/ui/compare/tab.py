@@ -15,7 +15,7 @@ from qwen_app.ui.compare.asking import CompareTask
 from qwen_app.ui.compare.comparison import SIDES, Comparison, SideSettings, Vote, comparisons_csv
 from qwen_app.ui.compare.session import CompareSession
 from qwen_app.ui.compare.view import CompareView, table_html
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, number, session_of, streaming, text
 from qwen_app.ui.shared.notices import failure_html, notice_html
@@ -101,19 +101,20 @@ class _CompareTab:
         page = self._page
         context: set[Block] = {self._session, page.language}
         inputs = {self._prompt, self._max_tokens, *self._sides[0].inputs(), *self._sides[1].inputs()} | context
-        self._run.click(streaming(self.run, self._updates), inputs, self._shown(), **page.generating)
+        self._run.click(streaming(self.run, self._updates), inputs, self._shown(), **QUEUED)
         self._stop.click(self.stop, {self._session}, None, **QUICK)
         for vote, button in self._votes.items():
-            button.click(self._voting(vote), [self._session, page.language], [self._table, self._notice], **QUICK)
+            button.click(self._voting(vote), [self._session, page.language], [self._table, self._notice], **QUEUED)
         for place, side in enumerate(self._sides):
             keeping = side.keep.click(
                 self._keeping(left=place == 0),
                 [self._session, page.language],
                 [self._written, self._notice],
-                **QUICK,
+                **QUEUED,
             )
             keeping.then(None, [self._written], js=_OPEN_CHAT, api_visibility="private")
-        exporting = self._export.click(self.csv, [self._session, page.language], [self._written, self._notice], **QUICK)
+        told = [self._written, self._notice]
+        exporting = self._export.click(self.csv, [self._session, page.language], told, **QUEUED)
         exporting.then(None, [self._written], js=_SAVE_CSV, api_visibility="private")
         page.language.change(self.translate, context, [self._table], **QUICK)
         page.translate_samples(self._prompt, [TEXTS["compare_example"]])

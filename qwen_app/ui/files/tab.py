@@ -15,7 +15,7 @@ from qwen_app.ui.files.picking import PICK_FILES
 from qwen_app.ui.files.session import FilesSession
 from qwen_app.ui.files.view import CollectionView, FilesView
 from qwen_app.ui.markdown.maths import DELIMITERS
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, changed, entry, language_of, session_of, streaming, text
 from qwen_app.ui.shared.strings import Texts
 
@@ -152,24 +152,24 @@ class _Handlers:
             streaming(self.ask, self._updates),
             inputs,
             shown,
-            **page.generating,
+            **QUEUED,
         )
-        parts.arrivals.click(self.arrive, context, [*listed, *shown, parts.question], **page.generating)
+        parts.arrivals.click(self.arrive, context, [*listed, *shown, parts.question], **QUEUED)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
-        tab.select(self.show, chosen | {self._session}, listed, **QUICK).then(None, None, None, js=LOOKED)
-        parts.collection.input(self.choose, chosen | {self._session}, listed, trigger_mode="always_last", **QUICK)
+        tab.select(self.show, chosen | {self._session}, listed, **QUEUED).then(None, None, None, js=LOOKED)
+        parts.collection.input(self.choose, chosen | {self._session}, listed, trigger_mode="always_last", **QUEUED)
         parts.add.click(
             self.add,
             [parts.picked, parts.collection, page.language, self._session],
             listed,
             js=PICK_FILES,
             trigger_mode="multiple",  # a picker that was closed never answers
-            **QUICK,
+            **QUEUED,
         )
-        parts.remove.click(self.remove, chosen | {parts.files, self._session}, listed, **QUICK)
-        parts.drop.click(self.ask_drop, chosen | {self._session}, listed, **QUICK)
-        parts.drop_yes.click(self.drop, chosen | {self._session}, listed, **QUICK)
-        parts.drop_no.click(self.show, chosen | {self._session}, listed, **QUICK)
+        parts.remove.click(self.remove, chosen | {parts.files, self._session}, listed, **QUEUED)
+        parts.drop.click(self.ask_drop, chosen | {self._session}, listed, **QUEUED)
+        parts.drop_yes.click(self.drop, chosen | {self._session}, listed, **QUEUED)
+        parts.drop_no.click(self.show, chosen | {self._session}, listed, **QUEUED)
         page.language.change(self.translate, context, shown, **QUICK)
         page.keep(parts.question)
 

@@ -14,7 +14,7 @@ from qwen_app.ui.json_lab.session import JsonLabSession
 from qwen_app.ui.json_lab.task import JsonTask
 from qwen_app.ui.json_lab.view import JsonLabView, runs_html
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.notices import check_html
@@ -127,8 +127,8 @@ class _Handlers:
         context = {self._session, page.language}
         shown = [showing.outcome, showing.tree, showing.raw, showing.runs, asking.run, asking.repeat, asking.stop]
         inputs = asking.inputs() | context
-        asking.run.click(streaming(self.run, self._updates), inputs, shown, **page.generating)
-        asking.repeat.click(streaming(self.repeat, self._updates), inputs, shown, **page.generating)
+        asking.run.click(streaming(self.run, self._updates), inputs, shown, **QUEUED)
+        asking.repeat.click(streaming(self.repeat, self._updates), inputs, shown, **QUEUED)
         asking.stop.click(self.stop, {self._session}, None, **QUICK)
         # Not its input: that comes twice with a choice, and whenever the focus leaves it. One's own prompt would go.
         asking.library.change(

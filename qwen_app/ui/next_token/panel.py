@@ -13,7 +13,7 @@ from qwen_app.errors import AppError
 from qwen_app.messages import GenerationRequest, TokenLogprob
 from qwen_app.service import Service
 from qwen_app.ui.next_token.distribution import next_tokens
-from qwen_app.ui.shared.context import PageContext, visitor
+from qwen_app.ui.shared.context import QUEUED, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Texts
 
@@ -43,7 +43,7 @@ class NextToken:
             texts = Texts(language_of(values[self._page.language]))
             return {self._picture: await self._value(values, visitor(request), prompt_of, texts)}
 
-        self._button.click(ask, inputs | {self._page.language}, [self._picture], **self._page.generating)
+        self._button.click(ask, inputs | {self._page.language}, [self._picture], **QUEUED)
 
     async def _value(self, values: Values, user: str, prompt_of: PromptOf, texts: Texts) -> str:
         service = self._page.service

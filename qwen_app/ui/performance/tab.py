@@ -12,7 +12,7 @@ from qwen_app.performance.values import CONTEXTS, USERS
 from qwen_app.ui.performance.actions import PerformanceActions, PerformanceTask, Views
 from qwen_app.ui.performance.session import PerformanceSession
 from qwen_app.ui.performance.view import PerformanceView, results_html
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming
 from qwen_app.ui.shared.strings import Texts
 
@@ -88,7 +88,7 @@ class _Handlers:
         context: set[Block] = {self._session, page.language}
         shown = [parts.state, parts.results, parts.paste, parts.run, parts.stop]
         inputs: set[Block] = {parts.contexts, parts.users, parts.busy_too}
-        parts.run.click(streaming(self.run, self._updates), inputs | context, shown, **page.generating)
+        parts.run.click(streaming(self.run, self._updates), inputs | context, shown, **QUEUED)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
         page.language.change(self.translate, context, shown, **QUICK)
 

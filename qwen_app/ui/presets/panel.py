@@ -15,7 +15,7 @@ from qwen_app.errors import RequestError
 from qwen_app.ui.presets.choices import OWN, chosen, is_visitors, menu, with_saved, without
 from qwen_app.ui.presets.preset import LIMIT_FILE_CHARS, Preset, joined, presets_json, read_presets
 from qwen_app.ui.presets.starters import is_starters_question
-from qwen_app.ui.shared.context import QUICK, PageContext
+from qwen_app.ui.shared.context import QUEUED, QUICK, PageContext
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS
 from qwen_app.ui.shared.handlers import Update, entry, language_of, number, text
 from qwen_app.ui.shared.notices import notice_html
@@ -95,30 +95,30 @@ class PresetMenu:
         page.language.change(self._translate, known, [self._menu], **QUICK)
         # Not its input: that comes twice with a choice, and whenever the focus leaves it. What was set since would go.
         choosing = self._menu.change(
-            self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUICK
+            self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUEUED
         )
         starting = self._command.click(
-            self._start, [stored, language, *standing], [self._menu, *set_by_choice], **QUICK
+            self._start, [stored, language, *standing], [self._menu, *set_by_choice], **QUEUED
         )
         returning = self._back.click(
-            self._put_back, [self._before], [self._menu, *settings, self._back, self._before], **QUICK
+            self._put_back, [self._before], [self._menu, *settings, self._back, self._before], **QUEUED
         )
         for change in (choosing, starting, returning):
             change.then(None, [self._before], js=_KEEP_BEFORE, api_visibility="private")
         starting.then(None, js="() => document.querySelector('#composer textarea')?.focus()", api_visibility="private")
-        saving = self._save.click(self._keep, [*known, *settings], outcome, **QUICK)
-        deleting = self._delete.click(self._remove, known, outcome, **QUICK)
+        saving = self._save.click(self._keep, [*known, *settings], outcome, **QUEUED)
+        deleting = self._delete.click(self._remove, known, outcome, **QUEUED)
         importing = self._import.click(
             self._bring_in,
             [self._picked, stored, language],
             outcome,
             js=_PICK_FILE,
             trigger_mode="multiple",  # a picker that was closed never answers
-            **QUICK,
+            **QUEUED,
         )
         for change in (saving, deleting, importing):
             change.then(None, [stored], js=_KEEP, api_visibility="private")
-        exporting = self._export.click(self._take_out, [stored, language], [self._said], **QUICK)
+        exporting = self._export.click(self._take_out, [stored, language], [self._said], **QUEUED)
         exporting.then(None, [stored], js=_SAVE_FILE, api_visibility="private")
 
     def _restore(self, stored: object, before: object, language: object) -> list[Update]:

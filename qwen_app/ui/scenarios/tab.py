@@ -11,7 +11,7 @@ from gradio.blocks import Block
 from qwen_app.ui.scenarios.actions import ALL, ReportForm, ScenarioActions, Views
 from qwen_app.ui.scenarios.session import ScenarioSession
 from qwen_app.ui.scenarios.view import ScenariosView
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming
 from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Texts
@@ -95,11 +95,11 @@ class _Handlers:
         buttons: list[Block] = [parts.run_all, parts.stop, *parts.one.values()]
         shown: list[Block] = [parts.state, parts.cards, *buttons]
         for key, button in {ALL: parts.run_all, **parts.one}.items():
-            button.click(streaming(self._running(key), self._updates), context, shown, **page.generating)
+            button.click(streaming(self._running(key), self._updates), context, shown, **QUEUED)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
         forms: dict[ReportForm, gr.Button] = {"markdown": parts.markdown, "html": parts.html}
         for form, button in forms.items():
-            written = button.click(self._reporting(form), context, [parts.written, parts.state], **QUICK)
+            written = button.click(self._reporting(form), context, [parts.written, parts.state], **QUEUED)
             written.then(None, [parts.written], js=SAVE, api_visibility="private")
         page.language.change(self.translate, context, shown, **QUICK)
 

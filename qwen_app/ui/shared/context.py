@@ -20,20 +20,11 @@ from qwen_app.ui.shared.handlers import Updates
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.uploads.table_store import TableStore
 
-GENERATION = "generation"  # the one concurrency limit that everything that generates shares
-
 SESSION_TTL_S = 24 * 3600  # how long a browser tab's session is kept once nobody uses it
 
 
-class QuickOptions(TypedDict):
+class EventOptions(TypedDict):
     queue: bool
-    show_progress: Literal["hidden"]
-    api_visibility: Literal["private"]
-
-
-class GeneratingOptions(TypedDict):
-    concurrency_id: str
-    concurrency_limit: None
     show_progress: Literal["hidden"]
     api_visibility: Literal["private"]
 
@@ -50,8 +41,12 @@ _READ = '(value) => sessionStorage.getItem("field:NAME") ?? value'
 _TRANSLATE = """(language, value) =>
   SAMPLES.find((sample) => sample.includes(value))?.[language === "zh" ? 1 : 0] ?? value"""
 
-# Event options of handlers that answer at once.
-QUICK: QuickOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Event options. What is queued comes to a browser tab by one stream, in the order in which it was sent. Its queue
+# holds nobody back, the engine's decides who runs. What is not queued answers at once, on a way of its own, and may
+# come after what was sent later: this is for what draws nothing that queued events draw too, unless the page loads or
+# its language is switched.
+QUEUED: EventOptions = {"queue": True, "show_progress": "hidden", "api_visibility": "private"}
+QUICK: EventOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +94,6 @@ class PageContext:
         """What the server tells whoever runs it; nothing for anybody else."""
         owner = not self.for_guests and self.settings.is_owner(request.username or "")
         return self.service.notices() if owner else ()
-
-    @property
-    def generating(self) -> GeneratingOptions:
-        """Event options of handlers that generate. Gradio holds none back: the engine's queue decides who runs."""
-        return {
-            "concurrency_id": GENERATION,
-            "concurrency_limit": None,
-            "show_progress": "hidden",
-            "api_visibility": "private",
-        }
 
     def localize(self, component: gr.blocks.Block, **keys: str) -> None:
         """Set properties of ``component`` to the texts with these keys, now in English and on every switch."""

@@ -9,7 +9,7 @@ from gradio.blocks import Block
 
 from qwen_app.openai_format import RequestBody
 from qwen_app.ui.shared.code_dialog import add_code_dialog
-from qwen_app.ui.shared.context import QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
+from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, session_of, streaming, text
 from qwen_app.ui.shared.strings import TEXTS, Texts
@@ -109,7 +109,7 @@ class _Handlers:
         page, asking, showing = self._page, self._asking, self._showing
         context: set[Block] = {self._session, page.language}
         shown = [showing.steps, showing.answer, showing.state, asking.run, asking.stop]
-        asking.run.click(streaming(self.run, self._updates), asking.inputs() | context, shown, **page.generating)
+        asking.run.click(streaming(self.run, self._updates), asking.inputs() | context, shown, **QUEUED)
         asking.stop.click(self.stop, {self._session}, None, **QUICK)
         asking.ready.input(
             self.choose,

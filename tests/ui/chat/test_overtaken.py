@@ -166,6 +166,24 @@ async def test_a_document_that_takes_long_to_count_takes_the_others_not_away() -
     assert [one.name for one in page.session.attached] == ["short", "long"]
 
 
+async def test_of_pages_chosen_one_after_the_other_the_last_are_sent() -> None:
+    page = Page()
+    document = page.uploaded("book")
+    await all_of(page.documents.attach(page.session, document, CHOICES, "ada"))
+    page.counting.holds = "book"
+    older = page.documents.choose_pages(page.session, document | {"pages": "1"}, CHOICES, "ada")
+    first = asyncio.create_task(all_of(older))
+    await page.counting.waiting.wait()
+    page.counting.holds = "nobody"
+    newer = page.documents.choose_pages(page.session, document | {"pages": "1-2"}, CHOICES, "ada")
+    second = asyncio.create_task(all_of(newer))
+    for _ in range(100):  # it would be there by now
+        await asyncio.sleep(0)
+    page.counting.let_go()
+    await asyncio.gather(first, second)
+    assert [one.pages for one in page.session.attached] == ["1-2"]
+
+
 async def test_pages_of_a_document_that_was_sent_meanwhile_are_not_attached_again() -> None:
     page = Page()
     document = page.uploaded("book")
