@@ -15,14 +15,15 @@ from qwen_app.ui.first_look import SHOWN_WHOLE
 from qwen_app.ui.public import add_endpoint
 from qwen_app.ui.quick_blocks import QuickBlocks
 from qwen_app.ui.shared.context import QUICK, PageContext, Stores, TurnCounter
-from qwen_app.ui.shared.handlers import Updates, language_of, text
+from qwen_app.ui.shared.handlers import Updates, Values, language_of, text
 from qwen_app.ui.shared.strings import Language, Texts, language_for
 from qwen_app.ui.tabs import GUEST_TABS, TABS
 
 DELETE_CACHE_S = (3600, 3600)  # how often, and how old
 
 _STORED = "() => [localStorage.getItem('language')]"
-_STORE = "(language) => { localStorage.setItem('language', language); }"
+_STORE = "(language) => { localStorage.setItem('language', window.languageChosen = language); }"
+_AS_CHOSEN = "(language) => window.languageChosen ?? language"  # while the server was asked
 _DECLARE = "(language) => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; }"
 
 EVENTS_LOOKED_FOR_EVERY_S = 0.02  # what a click may wait longer
@@ -94,18 +95,16 @@ def _wire_language(page: PageContext, about: gr.HTML, sign_out: gr.HTML) -> None
         language = language_for(text(stored), page.settings.language, accepted)
         return {page.language: language} | header(language, request)
 
-    def translate(chosen: object, request: gr.Request) -> Updates:
-        language = language_of(chosen)
-        return page.translations(language) | header(language, request)
+    def translate(values: Values, request: gr.Request) -> Updates:
+        return header(language_of(values[page.language]), request)
 
     detected = page.blocks.load(detect, [page.language], [page.language, about, sign_out], js=_STORED, **QUICK)
+    detected.then(None, [page.language], [page.language], js=_AS_CHOSEN, api_visibility="private")
     page.language.input(None, [page.language], js=_STORE, api_visibility="private")
     for settled in (detected.then, page.language.change):
         settled(None, [page.language], js=_DECLARE, api_visibility="private")
-    translated = page.language.change(
-        translate, [page.language], [about, sign_out, *page.localized_components()], **QUICK
-    )
-    translated.then(None, js=SHOWN_WHOLE, api_visibility="private")
+    page.translate(translate, (), (about, sign_out))
+    page.wire_translations().then(None, js=SHOWN_WHOLE, api_visibility="private")
 
 
 def _about(info: EngineInfo, texts: Texts, *, to_tell: bool) -> str:

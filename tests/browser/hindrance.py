@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 
 import anyio
-from playwright.async_api import Page, Route
+from playwright.async_api import Error, Page, Route
 
 _EVENTS = re.compile(r"/gradio_api/(queue/join|run/predict)\b")
 _UNQUEUED = re.compile(r"/gradio_api/run/predict\b")
@@ -67,8 +68,9 @@ async def _delay_answers(page: Page, address: re.Pattern[str], delay_s: float) -
     """What ``address`` answers comes so much later."""
 
     async def late(route: Route) -> None:
-        answer = await route.fetch()
-        await anyio.sleep(delay_s)
-        await route.fulfill(response=answer)
+        with suppress(Error):  # the page is closed meanwhile
+            answer = await route.fetch()
+            await anyio.sleep(delay_s)
+            await route.fulfill(response=answer)
 
     await page.route(address, late)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
-from playwright.async_api import Browser, Request, Route, expect
+from playwright.async_api import Browser, Page, Request, Route, expect
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.browser.chat_page import ChatPage, open_tab
+from tests.browser.chat_page import ChatPage, hold_requests, open_tab
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
 
@@ -40,6 +41,42 @@ async def test_switching_keeps_the_chat_and_is_remembered(scripted: str, open_ch
     await expect(chat.answers.first).to_contain_text("You said: hello")
     await chat.page.reload()
     await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
+
+
+async def test_a_language_chosen_while_the_page_asks_for_the_visitors_stays(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    go = await hold_requests(chat.page, "**/gradio_api/run/predict*")
+    await chat.page.reload()
+    await chat.page.locator("#language").get_by_text("中文").click()
+    go.set()
+    await quiet(chat.page)
+    await expect(chat.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
+    await expect(chat.page.get_by_role("radio", name="中文")).to_be_checked()
+    await expect(chat.page.locator("#about h1")).to_have_text("与 Qwen 对话")
+
+
+async def test_who_switches_back_and_forth_gets_the_last_language_and_peace(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+    for language in ("中文", "EN", "中文"):
+        await chat.page.locator("#language").get_by_text(language).click()
+    go.set()
+    await quiet(chat.page)
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
+    await expect(chat.meter).to_contain_text("个词元")
+
+
+async def quiet(page: Page, still_s: float = 1.0) -> None:
+    """Until the page asks the server for nothing more."""
+    asked = list[Request]()
+    page.on("request", lambda request: asked.append(request))
+    with anyio.fail_after(30):
+        while True:
+            before = len(asked)
+            await anyio.sleep(still_s)
+            if len(asked) == before:
+                return
 
 
 async def test_narrow_screens_scroll_one_way_only(scripted: str, open_chat: OpenChat) -> None:

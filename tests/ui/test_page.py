@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import gradio as gr
 import pytest
+from gradio.block_function import BlockFunction
 
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.knowledge.knowledge_base import knowledge_in_memory
@@ -38,14 +40,26 @@ async def test_an_idle_queue_looks_for_events_seldom(
     assert min(slept_s) >= seldom_s
 
 
+def page_handlers() -> list[BlockFunction]:
+    stores = Stores(TableStore(), chats_in_memory(), DocumentStore(), knowledge_in_memory())
+    blocks = build_page(Service(ScriptedEngine()), Settings(), stores)
+    return [function for function in blocks.fns.values() if function.fn is not None]
+
+
 @pytest.mark.anyio
 async def test_what_an_event_draws_comes_by_the_one_stream_that_keeps_their_order() -> None:
     """What is not queued answers on a way of its own, and may come after what was sent later."""
-    stores = Stores(TableStore(), chats_in_memory(), DocumentStore(), knowledge_in_memory())
-    blocks = build_page(Service(ScriptedEngine()), Settings(), stores)
-    handlers = [function for function in blocks.fns.values() if function.fn is not None]
+    handlers = page_handlers()
     drawn_in_order = {output for handler in handlers if handler.queue for output in handler.outputs}
     others = [handler for handler in handlers if not handler.queue and drawn_in_order.intersection(handler.outputs)]
-    assert {event for handler in others for _, event in handler.targets} == {"load", "change"}
-    switched = [blocks.blocks[block] for handler in others for block, event in handler.targets if event == "change"]
-    assert {component.elem_id for component in switched} == {"language"}
+    assert drawn_in_order
+    assert {event for handler in others for _, event in handler.targets} == {"load"}
+
+
+@pytest.mark.anyio
+async def test_no_event_that_is_kept_for_later_has_two_handlers() -> None:
+    """When one is done, Gradio's browser side would send the event to both, and keep it for the other, for ever."""
+    kept = [handler for handler in page_handlers() if handler.trigger_mode == "always_last"]
+    listening = Counter(target for handler in kept for target in handler.targets)
+    assert listening.pop((None, "then")) > 1  # each is called by itself
+    assert set(listening.values()) == {1}

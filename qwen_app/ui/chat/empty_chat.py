@@ -6,8 +6,8 @@ import gradio as gr
 from gradio.components.chatbot import ExampleMessage
 
 from qwen_app.ui.presets.tasks import tasks_html
-from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import language_of
+from qwen_app.ui.shared.context import PageContext
+from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Texts
 
 ENGLISH = Texts("en")
@@ -25,4 +25,8 @@ def examples(texts: Texts = ENGLISH) -> list[ExampleMessage]:
 def add_tasks(page: PageContext) -> None:
     """Add the row of tasks, which the style sheet shows below an empty conversation alone."""
     tasks = gr.HTML(tasks_html(ENGLISH), elem_id="tasks")
-    page.language.change(lambda chosen: tasks_html(Texts(language_of(chosen))), [page.language], [tasks], **QUICK)
+
+    def translate(values: Values, _: gr.Request) -> Updates:
+        return {tasks: tasks_html(Texts(language_of(values[page.language])))}
+
+    page.translate(translate, (), [tasks])

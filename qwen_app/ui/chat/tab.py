@@ -118,8 +118,7 @@ class _Handlers:
             trigger_mode="always_last",
             **QUEUED,
         )
-        translate = self._in_turn(self.translate)
-        page.language.change(translate, drafted | {page.language}, [chat, parts.meter], **QUEUED)
+        page.translate_last(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import Updates, language_of
+from qwen_app.ui.shared.context import PageContext
+from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.theme import ELEMENTS
 
@@ -78,10 +78,10 @@ def add_chats_panel(page: PageContext) -> None:
             apply_default_css=False,
         )
 
-    def translate(chosen: object) -> Updates:
-        return {panel: _words(language_of(chosen))}
+    def translate(values: Values, _: gr.Request) -> Updates:
+        return {panel: _words(language_of(values[page.language]))}
 
-    page.language.change(translate, [page.language], [panel], **QUICK)
+    page.translate(translate, (), [panel])
 
 
 def add_command() -> gr.HTML:

@@ -116,7 +116,7 @@ class _CompareTab:
         told = [self._written, self._notice]
         exporting = self._export.click(self.csv, [self._session, page.language], told, **QUEUED)
         exporting.then(None, [self._written], js=_SAVE_CSV, api_visibility="private")
-        page.language.change(self.translate, context, [self._table], **QUICK)
+        page.translate(self.translate, context, [self._table])
         page.translate_samples(self._prompt, [TEXTS["compare_example"]])
         page.keep(self._prompt, first=TEXTS["compare_example"])
         for side in self._sides:
@@ -137,7 +137,7 @@ class _CompareTab:
         done = session_of(session, CompareSession).done
         return (comparisons_csv(done) if done else ""), _first_notice(done, Texts(language_of(language)))
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         return {self._table: table_html(self._session_of(values).done, self._texts(values))}
 
     def _voting(self, vote: Vote) -> Callable[[object, object], tuple[str, str]]:

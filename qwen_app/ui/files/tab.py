@@ -170,7 +170,7 @@ class _Handlers:
         parts.drop.click(self.ask_drop, chosen | {self._session}, listed, **QUEUED)
         parts.drop_yes.click(self.drop, chosen | {self._session}, listed, **QUEUED)
         parts.drop_no.click(self.show, chosen | {self._session}, listed, **QUEUED)
-        page.language.change(self.translate, context, shown, **QUICK)
+        page.translate(self.translate, context, shown)
         page.keep(parts.question)
 
     def ask(self, values: Values, request: gr.Request) -> Views:
@@ -244,7 +244,7 @@ class _Handlers:
         view = await self._keeping.drop(chats_owner(request), session.dropping, self._texts(values))
         return self._changed_listing(session, view)
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         session = session_of(values[self._session], FilesSession)
         texts = session.slot.speak(language_of(values[self._page.language]))
         return self._updates(self._asking.picture(session, texts))

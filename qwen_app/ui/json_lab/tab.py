@@ -136,22 +136,18 @@ class _Handlers:
             {asking.library, page.language},
             [asking.prompt, asking.schema],
             trigger_mode="always_last",
-            **QUICK,
+            **QUEUED,
         )
         gr.on(
-            [asking.schema.change, asking.strict.change, page.language.change],
+            [asking.schema.change, asking.strict.change],
             self.check,
             {asking.schema, asking.strict, page.language},
             [asking.check],
             trigger_mode="always_last",
-            **QUICK,
+            **QUEUED,
         )
-        page.language.change(
-            self.translate,
-            {asking.library} | context,
-            [asking.library, showing.outcome, showing.runs],
-            **QUICK,
-        )
+        page.translate(self.check, {asking.schema, asking.strict}, [asking.check])
+        page.translate(self.translate, {asking.library} | context, [asking.library, showing.outcome, showing.runs])
         page.translate_samples(asking.prompt, [example.prompt for example in EXAMPLES])
         page.keep(asking.prompt, first=EXAMPLES[0].prompt)
         page.keep(asking.schema, first=(EXAMPLES[0].schema_text(),))
@@ -177,7 +173,7 @@ class _Handlers:
         schema, strict = text(values[asking.schema]), bool(values[asking.strict])
         return {asking.check: await self._actions.check(schema, strict, visitor(request), language)}
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         """The same in the other language."""
         asking, language = self._asking, language_of(values[self._page.language])
         session = self._session_of(values)

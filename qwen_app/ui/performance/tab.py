@@ -90,7 +90,7 @@ class _Handlers:
         inputs: set[Block] = {parts.contexts, parts.users, parts.busy_too}
         parts.run.click(streaming(self.run, self._updates), inputs | context, shown, **QUEUED)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
-        page.language.change(self.translate, context, shown, **QUICK)
+        page.translate(self.translate, context, shown)
 
     def run(self, values: Values, request: gr.Request) -> Views:
         parts, language = self._parts, language_of(values[self._page.language])
@@ -102,7 +102,7 @@ class _Handlers:
     def stop(self, values: Values) -> None:
         self._session_of(values).stop()
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         session = self._session_of(values)
         texts = session.slot.speak(language_of(values[self._page.language]))
         return self._updates(self._actions.picture(session, texts))

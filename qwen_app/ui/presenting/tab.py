@@ -7,8 +7,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import language_of
+from qwen_app.ui.shared.context import PageContext
+from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Language, Texts
 from qwen_app.ui.shared.theme import ELEMENTS
 
@@ -68,4 +68,8 @@ def build(page: PageContext) -> None:
             js_on_load=ELEMENTS.read_text(encoding="utf-8") + _SCRIPT.read_text(encoding="utf-8"),
             apply_default_css=False,
         )
-    page.language.change(lambda chosen: words(language_of(chosen)), [page.language], [frame], **QUICK)
+
+    def translate(values: Values, _: gr.Request) -> Updates:
+        return {frame: words(language_of(values[page.language]))}
+
+    page.translate(translate, (), [frame])

@@ -17,7 +17,7 @@ from qwen_app.ui.presets.preset import LIMIT_FILE_CHARS, Preset, joined, presets
 from qwen_app.ui.presets.starters import is_starters_question
 from qwen_app.ui.shared.context import QUEUED, QUICK, PageContext
 from qwen_app.ui.shared.generation_controls import DEFAULT_ANSWER_TOKENS
-from qwen_app.ui.shared.handlers import Update, entry, language_of, number, text
+from qwen_app.ui.shared.handlers import Update, Updates, Values, entry, language_of, number, text
 from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Language, Texts
 
@@ -92,7 +92,7 @@ class PresetMenu:
         set_by_choice = [*settings, self._back, self._before, controls.composer]
         restored = [*outcome, self._back, self._before]
         page.blocks.load(self._restore, [stored, self._before, language], restored, js=_READ, **QUICK)
-        page.language.change(self._translate, known, [self._menu], **QUICK)
+        page.translate(self._translate, [self._menu, stored], [self._menu])
         # Not its input: that comes twice with a choice, and whenever the focus leaves it. What was set since would go.
         choosing = self._menu.change(
             self._choose, [*known, *standing], set_by_choice, trigger_mode="always_last", **QUEUED
@@ -128,8 +128,9 @@ class PresetMenu:
         back = gr.update(visible=settings is not None)
         return [shown, presets_json(own) if own else "", "", back, text(before) if settings else ""]
 
-    def _translate(self, value: object, stored: object, language: object) -> Update:
-        return gr.update(choices=menu(_own(stored), language_of(language)), value=value)
+    def _translate(self, values: Values, _: gr.Request) -> Updates:
+        choices = menu(_own(values[self._stored]), language_of(values[self._page.language]))
+        return {self._menu: gr.update(choices=choices, value=values[self._menu])}
 
     def _choose(self, value: object, stored: object, language: object, *standing: object) -> list[Update]:
         """Set what the preset says. A system prompt and a draft that somebody wrote are not lost: the first can be had

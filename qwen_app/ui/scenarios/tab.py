@@ -101,7 +101,7 @@ class _Handlers:
         for form, button in forms.items():
             written = button.click(self._reporting(form), context, [parts.written, parts.state], **QUEUED)
             written.then(None, [parts.written], js=SAVE, api_visibility="private")
-        page.language.change(self.translate, context, shown, **QUICK)
+        page.translate(self.translate, context, shown)
 
     def _running(self, key: str) -> Callable[[Values, gr.Request], Views]:
         """The handler that runs one scenario, or all."""
@@ -126,7 +126,7 @@ class _Handlers:
 
         return report
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         session = self._session_of(values)
         texts = session.slot.speak(language_of(values[self._page.language]))
         titles: Updates = {

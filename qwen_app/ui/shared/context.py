@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.events import Dependency
 
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.http.addresses import user_at
@@ -16,8 +19,8 @@ from qwen_app.knowledge.knowledge_base import KnowledgeBase
 from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.service import Service
 from qwen_app.settings import Settings
-from qwen_app.ui.shared.handlers import Updates
-from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.handlers import Updates, Values, language_of, merged
+from qwen_app.ui.shared.strings import Texts
 from qwen_app.uploads.table_store import TableStore
 
 SESSION_TTL_S = 24 * 3600  # how long a browser tab's session is kept once nobody uses it
@@ -43,8 +46,7 @@ _TRANSLATE = """(language, value) =>
 
 # Event options. What is queued comes to a browser tab by one stream, in the order in which it was sent. Its queue
 # holds nobody back, the engine's decides who runs. What is not queued answers at once, on a way of its own, and may
-# come after what was sent later: this is for what draws nothing that queued events draw too, unless the page loads or
-# its language is switched.
+# come after what was sent later: this is for what draws nothing that queued events draw too, unless the page loads.
 QUEUED: EventOptions = {"queue": True, "show_progress": "hidden", "api_visibility": "private"}
 QUICK: EventOptions = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
@@ -71,6 +73,18 @@ class TurnCounter(Protocol):
         ...
 
 
+Translate = Callable[[Values, gr.Request], Updates | Awaitable[Updates]]
+
+
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """What says ``outputs`` in the language that is chosen now."""
+
+    handler: Callable[..., Any]
+    inputs: frozenset[Block]
+    outputs: tuple[Block, ...]
+
+
 @dataclass(slots=True)
 class PageContext:
     """Shared by all tabs of one page. ``language`` holds "en" or "zh" and changes when the visitor switches.
@@ -84,7 +98,9 @@ class PageContext:
     blocks: gr.Blocks
     language: gr.Radio
     turns: TurnCounter | None = None
-    _localized: list[tuple[gr.blocks.Block, dict[str, str]]] = field(default_factory=list)
+    _localized: list[tuple[Block, dict[str, str]]] = field(default_factory=list)
+    _translators: list[Translator] = field(default_factory=list)
+    _last_translators: list[Translator] = field(default_factory=list)
 
     @property
     def for_guests(self) -> bool:
@@ -95,7 +111,7 @@ class PageContext:
         owner = not self.for_guests and self.settings.is_owner(request.username or "")
         return self.service.notices() if owner else ()
 
-    def localize(self, component: gr.blocks.Block, **keys: str) -> None:
+    def localize(self, component: Block, **keys: str) -> None:
         """Set properties of ``component`` to the texts with these keys, now in English and on every switch."""
         english = Texts("en")
         for name, key in keys.items():
@@ -113,12 +129,42 @@ class PageContext:
         script = _TRANSLATE.replace("SAMPLES", json.dumps(samples))
         self.language.change(None, [self.language, field], [field], js=script, api_visibility="private")
 
-    def localized_components(self) -> list[gr.blocks.Block]:
-        return [component for component, _ in self._localized]
+    def translate(self, handler: Translate, inputs: Iterable[Block], outputs: Iterable[Block]) -> None:
+        """Call ``handler`` at every switch of language, with the values of ``inputs`` and the language among others."""
+        self._translators.append(Translator(handler, frozenset(inputs), tuple(outputs)))
 
-    def translations(self, language: Language) -> Updates:
-        """Updates of ``localized_components``."""
-        texts = Texts(language)
+    def translate_last(
+        self,
+        handler: Callable[[Values], AsyncGenerator[Updates, None]],
+        inputs: Iterable[Block],
+        outputs: Iterable[Block],
+    ) -> None:
+        """As ``translate``, in an event of its own after all others: for views that are sent in their turn."""
+        self._last_translators.append(Translator(handler, frozenset(inputs), tuple(outputs)))
+
+    def wire_translations(self) -> Dependency:
+        """Tie all of them to the switch, once every tab is built. Returns the last event.
+
+        They are one handler: while it runs, Gradio's browser side keeps that the event came again, and when it is done
+        sends that to all handlers of the event. Two would so call each other for ever.
+        """
+        self._translators.append(Translator(self._localize, frozenset(), tuple(one for one, _ in self._localized)))
+        inputs = {self.language}.union(*(one.inputs for one in self._translators))
+        outputs = dict.fromkeys(output for one in self._translators for output in one.outputs)
+        event = self.language.change(self._translated, inputs, list(outputs), **QUEUED)
+        for one in self._last_translators:
+            event = event.then(one.handler, set(one.inputs), list(one.outputs), trigger_mode="always_last", **QUEUED)
+        return event
+
+    async def _translated(self, values: Values, request: gr.Request) -> Updates:
+        updates: Updates = {}
+        for one in self._translators:
+            said = one.handler(values, request)
+            updates = merged(updates, await said if inspect.isawaitable(said) else said)
+        return updates
+
+    def _localize(self, values: Values, _: gr.Request) -> Updates:
+        texts = Texts(language_of(values[self.language]))
         return {
             component: dict(gr.update(), **{name: texts(key) for name, key in keys.items()})
             for component, keys in self._localized

@@ -114,6 +114,16 @@ def changed(updates: Mapping[Block, Update | None]) -> Updates:
     return {component: gr.skip() if update is None else update for component, update in updates.items()}
 
 
+def merged(updates: Updates, others: Updates) -> Updates:
+    """Both, where a component may have properties from either."""
+    common = updates.keys() & others.keys()
+    return updates | others | {one: _properties(updates[one]) | _properties(others[one]) for one in common}
+
+
+def _properties(update: Update) -> dict[str, object]:
+    return update if isinstance(update, dict) and update.get("__type__") == "update" else gr.update(value=update)
+
+
 def streaming(
     handler: Callable[P, AsyncGenerator[V, None]], updates: Callable[[V], Updates]
 ) -> Callable[P, AsyncGenerator[Updates, None]]:

@@ -7,8 +7,8 @@ from html import escape
 
 import gradio as gr
 
-from qwen_app.ui.shared.context import QUICK, PageContext
-from qwen_app.ui.shared.handlers import language_of
+from qwen_app.ui.shared.context import QUEUED, QUICK, PageContext
+from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Texts
 
 # The fields of a sample, with the text that names each and the unit it is shown in. A GPU's are hidden until one tells.
@@ -31,13 +31,17 @@ def build(page: PageContext) -> None:
         page.localize(tab, label="status_tab")
         notices = gr.HTML(elem_id="status-notices", apply_default_css=False)
         plots = gr.HTML(plots_html(Texts("en")), elem_id="status-plots", apply_default_css=False)
-    page.language.change(lambda chosen: plots_html(Texts(language_of(chosen))), [page.language], [plots], **QUICK)
 
     def tell(chosen: object, request: gr.Request) -> str:
         return notices_html(page.notices_for(request), Texts(language_of(chosen)))
 
-    for looked_at in (tab.select, page.language.change, page.blocks.load):
-        looked_at(tell, [page.language], [notices], **QUICK)
+    def translate(values: Values, request: gr.Request) -> Updates:
+        chosen = values[page.language]
+        return {notices: tell(chosen, request), plots: plots_html(Texts(language_of(chosen)))}
+
+    tab.select(tell, [page.language], [notices], **QUEUED)
+    page.blocks.load(tell, [page.language], [notices], **QUICK)
+    page.translate(translate, (), [notices, plots])
 
 
 def notices_html(notices: Sequence[str], texts: Texts) -> str:

@@ -116,7 +116,7 @@ class _Handlers:
             {self._session, asking.ready, asking.definitions},
             [asking.definitions],
             trigger_mode="always_last",
-            **QUICK,
+            **QUEUED,
         )
         asking.upload.click(
             self.upload,
@@ -124,22 +124,12 @@ class _Handlers:
             [asking.table, asking.definitions],
             js=PICK_TABLE,
             trigger_mode="multiple",  # a picker that was closed never answers
-            **QUICK,
+            **QUEUED,
         )
-        gr.on(
-            [asking.definitions.change, page.language.change],
-            self.check,
-            {asking.definitions, asking.choice} | context,
-            [asking.check, asking.ready, asking.choice],
-            trigger_mode="always_last",
-            **QUICK,
-        )
-        page.language.change(
-            self.translate,
-            context,
-            [asking.table, *shown],
-            **QUICK,
-        )
+        defined, checked = {asking.definitions, asking.choice} | context, [asking.check, asking.ready, asking.choice]
+        asking.definitions.change(self.check, defined, checked, trigger_mode="always_last", **QUEUED)
+        page.translate(self.check, defined, checked)
+        page.translate(self.translate, context, [asking.table, *shown])
         page.translate_samples(asking.prompt, [TEXTS["tools_example"]])
         page.keep(asking.prompt, first=TEXTS["tools_example"])
         page.keep(asking.definitions, first=(every_builtin(first_tools(ToolSession().builtin())),))
@@ -183,7 +173,7 @@ class _Handlers:
             asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
         }
 
-    def translate(self, values: Values) -> Updates:
+    def translate(self, values: Values, _: gr.Request) -> Updates:
         """The same in the other language."""
         session, texts = self._session_of(values), self._texts(values)
         return self._updates(session.picture(texts)) | {self._asking.table: table_html(session.table, "", texts)}
