@@ -78,7 +78,7 @@ def finish(client: PageClient) -> str:
 def test_a_guest_who_names_many_sessions_wipes_nobodys_chat(ada: PageClient, guest: PageClient) -> None:
     ada.ask("the word is albatross")
     assert "process_completed" in finish(ada)
-    body = guest.body("new-chat", "click")
+    body = guest.body("chat-use-code", "click", composer="")
     statuses = Counter(guest.direct(body | {"session_hash": f"guest{n}"}).status_code for n in range(TABLE + 10))
     assert statuses == {200: TABLE + 10}
     assert "albatross" in ada.chat_so_far()

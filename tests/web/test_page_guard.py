@@ -232,14 +232,12 @@ async def test_one_public_endpoint(app: FastAPI) -> None:
         assert info["unnamed_endpoints"] == {}
 
 
-async def test_all_generation_shares_one_limit(app: FastAPI) -> None:
-    async with client(wall(app, Settings())) as web:
-        config = (await web.get("/config")).json()
-    generating = [d for d in config["dependencies"] if d["types"]["generator"]]
-    assert len(generating) >= 5
-    blocks = next(route.app for route in app.routes if hasattr(route, "app") and hasattr(route.app, "get_blocks"))
-    functions = blocks.get_blocks().fns
-    assert {functions[d["id"]].concurrency_id for d in generating} == {"generation"}
+def test_gradio_holds_nobody_back(app: FastAPI) -> None:
+    """The engine's own queue decides who runs."""
+    blocks = app.state.blocks
+    assert blocks._queue.default_concurrency_limit is None
+    queued = [handler for handler in blocks.fns.values() if handler.queue]
+    assert {handler.concurrency_limit for handler in queued} == {"default"}
 
 
 def test_the_paths_of_the_api_are_known_beforehand() -> None:

@@ -118,7 +118,7 @@ class _Handlers:
             trigger_mode="always_last",
             **QUEUED,
         )
-        page.translate_last(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
+        page.translate_apart(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]

@@ -146,7 +146,7 @@ class _Handlers:
             trigger_mode="always_last",
             **QUEUED,
         )
-        page.translate(self.check, {asking.schema, asking.strict}, [asking.check])
+        page.translate_apart(self.check, {asking.schema, asking.strict, page.language}, [asking.check])
         page.translate(self.translate, {asking.library} | context, [asking.library, showing.outcome, showing.runs])
         page.translate_samples(asking.prompt, [example.prompt for example in EXAMPLES])
         page.keep(asking.prompt, first=EXAMPLES[0].prompt)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -73,7 +72,7 @@ class TurnCounter(Protocol):
         ...
 
 
-Translate = Callable[[Values, gr.Request], Updates | Awaitable[Updates]]
+Translate = Callable[[Values, gr.Request], Updates]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class PageContext:
     turns: TurnCounter | None = None
     _localized: list[tuple[Block, dict[str, str]]] = field(default_factory=list)
     _translators: list[Translator] = field(default_factory=list)
-    _last_translators: list[Translator] = field(default_factory=list)
+    _apart: list[Translator] = field(default_factory=list)
 
     @property
     def for_guests(self) -> bool:
@@ -133,34 +132,29 @@ class PageContext:
         """Call ``handler`` at every switch of language, with the values of ``inputs`` and the language among others."""
         self._translators.append(Translator(handler, frozenset(inputs), tuple(outputs)))
 
-    def translate_last(
-        self,
-        handler: Callable[[Values], AsyncGenerator[Updates, None]],
-        inputs: Iterable[Block],
-        outputs: Iterable[Block],
-    ) -> None:
-        """As ``translate``, in an event of its own after all others: for views that are sent in their turn."""
-        self._last_translators.append(Translator(handler, frozenset(inputs), tuple(outputs)))
+    def translate_apart(self, handler: Callable[..., Any], inputs: Iterable[Block], outputs: Iterable[Block]) -> None:
+        """As ``translate``, but in an event of its own, after that of all others: for a handler that takes long, or
+        whose views are sent in their turn. It is one as Gradio takes them."""
+        self._apart.append(Translator(handler, frozenset(inputs), tuple(outputs)))
 
     def wire_translations(self) -> Dependency:
-        """Tie all of them to the switch, once every tab is built. Returns the last event.
+        """Tie them to the switch, once every tab is built. Returns the event of all that are not apart.
 
-        They are one handler: while it runs, Gradio's browser side keeps that the event came again, and when it is done
+        That has one handler: while it runs, Gradio's browser side keeps that the event came again, and when it is done
         sends that to all handlers of the event. Two would so call each other for ever.
         """
         self._translators.append(Translator(self._localize, frozenset(), tuple(one for one, _ in self._localized)))
         inputs = {self.language}.union(*(one.inputs for one in self._translators))
         outputs = dict.fromkeys(output for one in self._translators for output in one.outputs)
-        event = self.language.change(self._translated, inputs, list(outputs), **QUEUED)
-        for one in self._last_translators:
-            event = event.then(one.handler, set(one.inputs), list(one.outputs), trigger_mode="always_last", **QUEUED)
-        return event
+        translated = self.language.change(self._translated, inputs, list(outputs), **QUEUED)
+        for one in self._apart:
+            translated.then(one.handler, set(one.inputs), list(one.outputs), trigger_mode="always_last", **QUEUED)
+        return translated
 
     async def _translated(self, values: Values, request: gr.Request) -> Updates:
         updates: Updates = {}
         for one in self._translators:
-            said = one.handler(values, request)
-            updates = merged(updates, await said if inspect.isawaitable(said) else said)
+            updates = merged(updates, one.handler(values, request))
         return updates
 
     def _localize(self, values: Values, _: gr.Request) -> Updates:

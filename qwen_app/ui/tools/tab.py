@@ -128,7 +128,7 @@ class _Handlers:
         )
         defined, checked = {asking.definitions, asking.choice} | context, [asking.check, asking.ready, asking.choice]
         asking.definitions.change(self.check, defined, checked, trigger_mode="always_last", **QUEUED)
-        page.translate(self.check, defined, checked)
+        page.translate_apart(self.check, defined, checked)
         page.translate(self.translate, context, [asking.table, *shown])
         page.translate_samples(asking.prompt, [TEXTS["tools_example"]])
         page.keep(asking.prompt, first=TEXTS["tools_example"])
