@@ -24,7 +24,7 @@ def layer_of(out_features: int, columns: int, group: int, bias: torch.Tensor | N
 
 @serves
 @pytest.mark.parametrize("bias", [False, True])
-def test_it_computes_what_torchs_does_and_closer(bias: bool) -> None:
+def test_it_computes_what_torchs_does(bias: bool) -> None:
     weight, added = random_weight(112, 192, 64), torch.randn(112) if bias else None
     layer = Int4Linear.of(weight, added, CPU)
     input = torch.randn(2, 5, 192)
@@ -32,10 +32,10 @@ def test_it_computes_what_torchs_does_and_closer(bias: bool) -> None:
     use_cpp(layer)
     assert isinstance(layer, CppInt4Linear)
     expected = nn.functional.linear(input, weight.dequantised(), added)
-    assert (layer(input) - expected).norm() < 0.1 * (before - expected).norm()
+    assert (layer(input) - expected).norm() < 1e-2 * expected.norm()
     assert torch.equal(layer(input[0]), layer(input)[0])
     assert torch.equal(layer(input.transpose(0, 1)), layer(input).transpose(0, 1))  # rows that lie apart
-    torch.testing.assert_close(layer(input.bfloat16()).float(), before, atol=0.5, rtol=2e-2)
+    assert (layer(input.bfloat16()).float() - before).norm() < 2e-2 * before.norm()
 
 
 @serves

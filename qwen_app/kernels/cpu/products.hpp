@@ -1,10 +1,10 @@
 // Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 inputs.
 //
-// Inputs are rounded to 16 bits of the largest of their neighbours: two of them times two codes, added up, is one
-// instruction for each row of a weight. Inputs of 8 bits would be multiplied twice as fast, but are five times as far
-// from float32 as bfloat16 is.
+// Inputs are rounded to a share of the largest of their neighbours: to 8 bits where weights have 4, as llama.cpp does, so
+// that four of them times four codes are one instruction for each row of a weight; to 16 bits where weights have 8, two at
+// a time.
 //
-// Weights lie in tiles of 16 rows, and in these by pairs of columns, so that a vector has two columns of its rows.
+// Weights lie in tiles of 16 rows, and in these by a few columns, so that a vector has two or four columns of its rows.
 
 #pragma once
 
@@ -30,11 +30,10 @@ constexpr int64_t TILE = 16;  // rows of a weight
 constexpr int64_t PARTS = TILE / LANES;
 constexpr int64_t INPUTS_AT_ONCE = 16;
 constexpr int64_t INPUTS_IN_REGISTERS = 8 / PARTS;  // their sums are: more would leave no room for codes
-constexpr float LARGEST_NUMBER = 32767;
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
-typedef uint16_t Pairs __attribute__((vector_size(4 * LANES)));  // a row's even column, then its odd one
+typedef int16_t Shorts __attribute__((vector_size(4 * LANES)));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
 
 template <typename Vector>
@@ -47,17 +46,48 @@ Vector loaded(const void* bytes) {
 #if defined(__AVX2__) && defined(__FMA__)
 constexpr bool SERVES = true;
 
-// Adds to `sums`, for each row, its pair of codes times the `pair` of numbers.
-void add_product(Ints& sums, Pairs codes, int32_t pair) {
-#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
-    sums = Ints(_mm512_dpwssd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(pair)));
-#elif defined(__AVX512BW__)
-    sums += Ints(_mm512_madd_epi16(__m512i(codes), _mm512_set1_epi32(pair)));
-#else
-    sums += Ints(_mm256_madd_epi16(__m256i(codes), _mm256_set1_epi32(pair)));
-#endif
-    asm("" : "+v"(sums));  // stays in its register: gcc puts all products on the stack, to add them up at the end
+// gcc would put all products on the stack, to add them up at the end: what passes here stays in its register.
+template <typename Vector>
+void keep(Vector& sums) {
+    asm("" : "+v"(sums));
 }
+
+// Adds to `sums`, for each row, its two codes of 16 bits times the two numbers of `inputs`.
+void add_two(Ints& sums, Ints codes, int32_t inputs) {
+#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
+    sums = Ints(_mm512_dpwssd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(inputs)));
+#elif defined(__AVX512BW__)
+    sums += Ints(_mm512_madd_epi16(__m512i(codes), _mm512_set1_epi32(inputs)));
+#else
+    sums += Ints(_mm256_madd_epi16(__m256i(codes), _mm256_set1_epi32(inputs)));
+#endif
+    keep(sums);
+}
+
+// Adds to `sums`, for each row, its four codes of 8 bits without a sign times the four numbers of `inputs`, which have one.
+// Of codes up to 15, eight times four fit: in two sums of 16 bits a row, or one of 32.
+#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
+typedef Ints FourSums;
+void add_four(FourSums& sums, Ints codes, int32_t inputs) {
+    sums = Ints(_mm512_dpbusd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(inputs)));
+    keep(sums);
+}
+Ints totals(FourSums sums) { return sums; }
+#elif defined(__AVX512BW__)
+typedef Shorts FourSums;
+void add_four(FourSums& sums, Ints codes, int32_t inputs) {
+    sums += Shorts(_mm512_maddubs_epi16(__m512i(codes), _mm512_set1_epi32(inputs)));
+    keep(sums);
+}
+Ints totals(FourSums sums) { return Ints(_mm512_madd_epi16(__m512i(sums), _mm512_set1_epi16(1))); }
+#else
+typedef Shorts FourSums;
+void add_four(FourSums& sums, Ints codes, int32_t inputs) {
+    sums += Shorts(_mm256_maddubs_epi16(__m256i(codes), _mm256_set1_epi32(inputs)));
+    keep(sums);
+}
+Ints totals(FourSums sums) { return Ints(_mm256_madd_epi16(__m256i(sums), _mm256_set1_epi16(1))); }
+#endif
 
 // `left * right + sum`, in one operation wherever it stands: a row's outputs do not change with the rows beside it.
 Floats multiplied_and_added(Floats left, Floats right, Floats sum) {
@@ -70,22 +100,27 @@ Floats multiplied_and_added(Floats left, Floats right, Floats sum) {
 #else
 constexpr bool SERVES = false;  // torch's kernels know other processors better
 
-void add_product(Ints&, Pairs, int32_t) {}
+typedef Ints FourSums;
+void add_two(Ints&, Ints, int32_t) {}
+void add_four(FourSums&, Ints, int32_t) {}
+Ints totals(FourSums sums) { return sums; }
 Floats multiplied_and_added(Floats, Floats, Floats sum) { return sum; }
 #endif
 
-// Columns of an input that are rounded together, to `scale * number`; `sum` is of them all.
-template <int64_t PAIRS>
+// Columns of an input that are rounded together, to `scale * number`; `sum` is of them all. A step is what is multiplied
+// at once: two numbers of 16 bits, or four of 8.
+template <typename Weights>
 struct Block {
-    static constexpr int64_t COLUMNS = 2 * PAIRS;
-    int32_t pairs[PAIRS];
+    int32_t steps[Weights::STEPS];
     float scale, sum;
 };
 
-template <int64_t PAIRS>
-Block<PAIRS> rounded(const float* input) {
-    constexpr int64_t COLUMNS = Block<PAIRS>::COLUMNS;
-    Block<PAIRS> block;
+template <typename Weights>
+Block<Weights> rounded(const float* input) {
+    typedef typename Weights::Number Number;
+    constexpr int64_t COLUMNS = Weights::COLUMNS;
+    constexpr float LARGEST_NUMBER = std::numeric_limits<Number>::max();
+    Block<Weights> block;
     Floats sizes = {};
     Ints unfit = {};  // infinite or no number: then no output is one either
     for (int64_t i = 0; i < COLUMNS; i += LANES) {
@@ -99,14 +134,14 @@ Block<PAIRS> rounded(const float* input) {
         if (unfit[lane]) nothing = NAN;
     }
     const float inverse = largest > 0 ? LARGEST_NUMBER / largest : 0;
-    int16_t numbers[COLUMNS];
+    Number numbers[COLUMNS];
     uint32_t sum = 0;  // of numbers with a sign; what is no number may overflow
     for (int64_t i = 0; i < COLUMNS; i++) {
-        const int32_t number = int32_t(std::nearbyint(input[i] * inverse));
-        numbers[i] = int16_t(number);
+        const int32_t number = int32_t(std::nearbyint(input[Weights::column(i)] * inverse));
+        numbers[i] = Number(number);
         sum += uint32_t(number);
     }
-    std::memcpy(block.pairs, numbers, sizeof numbers);
+    std::memcpy(block.steps, numbers, sizeof numbers);
     block.scale = largest / LARGEST_NUMBER + nothing;
     block.sum = block.scale * float(int32_t(sum));
     return block;
@@ -120,17 +155,26 @@ struct Scales {
 // As kernels/cpu/weights.py's PackedWeights. A weight is `zero + (code - 8) * scale`. Of 8 columns a tile has 64 bytes, of
 // each row two words of 16 bits: the even columns, from the lowest bits up, and the odd ones.
 struct Int4Weights {
+    typedef int8_t Number;
+    typedef FourSums Sums;
     static constexpr int BITS = 4;
-    static constexpr int64_t PAIRS = 16;
+    static constexpr int64_t STEPS = 8, COLUMNS = 4 * STEPS;
     const uint8_t* packed;
     const uint32_t* scales_and_zeros;  // [tiles, columns / group, TILE]: a scale's bfloat16 bits below, a zero's above
     const float* bias;                 // [out_features], or null
     int64_t columns, group, out_features;
 
-    static Pairs codes(const uint8_t* bytes, int64_t pair, int64_t part) {
-        const Pairs four = loaded<Pairs>(bytes + (pair / 4 * PARTS + part) * sizeof(Pairs));
-        return pair % 4 == 3 ? four >> 12 : four >> 4 * (pair % 4) & 15;
+    // Of 8 columns, those whose codes are in the lower halves of a row's bytes, and then the others.
+    static constexpr int64_t column(int64_t place) {
+        return place / 8 * 8 + (place % 2 * 4 + place / 2 % 2 + place / 4 % 2 * 2);
     }
+
+    static Ints codes(const uint8_t* bytes, int64_t step, int64_t part) {
+        const Ints eight = loaded<Ints>(bytes + (step / 2 * PARTS + part) * sizeof(Ints));
+        return (step % 2 ? eight >> 4 : eight) & 0x0f0f0f0f;
+    }
+    static void add(Sums& sums, Ints codes, int32_t inputs) { add_four(sums, codes, inputs); }
+    static Ints total(Sums sums) { return totals(sums); }
 
     Scales scales(int64_t place) const {
         Scales found;
@@ -146,17 +190,23 @@ struct Int4Weights {
 // As kernels/cpu/weights.py's PackedWeights. A weight is `(code - 128) * scale`. Of 4 columns a tile has 64 bytes, of each
 // row two words of 16 bits: the even columns, the first of them below, and the odd ones.
 struct Int8Weights {
+    typedef int16_t Number;
+    typedef Ints Sums;
     static constexpr int BITS = 8;
-    static constexpr int64_t PAIRS = 8;
+    static constexpr int64_t STEPS = 8, COLUMNS = 2 * STEPS;
     const uint8_t* packed;
     const uint16_t* bfloat16_scales;  // [tiles, columns / group, TILE]
     const float* bias;                // [out_features], or null
     int64_t columns, group, out_features;
 
-    static Pairs codes(const uint8_t* bytes, int64_t pair, int64_t part) {
-        const Pairs two = loaded<Pairs>(bytes + (pair / 2 * PARTS + part) * sizeof(Pairs));
-        return pair % 2 ? two >> 8 : two & 255;
+    static constexpr int64_t column(int64_t place) { return place; }
+
+    static Ints codes(const uint8_t* bytes, int64_t step, int64_t part) {
+        const Ints four = loaded<Ints>(bytes + (step / 2 * PARTS + part) * sizeof(Ints));
+        return (step % 2 ? four >> 8 : four) & 0x00ff00ff;
     }
+    static void add(Sums& sums, Ints codes, int32_t inputs) { add_two(sums, codes, inputs); }
+    static Ints total(Sums sums) { return sums; }
 
     Scales scales(int64_t place) const {
         Scales found;
@@ -169,30 +219,30 @@ struct Int8Weights {
     }
 };
 
-// Adds to sums [COUNT, PARTS] what inputs, `blocks` apart, make of a block of codes: `codes_of(pair, part)`.
-template <int64_t COUNT, int64_t PAIRS, typename CodesOf>
+// Adds to sums [COUNT, PARTS] what inputs, `blocks` apart, make of a block of codes: `codes_of(step, part)`.
+template <int64_t COUNT, typename Weights, typename CodesOf>
 inline __attribute__((always_inline)) void add_block(const CodesOf& codes_of, const Scales& scales,
-                                                     const Block<PAIRS>* inputs, int64_t blocks,
+                                                     const Block<Weights>* inputs, int64_t blocks,
                                                      Floats (*sums)[PARTS]) {
-    Ints products[COUNT][PARTS] = {};
-#pragma GCC unroll 16
-    for (int64_t pair = 0; pair < PAIRS; pair++) {
-        Pairs codes[PARTS];
+    typename Weights::Sums products[COUNT][PARTS] = {};
+#pragma GCC unroll 8
+    for (int64_t step = 0; step < Weights::STEPS; step++) {
+        Ints codes[PARTS];
 #pragma GCC unroll 2
-        for (int64_t part = 0; part < PARTS; part++) codes[part] = codes_of(pair, part);
+        for (int64_t part = 0; part < PARTS; part++) codes[part] = codes_of(step, part);
 #pragma GCC unroll 8
         for (int64_t i = 0; i < COUNT; i++)
 #pragma GCC unroll 2
             for (int64_t part = 0; part < PARTS; part++)
-                add_product(products[i][part], codes[part], inputs[i * blocks].pairs[pair]);
+                Weights::add(products[i][part], codes[part], inputs[i * blocks].steps[step]);
     }
 #pragma GCC unroll 8
     for (int64_t i = 0; i < COUNT; i++)
 #pragma GCC unroll 2
         for (int64_t part = 0; part < PARTS; part++) {
-            const Block<PAIRS>& input = inputs[i * blocks];
+            const Block<Weights>& input = inputs[i * blocks];
             const Floats zeros = multiplied_and_added(scales.offset[part], input.sum + Floats{}, sums[i][part]);
-            const Floats product = __builtin_convertvector(products[i][part], Floats);
+            const Floats product = __builtin_convertvector(Weights::total(products[i][part]), Floats);
             sums[i][part] = multiplied_and_added(product, scales.scale[part] * input.scale, zeros);
         }
 }
@@ -200,26 +250,26 @@ inline __attribute__((always_inline)) void add_block(const CodesOf& codes_of, co
 // One tile of outputs for COUNT inputs, which are `blocks` apart. For few, codes go from the weight straight to their
 // products; for more they are unpacked once.
 template <int64_t COUNT, typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t blocks,
-                   float* outputs, int64_t stride) {
-    constexpr int64_t PAIRS = Weights::PAIRS, BLOCK_BYTES = PAIRS * 2 * TILE * Weights::BITS / 8;
+void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights>* inputs, int64_t blocks, float* outputs,
+                   int64_t stride) {
+    constexpr int64_t STEPS = Weights::STEPS, BLOCK_BYTES = Weights::COLUMNS * TILE * Weights::BITS / 8;
     constexpr int64_t AT_ONCE = std::min(COUNT, INPUTS_IN_REGISTERS);
-    const int64_t blocks_of_group = weights.group / (2 * PAIRS), groups = blocks / blocks_of_group;
+    const int64_t blocks_of_group = weights.group / Weights::COLUMNS, groups = blocks / blocks_of_group;
     const uint8_t* bytes = weights.packed + tile * blocks * BLOCK_BYTES;
     Floats sums[COUNT][PARTS] = {};
     for (int64_t group = 0; group < groups; group++) {
         const Scales scales = weights.scales(tile * groups + group);
         for (int64_t block = 0; block < blocks_of_group; block++, inputs++, bytes += BLOCK_BYTES) {
-            const auto packed = [&](int64_t pair, int64_t part) { return Weights::codes(bytes, pair, part); };
+            const auto packed = [&](int64_t step, int64_t part) { return Weights::codes(bytes, step, part); };
             if constexpr (COUNT == AT_ONCE) {
                 add_block<COUNT>(packed, scales, inputs, blocks, sums);
             } else {
-                Pairs codes[PAIRS][PARTS];
-#pragma GCC unroll 16
-                for (int64_t pair = 0; pair < PAIRS; pair++)
+                Ints codes[STEPS][PARTS];
+#pragma GCC unroll 8
+                for (int64_t step = 0; step < STEPS; step++)
 #pragma GCC unroll 2
-                    for (int64_t part = 0; part < PARTS; part++) codes[pair][part] = packed(pair, part);
-                const auto unpacked = [&](int64_t pair, int64_t part) { return codes[pair][part]; };
+                    for (int64_t part = 0; part < PARTS; part++) codes[step][part] = packed(step, part);
+                const auto unpacked = [&](int64_t step, int64_t part) { return codes[step][part]; };
 #pragma GCC unroll 1
                 for (int64_t i = 0; i < COUNT; i += AT_ONCE)
                     add_block<AT_ONCE>(unpacked, scales, inputs + i * blocks, blocks, sums + i);
@@ -235,8 +285,8 @@ void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PA
 
 // The same for `count` inputs, COUNT at once and then the rest.
 template <int64_t COUNT, typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PAIRS>* inputs, int64_t blocks,
-                   int64_t count, float* outputs, int64_t stride) {
+void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights>* inputs, int64_t blocks, int64_t count,
+                   float* outputs, int64_t stride) {
     for (; count >= COUNT; count -= COUNT, inputs += COUNT * blocks, outputs += COUNT * stride)
         multiply_tile<COUNT>(weights, tile, inputs, blocks, outputs, stride);
     constexpr int64_t FEWER = std::min(COUNT / 2, INPUTS_IN_REGISTERS);
@@ -246,11 +296,11 @@ void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights::PA
 // outputs [count, out_features] = inputs [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
 template <typename Weights>
 void multiply(const Weights& weights, const float* inputs, int64_t count, float* outputs, int64_t stride) {
-    constexpr int64_t COLUMNS = 2 * Weights::PAIRS;
+    constexpr int64_t COLUMNS = Weights::COLUMNS;
     const int64_t blocks = weights.columns / COLUMNS;
-    std::vector<Block<Weights::PAIRS>> rounded_inputs(count * blocks);
+    std::vector<Block<Weights>> rounded_inputs(count * blocks);
 #pragma omp parallel for if (count > 4)
-    for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights::PAIRS>(inputs + i * COLUMNS);
+    for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights>(inputs + i * COLUMNS);
 #pragma omp parallel for
     for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
         multiply_tile<INPUTS_AT_ONCE>(weights, tile, rounded_inputs.data(), blocks, count, outputs, stride);

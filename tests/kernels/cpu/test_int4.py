@@ -32,10 +32,6 @@ def multiplied(
     return products.multiplied(input, Int4Weights.of(*tiles, bias, out_features or len(codes)))
 
 
-def far(got: torch.Tensor, want: torch.Tensor) -> float:
-    return float((got - want).norm() / want.norm())
-
-
 @pytest.mark.usefixtures("instructions")
 def test_a_product_is_that_of_the_weights_written_out() -> None:
     @settings(max_examples=examples(40), deadline=None)
@@ -58,9 +54,9 @@ def test_a_product_is_that_of_the_weights_written_out() -> None:
         bias = torch.randn(out_features, generator=numbers) if biased else None
         got = multiplied(input, codes, values, out_features, bias)
         weight = written_out(codes, values)[:out_features]
-        # What rounding an input to 16 bits of the largest of its 32 can change, with every error on one side.
+        # What rounding an input to 8 bits of the largest of its 32 can change, with every error on one side.
         largest = input.unflatten(1, (-1, 32)).abs().amax(-1).repeat_interleave(32, 1).double()
-        bound = (largest / 32767) @ weight.abs().t() + 1e-5 * (input.abs().double() @ weight.abs().t())
+        bound = (largest / 254) @ weight.abs().t() + 1e-5 * (input.abs().double() @ weight.abs().t())
         want = input.double() @ weight.t() + (0 if bias is None else bias)
         assert ((got - want).abs() <= bound).all()
 
@@ -74,16 +70,6 @@ def test_the_largest_numbers_do_not_overflow() -> None:
     for sign in (1, -1):
         got = multiplied(torch.full((3, 256), sign * 2.0), codes, values)
         torch.testing.assert_close(got, torch.full((3, 16), sign * 2.0 * 15 * 256))
-
-
-def test_inputs_are_closer_to_float32_than_bfloat16_is() -> None:
-    codes = torch.randint(0, 16, (64, 512), dtype=torch.uint8)
-    values = torch.stack((torch.rand(16, 64), torch.zeros(16, 64)), -1).bfloat16()
-    input = torch.randn(8, 512)
-    weight = written_out(codes, values)
-    want = input.double() @ weight.t()
-    ours = far(multiplied(input, codes, values), want)
-    assert 20 * ours < far(input.bfloat16().double() @ weight.t(), want)
 
 
 @pytest.mark.parametrize("spoilt", [torch.nan, torch.inf, -torch.inf])

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs 
 
 CPU = torch.device("cpu")
 LENGTH, SLOTS = 600, 3
+CLOSE = 5e-2  # where a number lies between two of 8 bits, either is right
 SIZES: dict[str, Any] = {
     "vocab_size": 160,
     "hidden_size": 128,
@@ -49,12 +50,19 @@ FAMILY = {
 
 @pytest.fixture(scope="module", params=FAMILY)
 def exact(request: pytest.FixtureRequest) -> PreTrainedModel:
-    """A float32 model whose layers' weights have 4 bits."""
+    """A float32 model whose layers' weights have 4 bits, and whose inputs are rounded as our products round them."""
     model = random_model(FAMILY[request.param])
     for module in model.get_decoder().layers.modules():
         if isinstance(module, nn.Linear):
             module.weight.data = four_bits_of(module).dequantised()
+            module.register_forward_pre_hook(with_inputs_of_8_bits)
     return model
+
+
+def with_inputs_of_8_bits(module: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+    blocks = inputs[0].unflatten(-1, (-1, 32))
+    scales = blocks.abs().amax(-1, keepdim=True) / 127
+    return ((blocks / scales).round().mul(scales).flatten(-2),)
 
 
 def four_bits_of(module: nn.Linear) -> Int4Weight:
@@ -126,18 +134,18 @@ def test_logits_are_those_of_transformers(exact: PreTrainedModel, calls: list[in
     assert calls == [15]  # long prompts go layer by layer
     calls.clear()
     alone = runner.forward([chunk(ids[550:551], 550)])
-    assert far(alone[0], expected[550]) < 2e-3
+    assert far(alone[0], expected[550]) < CLOSE
     together = runner.forward([chunk(ids[300:301], 300, 2), chunk(ids[551:552], 551), chunk(ids[15:16], 15, 1)])
     for got, place in zip(together, (300, 551, 15), strict=True):
-        assert far(got, expected[place]) < 2e-3
+        assert far(got, expected[place]) < CLOSE
     assert calls == [1, 3]
     beside = runner.forward([chunk(ids[552:553], 552), chunk(ids[301:360], 301, 2)])
     for got, place in zip(beside, (552, 359), strict=True):
-        assert far(got, expected[place]) < 2e-3
+        assert far(got, expected[place]) < CLOSE
     assert calls == [1, 3]
     few = ScheduledChunk(QuerySpan(0, 553, 4), ids[553:557], wants_logits=True, drafted=3)
     for got, place in zip(runner.forward([few, chunk(ids[360:362], 360, 2)]), (553, 554, 555, 556, 361), strict=True):
-        assert far(got, expected[place]) < 2e-3
+        assert far(got, expected[place]) < CLOSE
     assert calls == [1, 3, 6]
 
 
@@ -158,12 +166,22 @@ def test_they_are_those_of_one_layer_after_the_other(
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("without", ["fused-kernels", "decode-attention", "few-rows", "own-decoder"])
-def test_each_part_can_be_done_without(exact: PreTrainedModel, calls: list[int], without: str) -> None:
+@pytest.mark.parametrize(
+    ("without", "tolerance"),
+    [
+        ("fused-kernels", 1e-2),
+        ("decode-attention", 1e-2),
+        ("few-rows", 0.2),  # torch's kernel rounds inputs in another way, to bfloat16
+        ("own-decoder", 1e-2),
+    ],
+)
+def test_each_part_can_be_done_without(
+    exact: PreTrainedModel, calls: list[int], without: str, tolerance: float
+) -> None:
     runner = runner_of(in_4_bits(exact), without)
     runner.forward([chunk([1, 2, 3])])
     got = runner.forward([chunk([4], 3)])
-    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < 5e-2
+    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < tolerance
     assert calls == []
 
 
@@ -172,7 +190,7 @@ def test_a_model_with_other_layers_goes_layer_by_layer(exact: PreTrainedModel, c
     runner = runner_of(in_4_bits(exact, lambda name: name.startswith("1.") and name.endswith("down_proj")))
     runner.forward([chunk([1, 2, 3])])
     got = runner.forward([chunk([4], 3)])
-    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < 2e-3
+    assert far(got[0], exact(torch.tensor([[1, 2, 3, 4]])).logits[0, -1]) < CLOSE
     assert calls == []
 
 
@@ -195,12 +213,13 @@ def test_layers_of_4_and_8_bits_go_through_one_call_together(
     for name, module in rounded.get_decoder().layers.named_modules():
         if isinstance(module, nn.Linear) and is_finer(name):
             module.weight.data = Int8Weight.of(module.weight).dequantised()
+            module._forward_pre_hooks.clear()  # their inputs have 16 bits
     calls.clear()
     ids = torch.randint(0, 160, (24,), generator=torch.Generator().manual_seed(2)).tolist()
     expected = rounded(torch.tensor([ids])).logits[0]
     got = [runner.forward([chunk(ids[:20])])[0], *(runner.forward([chunk([ids[n]], n)])[0] for n in range(20, 24))]
     for one, want in zip(got, expected[19:], strict=True):
-        assert far(one, want) < 2e-3
+        assert far(one, want) < CLOSE
     assert calls == [20, 1, 1, 1, 1]
 
 
@@ -214,10 +233,10 @@ def test_weights_are_held_once_and_serve_another_engine(exact: PreTrainedModel, 
     calls.clear()
     want = exact(torch.tensor([[1, 2, 3]])).logits[0, -1]
     for runner in (first, again):
-        assert far(runner.forward([chunk([1, 2, 3])])[0], want) < 2e-3
+        assert far(runner.forward([chunk([1, 2, 3])])[0], want) < CLOSE
     assert calls == [3, 3]
     plain = runner_of(model, "own-decoder")  # transformers' forward, of the parts
-    assert far(plain.forward([chunk([1, 2, 3])])[0], want) < 2e-3
+    assert far(plain.forward([chunk([1, 2, 3])])[0], want) < CLOSE
 
 
 @torch.inference_mode()
