@@ -1,4 +1,4 @@
-"""Products of 4-bit weights in C++, for inputs that are rounded to 8 bits of the largest of 32 neighbours."""
+"""Products of 4-bit weights in C++, for inputs that are rounded to 8 bits: see products.hpp."""
 
 from __future__ import annotations
 

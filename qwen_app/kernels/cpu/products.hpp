@@ -1,8 +1,9 @@
 // Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 inputs.
 //
-// Inputs are rounded to a share of the largest of their neighbours: to 8 bits where weights have 4, as llama.cpp does, so
-// that four of them times four codes are one instruction for each row of a weight; to 16 bits where weights have 8, two at
-// a time.
+// Inputs are rounded together with their neighbours. Where weights have 8 bits, to 16 bits of the largest of them, so that
+// two of them times two codes are one instruction for each row of a weight. Where weights have 4, to 8 bits, and four of
+// them at a time. Where one is far from its neighbours, 8 bits of the largest would leave little of the others: they are
+// of what lies between the lowest and the highest then.
 //
 // Weights lie in tiles of 16 rows, and in these by a few columns, so that a vector has two or four columns of its rows.
 
@@ -29,6 +30,7 @@ constexpr int64_t LANES = 8;
 constexpr int64_t TILE = 16;  // rows of a weight
 constexpr int64_t PARTS = TILE / LANES;
 constexpr int64_t INPUTS_AT_ONCE = 16;
+constexpr float LOPSIDED = 0.7f;  // half of what lies between the lowest and the highest, to the largest, at most
 constexpr int64_t INPUTS_IN_REGISTERS = 8 / PARTS;  // their sums are: more would leave no room for codes
 
 typedef float Floats __attribute__((vector_size(4 * LANES)));
@@ -107,12 +109,12 @@ Ints totals(FourSums sums) { return sums; }
 Floats multiplied_and_added(Floats, Floats, Floats sum) { return sum; }
 #endif
 
-// Columns of an input that are rounded together, to `scale * number`; `sum` is of them all. A step is what is multiplied
-// at once: two numbers of 16 bits, or four of 8.
+// Columns of an input that are rounded together, to `scale * number + middle`; `sum` is of them all. A step is what is
+// multiplied at once: two numbers of 16 bits, or four of 8.
 template <typename Weights>
 struct Block {
     int32_t steps[Weights::STEPS];
-    float scale, sum;
+    float scale, middle, sum;
 };
 
 template <typename Weights>
@@ -121,29 +123,34 @@ Block<Weights> rounded(const float* input) {
     constexpr int64_t COLUMNS = Weights::COLUMNS;
     constexpr float LARGEST_NUMBER = std::numeric_limits<Number>::max();
     Block<Weights> block;
-    Floats sizes = {};
+    Floats lows = loaded<Floats>(input), highs = lows;
     Ints unfit = {};  // infinite or no number: then no output is one either
     for (int64_t i = 0; i < COLUMNS; i += LANES) {
         const Floats some = loaded<Floats>(input + i), size = some < 0 ? -some : some;
-        sizes = size > sizes ? size : sizes;
+        lows = some < lows ? some : lows;
+        highs = some > highs ? some : highs;
         unfit |= ~(size <= std::numeric_limits<float>::max());
     }
-    float largest = 0, nothing = 0;
+    float lowest = lows[0], highest = highs[0], nothing = 0;
     for (int64_t lane = 0; lane < LANES; lane++) {
-        largest = std::max(largest, sizes[lane]);
+        lowest = std::min(lowest, lows[lane]);
+        highest = std::max(highest, highs[lane]);
         if (unfit[lane]) nothing = NAN;
     }
+    const bool centred = Weights::CENTRED && highest / 2 - lowest / 2 < LOPSIDED * std::max(highest, -lowest);
+    block.middle = centred ? lowest / 2 + highest / 2 : 0;
+    const float largest = std::max(highest - block.middle, block.middle - lowest);
     const float inverse = largest > 0 ? LARGEST_NUMBER / largest : 0;
     Number numbers[COLUMNS];
     uint32_t sum = 0;  // of numbers with a sign; what is no number may overflow
     for (int64_t i = 0; i < COLUMNS; i++) {
-        const int32_t number = int32_t(std::nearbyint(input[Weights::column(i)] * inverse));
+        const int32_t number = int32_t(std::nearbyint((input[Weights::column(i)] - block.middle) * inverse));
         numbers[i] = Number(number);
         sum += uint32_t(number);
     }
     std::memcpy(block.steps, numbers, sizeof numbers);
     block.scale = largest / LARGEST_NUMBER + nothing;
-    block.sum = block.scale * float(int32_t(sum));
+    block.sum = block.scale * float(int32_t(sum)) + COLUMNS * block.middle;
     return block;
 }
 
@@ -157,8 +164,9 @@ struct Scales {
 struct Int4Weights {
     typedef int8_t Number;
     typedef FourSums Sums;
+    static constexpr bool CENTRED = true;
     static constexpr int BITS = 4;
-    static constexpr int64_t STEPS = 8, COLUMNS = 4 * STEPS;
+    static constexpr int64_t STEPS = 8, COLUMNS = 4 * STEPS, BLOCK_BYTES = COLUMNS * TILE * BITS / 8;
     const uint8_t* packed;
     const uint32_t* scales_and_zeros;  // [tiles, columns / group, TILE]: a scale's bfloat16 bits below, a zero's above
     const float* bias;                 // [out_features], or null
@@ -174,6 +182,12 @@ struct Int4Weights {
         return (step % 2 ? eight >> 4 : eight) & 0x0f0f0f0f;
     }
     static void add(Sums& sums, Ints codes, int32_t inputs) { add_four(sums, codes, inputs); }
+    // Of codes that were added up, four in a row's 32 bits.
+    static Ints code_sums(Ints codes) {
+        Sums sums = {};
+        add_four(sums, codes, 0x01010101);
+        return totals(sums);
+    }
     static Ints total(Sums sums) { return totals(sums); }
 
     Scales scales(int64_t place) const {
@@ -192,8 +206,9 @@ struct Int4Weights {
 struct Int8Weights {
     typedef int16_t Number;
     typedef Ints Sums;
+    static constexpr bool CENTRED = false;
     static constexpr int BITS = 8;
-    static constexpr int64_t STEPS = 8, COLUMNS = 2 * STEPS;
+    static constexpr int64_t STEPS = 8, COLUMNS = 2 * STEPS, BLOCK_BYTES = COLUMNS * TILE * BITS / 8;
     const uint8_t* packed;
     const uint16_t* bfloat16_scales;  // [tiles, columns / group, TILE]
     const float* bias;                // [out_features], or null
@@ -218,6 +233,46 @@ struct Int8Weights {
         return found;
     }
 };
+
+// Inputs as they are multiplied: `blocks` of each, one input after the other. Some have a middle in their `lopsided` blocks.
+template <typename Weights>
+struct Inputs {
+    int64_t blocks;
+    std::vector<Block<Weights>> all;
+    std::vector<int64_t> lopsided;
+
+    Inputs(const float* numbers, int64_t count, int64_t columns)
+        : blocks(columns / Weights::COLUMNS), all(count * blocks) {
+#pragma omp parallel for if (count > 4)
+        for (int64_t i = 0; i < count * blocks; i++) all[i] = rounded<Weights>(numbers + i * Weights::COLUMNS);
+        for (int64_t block = 0; block < blocks; block++)
+            for (int64_t i = 0; i < count; i++)
+                if (all[i * blocks + block].middle != 0) {
+                    lopsided.push_back(block);
+                    break;
+                }
+    }
+};
+
+// Adds to sums [COUNT, PARTS] of a tile what the middles of COUNT inputs, the first of them `first`, make of it.
+template <int64_t COUNT, typename Weights>
+void add_middles(const Weights& weights, int64_t tile, const Inputs<Weights>& inputs, int64_t first,
+                 Floats (*sums)[PARTS]) {
+    for (const int64_t block : inputs.lopsided) {
+        const int64_t place = tile * inputs.blocks + block;
+        const Scales scales = weights.scales(place * Weights::COLUMNS / weights.group);
+        for (int64_t part = 0; part < PARTS; part++) {
+            Ints codes = {};
+            for (int64_t step = 0; step < Weights::STEPS; step++)
+                codes += Weights::codes(weights.packed + place * Weights::BLOCK_BYTES, step, part);
+            const Floats weighed = scales.scale[part] * __builtin_convertvector(Weights::code_sums(codes), Floats);
+            for (int64_t i = 0; i < COUNT; i++) {
+                const float middle = inputs.all[(first + i) * inputs.blocks + block].middle;
+                sums[i][part] = multiplied_and_added(weighed, middle + Floats{}, sums[i][part]);
+            }
+        }
+    }
+}
 
 // Adds to sums [COUNT, PARTS] what inputs, `blocks` apart, make of a block of codes: `codes_of(step, part)`.
 template <int64_t COUNT, typename Weights, typename CodesOf>
@@ -250,16 +305,17 @@ inline __attribute__((always_inline)) void add_block(const CodesOf& codes_of, co
 // One tile of outputs for COUNT inputs, which are `blocks` apart. For few, codes go from the weight straight to their
 // products; for more they are unpacked once.
 template <int64_t COUNT, typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights>* inputs, int64_t blocks, float* outputs,
+void multiply_tile(const Weights& weights, int64_t tile, const Inputs<Weights>& all, int64_t first, float* outputs,
                    int64_t stride) {
-    constexpr int64_t STEPS = Weights::STEPS, BLOCK_BYTES = Weights::COLUMNS * TILE * Weights::BITS / 8;
-    constexpr int64_t AT_ONCE = std::min(COUNT, INPUTS_IN_REGISTERS);
-    const int64_t blocks_of_group = weights.group / Weights::COLUMNS, groups = blocks / blocks_of_group;
-    const uint8_t* bytes = weights.packed + tile * blocks * BLOCK_BYTES;
+    constexpr int64_t STEPS = Weights::STEPS, AT_ONCE = std::min(COUNT, INPUTS_IN_REGISTERS);
+    const int64_t blocks = all.blocks, blocks_of_group = weights.group / Weights::COLUMNS;
+    const int64_t groups = blocks / blocks_of_group;
+    const Block<Weights>* inputs = all.all.data() + first * blocks;
+    const uint8_t* bytes = weights.packed + tile * blocks * Weights::BLOCK_BYTES;
     Floats sums[COUNT][PARTS] = {};
     for (int64_t group = 0; group < groups; group++) {
         const Scales scales = weights.scales(tile * groups + group);
-        for (int64_t block = 0; block < blocks_of_group; block++, inputs++, bytes += BLOCK_BYTES) {
+        for (int64_t block = 0; block < blocks_of_group; block++, inputs++, bytes += Weights::BLOCK_BYTES) {
             const auto packed = [&](int64_t step, int64_t part) { return Weights::codes(bytes, step, part); };
             if constexpr (COUNT == AT_ONCE) {
                 add_block<COUNT>(packed, scales, inputs, blocks, sums);
@@ -276,34 +332,30 @@ void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights>* i
             }
         }
     }
-    const int64_t first = tile * TILE, width = std::min(TILE, weights.out_features - first);
+    if constexpr (Weights::CENTRED) add_middles<COUNT>(weights, tile, all, first, sums);
+    const int64_t first_row = tile * TILE, width = std::min(TILE, weights.out_features - first_row);
     for (int64_t i = 0; i < COUNT; i++)
         for (int64_t row = 0; row < width; row++)
-            outputs[i * stride + first + row] =
-                sums[i][row / LANES][row % LANES] + (weights.bias ? weights.bias[first + row] : 0);
+            outputs[(first + i) * stride + first_row + row] =
+                sums[i][row / LANES][row % LANES] + (weights.bias ? weights.bias[first_row + row] : 0);
 }
 
-// The same for `count` inputs, COUNT at once and then the rest.
+// The same for all inputs from the `first` on, COUNT at once and then the rest.
 template <int64_t COUNT, typename Weights>
-void multiply_tile(const Weights& weights, int64_t tile, const Block<Weights>* inputs, int64_t blocks, int64_t count,
-                   float* outputs, int64_t stride) {
-    for (; count >= COUNT; count -= COUNT, inputs += COUNT * blocks, outputs += COUNT * stride)
-        multiply_tile<COUNT>(weights, tile, inputs, blocks, outputs, stride);
+void multiply_tile_from(int64_t first, const Weights& weights, int64_t tile, const Inputs<Weights>& inputs, int64_t count,
+                        float* outputs, int64_t stride) {
+    for (; first + COUNT <= count; first += COUNT) multiply_tile<COUNT>(weights, tile, inputs, first, outputs, stride);
     constexpr int64_t FEWER = std::min(COUNT / 2, INPUTS_IN_REGISTERS);
-    if constexpr (COUNT > 1) multiply_tile<FEWER>(weights, tile, inputs, blocks, count, outputs, stride);
+    if constexpr (COUNT > 1) multiply_tile_from<FEWER>(first, weights, tile, inputs, count, outputs, stride);
 }
 
-// outputs [count, out_features] = inputs [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
+// outputs [count, out_features] = numbers [count, columns] @ weights.T + bias; `stride` numbers lie from row to row
 template <typename Weights>
-void multiply(const Weights& weights, const float* inputs, int64_t count, float* outputs, int64_t stride) {
-    constexpr int64_t COLUMNS = Weights::COLUMNS;
-    const int64_t blocks = weights.columns / COLUMNS;
-    std::vector<Block<Weights>> rounded_inputs(count * blocks);
-#pragma omp parallel for if (count > 4)
-    for (int64_t i = 0; i < count * blocks; i++) rounded_inputs[i] = rounded<Weights>(inputs + i * COLUMNS);
+void multiply(const Weights& weights, const float* numbers, int64_t count, float* outputs, int64_t stride) {
+    const Inputs<Weights> inputs(numbers, count, weights.columns);
 #pragma omp parallel for
     for (int64_t tile = 0; tile < (weights.out_features + TILE - 1) / TILE; tile++)
-        multiply_tile<INPUTS_AT_ONCE>(weights, tile, rounded_inputs.data(), blocks, count, outputs, stride);
+        multiply_tile_from<INPUTS_AT_ONCE>(0, weights, tile, inputs, count, outputs, stride);
 }
 
 }  // namespace

@@ -61,8 +61,11 @@ def exact(request: pytest.FixtureRequest) -> PreTrainedModel:
 
 def with_inputs_of_8_bits(module: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
     blocks = inputs[0].unflatten(-1, (-1, 32))
-    scales = blocks.abs().amax(-1, keepdim=True) / 127
-    return ((blocks / scales).round().mul(scales).flatten(-2),)
+    lowest, highest = blocks.amin(-1, keepdim=True), blocks.amax(-1, keepdim=True)
+    half, largest = (highest - lowest) / 2, blocks.abs().amax(-1, keepdim=True)
+    middles = torch.where(half < 0.7 * largest, lowest + half, 0)
+    steps = torch.where(half < 0.7 * largest, half, largest) / 127
+    return (((blocks - middles) / steps).round().mul(steps).add(middles).flatten(-2),)
 
 
 def four_bits_of(module: nn.Linear) -> Int4Weight:
