@@ -245,12 +245,11 @@ struct Inputs {
         : blocks(columns / Weights::COLUMNS), all(count * blocks) {
 #pragma omp parallel for if (count > 4)
         for (int64_t i = 0; i < count * blocks; i++) all[i] = rounded<Weights>(numbers + i * Weights::COLUMNS);
-        for (int64_t block = 0; block < blocks; block++)
-            for (int64_t i = 0; i < count; i++)
-                if (all[i * blocks + block].middle != 0) {
-                    lopsided.push_back(block);
-                    break;
-                }
+        for (int64_t block = 0; block < blocks * Weights::CENTRED; block++) {
+            int64_t i = 0;
+            while (i < count && all[i * blocks + block].middle == 0) i++;
+            if (i < count) lopsided.push_back(block);
+        }
     }
 };
 
@@ -259,6 +258,9 @@ template <int64_t COUNT, typename Weights>
 void add_middles(const Weights& weights, int64_t tile, const Inputs<Weights>& inputs, int64_t first,
                  Floats (*sums)[PARTS]) {
     for (const int64_t block : inputs.lopsided) {
+        bool any = false;
+        for (int64_t i = 0; i < COUNT; i++) any |= inputs.all[(first + i) * inputs.blocks + block].middle != 0;
+        if (!any) continue;
         const int64_t place = tile * inputs.blocks + block;
         const Scales scales = weights.scales(place * Weights::COLUMNS / weights.group);
         for (int64_t part = 0; part < PARTS; part++) {

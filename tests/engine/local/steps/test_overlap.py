@@ -178,7 +178,8 @@ async def test_who_gives_way_goes_on_as_if_nothing_had_been_drawn_for_him(opened
 
 
 async def test_logits_that_are_no_numbers_fail_their_own_answer_alone(opened: OpenEngine) -> None:
-    plain = await answered(opened, [request("sampled")], overlaps=False)
+    requests = [request("sampled"), request("greedy")]
+    plain = [told(events) for events in await answered(opened, requests, overlaps=False)]
 
     def spoil(logits: torch.Tensor, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:
         if len(chunks) > 1 and opened.runner.ahead > 3:
@@ -187,9 +188,11 @@ async def test_logits_that_are_no_numbers_fail_their_own_answer_alone(opened: Op
         return logits
 
     opened.runner.change = spoil
-    good, bad = await answered(opened, [request("sampled"), request("greedy")], overlaps=True)
-    assert isinstance(check_shape(bad), Failed)
-    assert told(good) == told(plain[0])
+    answers = await answered(opened, requests, overlaps=True)
+    failed = [isinstance(check_shape(events), Failed) for events in answers]
+    assert sorted(failed) == [False, True]  # either may have come first
+    good = failed.index(False)
+    assert told(answers[good]) == plain[good]
 
 
 async def test_no_memory_for_a_step_ahead_costs_nothing_but_the_step(opened: OpenEngine) -> None:
