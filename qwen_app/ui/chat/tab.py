@@ -118,7 +118,8 @@ class _Handlers:
             trigger_mode="always_last",
             **QUEUED,
         )
-        page.translate_apart(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
+        page.translate(self.speak, drafted, [parts.meter])
+        page.translate_apart(self._in_turn(self.translate), inputs | {page.language}, [chat])
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]
@@ -181,14 +182,19 @@ class _Handlers:
         view = await self._actions.look(self._session_of(values), draft, self._choices(values))
         return changed({self._parts.meter: view.meter, self._parts.documents: view.documents})
 
+    async def speak(self, values: Values, _: gr.Request) -> Updates:
+        """What is said from now on is said in the language that is chosen, and what is measured now."""
+        self._session_of(values).language = language_of(values[self._page.language])
+        return changed({self._parts.meter: await self._meter(values)})
+
     async def translate(self, values: Values) -> Updates:
+        """What was said, in the same."""
         session = self._session_of(values)
-        session.language = language_of(values[self._page.language])
         texts, picture = session.texts, self._actions.picture(session)
         if session.busy:
             del picture[-1]  # it is being written, and drawn apart
         chat = redrawn(picture, texts)
-        return changed({self._parts.conversation: chat, self._parts.meter: await self._meter(values)})
+        return {self._parts.conversation: chat}
 
     async def prompt(self, values: Values, user: str) -> GenerationRequest:
         """What would be sent for the draft, else for the last question."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -72,7 +73,7 @@ class TurnCounter(Protocol):
         ...
 
 
-Translate = Callable[[Values, gr.Request], Updates]
+Translate = Callable[[Values, gr.Request], Updates | Awaitable[Updates]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class PageContext:
     async def _translated(self, values: Values, request: gr.Request) -> Updates:
         updates: Updates = {}
         for one in self._translators:
-            updates = merged(updates, one.handler(values, request))
+            said = one.handler(values, request)
+            updates = merged(updates, await said if inspect.isawaitable(said) else said)
         return updates
 
     def _localize(self, values: Values, _: gr.Request) -> Updates:
