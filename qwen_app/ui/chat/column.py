@@ -8,7 +8,6 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.ui.chat.empty_chat import add_tasks, examples, welcome
-from qwen_app.ui.chat.view import DrawnMessage
 from qwen_app.ui.chats_panel.panel import add_command, add_shown
 from qwen_app.ui.markdown.maths import DELIMITERS
 from qwen_app.ui.shared.context import PageContext
@@ -61,9 +60,9 @@ def build_column(page: PageContext) -> ChatParts:
     return ChatParts(new_chat, code, conversation, live, line, *below)
 
 
-def redrawn(picture: list[DrawnMessage], texts: Texts) -> Update:
-    """The conversation in another language."""
-    return gr.update(value=picture, placeholder=welcome(texts), examples=examples(texts))
+def inviting(texts: Texts) -> Update:
+    """What an empty conversation says, in another language."""
+    return gr.update(placeholder=welcome(texts), examples=examples(texts))
 
 
 def _tools(page: PageContext) -> tuple[gr.Button, gr.Button]:

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from qwen_app.messages import GenerationRequest
-from qwen_app.ui.chat.column import ChatParts, build_column, redrawn
+from qwen_app.ui.chat.column import ChatParts, build_column, inviting
 from qwen_app.ui.chat.commands import ChatCommands, actions_of
 from qwen_app.ui.chat.controls import Controls, build_controls
 from qwen_app.ui.chat.live_answer import with_live_answer
@@ -118,7 +118,7 @@ class _Handlers:
             trigger_mode="always_last",
             **QUEUED,
         )
-        page.translate(self.speak, drafted, [parts.meter])
+        page.translate(self.speak, drafted, [chat, parts.meter])
         page.translate_apart(self._in_turn(self.translate), inputs | {page.language}, [chat])
 
     def _streaming(
@@ -184,17 +184,19 @@ class _Handlers:
 
     async def speak(self, values: Values, _: gr.Request) -> Updates:
         """What is said from now on is said in the language that is chosen, and what is measured now."""
-        self._session_of(values).language = language_of(values[self._page.language])
-        return changed({self._parts.meter: await self._meter(values)})
+        session = self._session_of(values)
+        session.language = language_of(values[self._page.language])
+        return changed(
+            {self._parts.conversation: inviting(session.texts), self._parts.meter: await self._meter(values)}
+        )
 
     async def translate(self, values: Values) -> Updates:
         """What was said, in the same."""
         session = self._session_of(values)
-        texts, picture = session.texts, self._actions.picture(session)
+        picture = self._actions.picture(session)
         if session.busy:
             del picture[-1]  # it is being written, and drawn apart
-        chat = redrawn(picture, texts)
-        return {self._parts.conversation: chat}
+        return {self._parts.conversation: picture}
 
     async def prompt(self, values: Values, user: str) -> GenerationRequest:
         """What would be sent for the draft, else for the last question."""
