@@ -48,47 +48,49 @@ Vector loaded(const void* bytes) {
 #if defined(__AVX2__) && defined(__FMA__)
 constexpr bool SERVES = true;
 
+#ifdef __AVX512BW__
+typedef __m512i Bits;
+Bits everywhere(int32_t word) { return _mm512_set1_epi32(word); }
+Bits multiplied_twos(Bits codes, Bits numbers) { return _mm512_madd_epi16(codes, numbers); }
+Bits multiplied_bytes(Bits codes, Bits numbers) { return _mm512_maddubs_epi16(codes, numbers); }
+#else
+typedef __m256i Bits;
+Bits everywhere(int32_t word) { return _mm256_set1_epi32(word); }
+Bits multiplied_twos(Bits codes, Bits numbers) { return _mm256_madd_epi16(codes, numbers); }
+Bits multiplied_bytes(Bits codes, Bits numbers) { return _mm256_maddubs_epi16(codes, numbers); }
+#endif
+
 // gcc would put all products on the stack, to add them up at the end: what passes here stays in its register.
 template <typename Vector>
 void keep(Vector& sums) {
     asm("" : "+v"(sums));
 }
 
-// Adds to `sums`, for each row, its two codes of 16 bits times the two numbers of `inputs`.
-void add_two(Ints& sums, Ints codes, int32_t inputs) {
-#if defined(__AVX512BW__) && defined(__AVX512VNNI__)
-    sums = Ints(_mm512_dpwssd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(inputs)));
-#elif defined(__AVX512BW__)
-    sums += Ints(_mm512_madd_epi16(__m512i(codes), _mm512_set1_epi32(inputs)));
-#else
-    sums += Ints(_mm256_madd_epi16(__m256i(codes), _mm256_set1_epi32(inputs)));
-#endif
-    keep(sums);
-}
-
-// Adds to `sums`, for each row, its four codes of 8 bits without a sign times the four numbers of `inputs`, which have one.
-// Of codes up to 15, eight times four fit: in two sums of 16 bits a row, or one of 32.
+// `add_two` adds to `sums`, for each row, its two codes of 16 bits times the two numbers of `inputs`; `add_four` its four
+// codes of 8 bits without a sign times four numbers that have one. Of codes up to 15, eight times four fit: in two sums of
+// 16 bits a row, or one of 32.
 #if defined(__AVX512BW__) && defined(__AVX512VNNI__)
 typedef Ints FourSums;
+void add_two(Ints& sums, Ints codes, int32_t inputs) {
+    sums = Ints(_mm512_dpwssd_epi32(Bits(sums), Bits(codes), everywhere(inputs)));
+    keep(sums);
+}
 void add_four(FourSums& sums, Ints codes, int32_t inputs) {
-    sums = Ints(_mm512_dpbusd_epi32(__m512i(sums), __m512i(codes), _mm512_set1_epi32(inputs)));
+    sums = Ints(_mm512_dpbusd_epi32(Bits(sums), Bits(codes), everywhere(inputs)));
     keep(sums);
 }
 Ints totals(FourSums sums) { return sums; }
-#elif defined(__AVX512BW__)
-typedef Shorts FourSums;
-void add_four(FourSums& sums, Ints codes, int32_t inputs) {
-    sums += Shorts(_mm512_maddubs_epi16(__m512i(codes), _mm512_set1_epi32(inputs)));
-    keep(sums);
-}
-Ints totals(FourSums sums) { return Ints(_mm512_madd_epi16(__m512i(sums), _mm512_set1_epi16(1))); }
 #else
 typedef Shorts FourSums;
-void add_four(FourSums& sums, Ints codes, int32_t inputs) {
-    sums += Shorts(_mm256_maddubs_epi16(__m256i(codes), _mm256_set1_epi32(inputs)));
+void add_two(Ints& sums, Ints codes, int32_t inputs) {
+    sums += Ints(multiplied_twos(Bits(codes), everywhere(inputs)));
     keep(sums);
 }
-Ints totals(FourSums sums) { return Ints(_mm256_madd_epi16(__m256i(sums), _mm256_set1_epi16(1))); }
+void add_four(FourSums& sums, Ints codes, int32_t inputs) {
+    sums += Shorts(multiplied_bytes(Bits(codes), everywhere(inputs)));
+    keep(sums);
+}
+Ints totals(FourSums sums) { return Ints(multiplied_twos(Bits(sums), everywhere(0x00010001))); }
 #endif
 
 // `left * right + sum`, in one operation wherever it stands: a row's outputs do not change with the rows beside it.
