@@ -16,7 +16,7 @@ class Switches:
     turned around where that is faster, and those of 4 and 8 bits use our kernels. prefix_cache: what a user's last
     prompts left in the KV cache is used again. kv_offload: conversations that lose their slot are kept in host memory.
     forced_tokens: what a grammar forces is read in one step. drafts: prompt lookup. overlap: on a card, a step is
-    launched before the tokens of the last are read.
+    launched before the tokens of the last are read, and kv_offload copies beside the steps.
     """
 
     cuda_graphs: bool = True

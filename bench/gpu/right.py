@@ -145,6 +145,10 @@ def _prefixes(rows: Rows, precision: str, parts: ComputeParts, text: Text) -> No
     memory = torch.empty(half * cache.shape.token_bytes, dtype=torch.uint8)
     cache.read(0, half, memory)
     cache.write(5, half, memory)
+    last = runner.forward([_next(0, text, ANSWER_TOKENS - 1)]).float()
+    beside = far(last, text.logits[-1:])
+    rows.check(f"{precision}: a step while the host's memory is copied", beside < tolerance, error=beside)
+    cache.wait_for_copies(0, 5)
     restored = far(_read(runner, 5, text.prompt, start=half)[None], text.logits[:1])
     rows.check(f"{precision}: one that came back from the host's memory", restored < tolerance, error=restored)
 

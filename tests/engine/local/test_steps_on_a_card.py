@@ -68,3 +68,47 @@ async def test_steps_launched_ahead_are_replayed_with_the_tokens_that_lie_on_the
     assert await answers(opened) == undisturbed
     opened.parts.overlaps = False
     assert opened.runner.ahead > 12  # of 24: none is ahead of a newcomer
+
+
+@pytest.mark.anyio
+async def test_who_is_copied_to_a_slot_waits_for_it_while_others_go_on(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.heal()
+    undisturbed = await answers(opened)
+    cache, waits = opened.parts.kv_cache, Waits()
+    monkeypatch.setattr(cache, "copying", waits.copying)
+    monkeypatch.setattr(cache, "wait_for_copies", waits.note)
+    steps: list[set[int]] = []
+    opened.runner.before = lambda chunks: steps.append({chunk.span.slot for chunk in chunks})
+    assert await answers(opened) == undisturbed
+    arrived = next(index for index, slots in enumerate(steps) if waits.slot in slots)
+    assert arrived > 0  # others went on
+    assert steps == waits.noted  # and every step comes after the copies of those in it
+
+
+@pytest.mark.anyio
+async def test_who_is_alone_does_not_wait_on_the_host_for_its_slot_to_be_copied(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.heal()
+    opened.forget()
+    monkeypatch.setattr(opened.parts.kv_cache, "copying", lambda slot: True)
+    events = await collect(opened.engine, ask(messages=(), prompt=PROMPTS[0], max_tokens=4))
+    assert len(ids_of(events)) == 4
+
+
+class Waits:
+    """One slot, the first that is asked for beside another, is being copied for five steps."""
+
+    def __init__(self) -> None:
+        self.slot = -1
+        self.noted: list[set[int]] = []
+
+    def copying(self, slot: int) -> bool:
+        if self.slot < 0:
+            self.slot = slot
+        return slot == self.slot and len(self.noted) < 5
+
+    def note(self, *slots: int) -> None:
+        self.noted.append(set(slots))

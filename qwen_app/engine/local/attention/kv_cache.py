@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from transformers import PretrainedConfig
+
+from qwen_app.engine.local.attention.slot_copies import SlotCopies
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,14 @@ class KVCache:
     ``keys[l]`` and ``values[l]`` are ``[slots * length + scratch cells, heads, head_dim]`` on layer ``l``'s device;
     ``slot_keys[l]`` and ``slot_values[l]`` show the same memory as ``[slots, heads, length, head_dim]``. Rows of a
     captured step that belong to nobody write to the scratch cells, one each: ``scratch_rows`` of them at most.
+
+    With ``overlap``, one card copies from and to the host's memory beside what else it does: who launches a step calls
+    ``wait_for_copies`` of its slots first, and leaves out, for now, those that are ``copying``.
     """
 
-    def __init__(self, shape: KVShape, *, slots: int, length: int, devices: Sequence[torch.device]) -> None:
+    def __init__(
+        self, shape: KVShape, *, slots: int, length: int, devices: Sequence[torch.device], overlap: bool = False
+    ) -> None:
         self.shape = shape
         self.slots = slots
         self.length = length
@@ -47,6 +55,8 @@ class KVCache:
         self.values = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
         self.slot_keys = [self._by_slot(tensor) for tensor in self.keys]
         self.slot_values = [self._by_slot(tensor) for tensor in self.values]
+        one_card = self.on_card and len({tensor.device for tensor in self.keys}) == 1
+        self._copies = SlotCopies(self.keys[0].device) if overlap and one_card else None
 
     @property
     def size_bytes(self) -> int:
@@ -71,6 +81,7 @@ class KVCache:
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Give ``target`` the first ``tokens`` positions of ``source``."""
+        self.wait_for_copies(source, target)
         start, end = self.cell(target, 0), self.cell(target, tokens)
         first = self.cell(source, 0)
         for tensor in (*self.keys, *self.values):
@@ -78,6 +89,7 @@ class KVCache:
 
     def clear(self, slot: int) -> None:
         """Put zeros where ``slot`` may hold what is no number: even masked, that would spoil the slot's next answer."""
+        self.wait_for_copies(slot)
         start, end = self.cell(slot, 0), self.cell(slot, self.length)
         for tensor in (*self.keys, *self.values):
             tensor[start:end].zero_()
@@ -85,19 +97,34 @@ class KVCache:
     def read(self, slot: int, tokens: int, memory: torch.Tensor) -> None:
         """Copy the first ``tokens`` positions of ``slot`` into ``memory``, uint8 ``[tokens * shape.token_bytes]``.
 
-        The host does not wait: what is launched later on a card, and may write over them, comes after.
+        The host does not wait, nor what is launched next: see ``wait_for_copies``.
         """
         first = self.cell(slot, 0)
-        for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
-            part.copy_(tensor[first : first + tokens], non_blocking=True)
+        with self._copying(slot):
+            for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
+                part.copy_(tensor[first : first + tokens], non_blocking=True)
         self._wait_for_several()
 
     def write(self, slot: int, tokens: int, memory: torch.Tensor) -> None:
         """Put back the first ``tokens`` positions of what ``read`` put into ``memory``."""
         first = self.cell(slot, 0)
-        for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
-            tensor[first : first + tokens].copy_(part[:tokens], non_blocking=True)
+        with self._copying(slot):
+            for tensor, part in zip((*self.keys, *self.values), self._parts(memory), strict=True):
+                tensor[first : first + tokens].copy_(part[:tokens], non_blocking=True)
         self._wait_for_several()
+
+    def copying(self, slot: int) -> bool:
+        """Whether a card still copies from or to the slot: a step with it would wait."""
+        return self._copies is not None and self._copies.under_way(slot)
+
+    def wait_for_copies(self, *slots: int) -> None:
+        """What is launched from now on comes after what ``read`` and ``write`` did to these slots."""
+        if self._copies is not None:
+            for slot in slots:
+                self._copies.wait_for(slot)
+
+    def _copying(self, slot: int) -> AbstractContextManager[None]:
+        return nullcontext() if self._copies is None else self._copies.of(slot)
 
     def _parts(self, memory: torch.Tensor) -> torch.Tensor:
         """``[2 * layers, tokens, heads, head_dim]``: all layers' keys, then all layers' values."""

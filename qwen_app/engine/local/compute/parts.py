@@ -63,7 +63,7 @@ def build_compute_parts(
     shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
     with planned_room(slots, context_tokens):
         step = ready_step(model, context_tokens, device, switches)
-        cache = KVCache(shape, slots=slots, length=context_tokens, devices=devices)
+        cache = KVCache(shape, slots=slots, length=context_tokens, devices=devices, overlap=switches.overlap)
         runner, impairment = ready_runner(model, step, cache, device, switches)
     return ComputeParts(
         runner=runner,

@@ -123,6 +123,7 @@ class StepExecutor:
 
     def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
+        running = self._copied(running)
         may_draft = all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running))
         steady = self._parts.overlaps and _steady(running, may_draft=may_draft)
         launched = self._launched if self._launched and self._launched.wanted else None
@@ -134,6 +135,13 @@ class StepExecutor:
         if steady and launched.moves(running):
             self._launched = self._launch(running, launched, clock())
         return self._read(launched, running, clock)
+
+    def _copied(self, running: Sequence[SequenceState]) -> Sequence[SequenceState]:
+        """Those whose slots are not being copied from or to the host's memory; all where there are no others."""
+        cache = self._parts.kv_cache
+        copied = [sequence for sequence in running if not cache.copying(sequence.slot)] or running
+        cache.wait_for_copies(*(sequence.slot for sequence in copied))
+        return copied
 
     def _launch(
         self, running: Sequence[SequenceState], before: LaunchedStep | None, started_s: float
