@@ -7,7 +7,7 @@ a pattern, a format or a bound holds open are searched breadth first, and string
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from llguidance import LLMatcher
@@ -23,8 +23,9 @@ NUMBER = b"0123456789-+.eE"
 INSIDE = b'"a0A'
 LAST = b" \t\n\r\\"
 ANY = bytes(byte for byte in range(0x21, 0x100) if byte not in LAST) + LAST
-ORDER_OUTSIDE = OUTSIDE + bytes(byte for byte in ANY if byte not in OUTSIDE)
-ORDER_INSIDE = INSIDE + bytes(byte for byte in ANY if byte not in INSIDE)
+FIRST_ASCII = bytes(byte for byte in ANY if byte < 0x80) + bytes(byte for byte in ANY if byte >= 0x80)
+ORDER_OUTSIDE = OUTSIDE + bytes(byte for byte in FIRST_ASCII if byte not in OUTSIDE)
+ORDER_INSIDE = INSIDE + bytes(byte for byte in FIRST_ASCII if byte not in INSIDE)
 
 FEW_STEPS = 40
 GREEDY_STEPS = 512
@@ -79,10 +80,9 @@ class CompletionSearch:
                 return None
             if node.matcher.is_accepting():
                 return node
-            allowed = node.allowed_bytes()
-            if not allowed:
+            inside, first = node.inside, node.first_allowed_byte()
+            if first is None:
                 return None
-            inside, first = node.inside, allowed[0]
             if (inside and first != QUOTE) or (not inside and first in NUMBER):
                 ended = self._end_string(node, effort) if inside else _end_number(node, effort)
                 if ended is None:
@@ -175,11 +175,17 @@ class Node:
 
     def allowed_bytes(self) -> list[int]:
         """Bytes that may come next, in order of preference. Beyond ASCII only where nothing else is legal."""
+        allowed = list(self._allowed())
+        return [byte for byte in allowed if byte < 0x80] or allowed
+
+    def first_allowed_byte(self) -> int | None:
+        return next(self._allowed(), None)
+
+    def _allowed(self) -> Iterator[int]:
         mask = self.matcher.compute_bitmask()
         ids = self._vocabulary.byte_ids
         order = ORDER_INSIDE if self.inside else ORDER_OUTSIDE
-        allowed = [byte for byte in order if byte in ids and mask[ids[byte] >> 3] >> (ids[byte] & 7) & 1]
-        return [byte for byte in allowed if byte < 0x80] or allowed
+        return (byte for byte in order if byte in ids and mask[ids[byte] >> 3] >> (ids[byte] & 7) & 1)
 
     def signature(self) -> int:
         """Equal for places that look alike from here: the same tokens may come next."""
@@ -198,7 +204,7 @@ def _left_string(node: Node) -> bool:
 
 
 def _left_number(node: Node) -> bool:
-    return _is_whole(node) or any(byte in CLOSERS for byte in node.allowed_bytes()[:1])
+    return _is_whole(node) or node.first_allowed_byte() in tuple(CLOSERS)
 
 
 def _end_number(node: Node, effort: Effort) -> Node | None:
@@ -215,8 +221,8 @@ def _greedily(node: Node, goal: Goal, steps: int) -> Node | None:
             return None
         if goal(node):
             return node
-        allowed = node.allowed_bytes()
-        if not allowed or not node.take(allowed[0]):
+        first = node.first_allowed_byte()
+        if first is None or not node.take(first):
             return None
     return None
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from qwen_app.messages import Finished, GenerationRequest, JsonSchema, SamplingParams, Tool, ToolCallDelta, ToolChoice
+from qwen_app.engine.local.compute.model_runner import ScheduledChunk
+from qwen_app.engine.local.sampling.sampler import Sampler
+from qwen_app.engine.local.steps import step_executor
+from qwen_app.engine.local.steps.token_masks import masks_of
+from qwen_app.messages import (
+    Finished,
+    GenerationRequest,
+    JsonSchema,
+    SamplingParams,
+    Tool,
+    ToolCallDelta,
+    ToolChoice,
+)
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative
+from tests.engine.local.tiny import OpenEngine, StepGate, ids_of, load_talkative, until
 
 LONG_KEYS = {
     "type": "object",
@@ -51,12 +64,23 @@ def held(way: str, **params: object) -> GenerationRequest:
 @pytest.mark.anyio
 async def test_rows_of_one_token_come_before_what_is_forced(opened: OpenEngine) -> None:
     lengths: list[list[int]] = []
-    opened.runner.before = lambda chunks: lengths.append([chunk.span.length for chunk in chunks])
+    gate = StepGate()
+    gate.close()  # until all of them are there: prose would be over before a grammar is ready
+
+    def note(chunks: Sequence[ScheduledChunk]) -> None:
+        gate(chunks)
+        lengths.append([chunk.span.length for chunk in chunks])
+
+    opened.runner.before = note
     prose = ask(sampling=SamplingParams(temperature=0.0, max_tokens=100))
     asked = [held("greedy"), prose, held("sampled")]
-    await asyncio.gather(
-        *(collect(opened.engine, replace(one, request_id=f"r{n}", user=f"u{n}")) for n, one in enumerate(asked))
-    )
+    answers = [
+        asyncio.create_task(collect(opened.engine, replace(one, request_id=f"r{n}", user=f"u{n}")))
+        for n, one in enumerate(asked)
+    ]
+    await until(lambda: opened.engine.health().running + opened.engine.health().queued == len(asked))
+    gate.open()
+    await asyncio.gather(*answers)
     mixed = [step for step in lengths if len(step) > 1 and 1 in step and max(step) > 1]
     assert mixed
     assert all(step == sorted(step, key=lambda length: length > 1) for step in mixed)
@@ -77,6 +101,21 @@ async def test_the_text_is_the_same_in_fewer_steps(opened: OpenEngine, way: str)
     last = check_shape(events)
     assert isinstance(last, Finished)
     assert last.usage.completion_tokens == len(ids_of(events)) > steps * 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("logit_bias", [(), ((72, 30.0), (101, -30.0))], ids=["", "biased"])
+async def test_a_mask_is_made_only_where_the_likeliest_token_is_not_allowed(
+    opened: OpenEngine, monkeypatch: pytest.MonkeyPatch, logit_bias: tuple[tuple[int, float], ...]
+) -> None:
+    schema = {"type": "array", "items": {"type": "string", "minLength": 9}, "minItems": 3}
+    free = ask(grammar=JsonSchema(schema), sampling=replace(WAYS["greedy"], max_tokens=60, logit_bias=logit_bias))
+    made = Mock(wraps=masks_of)
+    monkeypatch.setattr(step_executor, "masks_of", made)
+    found = await collect(opened.engine, free)
+    assert 0 < made.call_count < len(ids_of(found)) / 2
+    monkeypatch.setattr(Sampler, "likeliest", lambda *asked: None)
+    assert ids_of(await collect(opened.engine, free)) == ids_of(found)
 
 
 @pytest.mark.anyio

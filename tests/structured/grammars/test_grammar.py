@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import CHOICE_LIMIT, JsonObject, Regex, StringChoice
@@ -14,6 +17,7 @@ from qwen_app.structured.grammars import compiler as compiler_module
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar, fill_masks
 from qwen_app.structured.validation import validate_text
+from tests.examples import examples
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, TOKENS, TOOL_CALL, TOOL_CALL_END
 from tests.structured.random_model import RandomModel
 from tests.structured.writing import allowed, schema_grammar, takes, written
@@ -105,6 +109,22 @@ def test_property_order_is_the_schemas(qwen: GrammarCompiler) -> None:
     grammar = schema_grammar(qwen, schema)
     assert takes(qwen, grammar, '{"reasoning": "r", "answer": 1, "a": true}')
     assert not takes(qwen, grammar, '{"a": true, "answer": 1, "reasoning": "r"}')
+
+
+@settings(max_examples=examples(10))
+@given(seed=st.integers(0, 2**32 - 1), text=st.sampled_from(["", '{"a', '{"a": "x\\', '{"a": 1', '{"a": tr']))
+def test_whether_one_token_may_come_is_what_the_mask_says_of_it(qwen: GrammarCompiler, seed: int, text: str) -> None:
+    state, dice = written(qwen, qwen.compile(JsonObject()), text), random.Random(seed)
+    masked = set(allowed(state).tolist())
+    asked = {*dice.sample(range(TOKENS), 500), *dice.sample(sorted(masked), min(len(masked), 100)), END_OF_TEXT}
+    assert {token_id for token_id in asked if state.allows(token_id)} == asked & masked
+
+
+def test_an_end_may_come_where_the_text_is_whole_and_may_go_on(qwen: GrammarCompiler) -> None:
+    state = written(qwen, qwen.compile(Regex("[0-9]+")), "12")
+    assert set(allowed(state)) >= {END_OF_TURN, END_OF_TEXT}
+    assert state.allows(END_OF_TURN)
+    assert state.allows(END_OF_TEXT)
 
 
 def test_masks_of_several_rows_are_filled_in_one_call(qwen: GrammarCompiler) -> None:

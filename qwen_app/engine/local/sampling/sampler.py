@@ -116,6 +116,17 @@ class Sampler:
         self._count(chosen, batch)
         return _sampled_tokens(told, rows, batch)
 
+    def likeliest(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[SampledToken] | None:
+        """What ``sample`` draws without masks, where all rows are greedy and nothing is counted or told; else None.
+
+        Where a row's grammar allows it, it is also what ``sample`` draws with its mask, which takes longer to make.
+        """
+        batch = self._batch_of(rows)
+        if batch.plain is not None or batch.cut is not None or batch.penalised or batch.with_logprobs is not None:
+            return None
+        _, logits = self._adjusted(logits, rows, batch)
+        return _sampled_tokens(_argmax(logits).unsqueeze(1).tolist(), rows, batch)
+
     def draws_at_once(self, rows: Sequence[SamplingRow]) -> bool:
         """Whether no row may need a second look, at more than the shortlist: its token is settled before it is read."""
         batch = self._batch_of(rows)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qwen_app.engine.local.compute.drafts import PromptLookup
-from qwen_app.engine.local.sampling.sampler import SampledToken, SamplingRow
+from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken, SamplingRow
 from qwen_app.engine.local.steps.answer_text import AnswerText
 from qwen_app.engine.local.steps.event_queue import EventQueue
 from qwen_app.errors import SchemaError
@@ -187,6 +187,12 @@ class SequenceState:
         if self.constraint is None or (len(self.token_ids) > self.prompt_tokens and self._forces_tokens):
             return None
         return next(iter(self.constraint.state.forced_tokens()), None)
+
+    def allows(self, token_id: int) -> bool:
+        """What ``masks_of`` says of one token; NO_TOKEN is none."""
+        if token_id == NO_TOKEN or token_id in self.banned_ids or self.forced_token not in (None, token_id):
+            return False
+        return self.constraint is None or self.constraint.state.allows(token_id)
 
     def accept(self, sampled: SampledToken, now: float) -> str:
         """Take a drawn token, and those that the grammar then forces; return the text that became certain.

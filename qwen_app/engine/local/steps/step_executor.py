@@ -318,13 +318,20 @@ class StepExecutor:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
         if not drawing:
             return []
-        masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
-        rows = [sequence.row() for sequence in drawing]
-        drawn = _where_there_is_memory(lambda: self._parts.sampler.sample(logits, rows, masks))
+        drawn = _where_there_is_memory(lambda: self._drawn(drawing, logits))
         if drawn is None:
             for sequence in drawing:
                 sequence.draw_again()
         return drawn
+
+    def _drawn(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken]:
+        rows, sampler = [sequence.row() for sequence in drawing], self._parts.sampler
+        if logits.device.type == "cpu":
+            likeliest = sampler.likeliest(logits, rows)
+            if likeliest and all(one.allows(sampled.token_id) for one, sampled in zip(drawing, likeliest, strict=True)):
+                return likeliest
+        masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
+        return sampler.sample(logits, rows, masks)
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
