@@ -12,7 +12,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from qwen_app.engine.local.compute.drafts import DRAFTED_ROWS, DraftBudget
+from qwen_app.engine.local.compute.drafts import DRAFTED_ANSWERS, DraftBudget
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.messages import Event, Failed, Finished, GenerationRequest, JsonSchema, SamplingParams
 from tests.engine.contract import ask, check_shape, collect, text_of
@@ -82,7 +82,7 @@ async def with_and_without(opened: OpenEngine, asked: GenerationRequest) -> tupl
     answers: list[tuple[list[Event], int]] = []
     for enabled in (True, False):
         opened.parts.drafts = DraftBudget(enabled=enabled)
-        opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)  # whatever a draft costs here, it pays
+        opened.parts.drafts.measured(1e9, answers=1, tokens=1)  # whatever a draft costs here, it pays
         opened.forget()
         opened.runner.computed.clear()
         events = await collect(opened.engine, asked)
@@ -126,8 +126,8 @@ async def test_a_document_keeps_its_shape_and_its_end(opened: OpenEngine, limit:
 @pytest.mark.anyio
 async def test_two_at_once_each_have_their_own(opened: OpenEngine) -> None:
     alone = [await collect(opened.engine, replace(request("sampled"), request_id=f"r{n}")) for n in range(2)]
-    opened.parts.drafts.measured(1e9, rows=2, drafted=False, tokens=2)
-    opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)
+    opened.parts.drafts.measured(1e9, answers=2, tokens=2)
+    opened.parts.drafts.measured(1e9, answers=1, tokens=1)
     opened.runner.computed.clear()
     company = await asyncio.gather(
         *(collect(opened.engine, replace(request("sampled"), request_id=f"s{n}", user=f"u{n}")) for n in range(2))
@@ -138,7 +138,7 @@ async def test_two_at_once_each_have_their_own(opened: OpenEngine) -> None:
 
 @pytest.mark.anyio
 async def test_a_cancelled_answer_leaves_a_cache_that_is_right(opened: OpenEngine) -> None:
-    opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)
+    opened.parts.drafts.measured(1e9, answers=1, tokens=1)
     asked = replace(request("greedy"), sampling=SamplingParams(temperature=0.0, max_tokens=600))
     stream = opened.engine.generate(asked)
     async for event in stream:
@@ -155,9 +155,9 @@ async def test_a_cancelled_answer_leaves_a_cache_that_is_right(opened: OpenEngin
 async def test_more_than_two_get_none(opened: OpenEngine) -> None:
     longest: list[int] = []
     for rows in (1, 2, 3):
-        opened.parts.drafts.measured(1e9, rows=rows, drafted=False, tokens=rows)
+        opened.parts.drafts.measured(1e9, answers=rows, tokens=rows)
     opened.runner.before = lambda chunks: longest.append(
-        max(chunk.drafted for chunk in chunks) if len(chunks) > DRAFTED_ROWS else 0
+        max(chunk.drafted for chunk in chunks) if len(chunks) > DRAFTED_ANSWERS else 0
     )
     await asyncio.gather(
         *(collect(opened.engine, replace(request("greedy"), request_id=f"s{n}", user=f"u{n}")) for n in range(3))
@@ -184,7 +184,7 @@ def spoiled(opened: OpenEngine, row: int) -> None:
 @pytest.mark.anyio
 async def test_one_that_fails_in_a_draft_fails_alone(opened: OpenEngine) -> None:
     for rows in (1, 2):
-        opened.parts.drafts.measured(1e9, rows=rows, drafted=False, tokens=rows)
+        opened.parts.drafts.measured(1e9, answers=rows, tokens=rows)
     spoiled(opened, 0)
     asked = [replace(request("greedy"), request_id=f"r{n}", user=f"u{n}") for n in range(2)]
     lasts = [check_shape(events) for events in await asyncio.gather(*(collect(opened.engine, one) for one in asked))]
@@ -193,7 +193,7 @@ async def test_one_that_fails_in_a_draft_fails_alone(opened: OpenEngine) -> None
 
 @pytest.mark.anyio
 async def test_what_failed_behind_a_guess_is_not_trusted_later(opened: OpenEngine) -> None:
-    opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)
+    opened.parts.drafts.measured(1e9, answers=1, tokens=1)
     expected = ids_of(await collect(opened.engine, request("greedy")))
     opened.forget()
     spoiled(opened, 2)
@@ -205,7 +205,7 @@ async def test_what_failed_behind_a_guess_is_not_trusted_later(opened: OpenEngin
 
 @pytest.mark.anyio
 async def test_a_drafted_step_that_fails_is_made_again_for_who_is_sound(opened: OpenEngine) -> None:
-    opened.parts.drafts.measured(1e9, rows=2, drafted=False, tokens=2)  # and never with one row
+    opened.parts.drafts.measured(1e9, answers=2, tokens=2)  # and never with one row
     harmed: list[int] = []
 
     def harm(chunks: Sequence[ScheduledChunk]) -> None:

@@ -14,8 +14,10 @@ from qwen_app.engine.local.compute.prefill_budget import smoothed
 MATCHED_TOKENS = 3
 FIRST_DRAFT_TOKENS = 3
 TILE_ROWS = 4  # weights are read once for so many rows on a CPU, and more of them are read twice
-LONGEST_ROWS = 16  # of a draft and what is computed before it: a card reads weights of 4 and 8 bits once for so many
-DRAFTED_ROWS = 2  # with more answers at once a step has enough to do
+LONGEST_ROWS = 16  # a card reads weights of 4 and 8 bits once for so many
+DRAFTED_ANSWERS = 2  # with more at once a step has enough to do
+WORTH_DOUBLING = 1.6  # twice the rows bring about so much where four guesses in five come true
+REMEMBERED_STEPS = 256  # then longer drafts are tried again: the machine may have been busy, the conversation long
 FIRST_REST_STEPS = 8
 LONGEST_REST_STEPS = 512
 
@@ -28,10 +30,12 @@ class PromptLookup:
         self._indexed = MATCHED_TOKENS
         self._length = FIRST_DRAFT_TOKENS
 
-    def draft(self, token_ids: Sequence[int], limit_tokens: int, *, before: int = 1) -> list[int]:
+    def draft(
+        self, token_ids: Sequence[int], limit_tokens: int, *, before: int = 1, longest_rows: int = LONGEST_ROWS
+    ) -> list[int]:
         """What may follow ``token_ids``, which only grow from call to call; empty where nothing is known.
 
-        With the ``before`` tokens that are computed with it, it fills whole tiles of rows.
+        With the ``before`` tokens that are computed with it, it fills whole tiles of rows, ``longest_rows`` at most.
         """
         if limit_tokens <= 0 or len(token_ids) < MATCHED_TOKENS:
             return []
@@ -42,7 +46,7 @@ class PromptLookup:
         if start is None:
             return []
         rows = (before + self._length + TILE_ROWS // 2) // TILE_ROWS * TILE_ROWS
-        length = max(0, min(rows, LONGEST_ROWS) - before)
+        length = max(0, min(rows, longest_rows) - before)
         return list(token_ids[start : start + min(length, limit_tokens)])
 
     def checked(self, drafted_tokens: int, accepted_tokens: int) -> None:
@@ -54,29 +58,54 @@ class PromptLookup:
 
 
 class DraftBudget:
-    """Whether drafts pay, by what steps with and without them took. ``enabled`` False: they are never made."""
+    """Whether drafts pay, and how long ones, by what steps with and without them took.
+
+    ``enabled`` False: they are never made.
+    """
 
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
-        self._plain_s: dict[int, float] = {}  # a step without drafts, by rows
-        self._drafted_s_per_token: float | None = None  # and row
+        self._plain_s: dict[int, float] = {}  # a step without drafts, by answers
+        self._costs: dict[int, float] = {}  # of one answer's step of so many rows, in steps of one
+        self._steps = 0
+        self._drafted_s_per_token: float | None = None  # and answer
         self._resting_steps = 0
         self._rest_steps = FIRST_REST_STEPS
 
-    def allows(self, rows: int) -> bool:
-        """Whether the next step of so many answers may hold drafts. Asked once a step."""
-        if not self._enabled or rows > DRAFTED_ROWS or rows not in self._plain_s:
-            return False
+    def rows(self, answers: int) -> int:
+        """How many rows each of so many answers may have in the next step, its draft among them: beyond them, more
+        cost what they bring even where most come true. 0 without drafts. Asked once a step."""
+        if not self._enabled or answers > DRAFTED_ANSWERS or answers not in self._plain_s:
+            return 0
+        self._steps = (self._steps + 1) % REMEMBERED_STEPS
+        if self._steps == 0:
+            self._costs.clear()
         self._resting_steps = max(0, self._resting_steps - 1)
-        return not self._resting_steps
+        return 0 if self._resting_steps else self._longest_rows()
 
-    def measured(self, duration_s: float, *, rows: int, drafted: bool, tokens: int) -> None:
-        """Learn from a step that brought so many tokens to so many answers, and read nothing else."""
-        if not drafted:
-            self._plain_s[rows] = smoothed(self._plain_s.get(rows), duration_s)
+    def _longest_rows(self) -> int:
+        rows = TILE_ROWS
+        while rows < LONGEST_ROWS and self._worth_doubling(rows):
+            rows *= 2
+        return rows
+
+    def _worth_doubling(self, rows: int) -> bool:
+        cost, twice = self._costs.get(rows), self._costs.get(2 * rows)
+        return cost is None or twice is None or twice <= WORTH_DOUBLING * cost
+
+    def measured(self, duration_s: float, *, answers: int, tokens: int, drafted_rows: int = 0) -> None:
+        """Learn from a step that brought so many tokens to so many answers, and read nothing else.
+
+        ``drafted_rows`` are those of all drafts and what was computed before them, 0 without drafts.
+        """
+        if not drafted_rows:
+            self._plain_s[answers] = smoothed(self._plain_s.get(answers), duration_s)
             return
-        self._drafted_s_per_token = smoothed(self._drafted_s_per_token, duration_s * rows / tokens)
-        if self._drafted_s_per_token <= self._plain_s[rows]:
+        plain_s = self._plain_s[answers]
+        if answers == 1:
+            self._costs[drafted_rows] = smoothed(self._costs.get(drafted_rows), duration_s / plain_s)
+        self._drafted_s_per_token = smoothed(self._drafted_s_per_token, duration_s * answers / tokens)
+        if self._drafted_s_per_token <= plain_s:
             self._rest_steps = FIRST_REST_STEPS
             return
         self._resting_steps, self._drafted_s_per_token = self._rest_steps, None

@@ -21,10 +21,11 @@ def chunk_of(sequence: SequenceState, limit_tokens: int) -> ScheduledChunk:
     return ScheduledChunk(span, token_ids, wants_logits=span.end == len(sequence.token_ids), scores=sequence.scores)
 
 
-def drafted_chunk_of(sequence: SequenceState) -> ScheduledChunk:
-    """What is pending and, behind it, what prompt lookup guesses."""
+def drafted_chunk_of(sequence: SequenceState, longest_rows: int) -> ScheduledChunk:
+    """What is pending and, behind it, what prompt lookup guesses: ``longest_rows`` at most, where it guesses any."""
     pending = sequence.token_ids[sequence.num_computed_tokens :]
-    draft = sequence.lookup.draft(sequence.token_ids, sequence.remaining_tokens - 1, before=len(pending))
+    limit_tokens = sequence.remaining_tokens - 1
+    draft = sequence.lookup.draft(sequence.token_ids, limit_tokens, before=len(pending), longest_rows=longest_rows)
     token_ids = [*pending, *draft]
     span = QuerySpan(sequence.slot, sequence.num_computed_tokens, len(token_ids))
     return ScheduledChunk(span, token_ids, wants_logits=True, drafted=len(draft))

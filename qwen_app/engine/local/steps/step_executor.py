@@ -124,14 +124,14 @@ class StepExecutor:
     def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
         running = self._copied(running)
-        may_draft = all(sequence.decodes for sequence in running) and self._parts.drafts.allows(len(running))
-        steady = self._parts.overlaps and _steady(running, may_draft=may_draft)
+        draft_rows = self._parts.drafts.rows(len(running)) if all(sequence.decodes for sequence in running) else 0
+        steady = self._parts.overlaps and _steady(running, draft_rows)
         launched = self._launched if self._launched and self._launched.wanted else None
         self._launched = None
         if launched is None and steady:
             launched = self._launch(running, None, clock())
         if launched is None:
-            return self._step(running, clock, may_draft=may_draft)
+            return self._step(running, clock, draft_rows)
         if steady and launched.moves(running):
             self._launched = self._launch(running, launched, clock())
         return self._read(launched, running, clock)
@@ -181,15 +181,15 @@ class StepExecutor:
             self._accept(sequence, sampled, now, output)
         if alone:
             duration_s = now - max(launched.started_s, self._read_s)
-            self._parts.drafts.measured(duration_s, rows=len(moved), drafted=False, tokens=len(moved))
+            self._parts.drafts.measured(duration_s, answers=len(moved), tokens=len(moved))
             self._parts.prefill_budget.measured(duration_s, decoding_rows=len(moved), chunk_tokens=0)
         self._out_of_memory_steps = 0
         self._read_s = now
         return output
 
-    def _step(self, running: Sequence[SequenceState], clock: Callable[[], float], *, may_draft: bool) -> StepOutput:
+    def _step(self, running: Sequence[SequenceState], clock: Callable[[], float], draft_rows: int) -> StepOutput:
         output = StepOutput()
-        scheduled = self._schedule(running, may_draft=may_draft)
+        scheduled = self._schedule(running, draft_rows)
         started_s = clock()
         logits, failure = self._forward([chunk for _, chunk in scheduled])
         if failure is Failure.OUT_OF_MEMORY:
@@ -218,17 +218,18 @@ class StepExecutor:
             self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
 
-    def _schedule(self, running: Sequence[SequenceState], *, may_draft: bool) -> Schedule:
+    def _schedule(self, running: Sequence[SequenceState], draft_rows: int) -> Schedule:
         """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it.
 
         Rows of one token come first: a card attends to those together, with their keys split.
         """
         decoding = sorted((one for one in running if one.pending_tokens == 1 or one.decodes), key=lambda row: row.slot)
         scheduled = [
-            (one, drafted_chunk_of(one) if may_draft else chunk_of(one, one.pending_tokens)) for one in decoding
+            (one, drafted_chunk_of(one, draft_rows) if draft_rows else chunk_of(one, one.pending_tokens))
+            for one in decoding
         ]
         scheduled.sort(key=lambda each: each[1].span.length > 1)
-        if may_draft:
+        if draft_rows:
             return scheduled
         budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
         reading = [sequence for sequence in running if sequence not in decoding]
@@ -389,9 +390,12 @@ class StepExecutor:
         return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
 
     def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
-        drafted = any(chunk.drafted for _, chunk in scheduled)
-        if new_tokens and (drafted or all(chunk.span.length == 1 for _, chunk in scheduled)):
-            self._parts.drafts.measured(duration_s, rows=len(scheduled), drafted=drafted, tokens=new_tokens)
+        drafted, rows = any(chunk.drafted for _, chunk in scheduled), sum(chunk.span.length for _, chunk in scheduled)
+        if new_tokens and (drafted or rows == len(scheduled)):
+            drafted_rows = rows if drafted else 0
+            self._parts.drafts.measured(
+                duration_s, answers=len(scheduled), tokens=new_tokens, drafted_rows=drafted_rows
+            )
         if drafted:
             return
         reads = [chunk.span.length for one, chunk in scheduled if chunk.span.start < one.prompt_tokens]
@@ -410,11 +414,11 @@ def _where_there_is_memory(work: Callable[[], T]) -> T | None:
     return None
 
 
-def _steady(running: Sequence[SequenceState], *, may_draft: bool) -> bool:
+def _steady(running: Sequence[SequenceState], draft_rows: int) -> bool:
     """Each only moves on by the token drawn last, and knows how the one after it is drawn."""
     if not all(sequence.decodes and sequence.pending_tokens == 1 and sequence.foresees_draws for sequence in running):
         return False
-    return not may_draft or not any(drafted_chunk_of(sequence).drafted for sequence in running)
+    return not draft_rows or not any(drafted_chunk_of(sequence, draft_rows).drafted for sequence in running)
 
 
 def _common_prefix(some: Sequence[int], others: Sequence[int]) -> int:

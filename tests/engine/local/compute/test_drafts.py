@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from qwen_app.engine.local.compute.drafts import (
     FIRST_REST_STEPS,
     LONGEST_ROWS,
     MATCHED_TOKENS,
+    REMEMBERED_STEPS,
     TILE_ROWS,
     DraftBudget,
     PromptLookup,
@@ -45,40 +47,77 @@ def test_drafts_grow_with_success_and_shrink_without() -> None:
     assert len(lookup.draft(text[:43], 100)) == 3
 
 
-@given(before=st.integers(1, 40), accepted=st.lists(st.integers(0, 15), max_size=4))
-def test_a_draft_and_what_comes_before_it_fill_whole_tiles(before: int, accepted: list[int]) -> None:
+@given(
+    before=st.integers(1, 40), accepted=st.lists(st.integers(0, 15), max_size=4), longest=st.sampled_from([4, 8, 16])
+)
+def test_a_draft_and_what_comes_before_it_fill_whole_tiles(before: int, accepted: list[int], longest: int) -> None:
     lookup, text = PromptLookup(), list(range(40)) * 2
     for tokens in accepted:
         lookup.checked(len(lookup.draft(text[:43], 100)), tokens)
-    drafted = len(lookup.draft(text[:43], 100, before=before))
-    assert not drafted or ((before + drafted) % TILE_ROWS == 0 and before + drafted <= LONGEST_ROWS)
+    drafted = len(lookup.draft(text[:43], 100, before=before, longest_rows=longest))
+    assert not drafted or ((before + drafted) % TILE_ROWS == 0 and before + drafted <= longest)
 
 
 def test_nothing_is_drafted_before_a_plain_step_was_measured() -> None:
     budget = DraftBudget()
-    assert not budget.allows(1)
-    budget.measured(1.0, rows=1, drafted=False, tokens=1)
-    assert budget.allows(1)
-    assert not budget.allows(2)
+    assert not budget.rows(1)
+    budget.measured(1.0, answers=1, tokens=1)
+    assert budget.rows(1)
+    assert not budget.rows(2)
 
 
 def test_drafts_that_cost_more_than_they_bring_rest_ever_longer() -> None:
     budget = DraftBudget()
-    budget.measured(1.0, rows=1, drafted=False, tokens=1)
+    budget.measured(1.0, answers=1, tokens=1)
     rests = []
     for _ in range(3):
-        assert budget.allows(1)
-        budget.measured(2.0, rows=1, drafted=True, tokens=1)
+        assert budget.rows(1)
+        budget.measured(2.0, answers=1, tokens=1, drafted_rows=4)
         steps = 1
-        while not budget.allows(1):
+        while not budget.rows(1):
             steps += 1
         rests.append(steps)
     assert rests == [FIRST_REST_STEPS, 2 * FIRST_REST_STEPS, 4 * FIRST_REST_STEPS]
-    budget.measured(2.0, rows=1, drafted=True, tokens=5)
-    assert budget.allows(1)
+    budget.measured(2.0, answers=1, tokens=5, drafted_rows=4)
+    assert budget.rows(1)
+
+
+def measure(budget: DraftBudget, costs: dict[int, float], plain_s: float = 1.0) -> None:
+    """Steps whose drafts all come true, each of ``costs`` plain steps."""
+    for _ in range(20):
+        budget.measured(plain_s, answers=1, tokens=1)
+    for rows, cost in costs.items():
+        budget.measured(cost * plain_s, answers=1, tokens=rows, drafted_rows=rows)
+
+
+ON_A_CARD, ON_A_CPU = {4: 1.0, 8: 1.1, 16: 1.2}, {4: 1.6, 8: 2.8, 16: 5.0}
+
+
+@pytest.mark.parametrize(("costs", "longest"), [(ON_A_CARD, 16), (ON_A_CPU, 4), ({4: 1.0, 8: 1.1, 16: 3.0}, 8)])
+def test_a_longer_draft_is_made_where_more_rows_cost_little(costs: dict[int, float], longest: int) -> None:
+    budget = DraftBudget()
+    measure(budget, {4: costs[4]})
+    assert budget.rows(1) == LONGEST_ROWS  # what was not tried may pay
+    measure(budget, costs)
+    assert budget.rows(1) == longest
+
+
+def test_a_longer_conversation_makes_all_steps_longer_and_no_draft_worse() -> None:
+    budget = DraftBudget()
+    measure(budget, {4: 1.5, 8: 2.0})
+    measure(budget, {4: 1.5}, plain_s=3.0)
+    assert budget.rows(1) == LONGEST_ROWS
+
+
+def test_what_took_long_is_tried_again() -> None:
+    budget = DraftBudget()
+    measure(budget, ON_A_CPU)
+    tried = [budget.rows(1) for _ in range(REMEMBERED_STEPS)]
+    assert set(tried) == {TILE_ROWS, LONGEST_ROWS}
+    assert tried.count(LONGEST_ROWS) == 1
 
 
 def test_off_is_off() -> None:
     budget = DraftBudget(enabled=False)
-    budget.measured(1.0, rows=1, drafted=False, tokens=1)
-    assert not budget.allows(1)
+    budget.measured(1.0, answers=1, tokens=1)
+    assert not budget.rows(1)

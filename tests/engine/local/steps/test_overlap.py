@@ -228,7 +228,7 @@ async def test_drafts_go_first_where_there_are_any(opened: OpenEngine) -> None:
     asked = ask("Say again: abcabcabcabcabcabcabc", sampling=SamplingParams(temperature=0.0, max_tokens=60))
     (plain,) = await answered(opened, [asked], overlaps=False)
     opened.parts.drafts = DraftBudget()
-    opened.parts.drafts.measured(1e9, rows=1, drafted=False, tokens=1)  # whatever a draft costs here, it pays
+    opened.parts.drafts.measured(1e9, answers=1, tokens=1)  # whatever a draft costs here, it pays
     (ahead,) = await answered(opened, [asked], overlaps=True)
     assert told(ahead) == told(plain)
 
