@@ -31,11 +31,10 @@ ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)[af]?")  # of torch's list
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used, and of those
-    ``first_free_bytes`` on the first card, for what takes one; 0: as much as on each.
+    """Memory to plan for, in bytes; of several cards, all together. ``free_bytes`` may still be used.
 
     ``ampere``: all cards are of that generation or newer, which flash attention, BF16 and torch's 4-bit kernel want.
-    ``problem``: why a card that the machine has is not the device.
+    ``problem``: why a card that the machine has is not the device. ``first`` is the first of several cards by itself.
     """
 
     kind: Literal["cuda", "cpu"]
@@ -45,11 +44,12 @@ class Device:
     cards: int = 1
     ampere: bool = True
     problem: str = ""
-    first_free_bytes: int = 0
+    first: Device | None = None
 
     @property
-    def free_on_one_bytes(self) -> int:
-        return self.first_free_bytes or self.free_bytes // self.cards
+    def one(self) -> Device:
+        """What takes one card is planned for: the first, or the only one."""
+        return self.first or self
 
 
 def find_device() -> Device:
@@ -106,26 +106,33 @@ def _cpu(problem: str) -> Device:
 
 
 def _cards() -> Device:
-    """All cards that torch sees. Raises RuntimeError where one does not answer."""
+    """All cards that torch sees, the fastest first. Raises RuntimeError where one does not answer."""
     import torch
 
-    indexes = range(torch.cuda.device_count())
-    names = [torch.cuda.get_device_name(i) for i in indexes]
-    capabilities = [torch.cuda.get_device_capability(i) for i in indexes]
-    for name, capability in zip(names, capabilities, strict=True):
-        if not computes_on(capability, torch.cuda.get_arch_list()):
-            has = f"{name} is of compute capability {'.'.join(map(str, capability))}"
-            raise RuntimeError(f"{has}, which this PyTorch has no kernels for")
-    free, total = zip(*(torch.cuda.mem_get_info(i) for i in indexes), strict=True)
+    each = [_card(index) for index in range(torch.cuda.device_count())]
+    if len(each) == 1:
+        return each[0]
     return Device(
         kind="cuda",
-        name=names[0] if len(names) == 1 else f"{len(names)} x {names[0]}",
-        total_bytes=sum(total),
-        free_bytes=sum(free),
-        cards=len(names),
-        ampere=all(capability >= AMPERE for capability in capabilities),
-        first_free_bytes=free[0],
+        name=f"{len(each)} x {each[0].name}",
+        total_bytes=sum(card.total_bytes for card in each),
+        free_bytes=sum(card.free_bytes for card in each),
+        cards=len(each),
+        ampere=all(card.ampere for card in each),
+        first=each[0],
     )
+
+
+def _card(index: int) -> Device:
+    import torch
+
+    name, capability = torch.cuda.get_device_name(index), torch.cuda.get_device_capability(index)
+    if not computes_on(capability, torch.cuda.get_arch_list()):
+        has = f"{name} is of compute capability {'.'.join(map(str, capability))}"
+        hidden = f"; CUDA_VISIBLE_DEVICES={','.join(map(str, range(index)))} leaves it out" if index else ""
+        raise RuntimeError(f"{has}, which this PyTorch has no kernels for{hidden}")
+    free_bytes, total_bytes = torch.cuda.mem_get_info(index)
+    return Device("cuda", name, total_bytes, free_bytes, ampere=capability >= AMPERE)
 
 
 def computes_on(capability: tuple[int, int], architectures: Sequence[str]) -> bool:

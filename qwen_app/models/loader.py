@@ -38,6 +38,10 @@ QUANTISED_READERS = {
 }
 _KEYS_NAMED = 3
 _NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try --precision int4."
+_NO_ROOM_ON_EACH = (
+    "The weights of {path} do not fit {cards} cards in {precision}. Try --precision int4, which takes the first, or "
+    "leave out a small one by CUDA_VISIBLE_DEVICES."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class _Source:
     unpacking: GgufConfig | BitsAndBytesConfig | None = None
     gguf_file: str | None = None
     four_bits: bool = False
+    cards: int = 1
 
     @property
     def path(self) -> Path:
@@ -79,18 +84,20 @@ def load(path: Path, *, precision: str, name: str = "", context_tokens: int = 0)
     return load_checkpoint(open_checkpoint(path), precision=precision, name=name, context_tokens=context_tokens)
 
 
-def load_checkpoint(checkpoint: Checkpoint, *, precision: str, name: str = "", context_tokens: int = 0) -> LoadedModel:
+def load_checkpoint(
+    checkpoint: Checkpoint, *, precision: str, name: str = "", context_tokens: int = 0, cards: int = 1
+) -> LoadedModel:
     """Load ``checkpoint`` as fp16, bf16, fp32, int4, 8bit or 4bit, under its own name unless ``name`` gives another.
 
     ``context_tokens`` beyond the model's own are read by YaRN.
 
-    A checkpoint that comes quantised keeps its own precision; so does a GGUF file in int4. On several CUDA cards the
-    layers spread over them, those of int4 on the first. Raises ModelFilesError for files that are missing, damaged,
+    A checkpoint that comes quantised keeps its own precision; so does a GGUF file in int4. The layers lie on the first
+    CUDA card, or spread over the first ``cards``. Raises ModelFilesError for files that are missing, damaged,
     refused, or need a package that is not installed, and DoesNotFit when the device has no room.
     """
     keep_to_quota()
     started_s = time.monotonic()
-    path, source = checkpoint.path, _source(checkpoint, precision)
+    path, source = checkpoint.path, replace(_source(checkpoint, precision), cards=cards)
     quiet_transformers()
     model, tokenizer = _read(source)
     if use_yarn(model, context_tokens):
@@ -129,7 +136,7 @@ def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise
     except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
         if lacks_memory(broken):
-            raise DoesNotFit(_NO_ROOM.format(path=source.path, precision=source.precision)) from broken
+            raise _no_room(source) from broken
         raise ModelFilesError(f"{source.path} cannot be loaded: {_first_line(broken)}") from broken
 
 
@@ -159,7 +166,7 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
     with each_tensor_by_itself():
         loaded = AutoModelForCausalLM.from_pretrained(
             source.folder,
-            device_map=device_map or _device_map(),  # several cards share the layers; one takes all, or has no room
+            device_map=device_map or _device_map(source.cards),
             local_files_only=True,
             trust_remote_code=False,
             dtype=source.dtype,
@@ -257,19 +264,23 @@ def _dense(precision: str) -> str:
     return "fp16" if on_a_card() else "fp32"
 
 
-def _device_map() -> str | dict[str, int]:
-    import torch
-
+def _device_map(cards: int) -> str | dict[str, int]:
+    """Several cards share the layers; one takes all, or has no room."""
     if not on_a_card():
         return "cpu"
-    return "auto" if torch.cuda.device_count() > 1 else {"": 0}
+    return "auto" if cards > 1 else {"": 0}
+
+
+def _no_room(source: _Source) -> DoesNotFit:
+    sentence = _NO_ROOM_ON_EACH if source.cards > 1 else _NO_ROOM
+    return DoesNotFit(sentence.format(path=source.path, precision=source.precision, cards=source.cards))
 
 
 def _refuse_offloaded(model: PreTrainedModel, source: _Source) -> None:
     """Every weight lies where the model computes: one left on the CPU would be copied in every step, if it can run."""
     kind = model.device.type
     if any(weight.device.type != kind for weight in model.parameters()):
-        raise DoesNotFit(_NO_ROOM.format(path=source.folder, precision=source.precision))
+        raise _no_room(source)
 
 
 def _need_reader(method: str, path: Path) -> None:

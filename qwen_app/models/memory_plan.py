@@ -38,7 +38,7 @@ CONTEXTS = (32_768, 24_576, 16_384, 12_288, 8_192, 4_096, 2_048)  # for a number
 class MemoryPlan:
     """What loading would take, in bytes, and what it buys: ``slots`` conversations of ``context_tokens`` each.
 
-    ``chunk_tokens`` of a prompt are read in one step at most.
+    ``chunk_tokens`` of a prompt are read in one step at most. The weights lie on the first ``cards``.
     """
 
     precision: str
@@ -50,6 +50,7 @@ class MemoryPlan:
     working_bytes: int
     reserve_bytes: int
     free_bytes: int
+    cards: int = 1
 
     @property
     def need_bytes(self) -> int:
@@ -65,8 +66,16 @@ def plan_memory(
 ) -> MemoryPlan:
     """The best plan that fits ``device``; ``users`` and ``context`` are kept where they are not 0.
 
-    ``weights_bytes`` is given for a checkpoint that comes quantised. Raises DoesNotFit, saying what would.
+    One of several cards takes the model where it can: steps that go from card to card are not captured, and the cards
+    wait for each other. ``weights_bytes`` is given for a checkpoint that comes quantised. Raises DoesNotFit, saying
+    what would.
     """
+    if device.first is not None:
+        try:
+            return plan_memory(dims, precision, device.first, users=users, context=context, weights_bytes=weights_bytes)
+        except DoesNotFit:
+            if precision == INT4:
+                raise
     longest = max(dims.context_tokens, dims.longest_tokens)
     if context > longest:
         raise DoesNotFit(f"--context {context:,} is longer than this model can read. Its most is {longest:,} tokens.")
@@ -92,6 +101,8 @@ def estimate(
     chunk_tokens: int = 0,
 ) -> MemoryPlan:
     """The plan for exactly these numbers, whether it fits or not; 0 ``chunk_tokens`` are the usual ones."""
+    if precision == INT4:
+        device = device.one
     number_bytes = _number_bytes(precision, device)
     chunk_tokens = chunk_tokens or PREFILL_CHUNK_TOKENS[device.kind]
     return MemoryPlan(
@@ -102,8 +113,9 @@ def estimate(
         weights_bytes=weights_bytes or weights_of(dims, precision, device),
         cache_bytes=slots * context_tokens * dims.kv_bytes_per_token(number_bytes),
         working_bytes=working_memory(dims, precision, device, slots, context_tokens, chunk_tokens),
-        reserve_bytes=RESERVE_BYTES[device.kind] * (1 if precision == INT4 else device.cards),
-        free_bytes=device.free_on_one_bytes if precision == INT4 else device.free_bytes,
+        reserve_bytes=RESERVE_BYTES[device.kind] * device.cards,
+        free_bytes=device.free_bytes,
+        cards=device.cards,
     )
 
 

@@ -94,7 +94,7 @@ def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_
     if setting != "auto":
         return _on(device, setting, four_bit_file=four_bit_file)
     if four_bit_file:
-        return INT4 if device.kind == "cpu" or device.ampere else "fp16"
+        return INT4 if device.kind == "cpu" or device.one.ampere else "fp16"
     if device.kind == "cpu":
         return INT4 if dims.parameters >= INT4_ON_A_CPU_FROM else "fp32"
     if 2 * dims.parameters <= FP16_SHARE * device.total_bytes:
@@ -104,7 +104,7 @@ def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_
 
 def _on(device: Device, precision: str, *, four_bit_file: bool) -> str:
     """``precision``, where the device has the kernels for it. Raises DoesNotFit."""
-    if precision not in (INT4, "bf16") or device.kind == "cpu" or device.ampere:
+    if precision not in (INT4, "bf16") or device.kind == "cpu" or (device.one if precision == INT4 else device).ampere:
         return precision
     other = "4bit" if precision == INT4 and not four_bit_file else "fp16"
     raise DoesNotFit(

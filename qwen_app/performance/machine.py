@@ -76,13 +76,13 @@ def machine_of(info: EngineInfo, settings: Settings) -> Machine | None:
     dims = _dims(settings, device)
     number_bytes = NUMBER_BYTES.get(info.precision, 2 if device.kind == "cuda" else 4)
     return Machine(
-        device=device.name,
+        device=device.one.name if len(info.gpu_uuids) == 1 else device.name,
         weights_bytes=info.weights_bytes,
         cache_bytes=info.cache_bytes,
         held_bytes=held_bytes(),
         weights_read_bytes=_read_for_a_step(info.weights_bytes, dims, number_bytes),
         token_bytes=dims.kv_bytes_per_token(number_bytes) if dims else 0,
-        stated_bandwidth=stated_bandwidth(device.name) * device.cards,
+        stated_bandwidth=stated_bandwidth(device.name),  # layers on several cards are computed one after the other
         copy_bandwidth=copy_bandwidth(device.kind),
         planned=_planned(dims, device, info) if dims else (),
     )

@@ -64,7 +64,9 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress:
     )
     memory = plan_and_log(settings, checkpoint, device, four_bit_file=name == BUILTIN or checkpoint.is_gguf)
     progress.enter("load", checkpoint.size_bytes())
-    loaded = load_checkpoint(checkpoint, precision=memory.precision, context_tokens=memory.context_tokens)
+    loaded = load_checkpoint(
+        checkpoint, precision=memory.precision, context_tokens=memory.context_tokens, cards=memory.cards
+    )
     progress.enter("engine")
     slowest_s = CPU_S_PER_GB * loaded.weights_bytes / 1e9 if device.kind == "cpu" else 0.0
     engine = build_local_engine(

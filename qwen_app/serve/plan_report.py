@@ -41,6 +41,12 @@ def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, 
     precision = _precision(settings, checkpoint, dims, device, four_bit_file=four_bit_file)
     as_stored = bytes_as_stored(checkpoint, precision)
     plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
+    if plan.cards > 1:
+        log.warning(
+            "The weights spread over %d cards, which makes steps slow: one that has room for them is faster. "
+            "CUDA_VISIBLE_DEVICES chooses it.",
+            plan.cards,
+        )
     log.info(
         "Memory plan: %d x %s tokens in %s need %.1f GB of %.1f GB free on %s.",
         plan.slots,
@@ -59,7 +65,7 @@ def _precision(
     """What ``checkpoint`` will be held in. Raises DoesNotFit where the device has no kernels for it."""
     if not checkpoint.stays_in_four_bits:
         return choose_precision(settings.precision, dims, device, four_bit_file=four_bit_file)
-    if device.kind == "cuda" and not device.ampere:
+    if device.kind == "cuda" and not device.one.ampere:
         raise DoesNotFit(
             f"The 4-bit weights of {checkpoint.path} need a card of compute capability 8.0 or newer, which "
             f"{device.name} is not. Take the model in floats, with --precision 4bit."

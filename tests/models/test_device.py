@@ -128,12 +128,22 @@ def test_two_cards_count_together_and_the_older_one_decides(cards: list[tuple[in
     cards += [(8, 6), (7, 5)]
     found = device.find_device()
     assert (found.cards, found.name, found.free_bytes, found.ampere) == (2, "2 x Card 0", 46_000_000_000, False)
+    assert (found.one.cards, found.one.name, found.one.free_bytes, found.one.ampere) == (
+        *(1, "Card 0", 23_000_000_000),
+        True,
+    )
 
 
 def test_a_card_that_pytorch_has_no_kernels_for_is_named(cards: list[tuple[int, int]]) -> None:
     """torch takes it for usable, and fails in the first kernel."""
     cards.append((7, 0))
     with pytest.raises(DoesNotFit, match=r"Card 0 is of compute capability 7\.0, which this PyTorch has no kernels"):
+        choose_model("auto", device.find_device())
+
+
+def test_one_that_is_beside_a_good_one_can_be_left_out(cards: list[tuple[int, int]]) -> None:
+    cards += [(8, 9), (6, 1)]
+    with pytest.raises(DoesNotFit, match=r"Card 1 is of compute capability 6\.1, .*DEVICES=0 leaves it out"):
         choose_model("auto", device.find_device())
 
 

@@ -88,11 +88,12 @@ def test_a_weight_left_off_the_card_is_no_room(tiny_qwen_dir: Path, monkeypatch:
         load(tiny_qwen_dir, precision="fp32")
 
 
-@pytest.mark.parametrize(("cards", "mapped"), [(0, "cpu"), (1, {"": 0}), (2, "auto")])
-def test_one_card_takes_every_layer(cards: int, mapped: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "on_a_card", lambda: cards > 0)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: cards)
-    assert loader._device_map() == mapped
+@pytest.mark.parametrize(("on_a_card", "cards", "mapped"), [(False, 1, "cpu"), (True, 1, {"": 0}), (True, 2, "auto")])
+def test_one_card_takes_every_layer(
+    on_a_card: bool, cards: int, mapped: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "on_a_card", lambda: on_a_card)
+    assert loader._device_map(cards) == mapped
 
 
 @pytest.mark.slow

@@ -64,9 +64,33 @@ def test_users_who_were_asked_for_get_the_longest_context_there_is_room_for(gpu_
 
 
 def test_int4_is_planned_for_one_of_several_cards() -> None:
-    pair = Device("cuda", "2 x a card", 24_000_000_000, 22_000_000_000, cards=2)
-    assert plan_memory(SEVEN, "int4", pair).free_bytes == 11_000_000_000
-    assert plan_memory(SEVEN, "4bit", pair).free_bytes == 22_000_000_000
+    pair = beside(CARD_OF_12, CARD_OF_12)
+    assert plan_memory(SEVEN, "int4", pair).free_bytes == CARD_OF_12.free_bytes
+    with pytest.raises(DoesNotFit, match=r"and a card of 12 GB has 11\.5 GB free"):
+        plan_memory(SEVEN, "int4", pair, users=8, context=32_768)
+
+
+CARD_OF_12 = imagined_card(12)
+
+
+def beside(first: Device, second: Device) -> Device:
+    together = {name: getattr(first, name) + getattr(second, name) for name in ("total_bytes", "free_bytes")}
+    return dataclasses.replace(
+        first, name="2 cards", cards=2, ampere=first.ampere and second.ampere, first=first, **together
+    )
+
+
+@pytest.mark.parametrize("second_gb", [2, 8, 24])
+@pytest.mark.parametrize("precision", ["fp16", "int4", "4bit"])
+def test_one_card_that_has_room_takes_the_model_whatever_is_beside_it(second_gb: float, precision: str) -> None:
+    second = dataclasses.replace(imagined_card(second_gb), ampere=False)
+    assert plan_memory(SEVEN, precision, beside(CARD, second)) == plan_memory(SEVEN, precision, CARD)
+
+
+def test_what_one_card_has_no_room_for_spreads_over_all() -> None:
+    plan = plan_memory(SEVEN, "fp16", beside(CARD_OF_12, CARD_OF_12))
+    assert (plan.cards, plan.free_bytes) == (2, 2 * CARD_OF_12.free_bytes)
+    assert plan_memory(SEVEN, "fp16", beside(CARD, CARD), users=8, context=32_768).cards == 2
 
 
 @pytest.mark.parametrize(

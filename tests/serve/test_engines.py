@@ -118,17 +118,20 @@ def test_a_quantised_checkpoint_is_weighed_as_it_lies(tiny_qwen_dir: Path, quant
     assert bytes_as_stored(open_checkpoint(tiny_qwen_dir), "fp16") == 0
 
 
-TWO_CARDS = Device("cuda", "2 cards", 2 * 16_000_000_000, 2 * 15_000_000_000, cards=2)
+CARD = Device("cuda", "a card", 16_000_000_000, 15_000_000_000)
+TWO_CARDS = Device("cuda", "2 x a card", 2 * 16_000_000_000, 2 * 15_000_000_000, cards=2, first=CARD)
 
 
 def test_four_bits_that_are_taken_over_are_planned_on_the_card_that_takes_them(quantised: Path) -> None:
     checkpoint, asked = open_checkpoint(quantised), Settings(precision="fp16")
     plan = plan_and_log(asked, checkpoint, TWO_CARDS, four_bit_file=False)
     assert (plan.precision, plan.free_bytes) == ("int4", 15_000_000_000)
-    unequal = replace(TWO_CARDS, first_free_bytes=9_000_000_000)
+    unequal = replace(TWO_CARDS, first=replace(CARD, free_bytes=9_000_000_000))
     assert plan_and_log(asked, checkpoint, unequal, four_bit_file=False).free_bytes == 9_000_000_000
     with pytest.raises(DoesNotFit, match=r"Tesla T4 is not\. Take the model in floats"):
-        plan_and_log(asked, checkpoint, replace(TWO_CARDS, name="Tesla T4", ampere=False), four_bit_file=False)
+        plan_and_log(asked, checkpoint, replace(CARD, name="Tesla T4", ampere=False), four_bit_file=False)
+    older = replace(TWO_CARDS, ampere=False)  # the second one
+    assert plan_and_log(asked, checkpoint, older, four_bit_file=False).precision == "int4"
 
 
 def test_a_lost_device_ends_the_process_with_its_own_code() -> None:
