@@ -45,15 +45,19 @@ def within_half_range(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def largest_number(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
-    """The largest magnitude that any module of any layer gives for the text; not a number where one is none."""
+    """The largest magnitude that any module of any layer takes or gives for the text; not a number where one is none.
+
+    What it takes, too: gate times up, an MLP's largest numbers, is what no module gives.
+    """
     import torch
 
     seen: list[torch.Tensor] = []
 
-    def look(module: torch.nn.Module, inputs: object, output: object) -> None:
+    def look(module: torch.nn.Module, inputs: tuple[object, ...], output: object) -> None:
         first = output[0] if isinstance(output, tuple) else output
-        if isinstance(first, torch.Tensor) and first.is_floating_point():
-            seen.append(first.abs().amax().float().cpu())
+        for tensor in (*inputs, first):
+            if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
+                seen.append(tensor.abs().amax().float().cpu())
 
     hooks = [part.register_forward_hook(look) for layer in model.get_decoder().layers for part in layer.modules()]
     try:

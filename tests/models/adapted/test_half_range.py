@@ -35,6 +35,19 @@ def test_what_overflows_runs_in_bf16(
     assert loaded.model.get_decoder().rotary_emb.inv_freq.dtype == torch.float32  # or far positions blur
 
 
+def test_what_an_mlp_multiplies_counts(tiny_qwen_dir: Path) -> None:
+    """Gate and up stay small, what comes down again too: no module gives what lies between."""
+    loaded, products = load(tiny_qwen_dir, precision="fp32"), list[torch.Tensor]()
+    with torch.no_grad():
+        for layer in loaded.model.get_decoder().layers:
+            layer.mlp.gate_proj.weight.mul_(1e4)
+            layer.mlp.up_proj.weight.mul_(1e4)
+            layer.mlp.down_proj.weight.mul_(1e-8)
+            layer.mlp.down_proj.register_forward_pre_hook(lambda _, given: products.append(given[0].abs().amax()))
+    found = largest_number(loaded.model, loaded.tokenizer)
+    assert found == max(products) > 1e4
+
+
 def test_what_stays_within_is_left_alone(tiny_qwen_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
     loaded = load(tiny_qwen_dir, precision="fp16")
     assert (loaded.precision, loaded.model.dtype) == ("fp16", torch.float16)

@@ -12,6 +12,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from qwen_app.engine.local.attention.batch import Batch, QuerySpan
 from qwen_app.engine.local.attention.kv_cache import KVCache
 
+ALIGNED_NUMBERS = 8  # of a mask, for the kernel of a card that saves memory
+
 
 class SdpaAttention:
     """PyTorch's scaled dot product attention. Query heads that share a KV head become rows over it: KV never grows.
@@ -49,9 +51,14 @@ class SdpaAttention:
         return _Group(first, len(decoding), slot, slots, end, mask, rows)
 
     def _causal(self, span: QuerySpan, device: torch.device) -> torch.Tensor:
-        """``[share * length, end]``: each new token sees its slot up to itself."""
+        """``[share * length, end]``: each new token sees its slot up to itself.
+
+        Its rows begin at whole multiples of ``ALIGNED_NUMBERS``: every layer would make a copy that does, on a card.
+        """
         rows = torch.arange(span.start, span.end, device=device)
-        return self._added(torch.arange(span.end, device=device) <= rows[:, None]).repeat(self._share, 1)
+        columns = -(-span.end // ALIGNED_NUMBERS) * ALIGNED_NUMBERS
+        visible = torch.arange(columns, device=device) <= rows[:, None]
+        return self._added(visible).repeat(self._share, 1)[:, : span.end]
 
     def _added(self, visible: torch.Tensor) -> torch.Tensor:
         """0 where ``visible``, else minus infinity."""

@@ -24,9 +24,11 @@ class SlotCopies:
         """What is copied within comes after all that was launched before, and after all earlier copies."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(self._stream):
-            yield
-            copied = self._copied[slot] = torch.cuda.Event()
-            copied.record(self._stream)
+            try:
+                yield
+            finally:  # some of it may have begun
+                copied = self._copied[slot] = torch.cuda.Event()
+                copied.record(self._stream)
 
     def under_way(self, slot: int) -> bool:
         """Whether ``wait_for`` would hold up what is launched after it."""

@@ -39,7 +39,7 @@ def choose_kernels(
         problem = problem_of(found, plain, device, dtype, hidden_size, heads)
         if not problem:
             return found, ""
-    problem = f"Fused kernels {problem}: torch's own serve, and answers are a little slower than they could be."
+    problem = f"Fused kernels {problem}: torch's own serve, and answers are slower than they could be."
     log.error(problem)
     return plain, problem
 

@@ -109,7 +109,7 @@ class ModelRunner:
             return logits
         for device in self._devices:  # nothing else waits for such a step, and its time has to be known
             if device.type == "cuda":
-                torch.cuda.synchronize(device)
+                torch.cuda.current_stream(device).synchronize()  # not the device, which may copy beside it
         return logits[:0]
 
     def _packed(self, chunks: Sequence[ScheduledChunk]) -> torch.Tensor:

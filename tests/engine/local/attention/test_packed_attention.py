@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from qwen_app.engine.local.attention.batch import Attention, Batch, QuerySpan
 from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache, KVShape
-from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from qwen_app.engine.local.attention.sdpa import SdpaAttention, SdpaPlan
 from tests.engine.local.cuda_without_card import flash_kernel_on_cpu, own_kernel_on_cpu
 from tests.examples import examples
 
@@ -111,6 +111,18 @@ def test_rows_of_far_apart_lengths_are_not_mixed_up(count: int) -> None:
     spans = [QuerySpan(slot, (slot * 17) % LENGTH, 1) for slot in reversed(range(count))]
     query = torch.randn(HEADS, count, WIDTH, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(attended(cache, spans, query), plainly(cache, spans, query), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("end", [17, 24])
+def test_no_layer_has_to_copy_a_chunks_mask(end: int) -> None:
+    """As a card's kernel that saves memory does with rows that begin at no whole multiple of eight numbers."""
+    plan = batch_of([QuerySpan(0, 5, end - 5)], SdpaAttention(filled_cache(), HEADS)).plan
+    assert isinstance(plan, SdpaPlan)
+    mask = plan.groups[0].mask
+    assert mask is not None
+    assert mask.shape[-1] == end
+    assert [stride % 8 for stride in mask.stride()[:-1]] == [0] * (mask.dim() - 1)
+    assert mask.stride(-1) == 1
 
 
 def test_layers_on_other_devices_get_the_batch_there() -> None:
