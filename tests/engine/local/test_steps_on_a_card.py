@@ -14,8 +14,9 @@ from qwen_app.engine.local.compute.decoder import step_model
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from tests.engine.contract import ask, collect, until_idle
 from tests.engine.local.cuda_without_card import CPU, RecorderOnCpu, flash_kernel_on_cpu
-from tests.engine.local.tiny import FaultyRunner, OpenEngine, ids_of, load_talkative
+from tests.engine.local.tiny import FaultyRunner, OpenEngine, StepGate, ids_of, load_talkative, until
 
+COPYING_STEPS = 5
 PROMPTS = ("first of three", "the second one", "and a third")
 
 
@@ -76,14 +77,23 @@ async def test_who_is_copied_to_a_slot_waits_for_it_while_others_go_on(
 ) -> None:
     opened.heal()
     undisturbed = await answers(opened)
-    cache, waits = opened.parts.kv_cache, Waits()
+    cache, waits, gate = opened.parts.kv_cache, Waits(), StepGate()
     monkeypatch.setattr(cache, "copying", waits.copying)
     monkeypatch.setattr(cache, "wait_for_copies", waits.note)
     steps: list[set[int]] = []
-    opened.runner.before = lambda chunks: steps.append({chunk.span.slot for chunk in chunks})
-    assert await answers(opened) == undisturbed
+
+    def note(chunks: Sequence[ScheduledChunk]) -> None:
+        gate(chunks)
+        steps.append({chunk.span.slot for chunk in chunks})
+
+    opened.runner.before = note
+    gate.close()
+    asked = asyncio.create_task(answers(opened))
+    await until(lambda: opened.engine.health().running + opened.engine.health().queued == len(PROMPTS))
+    gate.open()
+    assert await asked == undisturbed
     arrived = next(index for index, slots in enumerate(steps) if waits.slot in slots)
-    assert arrived > 0  # others went on
+    assert arrived >= COPYING_STEPS  # the others went on
     assert steps == waits.noted  # and every step comes after the copies of those in it
 
 
@@ -99,16 +109,21 @@ async def test_who_is_alone_does_not_wait_on_the_host_for_its_slot_to_be_copied(
 
 
 class Waits:
-    """One slot, the first that is asked for beside another, is being copied for five steps."""
+    """The slot of the second to come is being copied for some steps."""
 
     def __init__(self) -> None:
         self.slot = -1
         self.noted: list[set[int]] = []
+        self._first = -1
+        self._left = COPYING_STEPS
 
     def copying(self, slot: int) -> bool:
-        if self.slot < 0:
+        if self._first < 0:
+            self._first = slot
+        elif self.slot < 0 and slot != self._first:
             self.slot = slot
-        return slot == self.slot and len(self.noted) < 5
+        return slot == self.slot and self._left > 0
 
     def note(self, *slots: int) -> None:
         self.noted.append(set(slots))
+        self._left -= self.slot >= 0

@@ -311,7 +311,7 @@ async def test_a_step_nobody_foresaw_spares_those_who_wait(opened: OpenEngine, m
     gate, running = await held(opened, *(say(f"r{n}", 100) for n in range(4)))
     waiting = [asyncio.create_task(collect(opened.engine, say(f"w{n}"))) for n in range(2)]
     await until(lambda: opened.engine.health().queued == 2)
-    failing_once(monkeypatch, opened.parts.sampler, "sample", 3, LookupError("injected"))
+    failing_once(monkeypatch, opened.parts.sampler, "likeliest", 3, LookupError("injected"))
     gate.open()
     lasts = [check_shape(events) for events in await asyncio.gather(*running, *waiting)]
     assert [type(last) for last in lasts] == [Failed] * 4 + [Finished] * 2
@@ -476,7 +476,7 @@ def lost_while_sampling(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> 
     def sample(*arguments: Any) -> Any:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(opened.parts.sampler, "sample", sample)
+    monkeypatch.setattr(opened.parts.sampler, "likeliest", sample)
 
 
 def panic(opened: OpenEngine, monkeypatch: pytest.MonkeyPatch) -> None:
