@@ -351,4 +351,3 @@ class Failed:
 
 
 Event = Planned | Queued | Prefill | Delta | ToolCallDelta | Finished | Failed
-Terminal = Finished | Failed

@@ -134,16 +134,13 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def one_at_a_time(models_dir: Path, name: str) -> Iterator[None]:
-    """Whoever else makes the model's folder ``name`` is waited for. Raises DownloadError where there can be no lock."""
+    """Whoever else makes the model's folder ``name`` is waited for, where a disk knows locks. Raises DownloadError."""
     with writing(models_dir):
         models_dir.mkdir(parents=True, exist_ok=True)
         lock = (models_dir / f".{name}.lock").open("w")
     with lock:
-        try:
+        with writing(models_dir):
             _lock(lock.fileno(), f"Another process is fetching {name}; this one waits for it ...")
-        except OSError as refused:
-            if refused.errno not in _NO_LOCKS:
-                raise
         yield
 
 
@@ -309,6 +306,9 @@ def _lock(file: int, waiting: str) -> None:
     except BlockingIOError:
         log.info("%s", waiting)
         fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as refused:
+        if refused.errno not in _NO_LOCKS:
+            raise
 
 
 def _shard_names(index: Path) -> list[str]:

@@ -37,7 +37,7 @@ QUANTISED_READERS = {
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
 _KEYS_NAMED = 3
-_NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try --precision int4."
+_NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try {smaller}."
 _NO_ROOM_ON_EACH = (
     "The weights of {path} do not fit {cards} cards in {precision}. Try --precision int4, which takes the first, or "
     "leave out a small one by CUDA_VISIBLE_DEVICES."
@@ -92,8 +92,8 @@ def load_checkpoint(
     ``context_tokens`` beyond the model's own are read by YaRN.
 
     A checkpoint that comes quantised keeps its own precision; so does a GGUF file in int4. The layers lie on the first
-    CUDA card, or spread over the first ``cards``. Raises ModelFilesError for files that are missing, damaged,
-    refused, or need a package that is not installed, and DoesNotFit when the device has no room.
+    CUDA card, or spread over all where ``cards`` is more than one. Raises ModelFilesError for files that are missing,
+    damaged, refused, or need a package that is not installed, and DoesNotFit when the device has no room.
     """
     keep_to_quota()
     started_s = time.monotonic()
@@ -273,7 +273,10 @@ def _device_map(cards: int) -> str | dict[str, int]:
 
 def _no_room(source: _Source) -> DoesNotFit:
     sentence = _NO_ROOM_ON_EACH if source.cards > 1 else _NO_ROOM
-    return DoesNotFit(sentence.format(path=source.path, precision=source.precision, cards=source.cards))
+    smaller = "a smaller model" if source.four_bits else "--precision int4"
+    return DoesNotFit(
+        sentence.format(path=source.path, precision=source.precision, cards=source.cards, smaller=smaller)
+    )
 
 
 def _refuse_offloaded(model: PreTrainedModel, source: _Source) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device
@@ -31,6 +32,7 @@ CHOICES = {
     "cuda": ((8, 32_768), (4, 24_576), (4, 16_384), (4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
     "cpu": ((8, 8_192), (4, 8_192), (2, 8_192), (2, 4_096), (1, 4_096), (1, 2_048)),
 }
+ENOUGH_TOKENS = 4 * 8_192  # of all conversations: with fewer on one card, several serve people better
 CONTEXTS = (32_768, 24_576, 16_384, 12_288, 8_192, 4_096, 2_048)  # for a number of users that was asked for
 
 
@@ -38,7 +40,7 @@ CONTEXTS = (32_768, 24_576, 16_384, 12_288, 8_192, 4_096, 2_048)  # for a number
 class MemoryPlan:
     """What loading would take, in bytes, and what it buys: ``slots`` conversations of ``context_tokens`` each.
 
-    ``chunk_tokens`` of a prompt are read in one step at most. The weights lie on the first ``cards``.
+    ``chunk_tokens`` of a prompt are read in one step at most. ``cards`` share the weights, all or the first.
     """
 
     precision: str
@@ -57,6 +59,11 @@ class MemoryPlan:
         return self.weights_bytes + self.cache_bytes + self.working_bytes + self.reserve_bytes
 
     @property
+    def held_tokens(self) -> int:
+        """Of all conversations together."""
+        return self.slots * self.context_tokens
+
+    @property
     def fits(self) -> bool:
         return self.need_bytes <= self.free_bytes
 
@@ -66,16 +73,26 @@ def plan_memory(
 ) -> MemoryPlan:
     """The best plan that fits ``device``; ``users`` and ``context`` are kept where they are not 0.
 
-    One of several cards takes the model where it can: steps that go from card to card are not captured, and the cards
-    wait for each other. ``weights_bytes`` is given for a checkpoint that comes quantised. Raises DoesNotFit, saying
-    what would.
+    One of several cards takes the model where it has room for it and for conversations: steps that go from card to card
+    are not captured, and the cards wait for each other. ``weights_bytes`` is given for a checkpoint that comes
+    quantised. Raises DoesNotFit, saying what would.
     """
-    if device.first is not None:
-        try:
-            return plan_memory(dims, precision, device.first, users=users, context=context, weights_bytes=weights_bytes)
-        except DoesNotFit:
-            if precision == INT4:
-                raise
+    best = partial(_best, dims, precision, users=users, context=context, weights_bytes=weights_bytes)
+    if device.first is None or precision == INT4:
+        return best(device.one)
+    try:
+        alone = best(device.first)
+    except DoesNotFit:
+        return best(device)
+    if alone.held_tokens >= ENOUGH_TOKENS:
+        return alone
+    together = best(device)
+    return together if together.held_tokens > alone.held_tokens else alone
+
+
+def _best(
+    dims: ModelDims, precision: str, device: Device, *, users: int, context: int, weights_bytes: int
+) -> MemoryPlan:
     longest = max(dims.context_tokens, dims.longest_tokens)
     if context > longest:
         raise DoesNotFit(f"--context {context:,} is longer than this model can read. Its most is {longest:,} tokens.")

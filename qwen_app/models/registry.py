@@ -11,7 +11,7 @@ from qwen_app.errors import DoesNotFit
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device
 from qwen_app.models.dims import ModelDims, dims_from_config
-from qwen_app.models.memory_plan import INT4, four_bits_on
+from qwen_app.models.memory_plan import INT4, four_bits_on, weights_of
 
 DEFAULT = "Qwen/Qwen2.5-7B-Instruct"
 FOUR_BIT_FROM_BYTES = 8_000_000_000  # the default model in 4-bit with room for a conversation
@@ -84,7 +84,8 @@ def choose_model(setting: str, device: Device) -> str:
 
 
 def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_file: bool = False) -> str:
-    """The precision: what was asked for, or for ``auto`` fp16 where the weights leave room on the card, else 4 bits.
+    """The precision: what was asked for, or for ``auto`` fp16 where the weights leave room on the card, else 4 bits; of
+    several cards, on the first, and on all where it has no room in 4 bits either.
 
     int4 takes one card, of Ampere's generation or newer: others hold 4 bits as NF4, and int4 that was asked for is
     refused there with DoesNotFit. A ``four_bit_file`` stays as it is, int4, where that is possible. So is a large model
@@ -97,8 +98,12 @@ def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_
         return INT4 if device.kind == "cpu" or device.one.ampere else "fp16"
     if device.kind == "cpu":
         return INT4 if dims.parameters >= INT4_ON_A_CPU_FROM else "fp32"
-    if 2 * dims.parameters <= FP16_SHARE * device.total_bytes:
-        return "fp16"
+    for part in dict.fromkeys((device.one, device)):  # one of several cards is the faster where it has room
+        room_bytes = FP16_SHARE * part.total_bytes
+        if 2 * dims.parameters <= room_bytes:
+            return "fp16"
+        if weights_of(dims, four_bits_on(part), part) <= room_bytes:
+            return four_bits_on(part)
     return four_bits_on(device)
 
 

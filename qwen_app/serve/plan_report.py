@@ -54,7 +54,7 @@ def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, 
         precision,
         plan.need_bytes / 1e9,
         plan.free_bytes / 1e9,
-        device.name,
+        device.one.name if plan.cards == 1 else device.name,
     )
     return plan
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.documents.document import Document, Section
-from qwen_app.documents.marks import mark, marked_text, read_marks
+from qwen_app.documents.marks import mark, marked_text
 from qwen_app.documents.page_range import only, read_range
+from tests.documents.marks_read_back import read_marks
 
 TITLES = st.from_regex(r"[\w .:()-]{0,40}", fullmatch=True).map(lambda title: " ".join(title.split()))
 PIECES = st.sampled_from(["[page 1]", " [rows 1-2: x]", "[lines 3", "\n", "]", " ", "\n\n", "\r", "\u2028", "text"])

@@ -27,7 +27,6 @@ from qwen_app.messages import (
     PromptPolicy,
     Queued,
     SamplingParams,
-    Terminal,
     Tool,
     ToolCallDelta,
 )
@@ -59,7 +58,7 @@ def rank(event: Event) -> int:
     return next(index for index, kind in enumerate(kinds) if isinstance(event, kind))
 
 
-def check_shape(events: Sequence[Event]) -> Terminal:
+def check_shape(events: Sequence[Event]) -> Finished | Failed:
     """Queued or Failed first, kinds in order, exactly one terminal event and that one last."""
     assert isinstance(events[0], Queued | Failed)
     ranks = [rank(event) for event in events]

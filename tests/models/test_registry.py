@@ -49,7 +49,8 @@ def test_the_built_in_models_numbers_are_those_of_its_files(builtin_dir: Path) -
         (imagined_card(20), DEFAULT, "fp16"),
         (imagined_card(19.9), DEFAULT, "int4"),
         (imagined_card(8), DEFAULT, "int4"),
-        (replace(imagined_card(19.9), cards=2, first=imagined_card(9.9)), DEFAULT, "4bit"),
+        (replace(imagined_card(19.9), cards=2, first=imagined_card(9.9)), DEFAULT, "int4"),
+        (replace(imagined_card(13), cards=2, first=imagined_card(6.5)), DEFAULT, "4bit"),  # has no room for int4
         (imagined_card(7.9), "builtin", "fp16"),
         (CPU, "builtin", "fp32"),
     ],

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.documents.document import Document, Section
-from qwen_app.documents.marks import marked_text, read_marks
+from qwen_app.documents.marks import marked_text
 from qwen_app.summaries.parts import FEWEST_TOKENS, DocumentPart, grouped, split
 from qwen_app.summaries.values import place_of
+from tests.documents.marks_read_back import read_marks
 
 words = st.lists(st.sampled_from(["word ", "\n\n", "# Head\n", "句子。", "x" * 90, "[page 3]\n", ". "])).map("".join)
 pages = st.lists(st.one_of(words, words.map(lambda text: text * 40), st.text(max_size=40)), max_size=6)

@@ -77,7 +77,9 @@ class CppLayers:
     def __init__(
         self, layers: Sequence[LayerTensors], heads: Sequence[Heads], hidden_size: int, eps: float, scaling: float
     ) -> None:
-        self._layers = tuple(layers)  # whose tensors must outlive their addresses
+        self._layers = tuple(
+            layers
+        )  # whose tensors must outlive their addresses; weights live as long as the decoder's layers
         self._heads = tuple(heads)
         self._addresses = (Layer * len(layers))(
             *(_addresses(layer, own) for layer, own in zip(layers, heads, strict=True))

@@ -1,4 +1,5 @@
-// Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for up to 16 inputs.
+// Products of 4 and 8-bit weights on a CPU, as integers. The weights are read once for 16 inputs, or for as
+// many of fewer as registers hold: four with AVX2, eight with AVX-512.
 //
 // Inputs are rounded together with their neighbours. Where weights have 8 bits, to 16 bits of the largest of them, so that
 // two of them times two codes are one instruction for each row of a weight. Where weights have 4, to 8 bits, and four of

@@ -45,9 +45,9 @@ def within_half_range(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def largest_number(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
-    """The largest magnitude that any module of any layer takes or gives for the text; not a number where one is none.
+    """The largest magnitude that modules of any layer are handed or give for the text; not a number where one is none.
 
-    What it takes, too: gate times up, an MLP's largest numbers, is what no module gives.
+    What they are handed, too: gate times up, an MLP's largest numbers, is what no module gives.
     """
     import torch
 

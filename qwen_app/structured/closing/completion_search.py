@@ -23,9 +23,9 @@ NUMBER = b"0123456789-+.eE"
 INSIDE = b'"a0A'
 LAST = b" \t\n\r\\"
 ANY = bytes(byte for byte in range(0x21, 0x100) if byte not in LAST) + LAST
-FIRST_ASCII = bytes(byte for byte in ANY if byte < 0x80) + bytes(byte for byte in ANY if byte >= 0x80)
-ORDER_OUTSIDE = OUTSIDE + bytes(byte for byte in FIRST_ASCII if byte not in OUTSIDE)
-ORDER_INSIDE = INSIDE + bytes(byte for byte in FIRST_ASCII if byte not in INSIDE)
+ASCII_FIRST = bytes(byte for byte in ANY if byte < 0x80) + bytes(byte for byte in ANY if byte >= 0x80)
+ORDER_OUTSIDE = OUTSIDE + bytes(byte for byte in ASCII_FIRST if byte not in OUTSIDE)
+ORDER_INSIDE = INSIDE + bytes(byte for byte in ASCII_FIRST if byte not in INSIDE)
 
 FEW_STEPS = 40
 GREEDY_STEPS = 512
@@ -112,7 +112,7 @@ class CompletionSearch:
         if goal(node):
             return node
         ends = {known[start:] for known in self.string_completions for start in range(len(known))}
-        for end in sorted(ends, key=len):
+        for end in sorted(ends, key=lambda end: (len(end), end)):
             if node.follows(end):
                 ended = node.copy()
                 if ended.write(end) and goal(ended):

@@ -67,6 +67,8 @@ class GrammarState:
     def allows(self, token_id: int) -> bool:
         """The token may come next, as ``fill_masks`` says of all of them in three times the time. Not asked once it
         ``is_done``."""
+        if forced := self._matcher.compute_ff_tokens():
+            return bool(token_id == forced[0])  # of the same text, other tokens would be taken too
         return bool(self._matcher.validate_tokens([token_id]) == 1)
 
     def may_end_after(self, token_ids: Sequence[int]) -> bool:

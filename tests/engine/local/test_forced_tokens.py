@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
-from qwen_app.engine.local.sampling.sampler import Sampler
+from qwen_app.engine.local.sampling.sampler import SamplingRow
 from qwen_app.engine.local.steps import step_executor
 from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.messages import (
@@ -114,7 +114,7 @@ async def test_a_mask_is_made_only_where_the_likeliest_token_is_not_allowed(
     monkeypatch.setattr(step_executor, "masks_of", made)
     found = await collect(opened.engine, free)
     assert 0 < made.call_count < len(ids_of(found)) / 2
-    monkeypatch.setattr(Sampler, "likeliest", lambda *asked: None)
+    monkeypatch.setattr(SamplingRow, "likeliest_alone", False)
     assert ids_of(await collect(opened.engine, free)) == ids_of(found)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import EngineUnavailable, RequestError, TooManyRequests, UpstreamError
-from qwen_app.messages import Delta, Failed, Finished, Queued, Terminal, ToolCallDelta
+from qwen_app.messages import Delta, Failed, Finished, Queued, ToolCallDelta
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
 from tests.engine.remote.engines import CHAT, engine_with_chat, says
 from tests.engine.remote.fake_servers import Ollama
@@ -18,7 +18,7 @@ from tests.engine.remote.upstream import Handler, Reply, Request, Upstream
 from tests.engine.remote.vllm_like import VllmLike, piece
 
 
-async def outcome(chat: Handler) -> tuple[Terminal, str, int]:
+async def outcome(chat: Handler) -> tuple[Finished | Failed, str, int]:
     """How an answer ends, its text, and how often the server was asked for it."""
     async with engine_with_chat(chat) as (engine, upstream):
         events = await collect(engine, ask())

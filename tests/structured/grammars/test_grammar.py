@@ -120,6 +120,17 @@ def test_whether_one_token_may_come_is_what_the_mask_says_of_it(qwen: GrammarCom
     assert {token_id for token_id in asked if state.allows(token_id)} == asked & masked
 
 
+@pytest.mark.parametrize("text", ["", '{"co', '{"colour": "gre', '{"colour": "green"', '{"colour": "green", "nu'])
+def test_where_a_token_is_forced_no_other_way_to_write_its_text_may_come(qwen: GrammarCompiler, text: str) -> None:
+    properties = {"colour": {"enum": ["green"]}, "number": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": ["colour", "number"]}
+    state = schema_grammar(qwen, {**schema, "additionalProperties": False}).new_state()
+    for byte in text.encode():
+        state.accept(qwen.vocabulary.byte_ids[byte])
+    masked = set(allowed(state).tolist())
+    assert {token_id for token_id in range(TOKENS) if state.allows(token_id)} == masked
+
+
 def test_an_end_may_come_where_the_text_is_whole_and_may_go_on(qwen: GrammarCompiler) -> None:
     state = written(qwen, qwen.compile(Regex("[0-9]+")), "12")
     assert set(allowed(state)) >= {END_OF_TURN, END_OF_TEXT}

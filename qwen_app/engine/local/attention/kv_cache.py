@@ -97,7 +97,7 @@ class KVCache:
     def read(self, slot: int, tokens: int, memory: torch.Tensor) -> None:
         """Copy the first ``tokens`` positions of ``slot`` into ``memory``, uint8 ``[tokens * shape.token_bytes]``.
 
-        The host does not wait, nor what is launched next: see ``wait_for_copies``.
+        With one card the host does not wait; with ``overlap`` neither does what is launched next.
         """
         first = self.cell(slot, 0)
         with self._copying(slot):
@@ -141,6 +141,6 @@ class KVCache:
             torch.cuda.synchronize(device)
 
     def _wait_for_several(self) -> None:
-        """One card does one thing after the other; several know nothing of each other's copies."""
+        """Several cards know nothing of each other's copies; on one they are in order, or ``wait_for_copies``."""
         if len({tensor.device for tensor in self.keys}) > 1:
             self.wait()

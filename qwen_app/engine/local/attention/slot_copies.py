@@ -17,7 +17,7 @@ class SlotCopies:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)
-        self._copied: dict[int, torch.cuda.Event] = {}  # by slot
+        self._last_copy: dict[int, torch.cuda.Event] = {}  # by slot
 
     @contextmanager
     def of(self, slot: int) -> Iterator[None]:
@@ -27,16 +27,16 @@ class SlotCopies:
             try:
                 yield
             finally:  # some of it may have begun
-                copied = self._copied[slot] = torch.cuda.Event()
+                copied = self._last_copy[slot] = torch.cuda.Event()
                 copied.record(self._stream)
 
     def under_way(self, slot: int) -> bool:
         """Whether ``wait_for`` would hold up what is launched after it."""
-        copied = self._copied.get(slot)
+        copied = self._last_copy.get(slot)
         return copied is not None and not copied.query()
 
     def wait_for(self, slot: int) -> None:
         """What is launched from now on comes after the slot's copies. The host does not wait."""
-        copied = self._copied.pop(slot, None)
+        copied = self._last_copy.pop(slot, None)
         if copied is not None:
             torch.cuda.current_stream(self._device).wait_event(copied)

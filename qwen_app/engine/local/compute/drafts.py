@@ -13,11 +13,11 @@ from qwen_app.engine.local.compute.prefill_budget import smoothed
 
 MATCHED_TOKENS = 3
 FIRST_DRAFT_TOKENS = 3
-TILE_ROWS = 4  # weights are read once for so many rows on a CPU, and more of them are read twice
+TILE_ROWS = 4  # what a CPU multiplies at once at least: fewer take as long
 LONGEST_ROWS = 16  # a card reads weights of 4 and 8 bits once for so many
 DRAFTED_ANSWERS = 2  # with more at once a step has enough to do
-WORTH_DOUBLING = 1.6  # twice the rows bring about so much where four guesses in five come true
-REMEMBERED_STEPS = 256  # then longer drafts are tried again: the machine may have been busy, the conversation long
+WORTH_DOUBLING = 1.6  # times the cost: four rows more bring so much where seven guesses in eight come true
+REMEMBERED_STEPS = 256  # with drafts; then longer ones are tried again: the machine may have been busy
 FIRST_REST_STEPS = 8
 LONGEST_REST_STEPS = 512
 
@@ -66,44 +66,45 @@ class DraftBudget:
     def __init__(self, *, enabled: bool = True) -> None:
         self._enabled = enabled
         self._plain_s: dict[int, float] = {}  # a step without drafts, by answers
-        self._costs: dict[int, float] = {}  # of one answer's step of so many rows, in steps of one
-        self._steps = 0
+        self._costs: dict[tuple[int, int], float] = {}  # by answers and rows of each, in steps without drafts
+        self._drafted_steps = 0
         self._drafted_s_per_token: float | None = None  # and answer
         self._resting_steps = 0
         self._rest_steps = FIRST_REST_STEPS
 
-    def rows(self, answers: int) -> int:
+    def rows_each(self, answers: int) -> int:
         """How many rows each of so many answers may have in the next step, its draft among them: beyond them, more
         cost what they bring even where most come true. 0 without drafts. Asked once a step."""
         if not self._enabled or answers > DRAFTED_ANSWERS or answers not in self._plain_s:
             return 0
-        self._steps = (self._steps + 1) % REMEMBERED_STEPS
-        if self._steps == 0:
-            self._costs.clear()
         self._resting_steps = max(0, self._resting_steps - 1)
-        return 0 if self._resting_steps else self._longest_rows()
+        return 0 if self._resting_steps else self._longest_rows(answers)
 
-    def _longest_rows(self) -> int:
+    def _longest_rows(self, answers: int) -> int:
         rows = TILE_ROWS
-        while rows < LONGEST_ROWS and self._worth_doubling(rows):
+        while rows < LONGEST_ROWS and self._worth_doubling(answers, rows):
             rows *= 2
         return rows
 
-    def _worth_doubling(self, rows: int) -> bool:
-        cost, twice = self._costs.get(rows), self._costs.get(2 * rows)
-        return cost is None or twice is None or twice <= WORTH_DOUBLING * cost
+    def _worth_doubling(self, answers: int, rows: int) -> bool:
+        """Where so many rows were tried: twice as many are not too much, or are tried next."""
+        cost, twice = self._costs.get((answers, rows)), self._costs.get((answers, 2 * rows))
+        return cost is not None and (twice is None or twice <= WORTH_DOUBLING * cost)
 
     def measured(self, duration_s: float, *, answers: int, tokens: int, drafted_rows: int = 0) -> None:
         """Learn from a step that brought so many tokens to so many answers, and read nothing else.
 
-        ``drafted_rows`` are those of all drafts and what was computed before them, 0 without drafts.
+        ``drafted_rows`` are those of the longest draft and what was computed before it, 0 without drafts.
         """
         if not drafted_rows:
             self._plain_s[answers] = smoothed(self._plain_s.get(answers), duration_s)
             return
         plain_s = self._plain_s[answers]
-        if answers == 1:
-            self._costs[drafted_rows] = smoothed(self._costs.get(drafted_rows), duration_s / plain_s)
+        self._drafted_steps = (self._drafted_steps + 1) % REMEMBERED_STEPS
+        if self._drafted_steps == 0:
+            self._costs.clear()
+        size = answers, drafted_rows
+        self._costs[size] = smoothed(self._costs.get(size), duration_s / plain_s)
         self._drafted_s_per_token = smoothed(self._drafted_s_per_token, duration_s * answers / tokens)
         if self._drafted_s_per_token <= plain_s:
             self._rest_steps = FIRST_REST_STEPS

@@ -41,6 +41,11 @@ class SamplingRow:
     constrained: bool = False
     biases: tuple[tuple[int, float], ...] = ()
 
+    @property
+    def likeliest_alone(self) -> bool:
+        """It takes the likeliest token, and nothing is counted or told of it."""
+        return self.params.temperature == 0 and not penalised(self.params) and not self.params.logprobs
+
 
 @dataclass(frozen=True, slots=True)
 class SampledToken:
@@ -116,16 +121,18 @@ class Sampler:
         self._count(chosen, batch)
         return _sampled_tokens(told, rows, batch)
 
-    def likeliest(self, logits: torch.Tensor, rows: Sequence[SamplingRow]) -> list[SampledToken] | None:
-        """What ``sample`` draws without masks, where all rows are greedy and nothing is counted or told; else None.
+    def likeliest(
+        self, logits: torch.Tensor, rows: Sequence[SamplingRow], masks: np.ndarray | None = None
+    ) -> list[SampledToken]:
+        """What ``sample`` draws of rows that are all ``likeliest_alone``.
 
-        Where a row's grammar allows it, it is also what ``sample`` draws with its mask, which takes longer to make.
+        A token that is drawn without a mask, and that the row's grammar allows, is also what is drawn with one, which
+        takes longer to make.
         """
-        batch = self._batch_of(rows)
-        if batch.plain is not None or batch.cut is not None or batch.penalised or batch.with_logprobs is not None:
-            return None
-        _, logits = self._adjusted(logits, rows, batch)
-        return _sampled_tokens(_argmax(logits).unsqueeze(1).tolist(), rows, batch)
+        logits = self._biased(logits[:, : self.text_vocab_size].float(), rows)
+        if masks is not None:
+            logits = torch.where(allowed_tokens(masks, self.text_vocab_size, self._device), logits, -torch.inf)
+        return [SampledToken(token_id) for token_id in _argmax(logits).tolist()]
 
     def draws_at_once(self, rows: Sequence[SamplingRow]) -> bool:
         """Whether no row may need a second look, at more than the shortlist: its token is settled before it is read."""

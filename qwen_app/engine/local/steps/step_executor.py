@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
-from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken
+from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken, SamplingRow
 from qwen_app.engine.local.steps.chunks import (
     SCORED_TOKENS,
     Schedule,
@@ -62,6 +62,7 @@ class StepExecutor:
         self._short_first = False
         self._launched: LaunchedStep | None = None  # and not read
         self._read_s = 0.0  # when a launched step was last read
+        self._awaits_copies = False  # the step that runs takes as long as they do
 
     def place(self, sequence: SequenceState, now: float) -> int | None:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are; None where
@@ -123,8 +124,8 @@ class StepExecutor:
 
     def step(self, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         """Every decoding sequence moves by one token, and waiting prompts by a chunk."""
-        running = self._copied(running)
-        draft_rows = self._parts.drafts.rows(len(running)) if all(sequence.decodes for sequence in running) else 0
+        running = self._not_copying(running)
+        draft_rows = self._parts.drafts.rows_each(len(running)) if all(sequence.decodes for sequence in running) else 0
         steady = self._parts.overlaps and _steady(running, draft_rows)
         launched = self._launched if self._launched and self._launched.wanted else None
         self._launched = None
@@ -136,12 +137,13 @@ class StepExecutor:
             self._launched = self._launch(running, launched, clock())
         return self._read(launched, running, clock)
 
-    def _copied(self, running: Sequence[SequenceState]) -> Sequence[SequenceState]:
+    def _not_copying(self, running: Sequence[SequenceState]) -> Sequence[SequenceState]:
         """Those whose slots are not being copied from or to the host's memory; all where there are no others."""
         cache = self._parts.kv_cache
-        copied = [sequence for sequence in running if not cache.copying(sequence.slot)] or running
-        cache.wait_for_copies(*(sequence.slot for sequence in copied))
-        return copied
+        copied = [sequence for sequence in running if not cache.copying(sequence.slot)]
+        self._awaits_copies = not copied
+        cache.wait_for_copies(*(sequence.slot for sequence in copied or running))
+        return copied or running
 
     def _launch(
         self, running: Sequence[SequenceState], before: LaunchedStep | None, started_s: float
@@ -174,6 +176,7 @@ class StepExecutor:
     def _read(self, launched: LaunchedStep, running: Sequence[SequenceState], clock: Callable[[], float]) -> StepOutput:
         output = StepOutput()
         alone = launched.moves(running) and launched.launched_rows == len(running)  # nobody was placed beside it
+        alone = alone and not self._awaits_copies
         moved = launched.read()
         now = clock()
         for sequence, sampled in moved:
@@ -214,7 +217,7 @@ class StepExecutor:
             if chunk.drafted:
                 self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
         new_tokens = sum(len(sequence.token_ids) for sequence in drawing) - known_tokens
-        if failure is None:
+        if failure is None and not self._awaits_copies:
             self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
 
@@ -326,13 +329,25 @@ class StepExecutor:
         return drawn
 
     def _drawn(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken]:
-        rows, sampler = [sequence.row() for sequence in drawing], self._parts.sampler
-        if logits.device.type == "cpu":
-            likeliest = sampler.likeliest(logits, rows)
-            if likeliest and all(one.allows(sampled.token_id) for one, sampled in zip(drawing, likeliest, strict=True)):
-                return likeliest
+        rows = [sequence.row() for sequence in drawing]
+        if logits.device.type == "cpu" and all(row.likeliest_alone for row in rows):
+            return self._likeliest(drawing, rows, logits)
         masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
-        return sampler.sample(logits, rows, masks)
+        return self._parts.sampler.sample(logits, rows, masks)
+
+    def _likeliest(
+        self, drawing: Sequence[SequenceState], rows: Sequence[SamplingRow], logits: torch.Tensor
+    ) -> list[SampledToken]:
+        """Masks are made only where a grammar refuses what is likeliest of all."""
+        sampler = self._parts.sampler
+        drawn = sampler.likeliest(logits, rows)
+        refused = [index for index, one in enumerate(drawing) if not one.allows(drawn[index].token_id)]
+        if refused:
+            masks = masks_of([drawing[index] for index in refused], self._mask_words)
+            again = sampler.likeliest(logits[refused], [rows[index] for index in refused], masks)
+            for index, sampled in zip(refused, again, strict=True):
+                drawn[index] = sampled
+        return drawn
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
@@ -390,9 +405,12 @@ class StepExecutor:
         return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
 
     def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
-        drafted, rows = any(chunk.drafted for _, chunk in scheduled), sum(chunk.span.length for _, chunk in scheduled)
-        if new_tokens and (drafted or rows == len(scheduled)):
-            drafted_rows = rows if drafted else 0
+        drafted, longest = (
+            any(chunk.drafted for _, chunk in scheduled),
+            max(chunk.span.length for _, chunk in scheduled),
+        )
+        if new_tokens and (drafted or longest == 1):
+            drafted_rows = longest if drafted else 0
             self._parts.drafts.measured(
                 duration_s, answers=len(scheduled), tokens=new_tokens, drafted_rows=drafted_rows
             )
