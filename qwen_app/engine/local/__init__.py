@@ -14,7 +14,7 @@ A request's way::
         step_executor.place                  prefix cache, copy from another slot, or restore what was offloaded
       step_executor.step                     decoding sequences by a token, prompts by a chunk (prefill budget)
         model_runner.forward                 our decoder, or transformers' model: both attend over the KV cache
-        sampler.sample                       grammar masks, penalties, temperature ...: a token a row
+        drawing.draw -> sampler.sample       grammar masks, penalties, temperature ...: a token a row
         overlap.LaunchedStep                 on a card, where that can be: the next step is under way by now
         sequence.accept                      closes in time, detokenizes: new text, or the end
       event_queue.Outbox                     Prefill, Delta, Finished: back to the event loop

@@ -13,7 +13,7 @@ import pytest
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.sampling.sampler import SamplingRow
-from qwen_app.engine.local.steps import step_executor
+from qwen_app.engine.local.steps import drawing
 from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.messages import (
     Finished,
@@ -111,7 +111,7 @@ async def test_a_mask_is_made_only_where_the_likeliest_token_is_not_allowed(
     schema = {"type": "array", "items": {"type": "string", "minLength": 9}, "minItems": 3}
     free = ask(grammar=JsonSchema(schema), sampling=replace(WAYS["greedy"], max_tokens=60, logit_bias=logit_bias))
     made = Mock(wraps=masks_of)
-    monkeypatch.setattr(step_executor, "masks_of", made)
+    monkeypatch.setattr(drawing, "masks_of", made)
     found = await collect(opened.engine, free)
     assert 0 < made.call_count < len(ids_of(found)) / 2
     monkeypatch.setattr(SamplingRow, "likeliest_alone", False)

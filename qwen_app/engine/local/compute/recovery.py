@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from enum import Enum
+from typing import TypeVar
 
 import torch
 
 from qwen_app.models.device import lacks_memory
+
+T = TypeVar("T")
 
 STICKY_MARKS = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "cuDNN error", "NCCL error")
 CAPTURE_MARK = "captur"  # in every error of a CUDA graph's capture; the device is as well as it was before
@@ -48,3 +52,13 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def where_there_is_memory(work: Callable[[], T]) -> T | None:
+    """What ``work`` returns; None where the device had no memory for it."""
+    try:
+        return work()
+    except Exception as error:
+        if failure_of(error) is not Failure.OUT_OF_MEMORY:
+            raise
+    return None

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from tokenizers import Tokenizer
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
-from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of, free_memory
-from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken, SamplingRow
+from qwen_app.engine.local.compute.recovery import (
+    Failure,
+    StickyDeviceError,
+    failure_of,
+    free_memory,
+    where_there_is_memory,
+)
+from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken
 from qwen_app.engine.local.steps.chunks import (
     SCORED_TOKENS,
     Schedule,
@@ -24,15 +28,13 @@ from qwen_app.engine.local.steps.chunks import (
     rows_of,
     rows_to_draw_from,
 )
-from qwen_app.engine.local.steps.detokenize import token_bytes
+from qwen_app.engine.local.steps.drawing import Drawing
 from qwen_app.engine.local.steps.overlap import LaunchedStep
 from qwen_app.engine.local.steps.sequence import SequenceState
-from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
 NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
@@ -56,8 +58,7 @@ class StepExecutor:
 
     def __init__(self, parts: ComputeParts, tokenizer: Tokenizer, *, vocab_size: int) -> None:
         self._parts = parts
-        self._tokenizer = tokenizer
-        self._mask_words = (vocab_size + 31) // 32
+        self._drawing = Drawing(parts.sampler, tokenizer, vocab_size=vocab_size)
         self._out_of_memory_steps = 0
         self._short_first = False
         self._launched: LaunchedStep | None = None  # and not read
@@ -151,11 +152,11 @@ class StepExecutor:
         """A step by one token each, on top of the one ``before`` that is still to be read. None where it cannot be."""
         sequences = sorted(running, key=lambda one: one.slot)
         awaited = 0 if before is None else 1
-        logits = _where_there_is_memory(lambda: self._logits_ahead(sequences, awaited, before))
+        logits = where_there_is_memory(lambda: self._logits_ahead(sequences, awaited, before))
         if logits is None:
             return None  # the next step meets what failed again, and deals with it
         rows = [sequence.row(awaited) for sequence in sequences]
-        sample = _where_there_is_memory(lambda: self._parts.sampler.launch(logits, rows))
+        sample = where_there_is_memory(lambda: self._parts.sampler.launch(logits, rows))
         if sample is None:
             for sequence in sequences:
                 sequence.draw_again(awaited)
@@ -200,9 +201,9 @@ class StepExecutor:
             return output
         if failure is Failure.OTHER:
             scheduled, logits = self._isolate(scheduled, output)
-        scored = _where_there_is_memory(lambda: self._scored(scheduled, logits))
+        scored = where_there_is_memory(lambda: self._drawing.scored(scheduled, logits))
         drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
-        drawn = self._draw(drawing, rows_to_draw_from(scheduled, logits)) if scored is not None else None
+        drawn = self._drawing.draw(drawing, rows_to_draw_from(scheduled, logits)) if scored is not None else None
         if scored is None or drawn is None:
             self._make_room(running, scheduled, output)
             return output
@@ -296,18 +297,6 @@ class StepExecutor:
         else:
             output.failed.append((newest, OutOfDeviceMemory(NO_MEMORY)))
 
-    def _scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
-        """Log-probabilities of the prompts' tokens, by sequence."""
-        scored = {}
-        for sequence, chunk, rows in rows_of(scheduled, logits):
-            if chunk.scores:
-                following = sequence.token_ids[chunk.span.start + 1 : chunk.span.end + 1]
-                found = self._parts.sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
-                tokens = tuple(token for one in found for token in self._logprobs(one, (one.token_id,)))
-                first = (self._logprob(sequence.token_ids[0], math.nan),) if chunk.span.start == 0 else ()
-                scored[sequence.id] = sequence.newly_scored((*first, *tokens), chunk.span.end)
-        return scored
-
     def _note_computed(
         self, sequence: SequenceState, chunk: ScheduledChunk, output: StepOutput, scored: tuple[TokenLogprob, ...]
     ) -> None:
@@ -317,37 +306,6 @@ class StepExecutor:
         if sequence.num_computed_tokens <= sequence.prompt_tokens and (scored or not sequence.begun_before):
             read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens, scored)
             output.events.append((sequence, read))
-
-    def _draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
-        """The next token of each; None where there was no memory for it, and the step has to be made again."""
-        if not drawing:
-            return []
-        drawn = _where_there_is_memory(lambda: self._drawn(drawing, logits))
-        if drawn is None:
-            for sequence in drawing:
-                sequence.draw_again()
-        return drawn
-
-    def _drawn(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken]:
-        rows = [sequence.row() for sequence in drawing]
-        if logits.device.type == "cpu" and all(row.likeliest_alone for row in rows):
-            return self._likeliest(drawing, rows, logits)
-        masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
-        return self._parts.sampler.sample(logits, rows, masks)
-
-    def _likeliest(
-        self, drawing: Sequence[SequenceState], rows: Sequence[SamplingRow], logits: torch.Tensor
-    ) -> list[SampledToken]:
-        """Masks are made only where a grammar refuses what is likeliest of all."""
-        sampler = self._parts.sampler
-        drawn = sampler.likeliest(logits, rows)
-        refused = [index for index, one in enumerate(drawing) if not one.allows(drawn[index].token_id)]
-        if refused:
-            masks = masks_of([drawing[index] for index in refused], self._mask_words)
-            again = sampler.likeliest(logits[refused], [rows[index] for index in refused], masks)
-            for index, sampled in zip(refused, again, strict=True):
-                drawn[index] = sampled
-        return drawn
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
@@ -368,7 +326,7 @@ class StepExecutor:
         if len(token_ids) > 1:  # beside what was drawn, for the penalties
             prompt_ids = sequence.token_ids[: sequence.prompt_tokens]
             self._parts.sampler.begin(sequence.slot, prompt_ids, sequence.generated_ids, sequence.params)
-        logprobs = sequence.answer.logprobs(*self._logprobs(sampled, token_ids))
+        logprobs = sequence.answer.logprobs(*self._drawing.logprobs(sampled, token_ids))
         if text or token_ids or logprobs:
             output.events.append((sequence, Delta(text, token_ids, logprobs)))
 
@@ -384,7 +342,7 @@ class StepExecutor:
             taken = len(sequence.token_ids) - start
             if taken > len(draft) or sequence.token_ids[start:] != draft[:taken]:
                 break
-            drawn = self._draw([sequence], rows[taken - 1 : taken])
+            drawn = self._drawing.draw([sequence], rows[taken - 1 : taken])
             if drawn is None:
                 break
             self._accept(sequence, drawn[0], now, output)
@@ -393,16 +351,6 @@ class StepExecutor:
         accepted = _common_prefix(draft, sequence.token_ids[start:])
         sequence.num_computed_tokens += accepted
         sequence.lookup.checked(len(draft), accepted)
-
-    def _logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
-        if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
-            return ()
-        top = tuple(self._logprob(token_id, logprob) for token_id, logprob in sampled.top)
-        return (self._logprob(sampled.token_id, sampled.logprob, top),)
-
-    def _logprob(self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
-        spelled = token_bytes(self._tokenizer, token_id)
-        return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
 
     def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
         drafted, longest = (
@@ -420,16 +368,6 @@ class StepExecutor:
         chunks = [length for length in reads if length > 1]
         decoding_rows = len(scheduled) - len(chunks)
         self._parts.prefill_budget.measured(duration_s, decoding_rows=decoding_rows, chunk_tokens=sum(chunks))
-
-
-def _where_there_is_memory(work: Callable[[], T]) -> T | None:
-    """What ``work`` returns; None where the device had no memory for it."""
-    try:
-        return work()
-    except Exception as error:
-        if failure_of(error) is not Failure.OUT_OF_MEMORY:
-            raise
-    return None
 
 
 def _steady(running: Sequence[SequenceState], draft_rows: int) -> bool:

@@ -1,0 +1,79 @@
+"""Drawing: the next tokens of sequences, within what their grammars allow, and how likely tokens were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+
+from qwen_app.engine.local.compute.recovery import where_there_is_memory
+from qwen_app.engine.local.sampling.sampler import SampledToken, Sampler, SamplingRow
+from qwen_app.engine.local.steps.chunks import Schedule, rows_of
+from qwen_app.engine.local.steps.detokenize import token_bytes
+from qwen_app.engine.local.steps.sequence import SequenceState
+from qwen_app.engine.local.steps.token_masks import masks_of
+from qwen_app.messages import TokenLogprob
+
+
+class Drawing:
+    """Asks ``sampler`` for sequences. Logits have ``vocab_size`` columns."""
+
+    def __init__(self, sampler: Sampler, tokenizer: Tokenizer, *, vocab_size: int) -> None:
+        self._sampler = sampler
+        self._tokenizer = tokenizer
+        self._mask_words = (vocab_size + 31) // 32
+
+    def draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
+        """The next token of each; None where there was no memory for it, and the step has to be made again."""
+        if not drawing:
+            return []
+        drawn = where_there_is_memory(lambda: self._drawn(drawing, logits))
+        if drawn is None:
+            for sequence in drawing:
+                sequence.draw_again()
+        return drawn
+
+    def _drawn(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken]:
+        rows = [sequence.row() for sequence in drawing]
+        if logits.device.type == "cpu" and all(row.likeliest_alone for row in rows):
+            return self._likeliest(drawing, rows, logits)
+        masks = masks_of(drawing, self._mask_words)  # beside the forward pass: a GPU is still at work on it
+        return self._sampler.sample(logits, rows, masks)
+
+    def _likeliest(
+        self, drawing: Sequence[SequenceState], rows: Sequence[SamplingRow], logits: torch.Tensor
+    ) -> list[SampledToken]:
+        """Masks are made only where a grammar refuses what is likeliest of all."""
+        drawn = self._sampler.likeliest(logits, rows)
+        refused = [index for index, one in enumerate(drawing) if not one.allows(drawn[index].token_id)]
+        if refused:
+            masks = masks_of([drawing[index] for index in refused], self._mask_words)
+            again = self._sampler.likeliest(logits[refused], [rows[index] for index in refused], masks)
+            for index, sampled in zip(refused, again, strict=True):
+                drawn[index] = sampled
+        return drawn
+
+    def scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
+        """Log-probabilities of the prompts' tokens, by sequence."""
+        scored = {}
+        for sequence, chunk, rows in rows_of(scheduled, logits):
+            if chunk.scores:
+                following = sequence.token_ids[chunk.span.start + 1 : chunk.span.end + 1]
+                found = self._sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
+                tokens = tuple(token for one in found for token in self.logprobs(one, (one.token_id,)))
+                first = (self._logprob(sequence.token_ids[0], math.nan),) if chunk.span.start == 0 else ()
+                scored[sequence.id] = sequence.newly_scored((*first, *tokens), chunk.span.end)
+        return scored
+
+    def logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
+        """What is told of ``sampled``, where that was asked for and is what became of it: ``token_ids``."""
+        if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
+            return ()
+        top = tuple(self._logprob(token_id, logprob) for token_id, logprob in sampled.top)
+        return (self._logprob(sampled.token_id, sampled.logprob, top),)
+
+    def _logprob(self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+        spelled = token_bytes(self._tokenizer, token_id)
+        return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)
