@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from qwen_app.http.addresses import household_of, is_loopback
 from qwen_app.http.paths import PROBES
+from qwen_app.serve.declined_upgrades import DecliningProtocol
 
 _BUSY = "Too many connections. Try again in a moment."
 _GO_AWAY = {"connection": "close", "retry-after": "5"}
@@ -97,7 +97,7 @@ class ConnectionTable:
         return idle is not None
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class LimitedProtocol(DecliningProtocol):
     """uvicorn's protocol, with limits. Made by ``limited_protocol``, which knows them."""
 
     limits: ClassVar[ConnectionLimits]
@@ -232,9 +232,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > self.limits.head_bytes or self._head_lines > self.limits.header_lines:
             self._too_large = True
             raise ValueError("the head is too large")  # the parser stops and says 400
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Anybody can ask for an upgrade, as often as he likes: that is nothing for the log."""
 
     # what goes out
 

@@ -50,6 +50,22 @@ async def test_what_is_written_in_the_tabs_is_there_after_a_reload(roomy: str, o
             await expect(page.locator(f"{editor}-check .good").first).to_be_visible()
 
 
+async def test_an_empty_field_is_empty_after_a_reload(roomy: str, open_chat: OpenChat) -> None:
+    """And not what a script calls nothing."""
+    page = (await open_chat(roomy)).page
+    await page.reload()
+    for tab, empty in (("compare", FIELDS["compare"][1:]), ("files", FIELDS["files"])):
+        await open_tab(page, tab)
+        for field in empty:
+            await expect(page.locator(field)).to_be_visible()
+            await expect(page.locator(field)).to_have_value("")
+    await open_tab(page, "chat")
+    await page.reload()
+    await open_tab(page, "compare")
+    await expect(page.locator("#compare-left-system textarea")).to_have_value("")
+    assert not await page.evaluate("Object.values(sessionStorage).includes('null')")
+
+
 async def test_a_sample_that_nobody_changed_follows_the_language(roomy: str, open_chat: OpenChat) -> None:
     page = (await open_chat(roomy)).page
     await open_tab(page, "compare")

@@ -35,12 +35,18 @@ class EventOptions(TypedDict):
 Sample = tuple[str, ...]  # the same text in the order of LANGUAGES
 
 # What was written in a field survives a reload, and a sample that stands in one follows the language. Both in the
-# browser alone: what the server would send back may be older than what is being typed.
+# browser alone: what the server would send back may be older than what is being typed. A field that was never seen has
+# the value null, and one that is seen before it was read changes to nothing: neither is what somebody wrote.
 _WRITE = """(value) => {
-  if (FIRST.includes(value)) sessionStorage.removeItem("field:NAME");
+  if (!window.fieldsRead?.has("NAME")) return;
+  if (value === null || FIRST.includes(value)) sessionStorage.removeItem("field:NAME");
   else sessionStorage.setItem("field:NAME", value);
 }"""
-_READ = '(value) => sessionStorage.getItem("field:NAME") ?? value'
+_READ = """(value) => {
+  (window.fieldsRead ??= new Set()).add("NAME");
+  const untouched = value === null || FIRST.includes(value);
+  return (untouched ? sessionStorage.getItem("field:NAME") : null) ?? value ?? "";
+}"""
 _TRANSLATE = """(language, value) =>
   SAMPLES.find((sample) => sample.includes(value))?.[language === "zh" ? 1 : 0] ?? value"""
 
@@ -120,8 +126,9 @@ class PageContext:
 
     def keep(self, field: gr.Textbox | gr.Code, *, first: Sample = ("",)) -> None:
         """Keep what is written in ``field``, known by its ``elem_id``, over a reload; ``first`` stands there before."""
-        read, write = (script.replace("NAME", str(field.elem_id)) for script in (_READ, _WRITE))
-        field.change(None, [field], None, js=write.replace("FIRST", json.dumps(first)), api_visibility="private")
+        name, texts = str(field.elem_id), json.dumps(first)
+        read, write = (script.replace("NAME", name).replace("FIRST", texts) for script in (_READ, _WRITE))
+        field.change(None, [field], None, js=write, api_visibility="private")
         self.blocks.load(None, [field], [field], js=read, api_visibility="private")
 
     def translate_samples(self, field: gr.Textbox, samples: Sequence[Sample]) -> None:
