@@ -14,7 +14,7 @@ from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import AppError, EngineUnavailable, RequestError
 from qwen_app.fallback_answer import with_fallback
 from qwen_app.gpu.gpu_meter import GpuMeter
-from qwen_app.messages import Event, Failed, Finished, GenerationRequest, Message, SamplingParams, Tool
+from qwen_app.messages import Event, Failed, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams, Tool
 from qwen_app.prompting import Prompting, PromptPlan
 from qwen_app.sandbox.checks import checks
 from qwen_app.stage.stage import Stage
@@ -100,9 +100,11 @@ class Service:
         """What ``generate`` would send for a chat that may be trimmed, and the size of its parts. Raises AppError."""
         return await self._prompting.plan(request)
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        (tokens,) = await self._engine.count_tokens([messages], tools)
-        return tokens
+    async def count_tokens(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), grammar: GrammarSpec | None = None
+    ) -> int:
+        """Tokens of the prompt, with what is said in it of ``grammar``."""
+        return await self._prompting.count(messages, tools, grammar)
 
     async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
         return await self._engine.tokenize(text, parse_special=parse_special)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from qwen_app.documents.document import Document
-from qwen_app.http.turnstile import Turnstile
+from qwen_app.http.turns import Turnstile
 from qwen_app.uploads.upload_store import Upload, UploadLimits, UploadStore
 
 UPLOAD_PATH = "/uploads/document"  # where a file is sent to become a document

@@ -1,4 +1,4 @@
-"""One after the other: what costs a thread that all share, a user asks for once at a time."""
+"""One after the other: what costs a thread that all share, a user asks for once at a time; files, few of all users."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from qwen_app.errors import TooManyRequests
+from qwen_app.fair_share import is_guest
 
 WAITING = 16
+AT_ONCE = 8  # files being read, of everybody together
+GUESTS_AT_ONCE = 4  # of these
 
 
 class Turns:
@@ -34,3 +37,29 @@ class Turns:
             self._asking[user] -= 1
             if not self._asking[user]:
                 del self._asking[user], self._locks[user]
+
+
+class Turnstile:
+    """Lets one file of a user through at a time, AT_ONCE of all users, some of them guests'. For one event loop."""
+
+    def __init__(self) -> None:
+        self._reading: set[str] = set()
+        self._turns = Turns()
+
+    @asynccontextmanager
+    async def passing(self, user: str) -> AsyncGenerator[None, None]:
+        """Raises TooManyRequests while another file of ``user`` is being read, or as many as may be."""
+        guests = is_guest(user) and sum(map(is_guest, self._reading)) >= GUESTS_AT_ONCE
+        if user in self._reading or len(self._reading) >= AT_ONCE or guests:
+            raise TooManyRequests("Another file is being read. Try again in a few seconds.")
+        self._reading.add(user)
+        try:
+            yield
+        finally:
+            self._reading.discard(user)
+
+    @asynccontextmanager
+    async def in_turn(self, user: str) -> AsyncGenerator[None, None]:
+        """As ``passing``, for programs that send several at once: a few of them wait for the one before."""
+        async with self._turns.of(user), self.passing(user):
+            yield

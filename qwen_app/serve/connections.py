@@ -18,8 +18,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from qwen_app.http.addresses import household_of, is_loopback
+from qwen_app.http.declined_upgrades import DecliningProtocol
 from qwen_app.http.paths import PROBES
-from qwen_app.serve.declined_upgrades import DecliningProtocol
 
 _BUSY = "Too many connections. Try again in a moment."
 _GO_AWAY = {"connection": "close", "retry-after": "5"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.documents import document_store
-from qwen_app.http.turnstile import AT_ONCE, GUESTS_AT_ONCE
+from qwen_app.http.turns import AT_ONCE, GUESTS_AT_ONCE
 from qwen_app.knowledge import file_store
 from qwen_app.sandbox.pool import WAITING_LIMIT, WAITING_PER_USER
 from qwen_app.saved_chats.values import ChatLimits

@@ -23,6 +23,7 @@ FIELDS = {
     "files": ("#files-question textarea",),
 }
 EDITORS = {"json-lab": ("#schema", SCHEMA), "tools": ("#definitions", TOOL)}
+WRITTEN = sum(map(len, FIELDS.values())) + len(EDITORS)
 
 
 async def write(page: Page, editor: str, text: str) -> None:
@@ -39,6 +40,9 @@ async def test_what_is_written_in_the_tabs_is_there_after_a_reload(roomy: str, o
             await page.locator(field).fill(f"mine in {field}")
         if tab in EDITORS:
             await write(page, *EDITORS[tab])
+    await page.wait_for_function(
+        f"Object.keys(sessionStorage).filter(key => key.startsWith('field:')).length == {WRITTEN}"
+    )
     await page.goto(roomy)
     for tab, fields in FIELDS.items():
         await open_tab(page, tab)

@@ -18,7 +18,7 @@ from starlette.types import Receive
 from qwen_app.api.access.api_keys import ApiKeyStore
 from qwen_app.api.access.rate_limits import Caller
 from qwen_app.http.middleware import request_id_of
-from qwen_app.http.turnstile import Turnstile
+from qwen_app.http.turns import Turnstile
 
 bearer = HTTPBearer(
     scheme_name="key",

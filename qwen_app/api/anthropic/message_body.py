@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from qwen_app.api.protocol.answer import Answer
@@ -76,7 +77,7 @@ def message_head(request_id: str, model: str) -> MessageHead:
 
 def whole_message(head: MessageHead, answer: Answer, limits: AnswerLimits) -> AnthropicMessage:
     """All that was answered."""
-    calls = list(_whole_calls(answer.ordered_calls()))
+    calls = list(_called(answer.ordered_calls(), cut=answer.end.reason in ("length", "deadline")))
     text: list[TextBlock | ToolUseBlock] = [{"type": "text", "text": answer.text}] if answer.text else []
     reason = stop_reason(answer.end, limits, called=bool(answer.calls))
     return {
@@ -88,13 +89,24 @@ def whole_message(head: MessageHead, answer: Answer, limits: AnswerLimits) -> An
     }
 
 
-def _whole_calls(calls: list[ToolCallBody]) -> Iterator[ToolUseBlock]:
-    """Calls that can be made. What the limit cut off is none: its input would be part of what was meant."""
+def _called(calls: list[ToolCallBody], *, cut: bool) -> Iterator[ToolUseBlock]:
+    """Calls that can be made, and the one that the limit ``cut``: the stop reason says that its input is not all."""
     for call in calls:
         function = call["function"]
         arguments = parsed_arguments(ToolCall(call["id"], function["name"], function["arguments"]))
+        if arguments is None and cut and call is calls[-1]:
+            arguments = _begun(function["arguments"])
         if arguments is not None:
             yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
+
+
+def _begun(arguments: str) -> dict[str, object]:
+    """What stands there of an object that was cut, as Anthropic's SDK reads it from a stream."""
+    try:
+        begun: object = from_json(arguments, allow_inf_nan=False, allow_partial="trailing-strings")
+    except ValueError:
+        return {}
+    return begun if isinstance(begun, dict) else {}
 
 
 def stop_reason(end: Finished, limits: AnswerLimits, *, called: bool) -> StopReason:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.anthropic.message_answer import answer_message
 from qwen_app.api.anthropic.message_body import AnthropicMessage, TokenCount
-from qwen_app.api.anthropic.message_input import conversation, is_ours, tools_of
+from qwen_app.api.anthropic.message_input import choice_of, conversation, grammar_of_format, is_ours, tools_of
 from qwen_app.api.anthropic.message_request import CountTokensRequest, MessagesRequest
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.anthropic_error import AnthropicErrorBody
@@ -37,11 +37,12 @@ def add_message_routes(router: APIRouter, parts: ApiParts) -> None:
         return await answer_message(parts.service, body, context)
 
     async def count_tokens(body: CountTokensRequest, context: RequestContext = guarded) -> TokenCount:
-        """The number of tokens of a prompt, tools and system prompt included."""
+        """The number of tokens of a prompt, tools, system prompt and format included."""
         check_fields(parts, body)
         check_model(body.model, parts.service.info())
-        messages = await converted(len(body.messages), conversation, body)
-        return {"input_tokens": await parts.service.count_tokens(messages, tools_of(body.tools))}
+        messages, tools = await converted(len(body.messages), conversation, body), tools_of(body.tools)
+        grammar = grammar_of_format(body, choice_of(body.tool_choice, tools))
+        return {"input_tokens": await parts.service.count_tokens(messages, tools, grammar)}
 
     router.add_api_route(
         "/v1/messages",

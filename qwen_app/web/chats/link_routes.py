@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
 from qwen_app.errors import NotFound, RequestError
-from qwen_app.http.turnstile import Turnstile
+from qwen_app.http.turns import Turnstile
 from qwen_app.saved_chats.chat_json import chat_json, read_chat
 from qwen_app.saved_chats.export_html import chat_html
 from qwen_app.saved_chats.export_markdown import chat_markdown

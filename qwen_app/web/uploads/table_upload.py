@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from qwen_app.errors import AppError, RequestError
-from qwen_app.http.turnstile import Turnstile
+from qwen_app.http.turns import Turnstile
 from qwen_app.http.visitors import visitor_of
 from qwen_app.sandbox.checks import Checks
 from qwen_app.uploads.table_store import LIMIT_BYTES, TOO_LARGE, UPLOAD_PATH, TableInfo, TableStore

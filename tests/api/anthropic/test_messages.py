@@ -88,14 +88,27 @@ def test_text_and_calls_are_blocks_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_call_that_the_limit_cut_is_not_offered_as_one(stream: bool) -> None:
-    cut = [ToolCallDelta(0, "call_a", "get_weather", '{"city": "Ber')]
+@pytest.mark.parametrize(
+    ("arguments", "begun"),
+    [
+        ('{"city": "Ber', {"city": "Ber"}),
+        ('{"days": [1, 2', {"days": [1, 2]}),
+        ('{"cit', {}),
+        ("", {}),
+        ('{"a": "\\ud83d', {"a": ""}),
+    ],
+)
+def test_a_call_that_the_limit_cut_is_there_as_far_as_it_came(
+    stream: bool, arguments: str, begun: dict[str, object]
+) -> None:
+    cut = [ToolCallDelta(0, "call_a", "get_weather", arguments)]
     with running_api(LoggedEngine(cut, "length")) as api:
         response = api.post(MESSAGES, ask(tools=[WEATHER], stream=stream))
     if stream:
         assert named_events(response)[-2][1]["delta"]["stop_reason"] == "max_tokens"
     else:
-        assert (response.json()["stop_reason"], response.json()["content"]) == ("max_tokens", [])
+        called = {"type": "tool_use", "id": "call_a", "name": "get_weather", "input": begun}
+        assert (response.json()["stop_reason"], response.json()["content"]) == ("max_tokens", [called])
 
 
 @pytest.mark.parametrize(("max_tokens", "reason"), [(2, "max_tokens"), (64_000, "model_context_window_exceeded")])
@@ -153,6 +166,15 @@ def test_tokens_are_counted_with_system_prompt_and_tools(scripted_api: Api) -> N
     assert count == {"input_tokens": 6}
     more = scripted_api.post(f"{MESSAGES}/count_tokens", body | {"system": "Be kind.", "tools": [WEATHER]}).json()
     assert more["input_tokens"] == 6 + 6 + 10
+
+
+def test_a_format_is_counted_as_it_is_charged(builtin_api: Api) -> None:
+    fields = {f"field_{number}": {"type": "string", "description": f"Field {number}."} for number in range(20)}
+    schema = {"type": "object", "properties": fields, "required": ["field_0"], "additionalProperties": False}
+    body = ask("Say hi.", max_tokens=200, output_config={"format": {"type": "json_schema", "schema": schema}})
+    counted = builtin_api.post(f"{MESSAGES}/count_tokens", {name: body[name] for name in body if name != "max_tokens"})
+    usage = builtin_api.post(MESSAGES, body).json()["usage"]
+    assert counted.json()["input_tokens"] == usage["input_tokens"] + usage["cache_read_input_tokens"] > 200
 
 
 def test_every_hint_is_taken_and_counted(scripted_api: Api) -> None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from qwen_app.errors import TooManyRequests
-from qwen_app.http.turnstile import AT_ONCE, GUESTS_AT_ONCE, Turnstile
+from qwen_app.http.turns import AT_ONCE, GUESTS_AT_ONCE, Turnstile
 
 pytestmark = pytest.mark.anyio
 
