@@ -316,3 +316,20 @@ async def test_a_phone_on_its_side_shows_the_composer_at_once(scripted: str, ope
     assert box is not None
     assert composer is not None
     assert box["y"] < composer["y"]  # then in its usual place
+
+
+async def test_a_number_that_cannot_be_becomes_one_that_can_and_is_no_error(scripted: str, open_chat: OpenChat) -> None:
+    """Nor does an emptied field become the least there is."""
+    page = (await open_chat(scripted, **CHINESE)).page
+    temperature, context = (page.locator(f"#{name} input[type=number]") for name in ("temperature", "context-tokens"))
+    before = await context.input_value()
+    for typed, became in (("99", "2"), ("-1", "0"), ("", "0"), ("0.4", "0.4"), ("", "0.4")):
+        await temperature.fill(typed)
+        await temperature.blur()
+        await expect(temperature).to_have_value(became)
+    for typed, became in (("", before), ("12", "256"), ("300", "300")):
+        await context.fill(typed)
+        await context.blur()
+        await expect(context).to_have_value(became)
+    await expect(page.locator("#meter")).to_contain_text("300")
+    await expect(page.locator(".toast-body")).to_have_count(0)
