@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterator
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import JsonSchema
-from qwen_app.structured.schema_bounds import check_bounds, escape, too_deep
+from qwen_app.structured.schema_bounds import COUNTS, check_bounds, escape, too_deep
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_INTEGER = 2**53
@@ -59,7 +60,10 @@ def json_schema(schema: object, *, strict: bool = True) -> JsonSchema:
 
 
 def check_schema(schema: object) -> Schema:
-    """Refuse what is no schema, what nothing satisfies, and what is larger than its bounds (see ``schema_bounds``)."""
+    """Refuse what is no schema, what nothing satisfies, and what is larger than its bounds (see ``schema_bounds``).
+
+    Returns ``schema`` with counts as integers: 2.0 is one in JSON Schema, and what Java's libraries write.
+    """
     check_bounds(schema)
     if schema is True:
         return {}
@@ -67,7 +71,22 @@ def check_schema(schema: object) -> Schema:
         raise SchemaError("The schema false allows no answer at all.")
     if not isinstance(schema, dict):
         raise SchemaError(f"A schema must be a JSON object, not {KINDS.get(type(schema), 'this')}.")
-    return schema
+    return _with_whole_counts(schema)
+
+
+def _with_whole_counts(schema: Schema) -> Schema:
+    if not any(_broken_counts(part) for _, part in subschemas(schema)):
+        return schema
+    changed = copy.deepcopy(schema)
+    for _, part in subschemas(changed):
+        part.update(_broken_counts(part))
+    return changed
+
+
+def _broken_counts(part: Schema) -> dict[str, int]:
+    """Its counts that are whole and written with a point, as integers."""
+    counts = {keyword: part[keyword] for keyword in COUNTS if keyword in part}
+    return {keyword: int(count) for keyword, count in counts.items() if isinstance(count, float) and count.is_integer()}
 
 
 def _too_large() -> SchemaError:

@@ -195,6 +195,29 @@ def test_a_store_is_made_with_its_files_and_renamed(client: openai.OpenAI) -> No
         stores.update(store.id, name="taken")
 
 
+def test_stores_and_files_are_told_by_pages(client: openai.OpenAI) -> None:
+    stores = client.vector_stores
+    made = [stores.create(name=f"page {number}").id for number in range(5)]
+    every = [one.id for one in stores.list()]
+    assert set(made) <= set(every)
+    assert [one.id for one in stores.list(limit=2)] == every  # the client asks for page after page
+    first = stores.list(limit=2)
+    assert ([one.id for one in first.data], first.has_more) == (every[:2], True)
+    assert [one.id for one in stores.list(limit=100, order="asc")] == every[::-1]
+    assert [one.id for one in stores.list(limit=1, before=every[2]).data] == every[1:2]
+    assert stores.list(after=every[-1]).data == []
+    for wrong in ({"after": "nobody"}, {"limit": 0}, {"limit": 101}, {"order": "up"}):
+        with pytest.raises(openai.BadRequestError, match=next(iter(wrong))):
+            stores.list(**wrong)  # type: ignore[arg-type]
+    for name in "abc":
+        upload = client.files.create(file=(f"{name}.txt", b"Some words."), purpose="assistants")
+        stores.files.create(vector_store_id=made[0], file_id=upload.id)
+    files = stores.files.list(vector_store_id=made[0], limit=2)
+    assert (len(files.data), files.has_more) == (2, True)
+    assert len(list(files)) == 3
+    assert stores.files.list(vector_store_id=made[0], filter="failed").data == []
+
+
 def test_nobody_sees_anothers(client: openai.OpenAI, other: openai.OpenAI) -> None:
     store = filled(client, "mine")
     uploaded = client.files.create(file=("a.txt", b"secret"), purpose="assistants")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
+from qwen_app.api.files.paging import Page, PageBody, ends_of
 from qwen_app.api.files.vector_stores import ONE_STORE, Deleted, FileId, store_named
 from qwen_app.api.protocol.request_bodies import Body
 from qwen_app.errors import NotFound
 from qwen_app.knowledge.file_store import KeptFile
 
 STORE_FILES = ONE_STORE + "/files"
+FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
 class StoreFileRequest(Body):
@@ -40,14 +42,8 @@ class StoreFileBody(BaseModel):
     attributes: dict[str, str]
 
 
-class StoreFileList(BaseModel):
-    """All there are: no page follows."""
-
-    object: Literal["list"] = "list"
+class StoreFileList(PageBody):
     data: list[StoreFileBody]
-    first_id: str | None
-    last_id: str | None
-    has_more: Literal[False] = False
 
 
 def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) -> None:
@@ -63,12 +59,18 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         kept = {file.name: file for file in await knowledge.files(owner, store.name)}
         return _body(kept[document.name], store_id)
 
-    async def listed(store_id: str, context: RequestContext = guarded) -> StoreFileList:
-        """The files of the collection, by name."""
+    async def listed(
+        store_id: str,
+        filter: Annotated[FileStatus | None, Query(description="all that are kept are completed")] = None,
+        page: Page = Depends(),  # noqa: B008
+        context: RequestContext = guarded,
+    ) -> StoreFileList:
+        """The files of the collection, the newest first."""
         store = await store_named(knowledge, context.caller.owner, store_id)
-        data = [_body(file, store_id) for file in await knowledge.files(context.caller.owner, store.name)]
-        first, last = (data[0].id, data[-1].id) if data else (None, None)
-        return StoreFileList(data=data, first_id=first, last_id=last)
+        kept = await knowledge.files(context.caller.owner, store.name) if filter in (None, "completed") else ()
+        data, has_more = page.of([_body(file, store_id) for file in kept])
+        first, last = ends_of(data)
+        return StoreFileList(data=data, first_id=first, last_id=last, has_more=has_more)
 
     async def found(owner: str, store_id: str, file_id: str, name: str = "") -> tuple[str, KeptFile]:
         """The file of the store with this id or ``name``, and the store's name."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
+from qwen_app.api.files.paging import Page, PageBody, ends_of
 from qwen_app.api.protocol.request_bodies import Body
 from qwen_app.documents.document_store import LIMITS as UPLOADS
 from qwen_app.errors import NotFound
@@ -58,14 +59,8 @@ class VectorStoreBody(BaseModel):
     metadata: dict[str, str] = {}
 
 
-class VectorStoreList(BaseModel):
-    """All there are: no page follows."""
-
-    object: Literal["list"] = "list"
+class VectorStoreList(PageBody):
     data: list[VectorStoreBody]
-    first_id: str | None
-    last_id: str | None
-    has_more: Literal[False] = False
 
 
 class Deleted(BaseModel):
@@ -96,11 +91,12 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library
             await knowledge.rename(owner, store.name, body.name)
         return vector_store_body(await store_named(knowledge, owner, store_id))
 
-    async def listed(context: RequestContext = guarded) -> VectorStoreList:
+    async def listed(page: Page = Depends(), context: RequestContext = guarded) -> VectorStoreList:  # noqa: B008
         """The caller's collections, the newest first."""
-        data = [vector_store_body(one) for one in await knowledge.described(context.caller.owner)]
-        first, last = (data[0].id, data[-1].id) if data else (None, None)
-        return VectorStoreList(data=data, first_id=first, last_id=last)
+        every = [vector_store_body(one) for one in await knowledge.described(context.caller.owner)]
+        data, has_more = page.of(every)
+        first, last = ends_of(data)
+        return VectorStoreList(data=data, first_id=first, last_id=last, has_more=has_more)
 
     async def one(store_id: str, context: RequestContext = guarded) -> VectorStoreBody:
         """One of the caller's collections."""

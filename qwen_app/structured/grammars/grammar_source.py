@@ -142,7 +142,8 @@ def loosening_for(vocabulary: Vocabulary) -> Loosening:
 def enforceable_part(schema: Schema, vocabulary: Vocabulary, loosening: Loosening) -> tuple[Schema, bool]:
     """What of ``schema`` can be enforced, and whether that is all of it."""
     try:
-        check_enforceable(check_schema(schema), vocabulary)
+        schema = check_schema(schema)
+        check_enforceable(schema, vocabulary)
     except SchemaError:
         return loosening.of(schema), False
     return schema, True

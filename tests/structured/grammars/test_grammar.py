@@ -138,6 +138,16 @@ def test_an_end_may_come_where_the_text_is_whole_and_may_go_on(qwen: GrammarComp
     assert state.allows(END_OF_TEXT)
 
 
+@pytest.mark.parametrize("strict", [True, False])
+def test_counts_may_be_written_with_a_point(qwen: GrammarCompiler, strict: bool) -> None:
+    items = {"type": "array", "items": {"type": "string", "maxLength": 2.0}, "minItems": 1.0, "maxItems": 2.0}
+    grammar = schema_grammar(qwen, items, strict=strict)
+    assert grammar.source.exact
+    assert takes(qwen, grammar, '["ab", "c"]')
+    for text in ("[]", '["abc"]', '["a", "b", "c"]'):
+        assert not takes(qwen, grammar, text)
+
+
 def test_masks_of_several_rows_are_filled_in_one_call(qwen: GrammarCompiler) -> None:
     grammar = qwen.compile(JsonObject())
     states = [written(qwen, grammar, text) for text in ("", '{"a', '{"a": 1', "{}")]
