@@ -111,6 +111,9 @@ def _from_validation(error: RequestValidationError) -> ApiError:
     location = tuple(first["loc"])
     if first["type"] == "json_invalid":
         return ApiError(400, f"The body is not valid JSON: {first['ctx']['error']} at character {location[-1]}.")
+    if location[0] == "query":
+        asked = str(location[1])
+        return ApiError(400, f"Invalid value for '{asked}': {first['msg']}", asked, "invalid_value")
     if isinstance(error.body, bytes):
         return ApiError(400, "Send the body as JSON, with the header Content-Type: application/json.")
     if error.body is None:

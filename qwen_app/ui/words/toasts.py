@@ -122,6 +122,10 @@ REFUSALS: dict[str, tuple[str, str]] = {
         "Too many of your requests wait for their turn. Try again in a few seconds.",
         "你有太多请求在排队，请几秒后再试。",
     ),
+    "refused_reading": (
+        "Another file is being read. Try again in a few seconds.",
+        "另一个文件正在读取，请几秒后再试。",
+    ),
     # of guests and their presenter
     "refused_presenter": (
         "This is for the presenter: log in as whoever runs the server.",
