@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types import Completion
 
-from qwen_app.messages import Delta, GenerationRequest
+from qwen_app.messages import Delta, GenerationRequest, TokenLogprob
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import LoggedEngine, byte_token
 from tests.api.sdk import events_of, sdk, strictly
@@ -109,6 +109,21 @@ def test_logprobs(stream: bool) -> None:
     assert [token for one in found for token in one.tokens] == ["H", "i", "!"]
     assert [offset for one in found for offset in one.text_offset] == [0, 1, 2]
     assert found[0].top_logprobs[0] == {"x": -9999.0}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_that_are_parts_of_a_character_are_told_apart_and_lie_where_it_does(stream: bool) -> None:
+    parts = [b"a", b"\xe4\xbd", b"\xa0", "好".encode(), b"!"]
+    tops = (TokenLogprob(1, "\ufffd", b"\xe4", -1.0), TokenLogprob(2, "\ufffd", b"\xe5", -2.0))
+    tokens = [TokenLogprob(0, part.decode(errors="replace"), part, -0.5, tops) for part in parts]
+    engine = LoggedEngine([Delta("a你好!", tuple(token.token_id for token in tokens), tuple(tokens))])
+    with running_api(engine) as api:
+        response = complete(api, logprobs=2, stream=stream)
+    bodies = [as_chunk(body) for body in (events_of(response) if stream else [response.json()])]
+    found = [body.choices[0].logprobs for body in bodies if body.choices[0].logprobs]
+    assert [offset for one in found for offset in one.text_offset] == [0, 1, 1, 2, 3]
+    assert [token for one in found for token in one.tokens] == ["a", "bytes:\\xe4\\xbd", "bytes:\\xa0", "好", "!"]
+    assert found[0].top_logprobs[0] == {"bytes:\\xe4": -1.0, "bytes:\\xe5": -2.0}
 
 
 @pytest.mark.parametrize(

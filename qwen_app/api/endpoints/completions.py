@@ -190,19 +190,39 @@ def _choice(index: int, answer: Answer, echo: str) -> TextChoice:
 
 
 def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
-    """``offset`` is how many characters of the answer came before ``tokens``."""
+    """``offset`` is how many characters of the answer had begun before ``tokens``."""
     offsets = []
     for token in tokens:
-        offsets.append(offset)
-        offset += len(token.text)
+        goes_on = offset > 0 and token.bytes[:1] != b"" and not _begins(token.bytes[0])
+        offsets.append(offset - goes_on)
+        offset += characters_begun(token)
     return {
-        "tokens": [token.text for token in tokens],
+        "tokens": [_spelled(token) for token in tokens],
         "token_logprobs": [None if isnan(token.logprob) else json_logprob(token) for token in tokens],
         "top_logprobs": [
-            None if isnan(token.logprob) else {one.text: json_logprob(one) for one in token.top} for token in tokens
+            None if isnan(token.logprob) else {_spelled(one): json_logprob(one) for one in token.top}
+            for token in tokens
         ],
         "text_offset": offsets,
     }
+
+
+def characters_begun(token: TokenLogprob) -> int:
+    """How many characters of the text begin in ``token``: one of several tokens begins in the first of them."""
+    return sum(map(_begins, token.bytes))
+
+
+def _begins(byte: int) -> bool:
+    """In UTF-8."""
+    return byte & 0xC0 != 0x80
+
+
+def _spelled(token: TokenLogprob) -> str:
+    """Its text; OpenAI's ``bytes:\\xNN`` of bytes that make no characters by themselves: they would look alike."""
+    try:
+        return token.bytes.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token.bytes)
 
 
 class TextStream(ChunkStream):
@@ -221,7 +241,7 @@ class TextStream(ChunkStream):
 
     def logprobs(self, index: int, tokens: Sequence[TokenLogprob]) -> Mapping[str, object]:
         body = text_logprobs(tokens, self._offsets[index])
-        self._offsets[index] += sum(len(token.text) for token in tokens)
+        self._offsets[index] += sum(map(characters_begun, tokens))
         return body
 
     def _written(self, index: int, event_: Event) -> bytes:
