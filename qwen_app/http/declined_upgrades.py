@@ -6,14 +6,10 @@ protocol: its body is lost, or read as the next request, whose answer might be t
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from typing import Any
 
 import httptools
-from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 _OFFER = (b"upgrade", b"http2-settings")  # names of headers, and what Connection says of them
 
@@ -21,16 +17,8 @@ _OFFER = (b"upgrade", b"http2-settings")  # names of headers, and what Connectio
 class DecliningProtocol(HttpToolsProtocol):
     """uvicorn's protocol, which reads a request that asks for an upgrade once more, without that. Has no WebSocket."""
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._fed = self._again = b""
-        self._plain_head = b""  # of the request that asked for an upgrade
+    _fed = _again = b""
+    _plain_head = b""  # of a request that asks for an upgrade, until it is read once more
 
     def data_received(self, data: bytes) -> None:
         self._again = data
@@ -39,20 +27,23 @@ class DecliningProtocol(HttpToolsProtocol):
             super().data_received(self._fed)
 
     def on_headers_complete(self) -> None:
-        if self.parser.should_upgrade():
+        asks = any(name == b"upgrade" for name, _ in self.headers)  # CONNECT does not, and the parser stops there too
+        if asks and self.parser.should_upgrade():
             self._plain_head = self._head_without_offer()
         else:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():
+        if not self._plain_head:
             super().on_message_complete()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Called where the parser stopped, behind the head. Anybody can ask for one: that is nothing for the log."""
         stopped = sys.exception()
         assert stopped is not None
-        self._again = self._plain_head + self._fed[stopped.args[0] :]
+        if not self._plain_head:
+            return
+        self._again, self._plain_head = self._plain_head + self._fed[stopped.args[0] :], b""
         self.parser = httptools.HttpRequestParser(self)  # one that read "Connection: close" reads no more
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
 

@@ -81,6 +81,16 @@ def test_whatever_is_asked_for_and_however_it_arrives(
         assert answers(everything(connection), len(requests)) == [f"POST /asked {body!r}" for _, body, _ in requests]
 
 
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("target", [b"/asked", b"localhost:80"])
+def test_a_tunnel_is_no_upgrade_and_holds_nobody_up(server: Walled, target: bytes, offer: str) -> None:
+    """The parser stops behind it in the same way."""
+    asked = b"CONNECT %b HTTP/1.1\r\nHost: localhost\r\n%bConnection: close\r\n\r\n" % (target, OFFERS[offer])
+    came = server.answer(asked)
+    assert came.startswith(b"HTTP/1.1 200" if target == b"/asked" else b"HTTP/1.1 400")
+    assert server.get().status_code == 200
+
+
 def test_a_flood_of_them_is_bounded(server: Walled) -> None:
     with server.connect() as connection:
         connection.sendall(request("java", b"") * 2000)
