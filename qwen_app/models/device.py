@@ -51,6 +51,11 @@ class Device:
         """What takes one card is planned for: the first, or the only one."""
         return self.first or self
 
+    @property
+    def parts(self) -> tuple[Device, ...]:
+        """What may take a model, the faster first: one of several cards, and all together."""
+        return (self,) if self.first is None else (self.first, self)
+
 
 def find_device() -> Device:
     """The CUDA cards where there are any, else the CPU with its main memory."""

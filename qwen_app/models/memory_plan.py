@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from qwen_app.errors import DoesNotFit
 from qwen_app.models.device import Device
@@ -77,17 +76,15 @@ def plan_memory(
     are not captured, and the cards wait for each other. ``weights_bytes`` is given for a checkpoint that comes
     quantised. Raises DoesNotFit, saying what would.
     """
-    best = partial(_best, dims, precision, users=users, context=context, weights_bytes=weights_bytes)
-    if device.first is None or precision == INT4:
-        return best(device.one)
-    try:
-        alone = best(device.first)
-    except DoesNotFit:
-        return best(device)
-    if alone.held_tokens >= ENOUGH_TOKENS:
-        return alone
-    together = best(device)
-    return together if together.held_tokens > alone.held_tokens else alone
+    plans, refusals = list[MemoryPlan](), list[DoesNotFit]()
+    for part in device.parts[:1] if precision == INT4 else device.parts:
+        try:
+            plans.append(_best(dims, precision, part, users=users, context=context, weights_bytes=weights_bytes))
+        except DoesNotFit as refused:
+            refusals.append(refused)
+    if not plans:
+        raise refusals[-1]
+    return max(plans, key=lambda plan: min(plan.held_tokens, ENOUGH_TOKENS))
 
 
 def _best(

@@ -98,7 +98,7 @@ def choose_precision(setting: str, dims: ModelDims, device: Device, *, four_bit_
         return INT4 if device.kind == "cpu" or device.one.ampere else "fp16"
     if device.kind == "cpu":
         return INT4 if dims.parameters >= INT4_ON_A_CPU_FROM else "fp32"
-    for part in dict.fromkeys((device.one, device)):  # one of several cards is the faster where it has room
+    for part in device.parts:
         room_bytes = FP16_SHARE * part.total_bytes
         if 2 * dims.parameters <= room_bytes:
             return "fp16"

@@ -87,6 +87,15 @@ def test_one_card_that_has_room_takes_the_model_whatever_is_beside_it(second_gb:
     assert plan_memory(SEVEN, precision, beside(CARD, second)) == plan_memory(SEVEN, precision, CARD)
 
 
+def test_a_second_card_that_is_full_takes_nothing_from_the_first() -> None:
+    """Each of two wants a reserve of its own."""
+    tight = dataclasses.replace(CARD, free_bytes=17_000_000_000)
+    full = dataclasses.replace(imagined_card(8), free_bytes=0)
+    alone = plan_memory(SEVEN, "fp16", tight)
+    assert alone.held_tokens < 4 * 8_192
+    assert plan_memory(SEVEN, "fp16", beside(tight, full)) == alone
+
+
 def test_what_one_card_has_no_room_for_spreads_over_all() -> None:
     plan = plan_memory(SEVEN, "fp16", beside(CARD_OF_12, CARD_OF_12))
     assert (plan.cards, plan.free_bytes) == (2, 2 * CARD_OF_12.free_bytes)

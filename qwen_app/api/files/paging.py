@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol, Self, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel
@@ -47,14 +47,17 @@ class PageBody(BaseModel):
     """``has_more``: others follow ``last_id``, or come before ``first_id`` where those were asked for."""
 
     object: Literal["list"] = "list"
+    data: list[Any]
     first_id: str | None
     last_id: str | None
     has_more: bool
 
-
-def ends_of(page: Sequence[Listed]) -> tuple[str | None, str | None]:
-    """The first id and the last."""
-    return (page[0].id, page[-1].id) if page else (None, None)
+    @classmethod
+    def of(cls, listed: Sequence[Listed], page: Page) -> Self:
+        """What of ``listed`` is on ``page``."""
+        data, has_more = page.of(listed)
+        first, last = (data[0].id, data[-1].id) if data else (None, None)
+        return cls(data=data, first_id=first, last_id=last, has_more=has_more)
 
 
 def _place(ordered: Sequence[Listed], param: str, wanted: str) -> int:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
-from qwen_app.api.files.paging import Page, PageBody, ends_of
+from qwen_app.api.files.paging import Page, PageBody
 from qwen_app.api.files.vector_stores import ONE_STORE, Deleted, FileId, store_named
 from qwen_app.api.protocol.request_bodies import Body
 from qwen_app.errors import NotFound
@@ -68,9 +68,7 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         """The files of the collection, the newest first."""
         store = await store_named(knowledge, context.caller.owner, store_id)
         kept = await knowledge.files(context.caller.owner, store.name) if filter in (None, "completed") else ()
-        data, has_more = page.of([_body(file, store_id) for file in kept])
-        first, last = ends_of(data)
-        return StoreFileList(data=data, first_id=first, last_id=last, has_more=has_more)
+        return StoreFileList.of([_body(file, store_id) for file in kept], page)
 
     async def found(owner: str, store_id: str, file_id: str, name: str = "") -> tuple[str, KeptFile]:
         """The file of the store with this id or ``name``, and the store's name."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
-from qwen_app.api.files.paging import Page, PageBody, ends_of
+from qwen_app.api.files.paging import Page, PageBody
 from qwen_app.api.protocol.request_bodies import Body
 from qwen_app.documents.document_store import LIMITS as UPLOADS
 from qwen_app.errors import NotFound
@@ -94,9 +94,7 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library
     async def listed(page: Page = Depends(), context: RequestContext = guarded) -> VectorStoreList:  # noqa: B008
         """The caller's collections, the newest first."""
         every = [vector_store_body(one) for one in await knowledge.described(context.caller.owner)]
-        data, has_more = page.of(every)
-        first, last = ends_of(data)
-        return VectorStoreList(data=data, first_id=first, last_id=last, has_more=has_more)
+        return VectorStoreList.of(every, page)
 
     async def one(store_id: str, context: RequestContext = guarded) -> VectorStoreBody:
         """One of the caller's collections."""

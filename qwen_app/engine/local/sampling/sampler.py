@@ -110,8 +110,7 @@ class Sampler:
         """
         batch = self._batch_of(rows)
         unchanged, logits = self._adjusted(logits, rows, batch)
-        if masks is not None:
-            logits = torch.where(allowed_tokens(masks, self.text_vocab_size, self._device), logits, -torch.inf)
+        logits = self._masked(logits, masks)
         numbers = self._numbers(rows, batch)
         chosen, settled = self._draw(logits, batch, numbers, self._shortlist)
         told: list[list[float]] = self._told(unchanged, chosen, settled, batch).tolist()
@@ -129,9 +128,7 @@ class Sampler:
         A token that is drawn without a mask, and that the row's grammar allows, is also what is drawn with one, which
         takes longer to make.
         """
-        logits = self._biased(logits[:, : self.text_vocab_size].float(), rows)
-        if masks is not None:
-            logits = torch.where(allowed_tokens(masks, self.text_vocab_size, self._device), logits, -torch.inf)
+        logits = self._masked(self._biased(logits[:, : self.text_vocab_size].float(), rows), masks)
         return [SampledToken(token_id) for token_id in _argmax(logits).tolist()]
 
     def draws_at_once(self, rows: Sequence[SamplingRow]) -> bool:
@@ -210,6 +207,11 @@ class Sampler:
         places = to_device([[token_id for token_id, _ in biases] for biases in padded], torch.int64, self._device)
         biases = to_device([[bias for _, bias in biases] for biases in padded], torch.float32, self._device)
         return logits.scatter_add(1, places, biases)  # index_put would wait for the device, to check the places
+
+    def _masked(self, logits: torch.Tensor, masks: np.ndarray | None) -> torch.Tensor:
+        if masks is None:
+            return logits
+        return torch.where(allowed_tokens(masks, self.text_vocab_size, self._device), logits, -torch.inf)
 
     def _count(self, chosen: torch.Tensor, batch: SamplingBatch) -> None:
         if batch.penalised:

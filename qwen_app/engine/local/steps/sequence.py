@@ -190,7 +190,7 @@ class SequenceState:
 
     def allows(self, token_id: int) -> bool:
         """What ``masks_of`` says of one token; NO_TOKEN is none."""
-        if token_id == NO_TOKEN or token_id in self.banned_ids or self.forced_token not in (None, token_id):
+        if token_id == NO_TOKEN or token_id in self.banned_ids:
             return False
         return self.constraint is None or self.constraint.state.allows(token_id)
 
