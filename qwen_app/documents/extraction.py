@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
 from functools import cache
 
 from pydantic import JsonValue
@@ -13,12 +12,11 @@ from qwen_app.documents.document import Document, read_document_json
 from qwen_app.documents.refusal import LIMIT_FILE_BYTES, DocumentRefused, RefusalReason
 from qwen_app.errors import OverBudget
 from qwen_app.sandbox.pool import Limits, Sandbox
+from qwen_app.uploads.shown_name import shown_name
 
 TASKS = "qwen_app.documents.readers.tasks"
 WORKERS = 2  # children of their own, so that nobody's grammar waits for somebody's book
 READING = Limits(cpu_s=25.0, memory_bytes=768 * 2**20, output_bytes=48 * 2**20)
-NAME_CHARS = 120
-_NOT_IN_NAMES = re.compile(r"[^\w .,()+#&@~\[\]-]")
 
 
 class Extraction:
@@ -42,11 +40,6 @@ class Extraction:
         except OverBudget as over:
             raise DocumentRefused("too_costly", name=name) from over
         return await asyncio.to_thread(_document, found)
-
-
-def shown_name(name: str) -> str:
-    """A file's name without folders and signs that mean something elsewhere; its ending stays."""
-    return _NOT_IN_NAMES.sub("_", re.split(r"[/\\]", name)[-1].strip())[-NAME_CHARS:] or "document"
 
 
 @cache

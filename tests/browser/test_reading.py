@@ -85,6 +85,7 @@ async def test_chinese_bold_formulas_and_dollars(scripted: str, open_chat: OpenC
     answer = await chat.ask(
         "say: **步骤一：**打开，这是**重要（注）**内容，是**“重点”**这个。\n\n"
         "It costs $$5 and he paid $$6. Run `echo $$` then `kill $$`.\n\n"
+        "For $a_1*b_1*c$ and $x$ he paid $5 or $6.\n\n"
         "So \\(a<b\\), and\n\n$$\nE = mc^2\n$$\n\n```\n$$x$$ \\(y\\)\n```"
     )
     await expect(answer.locator("strong")).to_have_count(3)
@@ -93,7 +94,9 @@ async def test_chinese_bold_formulas_and_dollars(scripted: str, open_chat: OpenC
     await expect(answer.locator("code").nth(1)).to_have_text("kill $$")
     await expect(answer.locator("pre code")).to_have_text("$$x$$ \\(y\\)\n")
     await expect(answer).to_contain_text("It costs $$5 and he paid $$6.")
-    await expect(answer.locator(".katex-html")).to_have_count(2)
+    await expect(answer).to_contain_text("he paid $5 or $6.")
+    await expect(answer.locator(".katex-html")).to_have_count(4)
+    await expect(answer.locator(".katex-error, em")).to_have_count(0)
 
 
 async def test_answers_are_drawn_at_full_strength(scripted: str, open_chat: OpenChat) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from qwen_app.documents.extraction import Extraction, extraction, shown_name
+from qwen_app.documents.extraction import Extraction, extraction
 from qwen_app.documents.refusal import LIMIT_FILE_BYTES, DocumentRefused
 from qwen_app.sandbox.pool import Sandbox
 from tests.documents import files
@@ -40,9 +40,3 @@ async def test_a_child_that_is_lost_is_a_sentence() -> None:
     finally:
         pool.close()
     assert caught.value.reason == "too_costly"
-
-
-def test_a_name_is_for_show_alone() -> None:
-    assert shown_name("../../etc/pass<b>wd.txt") == "pass_b_wd.txt"
-    assert shown_name("C:\\报价 (2026).docx") == "报价 (2026).docx"
-    assert shown_name("x" * 500 + ".pdf").endswith(".pdf")

@@ -3,7 +3,7 @@
 Gradio hands every stretch between two delimiters to KaTeX, across code and sentences alike: ``$$`` is also the shell's
 process id, and two prices in one line are no formula. So formulas are found here, by the rule that Pandoc has for
 ``$`` (a delimiter touches what it holds, and no digit follows it), and are given an invisible character at each end
-that belongs to the delimiters the renderer is told.
+that belongs to the delimiters the renderer is told. What stands between two single ``$`` may not read like a sentence.
 """
 
 from __future__ import annotations
@@ -17,12 +17,19 @@ DELIMITERS: list[dict[str, str | bool]] = [
     {"left": f"{WORD_JOINER}$$", "right": f"$${WORD_JOINER}", "display": True},
     {"left": f"{WORD_JOINER}\\[", "right": f"\\]{WORD_JOINER}", "display": True},
     {"left": f"{WORD_JOINER}\\(", "right": f"\\){WORD_JOINER}", "display": False},
+    {"left": f"{WORD_JOINER}$", "right": f"${WORD_JOINER}", "display": False},
 ]
-_OPENER = re.compile(r"(?<![\\$A-Za-z0-9_])\$\$(?!\$)|(?<!\\)\\[\[(]|\n[ \t]*(?=\n)")  # a blank line ends a paragraph
+_OPENER = re.compile(
+    r"(?<![\\$A-Za-z0-9_])(?:\$\$(?!\$)|\$(?=[^\s$]))"
+    r"|(?<!\\)\\[\[(]"
+    r"|\n[ \t]*(?=\n)"  # a blank line ends a paragraph
+)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_CLOSERS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
+_CLOSERS = {"$$": "$$", "$": "$", "\\[": "\\]", "\\(": "\\)"}
 _NOT_AFTER = re.compile(r"[A-Za-z0-9_$(\[{]")  # $$x^2$$ in a sentence
 _REST_OF_LINE = re.compile(r"[ \t.,;，。；]*$", re.MULTILINE)  # after $$ x^2 $$ as a whole line
+_BRACED = re.compile(r"\{[^{}]*\}")  # \text{if } is TeX
+_SENTENCE = re.compile(r"[^\x00-\u2fff]|(?<![\\A-Za-z])[A-Za-z]{3,}(?= )|(?<= )[A-Za-z]{3,}|[`|\n]")  # or two cells
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 
 
@@ -62,6 +69,9 @@ def _is_formula(prose: str, start: int, body: int, stop: int) -> bool:
     inside = prose[body:stop]
     if not inside or prose[start] == "\\":
         return bool(inside)
+    if body == start + 1:
+        touches = not (inside[0].isspace() or inside[-1].isspace() or inside[-1] == "\\")
+        return touches and not _NOT_AFTER.match(prose, stop + 1) and not _SENTENCE.search(_BRACED.sub("", inside))
     if not (inside[0].isspace() or inside[-1].isspace()):
         return not _NOT_AFTER.match(prose, stop + 2)
     first, *between, last = inside.split("\n") if "\n" in inside else ("x", "x")

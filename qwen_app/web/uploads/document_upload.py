@@ -9,10 +9,11 @@ from starlette.responses import JSONResponse
 
 from qwen_app.documents.document import Document
 from qwen_app.documents.document_store import UPLOAD_PATH, DocumentStore
-from qwen_app.documents.extraction import Extraction, shown_name
+from qwen_app.documents.extraction import Extraction
 from qwen_app.documents.refusal import LIMIT_FILE_BYTES, DocumentRefused
 from qwen_app.errors import AppError, TooLarge
 from qwen_app.http.visitors import visitor_of
+from qwen_app.uploads.shown_name import shown_name
 from qwen_app.uploads.upload_store import Upload
 from qwen_app.web.uploads.body import NAME_HEADER, read_body
 

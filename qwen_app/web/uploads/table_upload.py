@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
@@ -12,11 +11,9 @@ from qwen_app.errors import AppError, RequestError
 from qwen_app.http.turns import Turnstile
 from qwen_app.http.visitors import visitor_of
 from qwen_app.sandbox.checks import Checks
+from qwen_app.uploads.shown_name import shown_name
 from qwen_app.uploads.table_store import LIMIT_BYTES, TOO_LARGE, UPLOAD_PATH, TableInfo, TableStore
 from qwen_app.web.uploads.body import NAME_HEADER, read_body
-
-LIMIT_NAME_CHARS = 100
-_NOT_IN_NAMES = re.compile(r"[^\w .,()+-]")
 
 
 def build_table_upload(tables: TableStore, checks: Checks) -> APIRouter:
@@ -48,7 +45,7 @@ async def _take(request: Request, turnstile: Turnstile, tables: TableStore, chec
 
 def _file_name(header: str) -> str:
     """For show alone. Raises RequestError for what is not named as a CSV file is."""
-    name = re.split(r"[/\\]", unquote(header, errors="replace"))[-1].strip()
+    name = shown_name(unquote(header, errors="replace"))
     if not name.lower().endswith(".csv"):
         raise RequestError("Only a file whose name ends in .csv can be uploaded.")
-    return _NOT_IN_NAMES.sub("_", name)[-LIMIT_NAME_CHARS:]
+    return name

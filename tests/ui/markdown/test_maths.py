@@ -8,7 +8,7 @@ from qwen_app.ui.markdown.answer import answer_markdown
 from qwen_app.ui.markdown.maths import DELIMITERS, mark_formulas
 from qwen_app.ui.shared.render import WORD_JOINER, typed_text
 
-pieces = [*"ab$\n \\()[]`1", "$$", "\\(", "\\)", "\\[", "\\]", "```\n"]
+pieces = [*"ab$\n \\()[]`1^", "$$", "\\(", "\\)", "\\[", "\\]", "```\n"]
 markdown = st.lists(st.sampled_from(pieces), max_size=60).map("".join)
 
 
@@ -31,6 +31,16 @@ markdown = st.lists(st.sampled_from(pieces), max_size=60).map("".join)
         "a $$b\n\nc$$ d",
         "\\\\(x\\\\) and \\\\[y\\\\]",
         "open $$x and open \\(y",
+        "if |$x$| and |$y_1$|, then |$x + y_1 = 3$|.",
+        "设|$x$|为整数，|$f(x) = \\frac{a}{b}$|。",
+        "(|$x$|) |$-1$|: |$\\sin x \\text{ for all } x$|",
+        "It costs $5 and he paid $6.",
+        "$5/$6, $5-$10, ($AAPL) and ($TSLA), US$5, 5$ and 6$",
+        "$HOME/bin:$PATH, $_GET['a'].$_POST['b'], $x, $y",
+        "价格是$5，而$是美元的符号",
+        "paid $5 (about thirty yuan)$",
+        "|$x$| costs $5, and |$y$| costs $6",
+        "open $x\nand y$ closed",
     ],
 )
 def test_what_is_a_formula(text: str) -> None:
