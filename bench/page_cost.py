@@ -1,4 +1,4 @@
-"""What the page costs the server: an answer's snapshots, a visitor who waits, one who comes; beside plain gr.Blocks.
+"""What the page costs the server: an answer's snapshots, a visitor who waits, one who comes; beside plain Gradio.
 
     python -m bench.page_cost [--quick] [--json FILE]
 
@@ -11,14 +11,16 @@ from __future__ import annotations
 import multiprocessing
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from unittest.mock import patch
 
 import gradio as gr
 import httpx
+from starlette.types import ASGIApp
 
 from bench.long_chat import long_chat
 from bench.report import Report, benchmark_parser
@@ -26,12 +28,15 @@ from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui import page
 from qwen_app.ui.quick_blocks import QuickBlocks
+from qwen_app.web import guarded
+from qwen_app.web.kept_assets import KeptAssets
 from tests.attacks.page_client import PageClient
 from tests.browser.serving import running_page
 
 CLIENTS = 8
 TOKEN_S = 0.02
 WAIT_S = 5.0
+FILES = 85  # scripts and styles that Chromium asks for
 PARAGRAPH = ("A", " sentence", " of", " **some**", " length", " with", " `code`", ".", "\n\n")
 
 
@@ -105,6 +110,39 @@ def cost(kind: type[gr.Blocks], turns: int, tokens: int) -> tuple[float, float, 
     return came_s, used_s, number
 
 
+def fetch_all(url: str, names: Sequence[str], to_server: Connection) -> None:
+    """In the process of the clients: a browser after the other opens the page and asks for its files."""
+    for client in range(1 + CLIENTS):
+        with httpx.Client(base_url=url, trust_env=False, headers={"accept-encoding": "gzip, deflate, br"}) as browser:
+            for name in ["", *names]:
+                browser.get(f"/{name}").raise_for_status()
+        if client == 0:  # the first of all
+            to_server.send(None)
+            to_server.recv()
+    to_server.send(None)
+
+
+def files_cost(keep: Callable[[ASGIApp], ASGIApp]) -> float:
+    """Processor seconds of the server: for a visitor's HTML, scripts and styles, once somebody has been there."""
+    assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+    names = [f"assets/{file.name}" for file in sorted(assets.glob("Index-*"))[:FILES]]
+    ours, theirs = multiprocessing.Pipe()
+    with patch.object(guarded, "KeptAssets", keep), page_of(QuickBlocks) as url:
+        clients = multiprocessing.get_context("spawn").Process(target=fetch_all, args=(url, names, theirs))
+        clients.start()
+        ours.recv()
+        before_s = time.process_time()
+        ours.send(None)
+        ours.recv()
+        used_s = time.process_time() - before_s
+        clients.join()
+    return used_s / CLIENTS
+
+
+def unkept(app: ASGIApp) -> ASGIApp:
+    return app
+
+
 def measure(quick: bool) -> Report:
     report = Report("What the page costs the server")
     cases: Sequence[tuple[str, int, int]] = [("new chat", 0, 250), ("60 turns", 60, 150), ("long answer", 0, 1500)]
@@ -115,6 +153,11 @@ def measure(quick: bool) -> Report:
             per_snapshot[who] = report.add(f"CPU a snapshot, {name}", who, 1000 * used_s / number, "ms")
             report.add(f"CPU of one who comes, {name}", who, 1000 * came_s / CLIENTS, "ms")
         report.ratio(f"snapshot on gr.Blocks / ours, {name}", *reversed(list(per_snapshot.values())))
+    files_ms = {
+        who: report.add("CPU of a visitor's files", who, 1000 * files_cost(keep), "ms")
+        for who, keep in (("page", KeptAssets), ("as Gradio sends them", unkept))
+    }
+    report.ratio("files as Gradio sends them / ours", *reversed(list(files_ms.values())))
     _, used_s, _ = cost(QuickBlocks, 0, 0)
     report.add("CPU a second of one who waits", "page", 1000 * used_s / CLIENTS / WAIT_S, "ms")
     return report

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from qwen_app.http.paths import PathPrefixes
 from qwen_app.settings import Settings
+from qwen_app.web.kept_assets import KeptAssets
 from qwen_app.web.no_files import NoFiles
 from qwen_app.web.page_calls.install import install_page_calls
 from qwen_app.web.page_guard import PageGuard
@@ -19,3 +20,4 @@ def guard_page(app: FastAPI, settings: Settings, *, api_paths: PathPrefixes, not
     install_page_calls(app, own_host=f"localhost:{settings.port}", not_gradios=not_gradios)
     app.add_middleware(PageGuard, api_paths=api_paths)
     app.add_middleware(PageGzip)
+    app.add_middleware(KeptAssets)

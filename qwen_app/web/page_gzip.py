@@ -11,7 +11,7 @@ class PageGzip:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._compressed = GZipMiddleware(app)
+        self._compressed = GZipMiddleware(app, compresslevel=5)  # 9 takes twice as long for 3 % less
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_page = scope["type"] == "http" and scope["path"] == "/"

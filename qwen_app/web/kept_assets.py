@@ -1,0 +1,96 @@
+"""The page's scripts, styles and fonts: compressed once for all visitors, and asked for once by each browser.
+
+A page is ninety files. Gradio reads and compresses each anew for everybody who opens it, a quarter of a second of the
+process that also writes answers, and says nothing of how long a browser may keep them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+LIMIT_BYTES = 32 * 2**20
+FOREVER = "public, max-age=31536000, immutable"
+_NAMED_BY_CONTENT = re.compile(r"/assets/(?:[\w.-]+/)*[\w.-]+-[\w-]{8}\d*\.\w+")  # another content has another name
+_CONDITIONS = (b"if-none-match", b"if-modified-since")
+
+
+class KeptAssets:
+    """ASGI middleware that keeps the answers of ``app`` to GET of such a file, one for each ``accept-encoding``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._kept: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
+        self._kept_bytes = 0
+        self._lock = threading.Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Headers(scope=scope) if _is_asset(scope) else None
+        if asked is None or "range" in asked:
+            await self._app(scope, receive, send)
+            return
+        key = (scope["path"], asked.get("accept-encoding", ""))
+        answer = self._found(key)
+        if answer is None:
+            answer = _Answer()
+            await self._app(_unconditional(scope), receive, answer.take)
+            if answer.status == 200:
+                answer.headers["cache-control"] = FOREVER
+                self._keep(key, answer)
+        await answer.send(send, asked.get("if-none-match", ""))
+
+    def _found(self, key: tuple[str, str]) -> _Answer | None:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def _keep(self, key: tuple[str, str], answer: _Answer) -> None:
+        """Keep it for the next who asks; what nobody asked for longest goes."""
+        with self._lock:
+            replaced = self._kept.pop(key, None)
+            self._kept_bytes += len(answer.body) - (len(replaced.body) if replaced else 0)
+            self._kept[key] = answer
+            while self._kept_bytes > LIMIT_BYTES:
+                self._kept_bytes -= len(self._kept.popitem(last=False)[1].body)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A whole answer. It is not changed once it is kept."""
+
+    status: int = 0
+    headers: MutableHeaders = field(default_factory=MutableHeaders)
+    body: bytes = b""
+
+    async def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], MutableHeaders(raw=list(message["headers"]))
+        elif message["type"] == "http.response.body":
+            self.body += message.get("body", b"")
+
+    async def send(self, send: Send, if_none_match: str) -> None:
+        etag = self.headers.get("etag", "")
+        unchanged = self.status == 200 and etag != "" and etag in if_none_match
+        headers = MutableHeaders(raw=list(self.headers.raw))  # a list of its own, for others add to it
+        if unchanged:
+            del headers["content-length"]
+        elif "content-length" not in headers:
+            headers["content-length"] = str(len(self.body))
+        await send({"type": "http.response.start", "status": 304 if unchanged else self.status, "headers": headers.raw})
+        await send({"type": "http.response.body", "body": b"" if unchanged else self.body})
+
+
+def _is_asset(scope: Scope) -> bool:
+    return (
+        scope["type"] == "http" and scope["method"] == "GET" and _NAMED_BY_CONTENT.fullmatch(scope["path"]) is not None
+    )
+
+
+def _unconditional(scope: Scope) -> Scope:
+    return {**scope, "headers": [line for line in scope["headers"] if line[0] not in _CONDITIONS]}
