@@ -99,6 +99,24 @@ async def test_chinese_bold_formulas_and_dollars(scripted: str, open_chat: OpenC
     await expect(answer.locator(".katex-error, em")).to_have_count(0)
 
 
+async def test_what_stands_in_a_list_is_as_large_as_elsewhere_and_a_paragraph_a_line(
+    scripted: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask(
+        "say: Text with $x_1$ and `code`.\n\n1. **First**\n\n   What it is: $x_1$, `code`.\n\n   - within\n\n2. Second"
+    )
+    tops = await answer.locator("p").evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    assert tops == sorted(set(tops))
+    for kind in ("code", ".katex .mtight", "p, li li"):
+        sizes = await answer.locator(kind).evaluate_all("all => all.map(one => getComputedStyle(one).fontSize)")
+        assert len(sizes) > 1, kind
+        assert len(set(sizes)) == 1, kind
+    size = "one => parseFloat(getComputedStyle(one).fontSize)"
+    formula, index = answer.locator(".katex").first, answer.locator(".katex .mtight").first
+    assert await index.evaluate(size) < await formula.evaluate(size)
+
+
 async def test_answers_are_drawn_at_full_strength(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     answer = await chat.ask("hello")

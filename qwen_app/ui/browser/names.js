@@ -71,10 +71,10 @@ forEvery("svg title", (title) => title.remove());
 forEvery("button svg[aria-label]", (icon) => icon.removeAttribute("aria-label"));
 
 // Lists and tables have their marks and their first column where their language begins; the style sheet does the rest.
-forEvery("#log :is(ul, ol, table)", (box) => setOnce(box, "dir", "auto"));
+forEvery(":is(#log, .drawn-answer) :is(ul, ol, table)", (box) => setOnce(box, "dir", "auto"));
 
 // The number of the last item has room, however many digits it has.
-forEvery(":is(#log, #tools-answer) ol > li:last-child", ({ parentElement: list }) => {
+forEvery(":is(#log, .drawn-answer) ol > li:last-child", ({ parentElement: list }) => {
   const digits = String(list.start + list.children.length - 1).length;
   const fits = `digits-${digits > 4 ? "many" : digits}`;
   for (const name of [...list.classList]) if (name.startsWith("digits-") && name !== fits) list.classList.remove(name);
@@ -86,7 +86,7 @@ forEvery(".prose li > input[type=checkbox]", (box) => setOnce(box, "aria-label",
 
 // What scrolls can be scrolled by key.
 const SCROLLS = "pre, .prose table, .cm-scroller";
-const MAY_SCROLL = ".katex-display, .message-content, #tools-answer";
+const MAY_SCROLL = ".katex-display, .message-content, .drawn-answer";
 forEvery(`${SCROLLS}, ${MAY_SCROLL}`, (box) => {
   const scrolls = box.matches(SCROLLS) || box.scrollWidth > box.clientWidth;
   if (scrolls && box.tabIndex < 0) box.tabIndex = 0;

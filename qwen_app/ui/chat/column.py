@@ -9,6 +9,7 @@ from gradio.blocks import Block
 
 from qwen_app.ui.chat.empty_chat import add_tasks, examples, welcome
 from qwen_app.ui.chats_panel.panel import add_command, add_shown
+from qwen_app.ui.markdown.drawn_answer import drawn_answer
 from qwen_app.ui.markdown.maths import DELIMITERS
 from qwen_app.ui.shared.context import PageContext
 from qwen_app.ui.shared.handlers import Update
@@ -42,7 +43,7 @@ def build_column(page: PageContext) -> ChatParts:
     new_chat, code = _tools(page)
     with gr.Column(elem_id="log"):
         conversation = _conversation(page)
-        live = gr.Markdown(sanitize_html=True, latex_delimiters=DELIMITERS, elem_id="live")
+        live = drawn_answer("live")
         line = gr.HTML(elem_id="live-line", apply_default_css=False)
         if not page.for_guests:
             add_tasks(page)

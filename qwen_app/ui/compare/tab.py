@@ -15,6 +15,7 @@ from qwen_app.ui.compare.asking import CompareTask
 from qwen_app.ui.compare.comparison import SIDES, Comparison, SideSettings, Vote, comparisons_csv
 from qwen_app.ui.compare.session import CompareSession
 from qwen_app.ui.compare.view import CompareView, table_html
+from qwen_app.ui.markdown.drawn_answer import drawn_answer
 from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, visitor
 from qwen_app.ui.shared.generation_controls import max_tokens_of, max_tokens_slider, temperature_of, temperature_slider
 from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, number, session_of, streaming, text
@@ -200,7 +201,7 @@ def _side(page: PageContext, name: str, temperature: float) -> _Side:
             slider = temperature_slider(page, f"compare-{name}-temperature", temperature)
             top_p = gr.Slider(0.01, 1, page.service.info().sampling.top_p, step=0.01, buttons=[])
         json_mode = gr.Checkbox(False, elem_id=f"compare-{name}-json")
-        answer = gr.Markdown(sanitize_html=True, elem_id=f"compare-{name}-answer")
+        answer = drawn_answer(f"compare-{name}-answer")
         state = gr.HTML(elem_id=f"compare-{name}-state")
         keep = gr.Button(size="sm", elem_id=f"compare-{name}-keep")
     page.localize(system, label="system_prompt", placeholder="system_hint")

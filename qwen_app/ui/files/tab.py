@@ -14,7 +14,7 @@ from qwen_app.ui.files.keeping import CollectionActions
 from qwen_app.ui.files.picking import PICK_FILES
 from qwen_app.ui.files.session import FilesSession
 from qwen_app.ui.files.view import CollectionView, FilesView
-from qwen_app.ui.markdown.maths import DELIMITERS
+from qwen_app.ui.markdown.drawn_answer import drawn_answer
 from qwen_app.ui.shared.context import QUEUED, QUICK, SESSION_TTL_S, PageContext, chats_owner, owner, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, changed, entry, language_of, session_of, streaming, text
 from qwen_app.ui.shared.strings import Texts
@@ -101,7 +101,7 @@ def _parts(page: PageContext) -> _Parts:
         with gr.Row(elem_classes="actions"):
             ask = gr.Button(variant="primary", size="md", elem_id="files-ask")
             stop = gr.Button(size="md", interactive=False, elem_id="files-stop")
-        answer = gr.Markdown(sanitize_html=True, latex_delimiters=DELIMITERS, elem_id="files-answer")
+        answer = drawn_answer("files-answer")
         state = gr.HTML(elem_id="files-state")
         sources = gr.HTML(elem_id="files-sources", js_on_load=FOOTNOTES)
         arrivals = gr.HTML("", elem_id="files-arrivals", js_on_load=ARRIVALS)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from qwen_app.ui.markdown.maths import DELIMITERS
+from qwen_app.ui.markdown.drawn_answer import drawn_answer
 from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.tools.session import ToolSession
 
@@ -24,6 +24,6 @@ def build_showing() -> Showing:
     """Add the components to the Blocks being built."""
     return Showing(
         steps=gr.HTML(ToolSession().picture(Texts("en")).steps, elem_id="steps"),
-        answer=gr.Markdown(sanitize_html=True, latex_delimiters=DELIMITERS, elem_id="tools-answer"),
+        answer=drawn_answer("tools-answer"),
         state=gr.HTML(elem_id="tools-state"),
     )
