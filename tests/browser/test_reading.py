@@ -117,6 +117,14 @@ async def test_what_stands_in_a_list_is_as_large_as_elsewhere_and_a_paragraph_a_
     assert await index.evaluate(size) < await formula.evaluate(size)
 
 
+async def test_columns_of_a_table_are_aligned_as_they_were_meant(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    answer = await chat.ask("say: | a | b | c | d |\n|---|:--|:-:|--:|\n| 1 | 2 | 3 | 4 |")
+    for kind in ("th", "td"):
+        aligned = await answer.locator(kind).evaluate_all("all => all.map(one => getComputedStyle(one).textAlign)")
+        assert aligned == ["start", "left", "center", "right"], kind
+
+
 async def test_answers_are_drawn_at_full_strength(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     answer = await chat.ask("hello")
