@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 LIMIT_NAME_CHARS = 120
-_FOLDERS = re.compile(r".*[/\\]", re.DOTALL)
+_FOLDER_END = re.compile(r"[/\\]")
 _MEANS_SOMETHING = re.compile(r'[\x00-\x1f\x7f<>"`*|$?:]')  # to HTML, Markdown or the prompt's own tags
 _UNSEEN = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})  # some of them turn the text around them
 
@@ -16,7 +16,7 @@ def shown_name(name: str) -> str:
 
     Letters, punctuation and pictures of every language stay, in Unicode's composed form: macOS takes é apart.
     """
-    seen = "".join(filter(_is_seen, _FOLDERS.sub("", name)))
+    seen = "".join(filter(_is_seen, _FOLDER_END.split(name)[-1]))
     plain = _MEANS_SOMETHING.sub("_", unicodedata.normalize("NFC", seen))
     return plain.strip()[-LIMIT_NAME_CHARS:].lstrip() or "document"
 

@@ -11,11 +11,13 @@ from qwen_app.knowledge.citing import cited, with_footnotes
 from qwen_app.knowledge.file_store import KeptFile
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.ui.markdown.answer import answer_markdown
+from qwen_app.ui.shared.render import WORD_JOINER
 from qwen_app.ui.shared.strings import TEXTS, Texts
 
 # Footnotes within code are code.
 _OUTSIDE_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.S)
-_FOOTNOTE = re.compile(r"\[(\d{1,2})\]")
+# The blank before it is part of it, unless it makes a list's mark of what is before: no line begins with a footnote.
+_FOOTNOTE = re.compile(r"(?:(?<!\d\.)(?<=[^\s*+>#|-])[ \t])?\[(\d{1,2})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ def answer_text(text: str, count: int) -> str:
     """The answer as markdown; its citations are footnotes, and those of passages that are not there are taken out."""
     pieces = _OUTSIDE_CODE.split(answer_markdown(text))
     for index in range(0, len(pieces), 2):
-        pieces[index] = _FOOTNOTE.sub(r'<sup title="[\1]">[\1]</sup>', with_footnotes(pieces[index], count))
+        pieces[index] = _FOOTNOTE.sub(
+            rf'{WORD_JOINER}<sup title="[\1]">[\1]</sup>', with_footnotes(pieces[index], count)
+        )
     return "".join(pieces)
 
 

@@ -15,6 +15,7 @@ from qwen_app.ui.files.keeping import CollectionActions
 from qwen_app.ui.files.picking import picked_files
 from qwen_app.ui.files.session import FilesSession
 from qwen_app.ui.files.view import FilesView, answer_text
+from qwen_app.ui.shared.render import WORD_JOINER
 from qwen_app.ui.shared.strings import Texts
 
 pytestmark = pytest.mark.anyio
@@ -131,3 +132,22 @@ def test_what_else_a_browser_sends_is_no_file(outcome: str) -> None:
 def test_footnotes_within_code_are_code() -> None:
     assert "a[1]" in answer_text("Take `a[1]` [1].\n```python\nb[1]\n```", 1)
     assert answer_text("Take `a[1]` [1].", 1).count("<sup") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("It is so [1].", "It is so¹."),
+        ("It is so. [1]", "It is so.¹"),
+        ("是这样 [1][2]。", "是这样¹²。"),
+        ("- [1] says so", "- ¹ says so"),
+        ("2. [1] says so", "2. ¹ says so"),
+        ("[1] says so", "¹ says so"),
+    ],
+)
+def test_no_line_begins_with_a_footnote_unless_it_was_meant_to(text: str, drawn: str) -> None:
+    marks = {f'{WORD_JOINER}<sup title="[{number}]">[{number}]</sup>': mark for number, mark in ((1, "¹"), (2, "²"))}
+    shown = answer_text(text, 2)
+    for html, mark in marks.items():
+        shown = shown.replace(html, mark)
+    assert shown == drawn
