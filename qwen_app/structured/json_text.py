@@ -23,12 +23,13 @@ def finite_number(number: str) -> float:
 
 
 class StringTracker:
-    """Says whether the text fed so far ends inside a JSON string. Linear, a byte at a time."""
+    """Says whether the text fed so far ends inside a JSON string, and how many ended. Linear, a byte at a time."""
 
-    __slots__ = ("_escaped", "inside")
+    __slots__ = ("_escaped", "ended", "inside")
 
     def __init__(self, *, inside: bool = False) -> None:
         self.inside = inside
+        self.ended = 0
         self._escaped = False
 
     @property
@@ -41,13 +42,14 @@ class StringTracker:
             if self._escaped:
                 self._escaped = False
             elif byte == QUOTE:
+                self.ended += self.inside
                 self.inside = not self.inside
             elif byte == BACKSLASH and self.inside:
                 self._escaped = True
 
     def copy(self) -> StringTracker:
         other = StringTracker(inside=self.inside)
-        other._escaped = self._escaped
+        other.ended, other._escaped = self.ended, self._escaped
         return other
 
 

@@ -84,7 +84,7 @@ class CompletionSearch:
             if first is None:
                 return None
             if (inside and first != QUOTE) or (not inside and first in NUMBER):
-                ended = self._end_string(node, effort) if inside else _end_number(node, effort)
+                ended = self._end_string(node, effort) if inside else _ended(node, _left_number_of(node), effort)
                 if ended is None:
                     return None
                 node = ended
@@ -93,16 +93,13 @@ class CompletionSearch:
         return None
 
     def _end_string(self, node: Node, effort: Effort) -> Node | None:
-        known = self._known_completion(node, _left_string)
+        left_string = _left_string_of(node)
+        known = self._known_completion(node, left_string)
         if known is not None:
             return known
-        ended = (
-            _greedily(node.copy(), _left_string, FEW_STEPS)
-            or _by_layers(node, _left_string, effort.nodes)
-            or _greedily(node.copy(), _left_string, effort.steps)
-        )
+        ended = _ended(node, left_string, effort)
         if ended is not None:
-            self.string_completions.append(ended.written[len(node.written) :])
+            self.string_completions.append(node.string_end(ended.written[len(node.written) :]))
             self.string_completions.sort(key=len)
             del self.string_completions[KEPT_COMPLETIONS:]
         return ended
@@ -145,6 +142,19 @@ class Node:
     @property
     def inside(self) -> bool:
         return self._tracker is not None and self._tracker.inside
+
+    @property
+    def ended_strings(self) -> int:
+        return self._tracker.ended if self._tracker else 0
+
+    def string_end(self, text: bytes) -> bytes:
+        """What of ``text``, which goes on from here, belongs to the string that is open here, its quote included."""
+        tracker = self._tracker.copy() if self._tracker else StringTracker()
+        for length, byte in enumerate(text, 1):
+            tracker.feed(bytes([byte]))
+            if tracker.ended > self.ended_strings:
+                return text[:length]
+        return text
 
     def copy(self) -> Node:
         tracker = self._tracker.copy() if self._tracker else None
@@ -199,19 +209,26 @@ def _is_whole(node: Node) -> bool:
     return bool(node.matcher.is_accepting())
 
 
-def _left_string(node: Node) -> bool:
-    return not node.inside
+def _left_string_of(start: Node) -> Goal:
+    """The string that is open at ``start`` has ended; what is forced behind it may have opened the next."""
+    return lambda node: node.ended_strings > start.ended_strings
 
 
-def _left_number(node: Node) -> bool:
-    return _is_whole(node) or node.first_allowed_byte() in tuple(CLOSERS)
+def _left_number_of(start: Node) -> Goal:
+    """The number that begins or goes on at ``start`` has ended, or may; behind it the next may have begun."""
+
+    def left(node: Node) -> bool:
+        behind = any(byte not in NUMBER for byte in node.written[len(start.written) :])
+        return behind or _is_whole(node) or node.first_allowed_byte() in tuple(CLOSERS)
+
+    return left
 
 
-def _end_number(node: Node, effort: Effort) -> Node | None:
+def _ended(node: Node, goal: Goal, effort: Effort) -> Node | None:
     return (
-        _greedily(node.copy(), _left_number, FEW_STEPS)
-        or _by_layers(node, _left_number, effort.nodes)
-        or _greedily(node.copy(), _left_number, effort.steps)
+        _greedily(node.copy(), goal, FEW_STEPS)
+        or _by_layers(node, goal, effort.nodes)
+        or _greedily(node.copy(), goal, effort.steps)
     )
 
 

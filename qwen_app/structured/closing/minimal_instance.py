@@ -17,8 +17,19 @@ FEW_VALUES = 16
 COMPLETION_CHARS = 1_024  # every end of a completion is tried: the work grows with the square of its length
 # What stands for text that a pattern or format decides, and for numbers within bounds.
 UNKNOWN_TEXT = '"' + "x" * 30 + '"'
-# Short texts of formats that are not found by taking the first character that is legal.
-FORMATS = {"email": "a@a", "uri": "a:", "ipv6": "::", "duration": "P0D", "uuid": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}
+# Short texts of formats: not found by taking the first character that is legal, or else a year that is none.
+FORMATS = {
+    "date": "2000-01-01",
+    "date-time": "2000-01-01T00:00:00Z",
+    "duration": "P0D",
+    "email": "a@a",
+    "hostname": "a",
+    "ipv4": "0.0.0.0",
+    "ipv6": "::",
+    "time": "00:00:00Z",
+    "uri": "a:",
+    "uuid": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
+}
 UNKNOWN_NUMBER = "1" * 12
 
 

@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qwen_app.messages import JsonObject, Regex, StringChoice
+from qwen_app.structured.closing import minimal_instance
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from tests.structured.writing import schema_grammar, written
 
@@ -63,6 +66,42 @@ def test_strings_and_numbers_that_something_holds_open(qwen: GrammarCompiler, pa
     assert len(document) == 3
     if "pattern" in part:
         assert all(re.search(part["pattern"], item) for item in document)
+
+
+HELD_OPEN = [
+    *PATTERNS.values(),
+    *({"type": "string", "format": name} for name in ("date", "time", "hostname", "ipv4")),
+    {"type": "string", "pattern": r"^\p{L}+ \p{L}+, \d{5}$"},
+    {"type": "array", "items": {"type": "string", "format": "email"}, "minItems": 1},
+    {"enum": ["alpha", "beta"]},
+]
+
+
+def completed_in_a_row(compiler: GrammarCompiler, parts: list[Any], within: str) -> None:
+    properties = {f"field_{number}": part for number, part in enumerate(parts)}
+    record = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+    schema, start = {
+        "": (record, ""),
+        "list": ({"type": "array", "items": record, "maxItems": 3}, '[{"field_0": '),
+        "union": ({"anyOf": [record, {"type": "null"}]}, '{"field_0": '),
+    }[within]
+    document = json.loads(completed(compiler, schema, start))
+    (written,) = document if within == "list" else [document]
+    assert [*written] == [*properties]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(HELD_OPEN), min_size=2, max_size=5), st.sampled_from(["", "list", "union"]))
+def test_several_in_a_row_in_any_order(qwen: GrammarCompiler, parts: list[Any], within: str) -> None:
+    """What is forced behind one opens the next."""
+    completed_in_a_row(qwen, parts, within)
+
+
+def test_they_are_found_without_a_guess(qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minimal_instance, "FORMATS", {})
+    dated = {"type": "string", "format": "date-time"}
+    mail = {"type": "string", "format": "email"}
+    completed_in_a_row(qwen, [dated, dated, mail, PATTERNS["bounds"], PATTERNS["multiple"]], "list")
 
 
 def test_a_recursive_schema_ends(qwen: GrammarCompiler) -> None:
