@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -218,3 +219,30 @@ async def test_a_drafted_step_that_fails_is_made_again_for_who_is_sound(opened: 
     asked = [replace(request("greedy"), request_id=f"r{n}", user=f"u{n}") for n in range(2)]
     lasts = [check_shape(events) for events in await asyncio.gather(*(collect(opened.engine, one) for one in asked))]
     assert sorted(type(last).__name__ for last in lasts) == ["Failed", "Finished"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at", range(2, 14))
+async def test_memory_that_is_short_within_a_draft_changes_no_answer(
+    at: int, opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for rows in (1, 2):
+        opened.parts.drafts.measured(1e9, answers=rows, tokens=rows)
+    asked = [
+        ask(f"Say again: {SOURCE}{SOURCE[:most]}", sampling=WAYS["greedy"], user=f"to {most}")
+        for most in (8, 26)  # so that one is never where the other is
+    ]
+    sound = [ids_of(await collect(opened.engine, one)) for one in asked]
+    opened.forget()
+    likeliest, calls = opened.parts.sampler.likeliest, list[int]()
+
+    def short(logits: torch.Tensor, *rest: Any) -> Any:
+        calls.append(len(logits))
+        if len(calls) == at:
+            raise torch.OutOfMemoryError("out of memory")
+        return likeliest(logits, *rest)
+
+    monkeypatch.setattr(opened.parts.sampler, "likeliest", short)
+    harmed = await asyncio.gather(*(collect(opened.engine, one) for one in asked))
+    assert len(calls) > at
+    assert [ids_of(events) for events in harmed] == sound

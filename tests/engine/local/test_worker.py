@@ -36,7 +36,7 @@ from qwen_app.messages import (
     SamplingParams,
 )
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
-from tests.engine.local.tiny import OpenEngine, StepGate, ids_of, load_talkative, tiny_engine, until
+from tests.engine.local.tiny import OpenEngine, StepGate, ids_of, load_talkative, prefills, tiny_engine, until
 
 VICTIM = "@"  # in the prompt of the request that a test harms
 NO_MEMORY = "injected: out of memory"
@@ -360,6 +360,20 @@ async def test_no_memory_for_a_prompts_likelihoods_is_survived_by_all(
     ends = await answers(opened, say("one", 60), replace(say("two" * 20), sampling=scored))
     assert all(isinstance(check_shape(events), Finished) for events in ends)
     assert len(calls) > 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", ["score", "likeliest"])
+async def test_no_likelihood_of_a_prompt_is_lost_with_a_step_that_lacked_memory(
+    method: str, opened: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = failing_once(monkeypatch, opened.parts.sampler, method, 1, torch.OutOfMemoryError(NO_MEMORY))
+    scored = SamplingParams(temperature=0.0, max_tokens=3, prompt_logprobs=True)
+    (events,) = await answers(opened, replace(say("two" * 60), sampling=scored))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert len(calls) > 1
+    assert sum(len(event.logprobs) for event in prefills(events)) == last.usage.prompt_tokens
 
 
 @pytest.mark.anyio

@@ -64,7 +64,7 @@ class Drawing:
                 found = self._sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
                 tokens = tuple(token for one in found for token in self.logprobs(one, (one.token_id,)))
                 first = (self._logprob(sequence.token_ids[0], math.nan),) if chunk.span.start == 0 else ()
-                scored[sequence.id] = sequence.newly_scored((*first, *tokens), chunk.span.end)
+                scored[sequence.id] = sequence.not_told((*first, *tokens), chunk.span.end)
         return scored
 
     def logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:

@@ -78,7 +78,7 @@ class SequenceState:
         self._limit_tokens = limit_tokens
         self._eos_ids = eos_ids
         self._submitted = submitted
-        self._scored_tokens = 0
+        self._told_tokens = 0
         self._started: float | None = None
         self._first_token: float | None = None
 
@@ -156,11 +156,13 @@ class SequenceState:
             for _ in range(len(self.token_ids) - self.prompt_tokens + awaited):  # a number for each token
                 self._generator.random()
 
-    def newly_scored(self, tokens: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
-        """What of ``tokens``, the prompt's up to the one after ``end``, was not there before it lost a slot."""
-        new = max(0, min(end + 1, self.prompt_tokens) - self._scored_tokens)
-        self._scored_tokens += new
-        return tokens[len(tokens) - new :]
+    def not_told(self, scored: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
+        """What of ``scored``, the prompt's tokens up to the one after ``end``, was not told before it lost a slot."""
+        new = max(0, min(end + 1, self.prompt_tokens) - self._told_tokens)
+        return scored[len(scored) - new :]
+
+    def note_told(self, scored: tuple[TokenLogprob, ...]) -> None:
+        self._told_tokens += len(scored)
 
     def begin(self, slot: int, num_cached_tokens: int, now: float) -> None:
         """Take a slot that holds the first ``num_cached_tokens`` already."""

@@ -306,6 +306,7 @@ class StepExecutor:
         if sequence.num_computed_tokens <= sequence.prompt_tokens and (scored or not sequence.begun_before):
             read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens, scored)
             output.events.append((sequence, read))
+            sequence.note_told(scored)
 
     def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
         if sampled.token_id == NO_TOKEN:
@@ -349,6 +350,8 @@ class StepExecutor:
         if output.has_failed(sequence):
             return  # what was computed for it may not be trusted
         accepted = _common_prefix(draft, sequence.token_ids[start:])
+        if sequence.reason is None:  # a row may not have been drawn from: the last token is computed again
+            accepted = min(accepted, len(sequence.token_ids) - start - 1)
         sequence.num_computed_tokens += accepted
         sequence.lookup.checked(len(draft), accepted)
 
