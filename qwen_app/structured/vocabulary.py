@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Protocol
 
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
+
+NONCHARACTER = "\U0010fffe"  # Unicode keeps it out of text for good
 
 
 class FastTokenizer(Protocol):
@@ -28,7 +31,7 @@ class Vocabulary:
 
     def __init__(self, tokenizer: AnyTokenizer, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
         plain = _plain(tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer)
-        self.ll = LLTokenizer(plain.to_str(), n_vocab=vocab_size, eos_token=list(eos_ids))
+        self.ll = LLTokenizer(_without_control_text(plain.to_str()), n_vocab=vocab_size, eos_token=list(eos_ids))
         self.vocab_size = vocab_size
         self.eos_ids = frozenset(eos_ids)
         self.byte_ids = self._byte_ids()
@@ -54,7 +57,25 @@ class Vocabulary:
 
     def decode(self, token_ids: Sequence[int]) -> bytes:
         text: bytes = self.ll.decode_bytes([token_id for token_id in token_ids if token_id not in self.eos_ids])
-        return text
+        return text.replace(NONCHARACTER.encode(), b"")
+
+
+def _without_control_text(tokenizer_json: str) -> str:
+    """The tokenizer with control tokens under names that no text has: a schema that holds ``<|im_end|>`` forces just
+    this text, which would be made the token that ends the answer. What llguidance takes for a control token by its
+    form, ``<...>``, keeps that."""
+    told = json.loads(tokenizer_json)
+    hidden = {
+        text: f"{text[:1]}{NONCHARACTER}{text[1:]}"
+        for text, special in ((token["content"], token["special"]) for token in told["added_tokens"])
+        if special or (text.startswith("<") and text.endswith(">"))
+    }
+    for token in told["added_tokens"]:
+        token["content"] = hidden.get(token["content"], token["content"])
+    if isinstance(vocabulary := told["model"]["vocab"], dict):
+        told["model"]["vocab"] = {hidden.get(text, text): token_id for text, token_id in vocabulary.items()}
+    told["post_processor"] = None  # it names them too, and there is nothing to process
+    return json.dumps(told)
 
 
 def _plain(tokenizer: Tokenizer) -> Tokenizer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cache
+from itertools import takewhile
 
 import numpy as np
 from llguidance import LLExecutor, LLMatcher
@@ -46,7 +47,7 @@ class GrammarState:
 
     def forced_tokens(self) -> list[int]:
         """What must come next whatever the model says, as it would write it; none where it may choose."""
-        return [token_id for token_id in self._matcher.compute_ff_tokens() if not self.grammar.ends(token_id)]
+        return list(takewhile(lambda token_id: not self.grammar.ends(token_id), self._matcher.compute_ff_tokens()))
 
     @property
     def error(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ from qwen_app.messages import CHOICE_LIMIT, JsonObject, Regex, StringChoice
 from qwen_app.structured.grammars import compiler as compiler_module
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar, fill_masks
+from qwen_app.structured.schema_check import json_schema
 from qwen_app.structured.validation import validate_text
 from tests.examples import examples
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, TOKENS, TOOL_CALL, TOOL_CALL_END
@@ -34,6 +36,34 @@ def test_json_object_takes_objects_alone(qwen: GrammarCompiler) -> None:
     assert takes(qwen, grammar, '{"a": [1, null, "ß"], "b": {}}')
     assert not takes(qwen, grammar, "[1]")
     assert not takes(qwen, grammar, '"text"')
+
+
+@pytest.mark.parametrize("masks", [True, False], ids=["by masks", "as forced"])
+@pytest.mark.parametrize(
+    "name", ["<|im_end|>", "<|endoftext|>", "<|im_start|>", "<|fim_prefix|>", "<tool_call>", "</tool_call>"]
+)
+@pytest.mark.parametrize("vocabulary", ["qwen", "builtin"])
+def test_text_that_names_a_control_token_is_text(
+    vocabulary: str, name: str, masks: bool, request: pytest.FixtureRequest
+) -> None:
+    compiler: GrammarCompiler = request.getfixturevalue(vocabulary)
+    width = compiler.vocabulary.vocab_size
+    specs = {
+        StringChoice((f"ab{name}",)): f"ab{name}",
+        Regex(f"a{re.escape(name)}b"): f"a{name}b",
+        json_schema({"const": f"x{name}y"}, strict=True): f'"x{name}y"',
+        json_schema({"enum": [name]}, strict=True): f'"{name}"',
+    }
+    for spec, whole in specs.items():
+        state = compiler.compile(spec).new_state()
+        while not state.is_done():
+            forced = [] if masks else state.forced_tokens()
+            token_id = int((forced or allowed(state, width))[0])
+            if state.grammar.ends(token_id):
+                break
+            state.accept(token_id)
+        assert state.text().decode() == whole
+        assert state.may_end()
 
 
 def test_ids_without_text_are_never_allowed(qwen: GrammarCompiler) -> None:
