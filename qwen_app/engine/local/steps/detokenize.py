@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -37,14 +38,24 @@ class Detokenizer:
     def _new_text(self, *, flush: bool) -> str:
         before = self._decode(self._ids[self._start : self._read])
         now = self._decode(self._ids[self._start :])
-        waiting = len(self._ids) - self._read
-        if now.endswith(BROKEN) and waiting <= LONGEST_CHARACTER_TOKENS and not flush:
+        waiting = self._ids[self._read :]
+        if now.endswith(BROKEN) and len(waiting) <= LONGEST_CHARACTER_TOKENS and not flush:
             return ""
         if len(now) <= len(before) and not flush:
             return ""
         self._start, self._read = self._read, len(self._ids)
         new = now[len(before) :]
-        return new.rstrip(BROKEN) if flush else new
+        return self._without_half_character(new, waiting) if flush else new
+
+    def _without_half_character(self, text: str, ids: Sequence[int]) -> str:
+        """``text`` of ``ids`` up to a character whose last bytes never came. U+FFFD itself is a character."""
+        spelled = [_spelled_bytes(self._tokenizer, token_id) for token_id in ids]
+        if None in spelled:  # no byte-level vocabulary: nothing tells the two apart
+            return text.rstrip(BROKEN)
+        reader = getincrementaldecoder("utf-8")("replace")
+        reader.decode(b"".join(filter(None, spelled)))
+        begun, _ = reader.getstate()
+        return text.removesuffix(BROKEN) if begun else text
 
     def _decode(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
@@ -78,8 +89,14 @@ def _byte_of_character() -> dict[str, int]:
 
 def token_bytes(tokenizer: Tokenizer, token_id: int) -> bytes:
     """The bytes a token stands for, whole characters or not."""
+    spelled = _spelled_bytes(tokenizer, token_id)
+    return str(tokenizer.decode([token_id], skip_special_tokens=False)).encode() if spelled is None else spelled
+
+
+def _spelled_bytes(tokenizer: Tokenizer, token_id: int) -> bytes | None:
+    """The bytes of a token of a byte-level vocabulary; None for others."""
     spelled = tokenizer.id_to_token(token_id)
     table = _byte_of_character()
     if isinstance(spelled, str) and all(character in table for character in spelled):
         return bytes(table[character] for character in spelled)
-    return str(tokenizer.decode([token_id], skip_special_tokens=False)).encode()
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +87,11 @@ def test_an_answer_cut_anywhere_shows_whole_characters_of_it(
 @given(ids=st.lists(st.integers(0, 255), max_size=40))
 def test_random_bytes_are_shown_as_the_whole_would_be(tiny_tokenizer: Tokenizer, ids: list[int]) -> None:
     pieces, _ = pieces_of(tiny_tokenizer, ids)
-    assert "".join(pieces) == decode(tiny_tokenizer, ids).rstrip(BROKEN)
+    reader = getincrementaldecoder("utf-8")("replace")
+    expected = reader.decode(b"".join(token_bytes(tiny_tokenizer, token_id) for token_id in ids))
+    assert "".join(pieces) == expected
+    begun, _ = reader.getstate()
+    assert decode(tiny_tokenizer, ids) == expected + (BROKEN if begun else "")
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +164,21 @@ def test_bytes_of_tokens_join_to_the_text(tokenizer: Tokenizer, text: str) -> No
 def test_bytes_of_control_tokens_are_their_names(tokenizer: Tokenizer) -> None:
     token_id = tokenizer.token_to_id("<|im_end|>")
     assert token_bytes(tokenizer, token_id) == b"<|im_end|>"
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("a\ufffd".encode(), "a\ufffd"),
+        ("\ufffd\ufffd".encode(), "\ufffd\ufffd"),
+        (b"a\xe4\xb8", "a"),
+        (b"a\xf0\x9f\xf0\x9f", "a\ufffd"),  # the first can become nothing else any more
+        (b"\x80", "\ufffd"),
+        ("中\ufffd".encode()[:-1], "中"),
+    ],
+)
+def test_only_a_character_that_was_begun_is_left_out_at_the_end(data: bytes, shown: str) -> None:
+    tokenizer = qwen_tokenizer()
+    by_byte = {token_bytes(tokenizer, token_id): token_id for token_id in range(256)}
+    pieces, _ = pieces_of(tokenizer, [by_byte[bytes([byte])] for byte in data])
+    assert "".join(pieces) == shown
