@@ -72,6 +72,7 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
     except ValidationError as unfit:
         wrong = ", ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in unfit.errors())
         raise ModelFilesError(f"config.json does not describe a decoder this app can plan for ({wrong}).") from unfit
+    own_tokens = min(text.max_position_embeddings, unchanging_tokens(config) or text.max_position_embeddings)
     layers, hidden, heads = text.num_hidden_layers, text.hidden_size, text.num_attention_heads
     kv_heads, head_dim = text.num_key_value_heads or heads, text.head_dim or hidden // heads
     attention = 2 * hidden * heads * head_dim + 2 * hidden * kv_heads * head_dim
@@ -84,13 +85,39 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
         kv_heads=kv_heads,
         head_dim=head_dim,
         vocabulary=text.vocab_size,
-        context_tokens=text.max_position_embeddings,
+        context_tokens=own_tokens,
         linear_parameters=layers * (attention + 3 * hidden * text.intermediate_size),
-        longest_tokens=longest_tokens(config, text.max_position_embeddings),
+        longest_tokens=longest_tokens(config, own_tokens),
         other_parameters=(1 if text.tie_word_embeddings else 2) * text.vocab_size * hidden
         + layers * (2 * hidden + biases)
         + hidden,
     )
+
+
+def unchanging_tokens(config: Mapping[str, object]) -> int | None:
+    """How long a text may become before a model with this config.json turns all of its positions otherwise; None where
+    it never does.
+
+    Such are ``longrope`` (Phi-3's long contexts) and ``dynamic``, as transformers computes them. Keys that were cached
+    before are wrong then, and so are those of everybody who is computed in the same step.
+    """
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type")) if isinstance(rope, Mapping) else None
+    if kind not in ("longrope", "su", "dynamic"):
+        return None
+    original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    tokens = config.get("max_position_embeddings") if kind == "dynamic" else original
+    return tokens if isinstance(tokens, int) else None
+
+
+def refuse_changing_positions(config: Mapping[str, object], context_tokens: int) -> None:
+    """Raises ModelFilesError where texts of ``context_tokens`` would turn positions otherwise than short ones."""
+    tokens = unchanging_tokens(config)
+    if tokens is not None and context_tokens > tokens:
+        raise ModelFilesError(
+            f"This model turns its positions otherwise in texts of more than {tokens:,} tokens, and answers of all would "
+            f"be wrong here. Choose --context {tokens} at most, or let another server run it (--engine remote)."
+        )
 
 
 def dims_from_folder(folder: Path) -> ModelDims:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from gguf import GGMLQuantizationType as Kind
+from transformers import LlamaConfig, Phi3Config, PretrainedConfig
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models.dims import bytes_as_stored, dims_of
+from qwen_app.models.dims import bytes_as_stored, dims_from_config, dims_of, refuse_changing_positions
 from qwen_app.models.folder import Checkpoint
 from tests.models.small_gguf import LAYERS, WIDTH, write_gguf
 
@@ -31,3 +32,37 @@ def test_a_gguf_file_that_is_cut_short_is_named(gguf_file: Path, tmp_path: Path,
         dims_of(cut)
     with pytest.raises(ModelFilesError, match=r"cut\.gguf is no whole GGUF file .*Fetch it again"):
         bytes_as_stored(Checkpoint(cut), "int4")
+
+
+PHI = Phi3Config(
+    max_position_embeddings=131_072,
+    original_max_position_embeddings=4096,
+    rope_parameters={
+        "rope_type": "longrope",
+        "rope_theta": 1e4,
+        "short_factor": [1.0] * 48,
+        "long_factor": [4.0] * 48,
+        "original_max_position_embeddings": 4096,
+    },
+)
+DYNAMIC = LlamaConfig(
+    max_position_embeddings=8192, rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}
+)
+
+
+@pytest.mark.parametrize(("config", "tokens"), [(PHI, 4096), (DYNAMIC, 8192)], ids=["longrope", "dynamic"])
+def test_a_context_is_no_longer_than_all_texts_are_read_alike(config: PretrainedConfig, tokens: int) -> None:
+    """Beyond it, one long conversation would turn the positions of all others otherwise."""
+    told = config.to_dict()
+    dims = dims_from_config(told)
+    assert dims.context_tokens == dims.longest_tokens == tokens
+    refuse_changing_positions(told, tokens)
+    with pytest.raises(ModelFilesError, match=f"--context {tokens}"):
+        refuse_changing_positions(told, tokens + 1)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear", "llama3", "yarn"])
+def test_where_positions_never_change_the_context_is_the_models_own(kind: str) -> None:
+    told = LlamaConfig(max_position_embeddings=8192).to_dict() | {"rope_parameters": {"rope_type": kind}}
+    assert dims_from_config(told).context_tokens == 8192
+    refuse_changing_positions(told, 100_000)

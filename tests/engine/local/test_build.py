@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import MistralConfig, MistralForCausalLM
+from transformers import MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM
 
 from qwen_app.engine.local.build import build_local_engine, local_compute_parts
 from qwen_app.engine.local.compute.start_up import refuse_a_lost_card
@@ -26,6 +26,20 @@ def test_a_model_with_a_sliding_window_is_refused(tiny_qwen_dir: Path) -> None:
     assert local_compute_parts(sliding, slots=1, context_tokens=64).impairment == ""
     with pytest.raises(ModelFilesError, match=r"layers of sliding_attention.*--engine remote"):
         local_compute_parts(sliding, slots=1, context_tokens=128)
+
+
+def test_a_context_in_which_one_long_text_would_change_all_others_is_refused(tiny_qwen_dir: Path) -> None:
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 8, "long_factor": [4.0] * 8}
+    config = Phi3Config(
+        vocab_size=320, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, max_position_embeddings=256, original_max_position_embeddings=32, pad_token_id=0,
+        rope_parameters=rope | {"original_max_position_embeddings": 32},
+    )  # fmt: skip
+    loaded = load_talkative(tiny_qwen_dir)
+    turning = dataclasses.replace(loaded, model=Phi3ForCausalLM(config).eval(), name="some/phi")
+    local_compute_parts(turning, slots=1, context_tokens=32)
+    with pytest.raises(ModelFilesError, match="--context 32"):
+        local_compute_parts(turning, slots=1, context_tokens=64)
 
 
 @pytest.mark.parametrize(

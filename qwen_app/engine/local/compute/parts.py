@@ -18,6 +18,7 @@ from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.prefix_cache import PrefixCache
 from qwen_app.engine.local.compute.start_up import planned_room, ready_runner, ready_step
 from qwen_app.engine.local.sampling.sampler import Sampler
+from qwen_app.models.dims import refuse_changing_positions
 from qwen_app.switches import Switches
 
 
@@ -60,6 +61,7 @@ def build_compute_parts(
     switches = Switches.without(without)
     keep_precision()
     refuse_partial_attention(model.config, context_tokens)
+    refuse_changing_positions(model.config.to_dict(), context_tokens)
     shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
     with planned_room(slots, context_tokens):
         step = ready_step(model, context_tokens, device, switches)
