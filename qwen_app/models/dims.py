@@ -102,7 +102,9 @@ def unchanging_tokens(config: Mapping[str, object]) -> int | None:
     before are wrong then, and so are those of everybody who is computed in the same step.
     """
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type")) if isinstance(rope, Mapping) else None
+    if not isinstance(rope, Mapping):
+        return None
+    kind = rope.get("rope_type", rope.get("type"))
     if kind not in ("longrope", "su", "dynamic"):
         return None
     original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
@@ -115,8 +117,8 @@ def refuse_changing_positions(config: Mapping[str, object], context_tokens: int)
     tokens = unchanging_tokens(config)
     if tokens is not None and context_tokens > tokens:
         raise ModelFilesError(
-            f"This model turns its positions otherwise in texts of more than {tokens:,} tokens, and answers of all would "
-            f"be wrong here. Choose --context {tokens} at most, or let another server run it (--engine remote)."
+            f"This model turns its positions otherwise in texts of more than {tokens:,} tokens, and answers would be "
+            f"wrong here. Choose --context {tokens} at most, or let another server run it (--engine remote)."
         )
 
 

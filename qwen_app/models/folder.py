@@ -214,9 +214,10 @@ def verify_folder(folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that hold the weights. Raises ModelFilesError when one is missing."""
-    index = folder / "model.safetensors.index.json"
-    names = _shard_names(index) if index.is_file() else ["model.safetensors"]
+    """The safetensors files that hold the weights: as in transformers, shards where there is no single file. Raises
+    ModelFilesError when one is missing."""
+    index, whole = folder / "model.safetensors.index.json", "model.safetensors"
+    names = _shard_names(index) if index.is_file() and not (folder / whole).is_file() else [whole]
     strange = next((name for name in names if not is_plain_name(name)), None)
     if strange is not None:
         raise ModelFilesError(f"{index} names {strange[:100]!r}, which is no file of this folder. {_mend(folder)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models.adapted.half_range import within_half_range
@@ -174,12 +174,23 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
             gguf_file=source.gguf_file,
             use_safetensors=None if source.gguf_file else True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # its own refusal names none
         )
-    model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[str]]]", loaded)
+    model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[Any]]]", loaded)
+    for name, *shapes in sorted(told["mismatched_keys"]):
+        found, wanted = ("x".join(map(str, shape)) for shape in shapes)
+        raise ModelFilesError(f"{name} is {found}, and config.json wants {wanted}. Fetch the model again.")
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # it would make up random ones
     if missing := sorted(parameters & set(told["missing_keys"])):
         named = ", ".join(missing[:_KEYS_NAMED])
         raise ModelFilesError(f"its files lack {len(missing)} of its weights, such as {named}. Fetch the model again.")
+    biases = [name for name in told["unexpected_keys"] if name.endswith(".bias")]
+    if left_out := sorted(name for name in biases if f"{name.removesuffix('bias')}weight" in parameters):
+        named = ", ".join(left_out[:_KEYS_NAMED])
+        raise ModelFilesError(
+            f"its files have {len(left_out)} biases that its configuration does not mention, such as {named}, and "
+            "without them its answers would be wrong. Say so there (attention_bias, mlp_bias), or use --precision int4."
+        )
     return model
 
 

@@ -79,6 +79,8 @@ def add_auto_map(folder: Path) -> str:
 
 
 def name_missing_shard(folder: Path) -> str:
+    (folder / MANIFEST).unlink()
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00001-of-00001.safetensors"}}')
     return "model-00001-of-00001.safetensors"
 
@@ -156,6 +158,7 @@ def manifest_far_too_deep(folder: Path) -> str:
 
 def _index_names(folder: Path, name: str) -> str:
     (folder / MANIFEST).unlink()
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     return "model.safetensors.index.json"
 

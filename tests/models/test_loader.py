@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_utils
 
@@ -172,6 +173,45 @@ def test_weights_that_no_file_has_are_named_and_never_made_up(
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelFilesError, match=r"lack 12 of its weights, such as model\.layers\.1\.input_layernorm"):
         load(folder, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_tensor_of_another_shape_than_the_configuration_says_is_named(
+    tiny_qwen_dir: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    tensors[name] = tensors[name][:-8].clone()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelFilesError, match=rf"{name} is 120x64, and config\.json wants 128x64"):
+        load(folder, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int4"])
+def test_biases_that_the_configuration_does_not_mention_are_taken_or_refused(tmp_path: Path, precision: str) -> None:
+    """They were dropped in silence, and answers were noise."""
+    folder = save_tiny_qwen(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.0.self_attn.o_proj.bias"] = torch.ones(64)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    if precision == "int4":
+        assert load(folder, precision=precision).model.model.layers[0].self_attn.o_proj.bias is not None
+    else:
+        with pytest.raises(ModelFilesError, match=r"1 biases .* such as model\.layers\.0\.self_attn\.o_proj\.bias"):
+            load(folder, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_of_shards_and_one_file_the_same_is_read_in_every_precision(tmp_path: Path, precision: str) -> None:
+    folder = save_tiny_qwen(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    shard = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    save_file(shard, folder / "model-00001-of-00001.safetensors", {"format": "pt"})
+    index = {"weight_map": dict.fromkeys(tensors, "model-00001-of-00001.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    norm = load(folder, precision=precision).model.model.norm.weight
+    assert torch.equal(norm.float(), tensors["model.norm.weight"])
 
 
 def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:

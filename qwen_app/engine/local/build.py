@@ -156,6 +156,7 @@ def _sampling_defaults(loaded: LoadedModel) -> SamplingParams:
         temperature=float(config.temperature or 1.0),
         top_p=float(config.top_p or 1.0),
         top_k=int(config.top_k or 0),
+        min_p=float(config.min_p or 0.0),
         repetition_penalty=float(config.repetition_penalty or 1.0),
     )
 

@@ -104,7 +104,7 @@ def _need_layout(module: str, parts: Mapping[str, torch.Tensor]) -> None:
 
 
 def _need_four_bits(bits: object) -> None:
-    if bits != 4:
+    if str(bits) != "4":
         raise ModelFilesError(f"Checkpoints of {bits} bits are not read here, only those of 4.")
 
 

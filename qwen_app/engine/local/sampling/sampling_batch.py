@@ -10,6 +10,7 @@ import torch
 from qwen_app.engine.local.attention.transfer import to_device
 from qwen_app.messages import SamplingParams
 
+COLDEST = 1e-6  # of temperatures: logits over less than this are no float32 any more
 SHORTLIST = 256  # the best so many are looked at first; nearly always nothing beyond them could be drawn
 
 
@@ -61,7 +62,7 @@ class SamplingBatch:
             repetition=column(repetition),
             presence=column([params.presence_penalty for params in every]),
             frequency=column([params.frequency_penalty for params in every]),
-            temperature=column([params.temperature or 1.0 for params in every]),
+            temperature=column([max(params.temperature or 1.0, COLDEST) for params in every]),
             top_k=column([params.top_k or torch.inf for params in every]),
             top_p=column([params.top_p for params in every]),
             min_p=column([params.min_p for params in every]),

@@ -92,6 +92,18 @@ def test_the_distribution_is_that_of_transformers(params: SamplingParams, seed: 
     assert_drawn_as(counted, expected)
 
 
+@given(
+    temperature=st.sampled_from([5e-324, 1e-46, 1e-40, 1e-38, 1e-20]),
+    top_k=st.sampled_from([0, 5, 300]),
+    top_p=st.sampled_from([1.0, 0.5]),
+    min_p=st.sampled_from([0.0, 0.1]),
+)
+def test_the_coldest_draw_is_the_likeliest(temperature: float, top_k: int, top_p: float, min_p: float) -> None:
+    logits = random_logits(3, 40.0)
+    params = SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    assert drawn(logits, params)[int(logits.argmax())] == DRAWS
+
+
 def test_top_p_is_a_share_of_the_whole_where_the_shortlist_is_not_all() -> None:
     """256 best tokens hold 95 % here: a nucleus of 90 % reckoned within them alone would be too small."""
     logits = torch.zeros(1, VOCAB)
