@@ -1,7 +1,7 @@
 """Uploads in memory: kept for a while and within limits, no file, no path.
 
-Who uploads more than his share loses what he himself used least lately, never anybody else's. A share is so many, so
-large, and no more than what it leaves free for others.
+Who uploads more than his share loses what he himself used least lately, never anybody else's: first what is kept
+elsewhere too. A share is so many, so large, and no more than what it leaves free for others.
 """
 
 from __future__ import annotations
@@ -61,19 +61,30 @@ class UploadStore(Generic[T]):
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, tuple[Upload[T], float]] = OrderedDict()  # by id, the longest unused first
+        self._spare: set[str] = set()
 
-    def keep(self, user: str, content: T) -> Upload[T]:
-        """Keep an upload. Raises ServerFull where others leave no room for it; then the user loses nothing."""
+    def keep(self, user: str, content: T, *, share_refusal: str = "") -> Upload[T]:
+        """Keep an upload. Raises ServerFull where others leave no room for it; then the user loses nothing.
+
+        With ``share_refusal`` this is what it says, too, where only what is kept nowhere else could make room.
+        """
         upload = Upload(secrets.token_urlsafe(24), user, content)
         with self._lock:
             self._forget_unused()
             leaving = self._leaving(user, self._size_of(content))
             if leaving is None:
                 raise ServerFull(self._refusal_to_guests if is_guest(user) else self._refusal)
+            if share_refusal and not self._spare.issuperset(leaving):
+                raise ServerFull(share_refusal)
             for upload_id in leaving:
-                del self._kept[upload_id]
+                self._forget(upload_id)
             self._kept[upload.id] = upload, self._clock()
         return upload
+
+    def spare(self, user: str, upload_id: str) -> None:
+        """It is kept elsewhere too, and goes first where there is no room."""
+        if self.peek(user, upload_id) is not None:
+            self._spare.add(upload_id)
 
     def peek(self, user: str, upload_id: str) -> T | None:
         """The upload of ``user`` with this id; None where he has none, or has it no longer."""
@@ -95,12 +106,12 @@ class UploadStore(Generic[T]):
         with self._lock:
             found = self._kept.get(upload_id)
             if found is not None and found[0].user == user:
-                del self._kept[upload_id]
+                self._forget(upload_id)
 
     def _leaving(self, user: str, size: int) -> list[str] | None:
         """Which of the user's uploads have to go for one of ``size``; None where that would not be enough."""
         kept = [upload for upload, _ in self._kept.values()]
-        own = [upload for upload in kept if upload.user == user]
+        own = sorted((one for one in kept if one.user == user), key=lambda one: one.id not in self._spare)
         others = [(upload.user, self._size_of(upload.content)) for upload in kept if upload.user != user]
         for going in range(len(own) + 1):
             left = self._size(own[going:])
@@ -117,4 +128,8 @@ class UploadStore(Generic[T]):
     def _forget_unused(self) -> None:
         last = self._clock() - self._limits.unused_s
         for upload_id in [upload_id for upload_id, (_, used_s) in self._kept.items() if used_s < last]:
-            del self._kept[upload_id]
+            self._forget(upload_id)
+
+    def _forget(self, upload_id: str) -> None:
+        del self._kept[upload_id]
+        self._spare.discard(upload_id)

@@ -11,7 +11,7 @@ import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from qwen_app.documents.document_store import LIMITS
 from qwen_app.http.turns import WAITING
 from qwen_app.knowledge.embeddings import Embedder
 from qwen_app.knowledge.knowledge_base import knowledge_in_memory
@@ -141,7 +142,38 @@ def test_several_files_are_kept_by_one_call(client: openai.OpenAI, other: openai
         with pytest.raises(openai.NotFoundError):
             who.vector_stores.file_batches.retrieve(batch.id, vector_store_id=where)
     with pytest.raises(openai.BadRequestError, match="file_ids"):
-        batches.create(store, file_ids=["none"] * 17)
+        batches.create(store, file_ids=["none"] * (LIMITS.uploads_per_user + 1))
+
+
+def test_files_of_a_batch_may_be_objects(client: openai.OpenAI) -> None:
+    store, batches = client.vector_stores.create(name="objects").id, client.vector_stores.file_batches
+    uploaded = client.files.create(file=("a.txt", b"Room 17 holds 187 chairs."), purpose="assistants")
+    assert batches.create(store, files=[{"file_id": uploaded.id}]).file_counts.completed == 1
+    with pytest.raises(openai.BadRequestError, match="stores of their own"):
+        batches.create(store, files=[{"file_id": uploaded.id, "attributes": {"a": 1}}])
+    for both in ({}, {"file_ids": [uploaded.id], "files": [{"file_id": uploaded.id}]}):
+        with pytest.raises(openai.BadRequestError, match="in file_ids or in files"):
+            batches.create(store, **both)  # type: ignore[arg-type]
+
+
+def test_an_upload_never_costs_one_that_waits_for_its_store(client: openai.OpenAI) -> None:
+    store = client.vector_stores.create(name="many").id
+
+    def upload(number: int) -> str:
+        return client.files.create(file=(f"{number}.txt", b"x"), purpose="assistants").id
+
+    ids: list[str] = []
+    with suppress(openai.RateLimitError):
+        while True:
+            ids.append(upload(len(ids)))
+    with pytest.raises(openai.RateLimitError, match="Add some of them") as full:
+        upload(999)
+    assert full.value.code == "server_full"
+    assert LIMITS.uploads_per_user - 16 <= len(ids) <= LIMITS.uploads_per_user  # others of these tests' wait too
+    client.vector_stores.files.create(store, file_id=ids[-1])
+    upload(1000)  # in the place of what the store has
+    batch = client.vector_stores.file_batches.create(store, file_ids=ids[:-1])
+    assert (batch.file_counts.completed, batch.file_counts.failed) == (len(ids) - 1, 0)
 
 
 def test_a_file_in_a_store_is_found_by_the_id_of_its_upload_too(client: openai.OpenAI, tmp_path: Path) -> None:

@@ -72,3 +72,23 @@ def test_guests_together_leave_room_for_all_others() -> None:
     assert all(uploads.peek(user, upload_id) for user, upload_id in kept.items())
     uploads.keep("guest 0", "x" * 10)  # in the place of his own
     assert uploads.peek("guest 0", kept["guest 0"]) is None
+
+
+def test_what_is_kept_elsewhere_goes_first() -> None:
+    uploads = store([0.0])
+    first, second, third = (uploads.keep("a", "x").id for _ in range(3))
+    uploads.spare("a", second)
+    uploads.spare("b", third)
+    fourth = uploads.keep("a", "x").id
+    assert [uploads.peek("a", one) for one in (first, second, third, fourth)] == ["x", None, "x", "x"]
+
+
+def test_who_wants_to_lose_nothing_is_refused_until_something_is_kept_elsewhere() -> None:
+    uploads = store([0.0])
+    ids = [uploads.keep("a", "x", share_refusal="yours").id for _ in range(3)]
+    with pytest.raises(ServerFull, match="yours"):
+        uploads.keep("a", "x", share_refusal="yours")
+    assert [uploads.peek("a", one) for one in ids] == ["x"] * 3
+    uploads.spare("a", ids[2])
+    uploads.keep("a", "x", share_refusal="yours")
+    assert [uploads.peek("a", one) for one in ids] == ["x", "x", None]

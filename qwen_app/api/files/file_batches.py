@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
@@ -14,21 +15,33 @@ from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.files.library import Library
 from qwen_app.api.files.store_files import StoreFileRequest
 from qwen_app.api.files.vector_stores import MAX_FILE_IDS, ONE_STORE, FileId, store_named
-from qwen_app.api.protocol.request_bodies import Body
-from qwen_app.errors import NotFound
+from qwen_app.api.protocol.request_bodies import Body, Part
+from qwen_app.errors import NotFound, RequestError
 from qwen_app.uploads.upload_store import UploadLimits, UploadStore
 
 FILE_BATCHES = ONE_STORE + "/file_batches"
 LIMITS = UploadLimits(uploads_per_user=64, size_per_user=64, size_in_all=4096, unused_s=3600.0)  # each of size 1
 
 
+class BatchFile(Part):
+    file_id: FileId
+
+
 class FileBatchRequest(Body):
+    """The files by their ids, or as objects that hold them."""
+
     refused: ClassVar[Mapping[str, str]] = {
-        **StoreFileRequest.refused,
-        "files": "Name the files alone, in file_ids.",
+        place + name: instead for name, instead in StoreFileRequest.refused.items() for place in ("", "files.")
     }
 
-    file_ids: list[FileId] = Field(min_length=1, max_length=MAX_FILE_IDS)
+    file_ids: list[FileId] | None = Field(None, min_length=1, max_length=MAX_FILE_IDS)
+    files: list[BatchFile] | None = Field(None, min_length=1, max_length=MAX_FILE_IDS)
+
+    def ids(self) -> list[FileId]:
+        """Raises RequestError unless they are named in one of the two ways."""
+        if (self.file_ids is None) == (self.files is None):
+            raise RequestError("Name the files in file_ids or in files.", param="file_ids")
+        return self.file_ids if self.file_ids is not None else [file.file_id for file in self.files or ()]
 
 
 class BatchCounts(BaseModel):
@@ -66,13 +79,12 @@ def add_file_batch_routes(router: APIRouter, parts: ApiParts, library: Library) 
         parts.unknown_fields.check(body)
         owner = context.caller.owner
         store = await store_named(knowledge, owner, store_id)
-        completed = 0
-        for file_id in body.file_ids:
-            document = library.documents.find(owner, file_id)
-            if document is not None:
-                await knowledge.add(owner, store.name, document)
+        completed, file_ids = 0, body.ids()
+        for file_id in file_ids:
+            with suppress(NotFound):
+                await library.collect(owner, store.name, file_id)
                 completed += 1
-        total = len(body.file_ids)
+        total = len(file_ids)
         counts = BatchCounts(completed=completed, failed=total - completed, total=total)
         batch = FileBatchBody(id="", created_at=int(time.time()), vector_store_id=store_id, file_counts=counts)
         return batch.model_copy(update={"id": batches.keep(owner, batch).id})

@@ -44,7 +44,7 @@ def add_upload_routes(router: APIRouter, parts: ApiParts, library: Library) -> N
         if len(data) > LIMIT_FILE_BYTES:
             raise DocumentRefused("too_large", name=name, limit=str(LIMIT_FILE_BYTES // 2**20))
         owner = context.caller.owner
-        kept = library.documents.keep(owner, await library.extraction.read(name, data, user=owner))
+        kept = library.documents.keep_beside(owner, await library.extraction.read(name, data, user=owner))
         now = int(time.time())
         return FileBody(
             id=kept.id,

@@ -186,4 +186,6 @@ def refusal(schema: Schema, problem: str, vocabulary: Vocabulary) -> SchemaError
 def one_line(problem: str) -> str:
     """``problem`` without what llguidance draws around it: of a regular expression, what is wrong with it."""
     drawn = REGEX_PROBLEM.search(problem)
+    if drawn is None and "lookarounds not supported" in problem:
+        return "word boundaries and look-around are not supported in patterns"
     return " ".join((drawn[1] if drawn else problem).split()).rstrip(".")[:160]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from qwen_app.documents.document_store import LIMITS, UPLOAD_PATH
+from qwen_app.documents.document_store import UPLOAD_PATH
 from qwen_app.documents.refusal import LIMIT_FILE_BYTES
 
 LIMIT_OUTCOME_CHARACTERS = 20_000
-MOST_PICKED = LIMITS.uploads_per_user // 2  # the other half is for what waits in the composer
+MOST_PICKED = 8  # read one after the other, and the page waits for them
 
 # A file never passes through Gradio, which would make a file of it here. The path is relative, for the page may lie
 # below another one. An event whose picker is closed without a file ends in a promise that is never kept.

@@ -154,6 +154,10 @@ SCHEMAS: dict[str, tuple[str, str]] = {
         "look-around, including look-ahead and look-behind, is not supported",
         "不支持正则表达式的环视（look-around）",
     ),
+    "wrong_boundary": (
+        "word boundaries and look-around are not supported in patterns",
+        "不支持正则表达式的单词边界和环视",
+    ),
     "wrong_back": ("backreferences are not supported", "不支持正则表达式的反向引用"),
     "wrong_property": ("Unicode property not found", "没有这个 Unicode 属性"),
     "wrong_repeats": (
