@@ -173,6 +173,20 @@ def test_what_another_model_said_in_the_history_is_read_without_its_thoughts() -
     )
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"content": None, "refusal": "Not that."},
+        {"refusal": "Not that."},
+        {"content": [{"type": "refusal", "refusal": "Not that."}]},
+    ],
+)
+def test_what_an_answer_refused_in_the_history_was_said(refused: dict[str, Any]) -> None:
+    said = {"role": "assistant", **refused}
+    history = [{"role": "user", "content": "Do it."}, said, {"role": "user", "content": "Why?"}]
+    assert asked(messages=history).messages[1] == Message("assistant", "Not that.")
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\u202e\u0007", "e" + "\u0301" * 10_000, "👩‍👩‍👧‍👦", "שלום", ""])
 def test_odd_text_arrives_unchanged(text: str) -> None:
     assert asked(content=text).messages == (Message("user", text),)

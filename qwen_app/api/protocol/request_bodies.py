@@ -116,10 +116,12 @@ class MessageToolCall(Part):
 
 
 class ChatMessage(Part):
-    """``function_call`` and the role ``function`` are the older form of ``tool_calls`` and ``tool``."""
+    """``function_call`` and the role ``function`` are the older form of ``tool_calls`` and ``tool``. ``refusal`` is the
+    text of an answer without ``content``."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | Annotated[list[ContentPart], AtMost(MAX_PARTS)] | None = None
+    refusal: str | None = None
     name: str | None = None
     function_call: FunctionCall | None = None
     tool_calls: Annotated[list[MessageToolCall], AtMost(MAX_PARTS)] | None = None

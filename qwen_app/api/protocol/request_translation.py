@@ -85,7 +85,8 @@ def _message(source: MessageSource) -> Message:
     if body.role == "tool" and body.tool_call_id is None:
         raise RequestError("A tool message needs the tool_call_id it answers.", param=source.result)
     answered = body.tool_call_id if body.role == "tool" else None
-    return Message(ROLES[body.role], text_of(body.content, source.content), calls, answered)
+    text = text_of(body.content or body.refusal, source.content)
+    return Message(ROLES[body.role], text, calls, answered)
 
 
 def text_of(content: str | list[ContentPart] | None, path: str) -> str:
