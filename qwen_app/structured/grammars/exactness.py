@@ -5,6 +5,7 @@
 - A key that is not declared may be written in escapes, so also one that is: ``"\\u0061"`` for ``"a"``. So where keys
   are open, characters stand for themselves; but not where the schema holds characters that can only be written in
   escapes, which would be left out of its texts without a word.
+- Of dates and times, ``calendar.py`` has the rest.
 - ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
 """
 
@@ -16,6 +17,7 @@ import math
 import re
 
 from qwen_app.errors import SchemaError
+from qwen_app.structured.grammars.calendar import pattern_of
 from qwen_app.structured.schema_check import Schema, subschemas
 
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
@@ -27,16 +29,20 @@ DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excl
 
 
 def narrowed(schema: Schema) -> Schema:
-    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves."""
+    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, and dates that are."""
     parts = [part for _, part in subschemas(schema)]
     combines = any(keyword in part for part in parts for keyword in COMBINING)
-    if not any(_moved(part, combines=combines) for part in parts):
+    dated = not any("allOf" in part for part in parts)  # another part may have a pattern of its own
+    if not any(_moved(part, combines=combines) or (dated and pattern_of(part)) for part in parts):
         return schema
     changed = copy.deepcopy(schema)
     for _, part in subschemas(changed):
         for excluded, included, bound in _moved(part, combines=combines):
             del part[excluded]
             part[included] = bound
+        if dated and (pattern := pattern_of(part)) is not None:
+            del part["format"]
+            part["pattern"] = pattern
     return changed
 
 

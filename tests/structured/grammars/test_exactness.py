@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -146,3 +147,56 @@ def test_keys_that_might_be_written_twice_are_not_counted_on(schema: dict[str, A
         COMPILER.compile(JsonSchema(schema, True))
     assert str(refused.value.pointer).endswith("/minProperties")
     assert not COMPILER.compile(JsonSchema(schema, False)).source.exact
+
+
+@settings(max_examples=examples(150))
+@given(st.datetimes(timezones=st.timezones()), st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=9999)))
+def test_every_moment_there_is_may_be_written(moment: datetime, span: timedelta) -> None:
+    offset = moment.utcoffset() or timedelta(0)
+    if offset.total_seconds() % 60:
+        moment = moment.replace(tzinfo=UTC)  # RFC 3339 has offsets of whole minutes
+    assert takes(formatted("date-time"), f'"{moment.isoformat()}"')
+    assert takes(formatted("date"), f'"{moment.date().isoformat()}"')
+    assert takes(formatted("time"), f'"{moment.isoformat().partition("T")[2]}"')
+    assert takes(formatted("duration"), f'"P{span.days}DT{span.seconds}S"') == (span.seconds < 10_000)
+
+
+def formatted(name: str) -> dict[str, Any]:
+    return {"type": "string", "format": name}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *(("date", text) for text in ("2023-02-29", "1900-02-29", "0000-02-29", "0000-01-01", "2023-04-31")),
+        *(("time", text) for text in ("24:00:00Z", "12:30:60Z", "12:30:00", "12:30:00+24:00", "12:30:00.Z")),
+        *(("date-time", text) for text in ("2023-02-29T12:00:00Z", "2023-01-01T12:30:60Z", "2023-01-01 12:00:00Z")),
+        *(("duration", text) for text in ("P", "PT", "P1H", "P12345D", "P1Y2D", "PT1H2S", "P1W1D")),
+    ],
+)
+def test_what_is_no_moment_is_not_written(name: str, text: str) -> None:
+    assert not takes(formatted(name), f'"{text}"')
+    optional = {"anyOf": [formatted(name), {"type": "null"}]}
+    assert not takes(optional, f'"{text}"')
+    assert takes(optional, "null")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("date", "2024-02-29"),
+        ("date", "2000-02-29"),
+        ("time", "23:59:59.5-11:30"),
+        ("duration", "P1Y2M3DT4H5M6S"),
+        ("duration", "P3W"),
+    ],
+)
+def test_leap_days_and_long_durations_are_written(name: str, text: str) -> None:
+    assert takes(formatted(name), f'"{text}"')
+
+
+def test_a_date_with_a_pattern_of_its_own_keeps_both() -> None:
+    dated = formatted("date") | {"pattern": "^2"}
+    assert narrowed(dated) == dated
+    both = {"allOf": [formatted("date"), {"pattern": "^2"}]}
+    assert narrowed(both) == both
