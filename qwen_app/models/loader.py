@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -184,14 +184,24 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
     if missing := sorted(parameters & set(told["missing_keys"])):
         named = ", ".join(missing[:_KEYS_NAMED])
         raise ModelFilesError(f"its files lack {len(missing)} of its weights, such as {named}. Fetch the model again.")
-    biases = [name for name in told["unexpected_keys"] if name.endswith(".bias")]
-    if left_out := sorted(name for name in biases if f"{name.removesuffix('bias')}weight" in parameters):
+    if left_out := _biases_left_out(source, parameters, told["unexpected_keys"]):
         named = ", ".join(left_out[:_KEYS_NAMED])
         raise ModelFilesError(
             f"its files have {len(left_out)} biases that its configuration does not mention, such as {named}, and "
-            "without them its answers would be wrong. Say so there (attention_bias, mlp_bias), or use --precision int4."
+            "without them its answers would be wrong. Use --precision int4, which takes them."
         )
     return model
+
+
+def _biases_left_out(source: _Source, parameters: Collection[str], unexpected: Iterable[str]) -> list[str]:
+    """Biases that the files have and the model, whose ``parameters`` these are, has no place for."""
+    weighted = {name.removesuffix(".weight") for name in parameters if name.endswith(".weight")}
+    without = {module for module in weighted if f"{module}.bias" not in parameters}
+    if not source.gguf_file:
+        return sorted(name for name in unexpected if name.endswith(".bias") and name.removesuffix(".bias") in without)
+    from qwen_app.models.quantised.gguf_file import biases_in
+
+    return [f"{module}.bias" for module in sorted(biases_in(source.path, without))]
 
 
 @contextmanager

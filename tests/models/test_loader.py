@@ -6,8 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from gguf import GGMLQuantizationType as Kind
+from gguf import GGUFWriter
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_utils
 
@@ -15,6 +18,7 @@ from qwen_app.errors import DoesNotFit, ModelFilesError
 from qwen_app.models import loader
 from qwen_app.models.folder import write_manifest
 from qwen_app.models.loader import LoadedModel, load
+from tests.models.small_gguf import WIDTH, write_gguf
 from tests.tiny_qwen import save_tiny_qwen
 
 
@@ -200,6 +204,15 @@ def test_biases_that_the_configuration_does_not_mention_are_taken_or_refused(tmp
     else:
         with pytest.raises(ModelFilesError, match=r"1 biases .* such as model\.layers\.0\.self_attn\.o_proj\.bias"):
             load(folder, precision=precision)
+
+
+def test_biases_of_a_gguf_file_that_its_architecture_does_not_have_are_refused(tmp_path: Path) -> None:
+    def biased(writer: GGUFWriter) -> None:
+        writer.add_tensor("blk.0.attn_q.bias", np.ones(WIDTH, np.float32))
+
+    path = write_gguf(tmp_path / "model.gguf", "llama", Kind.Q4_1, also=biased)
+    with pytest.raises(ModelFilesError, match=r"1 biases .* such as model\.layers\.0\.self_attn\.q_proj\.bias"):
+        load(path, precision="fp32")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int4"])

@@ -7,7 +7,7 @@ eight times 32. Names and the order of rows are llama.cpp's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -95,6 +95,12 @@ class GgufFile:
 def tensors_of(path: Path) -> dict[str, _Tensor]:
     """Every tensor by its name in the file. Nothing is read yet but the table."""
     return {tensor.name: cast("_Tensor", tensor) for tensor in gguf.GGUFReader(path).tensors}
+
+
+def biases_in(path: Path, modules: Iterable[str]) -> list[str]:
+    """Those of ``modules``, which have transformers' names, for which the file has a bias."""
+    tensors = tensors_of(path)
+    return [module for module in modules if f"{_gguf_name(module)}.bias" in tensors]
 
 
 def held_bytes(path: Path) -> int:
