@@ -67,12 +67,13 @@ class _DecoderConfig(BaseModel):
 
 def dims_from_config(config: Mapping[str, object]) -> ModelDims:
     """Dimensions of a Llama- or Qwen2-like model, its parameters counted from them. Raises ModelFilesError."""
+    decoder = config.get("text_config", config)
     try:
-        text = _DecoderConfig.model_validate(config.get("text_config", config))
+        text = _DecoderConfig.model_validate(decoder)
     except ValidationError as unfit:
         wrong = ", ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in unfit.errors())
         raise ModelFilesError(f"config.json does not describe a decoder this app can plan for ({wrong}).") from unfit
-    own_tokens = min(text.max_position_embeddings, unchanging_tokens(config) or text.max_position_embeddings)
+    own_tokens = min(text.max_position_embeddings, unchanging_tokens(decoder) or text.max_position_embeddings)
     layers, hidden, heads = text.num_hidden_layers, text.hidden_size, text.num_attention_heads
     kv_heads, head_dim = text.num_key_value_heads or heads, text.head_dim or hidden // heads
     attention = 2 * hidden * heads * head_dim + 2 * hidden * kv_heads * head_dim
@@ -94,14 +95,16 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
     )
 
 
-def unchanging_tokens(config: Mapping[str, object]) -> int | None:
-    """How long a text may become before a model with this config.json turns all of its positions otherwise; None where
-    it never does.
+def unchanging_tokens(config: object) -> int | None:
+    """How long a text may become before a decoder with this config turns all of its positions otherwise; None where it
+    never does.
 
     Such are ``longrope`` (Phi-3's long contexts) and ``dynamic``, as transformers computes them. Keys that were cached
     before are wrong then, and so are those of everybody who is computed in the same step.
     """
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(config, Mapping):
+        return None
+    rope = config.get("rope_parameters") or config.get("rope_scaling")
     if not isinstance(rope, Mapping):
         return None
     kind = rope.get("rope_type", rope.get("type"))

@@ -15,13 +15,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LIMIT_BYTES = 32 * 2**20
+ENTRY_BYTES = 4096  # of an answer beside its body and its path
+ENCODINGS = ("br", "gzip")  # the better first
 FOREVER = "public, max-age=31536000, immutable"
 _NAMED_BY_CONTENT = re.compile(r"/assets/(?:[\w.-]+/)*[\w.-]+-[\w-]{8}\d*\.\w+")  # another content has another name
-_CONDITIONS = (b"if-none-match", b"if-modified-since")
+_WORTH_NOTHING = re.compile(r"\s*q=0(\.0*)?\s*")
+_NOT_ITS_OWN = (b"if-none-match", b"if-modified-since", b"accept-encoding")  # of a request, no matter of the file's
 
 
 class KeptAssets:
-    """ASGI middleware that keeps the answers of ``app`` to GET of such a file, one for each ``accept-encoding``."""
+    """ASGI middleware that keeps the answers of ``app`` to GET of such a file, one for each way to send it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -34,11 +37,11 @@ class KeptAssets:
         if asked is None or "range" in asked:
             await self._app(scope, receive, send)
             return
-        key = (scope["path"], asked.get("accept-encoding", ""))
+        key = (scope["path"], _encoding(asked.get("accept-encoding", "")))
         answer = self._found(key)
         if answer is None:
             answer = _Answer()
-            await self._app(_unconditional(scope), receive, answer.take)
+            await self._app(_plain(scope, key[1]), receive, answer.take)
             if answer.status == 200:
                 answer.headers["cache-control"] = FOREVER
                 self._keep(key, answer)
@@ -53,11 +56,11 @@ class KeptAssets:
     def _keep(self, key: tuple[str, str], answer: _Answer) -> None:
         """Keep it for the next who asks; what nobody asked for longest goes."""
         with self._lock:
-            replaced = self._kept.pop(key, None)
-            self._kept_bytes += len(answer.body) - (len(replaced.body) if replaced else 0)
-            self._kept[key] = answer
+            if key not in self._kept:  # somebody may have been quicker
+                self._kept[key] = answer
+                self._kept_bytes += _size(key, answer)
             while self._kept_bytes > LIMIT_BYTES:
-                self._kept_bytes -= len(self._kept.popitem(last=False)[1].body)
+                self._kept_bytes -= _size(*self._kept.popitem(last=False))
 
 
 @dataclass(slots=True)
@@ -92,5 +95,18 @@ def _is_asset(scope: Scope) -> bool:
     )
 
 
-def _unconditional(scope: Scope) -> Scope:
-    return {**scope, "headers": [line for line in scope["headers"] if line[0] not in _CONDITIONS]}
+def _encoding(accepted: str) -> str:
+    """The best of ``ENCODINGS`` that a browser takes."""
+    offers = [one.lower().partition(";") for one in accepted.split(",")]
+    taken = {name.strip() for name, _, worth in offers if not _WORTH_NOTHING.fullmatch(worth)}
+    return next((encoding for encoding in ENCODINGS if encoding in taken), "identity")
+
+
+def _size(key: tuple[str, str], answer: _Answer) -> int:
+    return len(answer.body) + len(key[0]) + ENTRY_BYTES
+
+
+def _plain(scope: Scope, encoding: str) -> Scope:
+    """The request as everybody's who takes ``encoding``."""
+    headers = [line for line in scope["headers"] if line[0] not in _NOT_ITS_OWN]
+    return {**scope, "headers": [*headers, (b"accept-encoding", encoding.encode())]}

@@ -115,12 +115,26 @@ async def test_what_nobody_asks_for_goes_when_there_is_too_much(
     web: httpx.AsyncClient, counted: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = sorted(ASSETS.glob("Index-*.js"))[:3]
-    monkeypatch.setattr(kept_assets, "LIMIT_BYTES", files[1].stat().st_size + files[2].stat().st_size)
+    room = sum(file.stat().st_size + len(f"/assets/{file.name}") + kept_assets.ENTRY_BYTES for file in files[1:])
+    monkeypatch.setattr(kept_assets, "LIMIT_BYTES", room)
     plain = {"accept-encoding": "identity"}
     for file in [*files, files[1], files[2], files[0]]:
         assert (await web.get(f"/assets/{file.name}", headers=plain)).content == file.read_bytes()
     asked = [Path(path).name for path in counted.paths]
     assert asked == [file.name for file in [*files, files[0]]]
+
+
+@pytest.mark.parametrize("accepted", ["br;q=0, gzip", "br; q=0.0 , x, GZIP;q=0.5", "gzip, deflate", "gzip;q=1.0"])
+async def test_an_encoding_that_is_refused_is_not_sent(accepted: str, web: httpx.AsyncClient) -> None:
+    answer = await web.get(ADDRESS, headers={"accept-encoding": accepted})
+    assert answer.headers["content-encoding"] == "gzip"
+
+
+async def test_what_a_stranger_says_of_encodings_takes_no_memory(web: httpx.AsyncClient, counted: Counted) -> None:
+    for number in range(20):
+        answer = await web.get(ADDRESS, headers={"accept-encoding": f"x-{number}, gzip;q=0.{number + 1}, BR"})
+        assert answer.headers["content-encoding"] == "br"
+    assert counted.paths == [ADDRESS]
 
 
 async def test_every_file_of_gradios_has_a_name_that_changes_with_it(web: httpx.AsyncClient) -> None:

@@ -61,7 +61,7 @@ def build_compute_parts(
     switches = Switches.without(without)
     keep_precision()
     refuse_partial_attention(model.config, context_tokens)
-    refuse_changing_positions(model.config.to_dict(), context_tokens)
+    refuse_changing_positions(model.config.get_text_config().to_dict(), context_tokens)
     shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
     with planned_room(slots, context_tokens):
         step = ready_step(model, context_tokens, device, switches)
