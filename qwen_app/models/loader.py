@@ -199,9 +199,9 @@ def _biases_left_out(source: _Source, parameters: Collection[str], unexpected: I
     without = {module for module in weighted if f"{module}.bias" not in parameters}
     if not source.gguf_file:
         return sorted(name for name in unexpected if name.endswith(".bias") and name.removesuffix(".bias") in without)
-    from qwen_app.models.quantised.gguf_file import biases_in
+    from qwen_app.models.quantised.load import biases_in_gguf
 
-    return [f"{module}.bias" for module in sorted(biases_in(source.path, without))]
+    return [f"{module}.bias" for module in sorted(biases_in_gguf(source.path, without))]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ eight times 32. Names and the order of rows are llama.cpp's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -63,7 +63,7 @@ class GgufFile:
 
     def tensor(self, name: str) -> torch.Tensor | None:
         module, _, part = name.rpartition(".")
-        found = self._tensors.get(f"{_gguf_name(module)}.{part}")
+        found = self._tensors.get(f"{gguf_name(module)}.{part}")
         if found is None:
             return None
         values = _floats(found)
@@ -71,7 +71,7 @@ class GgufFile:
         return values if rows is None else values[rows]
 
     def matrix(self, module: str) -> Weight | None:
-        found = self._tensors.get(f"{_gguf_name(module)}.weight")
+        found = self._tensors.get(f"{gguf_name(module)}.weight")
         if found is None:
             return None
         weight = _weight(found)
@@ -86,7 +86,7 @@ class GgufFile:
 
     def _rows(self, module: str, rows: int) -> torch.Tensor | None:
         """Where transformers' rows lie: llama.cpp keeps the two halves of a head's numbers in turn."""
-        heads = self._heads.get(_gguf_name(module).rpartition(".")[2])
+        heads = self._heads.get(gguf_name(module).rpartition(".")[2])
         if heads is None or not self._interleaved or rows % (2 * heads):
             return None
         return torch.arange(rows).view(heads, -1, 2).transpose(1, 2).flatten()
@@ -95,12 +95,6 @@ class GgufFile:
 def tensors_of(path: Path) -> dict[str, _Tensor]:
     """Every tensor by its name in the file. Nothing is read yet but the table."""
     return {tensor.name: cast("_Tensor", tensor) for tensor in gguf.GGUFReader(path).tensors}
-
-
-def biases_in(path: Path, modules: Iterable[str]) -> list[str]:
-    """Those of ``modules``, which have transformers' names, for which the file has a bias."""
-    tensors = tensors_of(path)
-    return [module for module in modules if f"{_gguf_name(module)}.bias" in tensors]
 
 
 def held_bytes(path: Path) -> int:
@@ -126,7 +120,8 @@ def _head_bytes(tensor: _Tensor) -> float:
     return INT4_BYTES if tensor.tensor_type in BLOCKS else 1.0
 
 
-def _gguf_name(module: str) -> str:
+def gguf_name(module: str) -> str:
+    """What llama.cpp calls a module of transformers'."""
     layer = LAYER.fullmatch(module)
     if layer is None:
         return NAMES.get(module, module)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 from qwen_app.errors import DoesNotFit
 from qwen_app.linear.int4_linear import problem_on
 from qwen_app.models.quantised.formats import PLAIN_NAMES
-from qwen_app.models.quantised.gguf_file import GgufFile
+from qwen_app.models.quantised.gguf_file import GgufFile, gguf_name, tensors_of
 from qwen_app.models.quantised.safetensors_folder import SafetensorsFolder, awq_folder, float_folder, gptq_folder
 from qwen_app.models.quantised.skeleton import WeightPlacement, build_quantised
 
@@ -56,6 +56,12 @@ def load_gguf(path: Path, placement: WeightPlacement) -> PreTrainedModel | None:
         return None
     ready: PreTrainedModel = build_quantised(config, GgufFile(path, config), placement).eval()
     return ready
+
+
+def biases_in_gguf(path: Path, modules: Iterable[str]) -> list[str]:
+    """Those of ``modules``, by transformers' names, for which the file has a bias."""
+    tensors = tensors_of(path)
+    return [module for module in modules if f"{gguf_name(module)}.bias" in tensors]
 
 
 def _folder_source(config: PretrainedConfig, files: Sequence[Path]) -> SafetensorsFolder:
