@@ -37,6 +37,7 @@ QUANTISED_READERS = {
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
 _KEYS_NAMED = 3
+_TOO_LITTLE_DATA = "cannot reshape array"  # says NumPy of a tensor whose end is not in a GGUF file
 _NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try {smaller}."
 _NO_ROOM_ON_EACH = (
     "The weights of {path} do not fit {cards} cards in {precision}. Try --precision int4, which takes the first, or "
@@ -137,7 +138,10 @@ def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
         if lacks_memory(broken):
             raise _no_room(source) from broken
-        raise ModelFilesError(f"{source.path} cannot be loaded: {_first_line(broken)}") from broken
+        reason = _first_line(broken)
+        if source.gguf_file and reason.startswith(_TOO_LITTLE_DATA):
+            reason = "it is cut short. Fetch it again."
+        raise ModelFilesError(f"{source.path} cannot be loaded: {reason}") from broken
 
 
 def _load_four_bits(source: _Source) -> PreTrainedModel:

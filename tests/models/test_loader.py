@@ -216,6 +216,15 @@ def test_biases_of_a_gguf_file_that_its_architecture_does_not_have_are_refused(t
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int4"])
+@pytest.mark.parametrize("left_out_bytes", [100, 100_000])
+def test_a_gguf_file_that_is_cut_short_says_so(tmp_path: Path, precision: str, left_out_bytes: int) -> None:
+    path = write_gguf(tmp_path / "model.gguf", "qwen2", Kind.Q4_0)
+    path.write_bytes(path.read_bytes()[:-left_out_bytes])
+    with pytest.raises(ModelFilesError, match=r"it is cut short\. Fetch it again"):
+        load(path, precision=precision)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
 def test_of_shards_and_one_file_the_same_is_read_in_every_precision(tmp_path: Path, precision: str) -> None:
     folder = save_tiny_qwen(tmp_path)
     tensors = load_file(folder / "model.safetensors")
