@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import ClassVar, Literal
 
 from fastapi import APIRouter, Depends
@@ -81,8 +80,9 @@ def add_file_batch_routes(router: APIRouter, parts: ApiParts, library: Library) 
         store = await store_named(knowledge, owner, store_id)
         completed, file_ids = 0, body.ids()
         for file_id in file_ids:
-            with suppress(NotFound):
-                await library.collect(owner, store.name, file_id)
+            document = library.documents.find(owner, file_id)
+            if document is not None:
+                await library.collect(owner, store.name, file_id, document)
                 completed += 1
         total = len(file_ids)
         counts = BatchCounts(completed=completed, failed=total - completed, total=total)

@@ -26,10 +26,8 @@ class Library:
             raise NotFound("There is no file of yours with this id, or it is kept no longer.", param="file_id")
         return document
 
-    async def collect(self, owner: str, collection: str, file_id: str) -> Document:
-        """Keep the owner's upload in the collection, in the place of one of its name. Raises NotFound where there is
-        none, and what the knowledge base refuses."""
-        document = self.uploaded(owner, file_id)
+    async def collect(self, owner: str, collection: str, file_id: str, document: Document) -> None:
+        """Keep the owner's upload of this id, which is ``document``, in the collection. Raises what the knowledge base
+        does."""
         await self.knowledge.add(owner, collection, document)
         self.documents.in_a_collection(owner, file_id)
-        return document

@@ -54,7 +54,8 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         parts.unknown_fields.check(body)
         owner = context.caller.owner
         store = await store_named(knowledge, owner, store_id)
-        document = await library.collect(owner, store.name, body.file_id)
+        document = library.uploaded(owner, body.file_id)
+        await library.collect(owner, store.name, body.file_id, document)
         kept = {file.name: file for file in await knowledge.files(owner, store.name)}
         return _body(kept[document.name], store_id)
 

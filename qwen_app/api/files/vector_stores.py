@@ -76,11 +76,10 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library
         """A collection of this name, made where there is none yet, with uploaded files."""
         parts.unknown_fields.check(body)
         owner = context.caller.owner
-        for file_id in body.file_ids or ():
-            library.uploaded(owner, file_id)  # all are there, or there is no collection
+        uploaded = [(file_id, library.uploaded(owner, file_id)) for file_id in body.file_ids or ()]
         store_id = await knowledge.create(owner, body.name)
-        for file_id in body.file_ids or ():
-            await library.collect(owner, body.name, file_id)
+        for file_id, document in uploaded:
+            await library.collect(owner, body.name, file_id, document)
         return vector_store_body(await store_named(knowledge, owner, store_id))
 
     async def change(store_id: str, body: VectorStoreChange, context: RequestContext = guarded) -> VectorStoreBody:
