@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -45,6 +51,17 @@ def save_tiny_qwen(folder: Path, *, seed: int = 0) -> Path:
     model.save_pretrained(folder)
     _save_tokenizer(folder)
     return folder
+
+
+@contextmanager
+def changed_weights(folder: Path) -> Iterator[dict[str, torch.Tensor]]:
+    """The tensors of the model in ``folder``, by name; what becomes of them within is what it has then."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    yield tensors
+    save_file(tensors, file, {"format": "pt"})
 
 
 def _save_tokenizer(folder: Path) -> None:

@@ -19,7 +19,7 @@ from qwen_app.models import loader
 from qwen_app.models.folder import write_manifest
 from qwen_app.models.loader import LoadedModel, load
 from tests.models.small_gguf import WIDTH, write_gguf
-from tests.tiny_qwen import save_tiny_qwen
+from tests.tiny_qwen import changed_weights, save_tiny_qwen
 
 
 def greedy(loaded: LoadedModel, text: str, tokens: int) -> str:
@@ -172,9 +172,9 @@ def test_weights_that_no_file_has_are_named_and_never_made_up(
     tiny_qwen_dir: Path, tmp_path: Path, precision: str
 ) -> None:
     folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
-    tensors = load_file(folder / "model.safetensors")
-    kept = {name: tensor for name, tensor in tensors.items() if ".layers.1." not in name}
-    save_file(kept, folder / "model.safetensors", {"format": "pt"})
+    with changed_weights(folder) as tensors:
+        for name in [name for name in tensors if ".layers.1." in name]:
+            del tensors[name]
     with pytest.raises(ModelFilesError, match=r"lack 12 of its weights, such as model\.layers\.1\.input_layernorm"):
         load(folder, precision=precision)
 
@@ -184,10 +184,9 @@ def test_a_tensor_of_another_shape_than_the_configuration_says_is_named(
     tiny_qwen_dir: Path, tmp_path: Path, precision: str
 ) -> None:
     folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
-    tensors = load_file(folder / "model.safetensors")
     name = "model.layers.1.mlp.up_proj.weight"
-    tensors[name] = tensors[name][:-8].clone()
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with changed_weights(folder) as tensors:
+        tensors[name] = tensors[name][:-8].clone()
     with pytest.raises(ModelFilesError, match=rf"{name} is 120x64, and config\.json wants 128x64"):
         load(folder, precision=precision)
 
@@ -196,9 +195,8 @@ def test_a_tensor_of_another_shape_than_the_configuration_says_is_named(
 def test_biases_that_the_configuration_does_not_mention_are_taken_or_refused(tmp_path: Path, precision: str) -> None:
     """They were dropped in silence, and answers were noise."""
     folder = save_tiny_qwen(tmp_path)
-    tensors = load_file(folder / "model.safetensors")
-    tensors["model.layers.0.self_attn.o_proj.bias"] = torch.ones(64)
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with changed_weights(folder) as tensors:
+        tensors["model.layers.0.self_attn.o_proj.bias"] = torch.ones(64)
     if precision == "int4":
         assert load(folder, precision=precision).model.model.layers[0].self_attn.o_proj.bias is not None
     else:
@@ -238,9 +236,8 @@ def test_of_shards_and_one_file_the_same_is_read_in_every_precision(tmp_path: Pa
 
 def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:
     folder = save_tiny_qwen(tmp_path)
-    tensors = load_file(folder / "model.safetensors")
-    del tensors["lm_head.weight"]
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with changed_weights(folder) as tensors:
+        del tensors["lm_head.weight"]
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": True}))
     assert load(folder, precision="fp32").precision == "fp32"

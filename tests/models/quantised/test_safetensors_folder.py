@@ -14,7 +14,7 @@ from qwen_app.errors import ModelFilesError
 from qwen_app.linear.int4_weight import Int4Weight
 from qwen_app.models.loader import load
 from qwen_app.models.quantised.safetensors_folder import gptq_folder
-from tests.tiny_qwen import save_tiny_qwen
+from tests.tiny_qwen import changed_weights, save_tiny_qwen
 
 GROUP = 32
 IDS = torch.arange(40)[None] * 5
@@ -102,12 +102,9 @@ def test_what_is_not_read_is_refused(tmp_path: Path, method: str, changed: dict[
 
 def test_columns_out_of_order_are_refused(tmp_path: Path) -> None:
     small = write(tmp_path, "gptq")
-    tensors = load_file(small / "model.safetensors")
-    save_file(
-        {name: tensor.flip(0) if name.endswith("g_idx") else tensor for name, tensor in tensors.items()},
-        small / "model.safetensors",
-        {"format": "pt"},
-    )
+    with changed_weights(small) as tensors:
+        for name in [name for name in tensors if name.endswith("g_idx")]:
+            tensors[name] = tensors[name].flip(0)
     with pytest.raises(ModelFilesError, match="desc_act"):
         load(small, precision="auto")
 

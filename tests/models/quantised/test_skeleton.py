@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.loader import load
-from tests.tiny_qwen import save_tiny_qwen
+from tests.tiny_qwen import changed_weights, save_tiny_qwen
 
 LAYER = "model.layers.1."
 
@@ -18,11 +17,10 @@ LAYER = "model.layers.1."
 def with_tensor(folder: Path, name: str, tensor: torch.Tensor | None) -> Path:
     """A tiny Qwen2 in ``folder`` whose tensor ``name`` is another, or none."""
     save_tiny_qwen(folder)
-    tensors = load_file(folder / "model.safetensors")
-    tensors.pop(name, None)
-    if tensor is not None:
-        tensors[name] = tensor
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    with changed_weights(folder) as tensors:
+        tensors.pop(name, None)
+        if tensor is not None:
+            tensors[name] = tensor
     return folder
 
 
