@@ -93,20 +93,27 @@ def page_of(kind: type[gr.Blocks]) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def beside(clients: Callable[..., None], *arguments: object) -> Iterator[Connection]:
+    """Run ``clients`` in a process of their own; how to talk to them."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=clients, args=(*arguments, theirs))
+    process.start()
+    yield ours
+    process.join()
+
+
 def cost(kind: type[gr.Blocks], turns: int, tokens: int) -> tuple[float, float, float]:
     """Processor seconds of the server: for all who come, for their answers; and how many snapshots those had."""
-    ours, theirs = multiprocessing.Pipe()
     with page_of(kind) as url:
-        clients = multiprocessing.get_context("spawn").Process(target=ask_all, args=(url, turns, str(tokens), theirs))
         before_s = time.process_time()
-        clients.start()
-        ours.recv()
-        came_s, before_s = time.process_time() - before_s, time.process_time()
-        ours.send(None)
-        number = ours.recv()
-        used_s = time.process_time() - before_s
-        ours.send(None)
-        clients.join()
+        with beside(ask_all, url, turns, str(tokens)) as clients:
+            clients.recv()
+            came_s, before_s = time.process_time() - before_s, time.process_time()
+            clients.send(None)
+            number = clients.recv()
+            used_s = time.process_time() - before_s
+            clients.send(None)
     return came_s, used_s, number
 
 
@@ -126,16 +133,16 @@ def files_cost(keep: Callable[[ASGIApp], ASGIApp]) -> float:
     """Processor seconds of the server: for a visitor's HTML, scripts and styles, once somebody has been there."""
     assets = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
     names = [f"assets/{file.name}" for file in sorted(assets.glob("Index-*"))[:FILES]]
-    ours, theirs = multiprocessing.Pipe()
-    with patch.object(guarded, "KeptAssets", keep), page_of(QuickBlocks) as url:
-        clients = multiprocessing.get_context("spawn").Process(target=fetch_all, args=(url, names, theirs))
-        clients.start()
-        ours.recv()
+    with (
+        patch.object(guarded, "KeptAssets", keep),
+        page_of(QuickBlocks) as url,
+        beside(fetch_all, url, names) as clients,
+    ):
+        clients.recv()
         before_s = time.process_time()
-        ours.send(None)
-        ours.recv()
+        clients.send(None)
+        clients.recv()
         used_s = time.process_time() - before_s
-        clients.join()
     return used_s / CLIENTS
 
 

@@ -181,7 +181,8 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
             ignore_mismatched_sizes=True,  # its own refusal names none
         )
     model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[Any]]]", loaded)
-    for name, *shapes in sorted(told["mismatched_keys"]):
+    if mismatched := sorted(told["mismatched_keys"]):
+        name, *shapes = mismatched[0]
         found, wanted = ("x".join(map(str, shape)) for shape in shapes)
         raise ModelFilesError(f"{name} is {found}, and config.json wants {wanted}. Fetch the model again.")
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # it would make up random ones

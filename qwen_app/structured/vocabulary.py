@@ -30,12 +30,12 @@ class Vocabulary:
     """
 
     def __init__(self, tokenizer: AnyTokenizer, *, vocab_size: int, eos_ids: Sequence[int]) -> None:
-        plain = _plain(tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer)
-        self.ll = LLTokenizer(_without_control_text(plain.to_str()), n_vocab=vocab_size, eos_token=list(eos_ids))
+        core = tokenizer if isinstance(tokenizer, Tokenizer) else tokenizer.backend_tokenizer
+        self.ll = LLTokenizer(_for_text_alone(core.to_str()), n_vocab=vocab_size, eos_token=list(eos_ids))
         self.vocab_size = vocab_size
         self.eos_ids = frozenset(eos_ids)
         self.byte_ids = self._byte_ids()
-        self._tokens: dict[str, int] = plain.get_vocab(with_added_tokens=True)
+        self._tokens: dict[str, int] = core.get_vocab(with_added_tokens=True)
 
     def _byte_ids(self) -> dict[int, int]:
         """Byte value to the id of the token that is just this byte. Bytes that valid UTF-8 lacks may be missing."""
@@ -60,10 +60,12 @@ class Vocabulary:
         return text.replace(NONCHARACTER.encode(), b"")
 
 
-def _without_control_text(tokenizer_json: str) -> str:
-    """The tokenizer with control tokens under names that no text has: a schema that holds ``<|im_end|>`` forces just
-    this text, which would be made the token that ends the answer. What llguidance takes for a control token by its
-    form, ``<...>``, keeps that."""
+def _for_text_alone(tokenizer_json: str) -> str:
+    """The tokenizer without padding and truncation, and with control tokens under names that no text has.
+
+    A schema that holds ``<|im_end|>`` forces just this text, which would be made the token that ends the answer. What
+    llguidance takes for a control token by its form, ``<...>``, keeps that.
+    """
     told = json.loads(tokenizer_json)
     hidden = {
         text: f"{text[:1]}{NONCHARACTER}{text[1:]}"
@@ -74,15 +76,6 @@ def _without_control_text(tokenizer_json: str) -> str:
         token["content"] = hidden.get(token["content"], token["content"])
     if isinstance(vocabulary := told["model"]["vocab"], dict):
         told["model"]["vocab"] = {hidden.get(text, text): token_id for text, token_id in vocabulary.items()}
+    told["padding"] = told["truncation"] = None
     told["post_processor"] = None  # it names them too, and there is nothing to process
     return json.dumps(told)
-
-
-def _plain(tokenizer: Tokenizer) -> Tokenizer:
-    """It, or a copy where it pads or truncates. Copying Qwen's takes as long as half of all the rest."""
-    if tokenizer.padding is None and tokenizer.truncation is None:
-        return tokenizer
-    plain = Tokenizer.from_str(tokenizer.to_str())
-    plain.no_padding()
-    plain.no_truncation()
-    return plain

@@ -7,7 +7,6 @@ process that also writes answers, and says nothing of how long a browser may kee
 from __future__ import annotations
 
 import re
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -24,13 +23,15 @@ _NOT_ITS_OWN = (b"if-none-match", b"if-modified-since", b"accept-encoding")  # o
 
 
 class KeptAssets:
-    """ASGI middleware that keeps the answers of ``app`` to GET of such a file, one for each way to send it."""
+    """ASGI middleware that keeps the answers of ``app`` to GET of such a file, one for each way to send it.
+
+    For one event loop.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._kept: OrderedDict[tuple[str, str], _Answer] = OrderedDict()
         self._kept_bytes = 0
-        self._lock = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = Headers(scope=scope) if _is_asset(scope) else None
@@ -48,19 +49,17 @@ class KeptAssets:
         await answer.send(send, asked.get("if-none-match", ""))
 
     def _found(self, key: tuple[str, str]) -> _Answer | None:
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
 
     def _keep(self, key: tuple[str, str], answer: _Answer) -> None:
         """Keep it for the next who asks; what nobody asked for longest goes."""
-        with self._lock:
-            if key not in self._kept:  # somebody may have been quicker
-                self._kept[key] = answer
-                self._kept_bytes += _size(key, answer)
-            while self._kept_bytes > LIMIT_BYTES:
-                self._kept_bytes -= _size(*self._kept.popitem(last=False))
+        if key not in self._kept:  # somebody may have been quicker
+            self._kept[key] = answer
+            self._kept_bytes += _size(key, answer)
+        while self._kept_bytes > LIMIT_BYTES:
+            self._kept_bytes -= _size(*self._kept.popitem(last=False))
 
 
 @dataclass(slots=True)
