@@ -16,7 +16,14 @@ from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, lacks_memory, on_a_card, use_expandable_segments
-from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest, weight_files
+from qwen_app.models.folder import (
+    Checkpoint,
+    misshapen_weight,
+    open_checkpoint,
+    read_manifest,
+    weight_files,
+    weights_lacking,
+)
 from qwen_app.models.gguf.positions import scale_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
@@ -36,7 +43,6 @@ QUANTISED_READERS = {
     "compressed-tensors": ("compressed_tensors", "compressed-tensors"),
     "fbgemm_fp8": ("fbgemm_gpu", "fbgemm-gpu"),
 }
-_KEYS_NAMED = 3
 _TOO_LITTLE_DATA = "cannot reshape array"  # says NumPy of a tensor whose end is not in a GGUF file
 _NO_ROOM = "The weights of {path} do not fit the device in {precision}. Try {smaller}."
 _NO_ROOM_ON_EACH = (
@@ -182,18 +188,14 @@ def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedM
         )
     model, told = cast("tuple[PreTrainedModel, Mapping[str, Iterable[Any]]]", loaded)
     if mismatched := sorted(told["mismatched_keys"]):
-        name, *shapes = mismatched[0]
-        found, wanted = ("x".join(map(str, shape)) for shape in shapes)
-        raise ModelFilesError(f"{name} is {found}, and config.json wants {wanted}. Fetch the model again.")
+        raise misshapen_weight(*mismatched[0])
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}  # it would make up random ones
     if missing := sorted(parameters & set(told["missing_keys"])):
-        named = ", ".join(missing[:_KEYS_NAMED])
-        raise ModelFilesError(f"its files lack {len(missing)} of its weights, such as {named}. Fetch the model again.")
+        raise weights_lacking(missing)
     if left_out := _biases_left_out(source, parameters, told["unexpected_keys"]):
-        named = ", ".join(left_out[:_KEYS_NAMED])
         raise ModelFilesError(
-            f"its files have {len(left_out)} biases that its configuration does not mention, such as {named}, and "
-            "without them its answers would be wrong. Use --precision int4, which takes them."
+            f"its files have {len(left_out)} biases that its configuration does not mention, such as {left_out[0]}, "
+            "and without them its answers would be wrong. Use --precision int4, which takes them."
         )
     return model
 

@@ -167,6 +167,20 @@ def test_a_quantisation_without_a_reader_is_refused_and_never_looked_up(
     assert looked_up == []
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+@torch.inference_mode()
+def test_names_of_a_decoder_that_was_saved_by_itself_are_read(
+    tiny_qwen_dir: Path, tmp_path: Path, precision: str
+) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
+    with changed_weights(folder) as tensors:
+        for name in list(tensors):
+            tensors[name.removeprefix("model.")] = tensors.pop(name)
+    usual, by_itself = (load(path, precision=precision).model for path in (tiny_qwen_dir, folder))
+    ids = torch.tensor([[1, 2, 3]])
+    assert torch.equal(by_itself(ids).logits, usual(ids).logits)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_weights_that_no_file_has_are_named_and_never_made_up(
     tiny_qwen_dir: Path, tmp_path: Path, precision: str
@@ -187,7 +201,7 @@ def test_a_tensor_of_another_shape_than_the_configuration_says_is_named(
     name = "model.layers.1.mlp.up_proj.weight"
     with changed_weights(folder) as tensors:
         tensors[name] = tensors[name][:-8].clone()
-    with pytest.raises(ModelFilesError, match=rf"{name} is 120x64, and config\.json wants 128x64"):
+    with pytest.raises(ModelFilesError, match=rf"{name} has the shape \[120, 64\], and config\.json wants \[128, 64\]"):
         load(folder, precision=precision)
 
 

@@ -25,11 +25,14 @@ class SafetensorsFolder:
     def __init__(self, files: Sequence[Path], quantised: Callable[[Mapping[str, torch.Tensor]], Int4Weight]) -> None:
         self._quantised = quantised
         self._opened = [safe_open(path, "pt") for path in files]
-        self._places = {name: opened for opened in self._opened for name in opened.keys()}  # noqa: SIM118
+        self._places = {_full(name): (name, opened) for opened in self._opened for name in opened.keys()}  # noqa: SIM118
 
     def tensor(self, name: str) -> torch.Tensor | None:
-        opened = self._places.get(name)
-        return None if opened is None else opened.get_tensor(name)
+        if name not in self._places:
+            return None
+        stored_name, opened = self._places[name]
+        found: torch.Tensor = opened.get_tensor(stored_name)
+        return found
 
     def matrix(self, module: str) -> Weight | None:
         if f"{module}.qweight" not in self._places:
@@ -38,6 +41,11 @@ class SafetensorsFolder:
         found = {name: part for name, part in parts.items() if part is not None}
         _need_layout(module, found)
         return self._quantised(found)
+
+
+def _full(name: str) -> str:
+    """The name beside an output head of a tensor whose decoder was saved by itself."""
+    return f"model.{name}" if name.startswith(("embed_tokens.", "layers.", "norm.")) else name
 
 
 def float_folder(files: Sequence[Path]) -> SafetensorsFolder:
@@ -60,7 +68,7 @@ def gptq_folder(files: Sequence[Path], config: Mapping[str, object]) -> Safetens
 def awq_folder(files: Sequence[Path], config: Mapping[str, object]) -> SafetensorsFolder:
     """AWQ's layout for its matrix kernel (``gemm``). Raises ModelFilesError for other than 4 bits or another layout."""
     _need_four_bits(config.get("bits", config.get("w_bit")))
-    if str(config.get("version", "gemm")).lower() != "gemm":
+    if str(config.get("version") or "gemm").lower() != "gemm":
         raise ModelFilesError(f"AWQ checkpoints of the layout {config.get('version')} are not read here, only gemm.")
 
     def weight_of(parts: Mapping[str, torch.Tensor]) -> Int4Weight:

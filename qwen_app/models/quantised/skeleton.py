@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from qwen_app.errors import ModelFilesError
 from qwen_app.linear.cast_embedding import CastEmbedding
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int4_weight import Int4Weight, fits_int4, quantised
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
+from qwen_app.models.folder import misshapen_weight, weights_lacking
 
 HEAD = "lm_head"
 GROUP = 32  # weights that share a scale where a float checkpoint is rounded at load; of 64, NF4 would err less
@@ -143,13 +143,9 @@ def _embedding(weight: Weight, placement: WeightPlacement) -> nn.Module:
 def _fitting(name: str, found: Found | None, *expected: int) -> Found:
     """What was ``found`` in the checkpoint, if it is of the ``expected`` shape."""
     if found is None:
-        raise ModelFilesError(f"The checkpoint has no weights for {name}. Fetch the model again.")
-    shape = _shape(found)
-    if shape != expected:
-        raise ModelFilesError(
-            f"{name} has the shape {list(shape)} in the checkpoint and {list(expected)} by its config: they belong "
-            "to different models. Fetch the model again."
-        )
+        raise weights_lacking([name])
+    if _shape(found) != expected:
+        raise misshapen_weight(name, _shape(found), expected)
     return found
 
 
