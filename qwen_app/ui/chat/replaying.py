@@ -40,13 +40,14 @@ class Replaying:
                         yield ChatView(self._actions.picture(session))
                     else:
                         yield drawing.view(session, progress, choices)
-        finally:
+        finally:  # also where nobody looks on any more: what is asked next is asked in the chat itself
             if session.replay is replay:
                 session.replay = None
-        if session.chat is not stage:
-            return
-        session.chat = recorded
-        yield await self._actions.show(session, choices)
+            left = session.chat is not stage
+            if not left:
+                session.chat = recorded
+        if not left:
+            yield await self._actions.show(session, choices)
 
     async def pause(self, session: ChatSession, *_: object) -> Views:
         """Stand still, or go on."""

@@ -22,6 +22,7 @@ from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
 from qwen_app.ui.conversations.open_chat import OpenChat, OpenChats
+from qwen_app.ui.conversations.saved_form import conversation_of
 from qwen_app.ui.documents.attaching import Attaching
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +210,7 @@ async def test_a_message_sent_at_once_stays_with_its_chat() -> None:
     chat = page.session.chat
     await all_of(page.actions.send(page.session, "now", CHOICES, "ada"))
     (message,) = chat.waiting
-    sending = page.actions.take_back(page.session, message.id, CHOICES, send=True)
+    sending = page.actions.take_back(page.session, message.id, CHOICES, "now")
     await anext(sending)
     task = asyncio.create_task(all_of(sending))
     page.session.chat = await page.chats.find("ada", two) or OpenChat()
@@ -229,3 +230,21 @@ async def test_documents_that_were_sent_meanwhile_do_not_come_back() -> None:
     page.counting.let_go()
     assert await look == ChatView()
     assert (await page.actions.look(page.session, "", CHOICES)).meter
+
+
+async def test_a_replay_that_nobody_watches_any_more_leaves_the_chat_as_it_is() -> None:
+    page = Page()
+    page.engine.script = Script(text=("word ",) * 20, token_s=0.01)
+    one = await page.asked("one")
+    views = Replaying(page.actions, page.chats).begin(page.session, {"id": one}, CHOICES, "ada")
+    async for view in views:
+        if view.live:
+            break
+    await views.aclose()
+    await all_of(page.actions.send(page.session, "two", CHOICES, "ada"))
+    saved = page.saved.chats.load("ada", one)
+    assert saved is not None
+    assert [(turn.question, turn.answer) for turn in conversation_of(saved).turns] == [
+        ("one", "word " * 20),
+        ("two", "word " * 20),
+    ]
