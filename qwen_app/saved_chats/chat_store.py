@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from sqlalchemy import (
     Column,
@@ -131,6 +132,22 @@ class ChatStore:
         if came_back:
             self._links.note()
         return True
+
+    def change_setting(self, owner: str, chat_id: str, message_id: str, name: str, value: object) -> bool:
+        """Whether there is such a message, whose settings then have this ``value``; None takes it out."""
+        wanted = and_(messages.c.id == message_id, messages.c.chat_id == chat_id)
+        with self.engine.begin() as connection:
+            if connection.execute(select(chats.c.id).where(_own(owner), chats.c.id == chat_id)).first() is None:
+                return False
+            row = connection.execute(select(messages).where(wanted).with_for_update()).one_or_none()
+            if row is None:
+                return False
+            message = _message(row._mapping)
+            others = {known: old for known, old in message.settings.items() if known != name}
+            changed = replace(message, settings=others if value is None else {**others, name: value})
+            connection.execute(update(messages).where(wanted).values(**_row(changed)))
+            _note_size(connection, chat_id)
+            return True
 
     def rename(self, owner: str, chat_id: str, title: str, titled_by: TitleSource) -> bool:
         """Whether there is such a chat. A title of a person's is kept against a model's."""

@@ -34,6 +34,21 @@ def chat(name: str, *texts: str, title: str = "") -> SavedChat:
     return SavedChat(ChatSummary(name, title or name), tuple(made), made[-1].id if made else None)
 
 
+def test_a_setting_of_a_message_is_changed_by_its_owner_alone(engine: Engine) -> None:
+    store = ChatStore(engine)
+    question = SavedMessage("q", None, "user", "why?", settings={"documents": ["large"]})
+    store.save("ada", SavedChat(ChatSummary("c", "Title"), (question,), "q"))
+    assert not store.change_setting("bob", "c", "q", "hold", "pinned")
+    assert not store.change_setting("ada", "c", "other", "hold", "pinned")
+    settings = []
+    for value in ("pinned", None):
+        assert store.change_setting("ada", "c", "q", "hold", value)
+        found = store.load("ada", "c")
+        assert found is not None
+        settings.append(found.messages[0].settings)
+    assert settings == [{"documents": ["large"], "hold": "pinned"}, {"documents": ["large"]}]
+
+
 def test_what_is_saved_comes_back(engine: Engine) -> None:
     store = ChatStore(engine)
     asked = SavedMessage("a", "q", "assistant", "half", state="running", settings={"temperature": 0.5})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -130,20 +130,16 @@ def go_on(conversation: Conversation) -> Conversation:
 def answer(conversation: Conversation, text: str, run: Run | None = None, turn_id: str = "") -> Conversation:
     """Set the answer so far of the turn named, or of the last; ``run`` closes it."""
     wanted = turn_id or conversation.last.id
-
-    def set_in(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-        return tuple(dataclasses.replace(turn, answer=text, run=run) if turn.id == wanted else turn for turn in turns)
-
-    return dataclasses.replace(conversation, turns=set_in(conversation.turns), others=set_in(conversation.others))
+    return _with_turns(
+        conversation, lambda turn: dataclasses.replace(turn, answer=text, run=run) if turn.id == wanted else turn
+    )
 
 
 def with_summary(conversation: Conversation, summary: DocumentSummary, turn_id: str) -> Conversation:
     """Set what was noted of the documents of the turn named."""
-
-    def set_in(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-        return tuple(dataclasses.replace(turn, summary=summary) if turn.id == turn_id else turn for turn in turns)
-
-    return dataclasses.replace(conversation, turns=set_in(conversation.turns), others=set_in(conversation.others))
+    return _with_turns(
+        conversation, lambda turn: dataclasses.replace(turn, summary=summary) if turn.id == turn_id else turn
+    )
 
 
 def turn_named(conversation: Conversation, turn_id: str) -> Turn | None:
@@ -228,11 +224,9 @@ def undo(conversation: Conversation) -> tuple[Conversation, str]:
 def hold(conversation: Conversation, turn: int, wanted: Hold) -> Conversation:
     """Pin a turn, leave it out, or neither. It is said of the question, and holds for all of its answers."""
     question_id = conversation.turns[turn].question_id
-
-    def held(turns: Iterable[Turn]) -> tuple[Turn, ...]:
-        return tuple(dataclasses.replace(t, hold=wanted) if t.question_id == question_id else t for t in turns)
-
-    return dataclasses.replace(conversation, turns=held(conversation.turns), others=held(conversation.others))
+    return _with_turns(
+        conversation, lambda each: dataclasses.replace(each, hold=wanted) if each.question_id == question_id else each
+    )
 
 
 def places_held(conversation: Conversation, wanted: Hold) -> frozenset[int]:
@@ -257,6 +251,12 @@ def closed(conversation: Conversation) -> Conversation:
     if not conversation.turns or conversation.last.run is not None:
         return conversation
     return answer(conversation, conversation.last.answer, Run("cancelled"))
+
+
+def _with_turns(conversation: Conversation, changed: Callable[[Turn], Turn]) -> Conversation:
+    """With each turn ``changed``, on the path and beside it."""
+    turns, others = tuple(map(changed, conversation.turns)), tuple(map(changed, conversation.others))
+    return dataclasses.replace(conversation, turns=turns, others=others)
 
 
 def _end_of(conversation: Conversation) -> str:
