@@ -30,14 +30,13 @@ from qwen_app.ui.conversations.conversation import (
     ask,
     ask_again,
     begun,
-    edit,
     fork,
     hold,
     switch,
     undo,
 )
-from qwen_app.ui.conversations.open_chat import MOST_WAITING, OpenChat, OpenChats, WaitingMessage
-from qwen_app.ui.documents.attaching import MOST_ATTACHED, Attaching
+from qwen_app.ui.conversations.open_chat import MOST_WAITING, OpenChat, OpenChats, RefusedQuestion, TypedMessage
+from qwen_app.ui.documents.attaching import Attaching, all_attached
 
 Change = Callable[[Conversation], Conversation | None]
 DOUBLE_CLICK_S = 1.0
@@ -61,34 +60,39 @@ class ChatActions:
         text: str,
         choices: Choices,
         user: str,
-        taken: WaitingMessage | None = None,
         *,
         in_parts: bool = False,
     ) -> Views:
-        """Ask ``text`` with the documents in the composer, or let it wait while an answer is being written.
+        """Ask what the composer holds, ``text`` and documents, or let it wait while an answer is being written.
 
-        A message ``taken`` out of its queue has its own documents. Documents are read ``in_parts`` where they exceed
-        the context.
+        Documents are read ``in_parts`` where they exceed the context.
         """
-        chat, question = session.chat, text.strip("\n")
+        question = text.strip("\n")
         if not text.strip() and session.attached:
             question = session.texts("documents_question")
         try:
-            documents = taken.documents if taken else self.composed.hand_over(session)
+            documents = self.composed.hand_over(session)
         except AppError as gone:
             yield ChatView(notice=self.composed.refusal(session, gone), running=session.busy, documents="")
             return
-        if chat.live is not None and question.strip():
-            yield self._wait(session, WaitingMessage(question, choices, user, documents, in_parts))
+        message = TypedMessage(question, choices, user, documents, in_parts)
+        if not question.strip():
+            yield ChatView(self.picture(session))
             return
-
-        def with_question(conversation: Conversation) -> Conversation | None:
-            wanted = ask(conversation, question, json_mode=choices.json_mode, documents=documents, in_parts=in_parts)
-            return wanted if question.strip() else None
-
-        async with aclosing(self.answer(session, with_question, choices, user, cleared=True)) as views:
+        if session.chat.live is not None:
+            yield self._wait(session, message)
+            return
+        async with aclosing(self._ask(session, message, composed=True)) as views:
             async for view in views:
                 yield view
+
+    def ask(self, session: ChatSession, question: str, choices: Choices, user: str) -> Views:
+        """Ask what nobody typed; what the composer holds stays there."""
+
+        def with_question(conversation: Conversation) -> Conversation | None:
+            return ask(conversation, question, json_mode=choices.json_mode) if question.strip() else None
+
+        return self.answer(session, with_question, choices, user)
 
     def regenerate(self, session: ChatSession, choices: Choices, user: str) -> Views:
         def with_question(conversation: Conversation) -> Conversation | None:
@@ -96,14 +100,18 @@ class ChatActions:
 
         return self.answer(session, with_question, choices, user)
 
-    def edit(self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str) -> Views:
-        turn, question = turn_of(message_index, session.first_turn), typed_question(shown)
-
-        def with_question(conversation: Conversation) -> Conversation | None:
-            there = 0 <= turn < len(conversation.turns) and question.strip()
-            return edit(conversation, turn, question, json_mode=choices.json_mode) if there else None
-
-        return self.answer(session, with_question, choices, user)
+    async def edit(self, session: ChatSession, message_index: int, shown: str, choices: Choices, user: str) -> Views:
+        """Ask a question in other words; while an answer is being written, that waits."""
+        number, question = turn_of(message_index, session.first_turn), typed_question(shown)
+        turns = session.conversation.turns
+        if not (0 <= number < len(turns) and question.strip()):
+            yield ChatView(self.picture(session))
+            return
+        turn = turns[number]
+        message = TypedMessage(question, choices, user, turn.documents, turn.summary is not None, edits=turn.id)
+        async with aclosing(self._ask(session, message)) as views:
+            async for view in views:
+                yield view
 
     async def undo(self, session: ChatSession, choices: Choices, draft: str = "") -> ChatView:
         """Take the last question back, to stand in the composer before its ``draft``."""
@@ -123,10 +131,10 @@ class ChatActions:
             self.picture(session), meter=meter, notice="", running=False, draft=question, live="", documents=chips
         )
 
-    async def clear(self, session: ChatSession, choices: Choices) -> ChatView:
+    async def clear(self, session: ChatSession, choices: Choices, *, temporary: bool = False) -> ChatView:
         """Show an empty chat. An answer that is being written in the one before goes on."""
         session.wishes.begin()
-        session.chat = OpenChat()
+        session.chat = OpenChat(temporary=temporary)
         return await self.show(session, choices)
 
     async def open(self, session: ChatSession, chat_id: str, choices: Choices) -> Views:
@@ -158,7 +166,9 @@ class ChatActions:
         """Show a new chat that begins with this one up to ``turn``."""
         if 0 <= turn < len(session.conversation.turns):
             wish = session.wishes.begin()
-            chat = OpenChat(fork(session.conversation, turn), "" if session.temporary else session.owner)
+            temporary = session.chat.temporary
+            copied = fork(session.conversation, turn)
+            chat = OpenChat(copied, "" if temporary else session.owner, temporary=temporary)
             await self._answering.store(chat)
             self.chats.register(chat)
             if session.wishes.is_overtaken(wish):
@@ -166,23 +176,26 @@ class ChatActions:
             session.chat = chat
         return await self.show(session, choices)
 
-    async def take_back(self, session: ChatSession, message_id: str, choices: Choices, *, send: bool) -> Views:
-        """Take a waiting message out of its queue; ``send`` ends the answer being written and asks it now."""
+    async def take_back(self, session: ChatSession, message_id: str, choices: Choices, what: str) -> Views:
+        """Take a waiting message out of its queue: to "edit" it, in the composer, where the page has put its text; or
+        "now", which ends the answer being written and asks it; or for good."""
         chat = session.chat
-        taken = next((message for message in chat.waiting if message.id == message_id), None)
-        chat.waiting = tuple(message for message in chat.waiting if message is not taken)
+        taken = chat.take(message_id)
         yield ChatView(shown=shown_chat(session))
-        if taken is None or not send:
+        if taken is None:
+            return
+        if what == "edit" and taken.documents:
+            yield ChatView(documents=await self.composed.take_back(session, taken.documents, choices))
+        if what != "now":
             return
         if chat.live is not None:
             chat.live.stop()
             await chat.live.ended()
         if session.chat is not chat:  # it waits where it was written
-            chat.waiting = (taken, *chat.waiting)
+            chat.wait_first(taken)
             yield self.overtaken(session)
             return
-        again = self.send(session, taken.text, taken.choices, taken.user, taken, in_parts=taken.in_parts)
-        async with aclosing(again) as views:
+        async with aclosing(self._ask(session, taken)) as views:
             async for view in views:
                 yield view
 
@@ -195,7 +208,7 @@ class ChatActions:
             yield ChatView(self.picture(session), running=False, shown=shown_chat(session))
             return
         yield ChatView(running=True)  # another tab began it, and this one can stop it too
-        async with aclosing(self._follow(session, choices, cleared=False)) as views:
+        async with aclosing(self._follow(session, choices)) as views:
             async for view in views:
                 yield view
 
@@ -204,8 +217,7 @@ class ChatActions:
         chat = session.chat
         if 0 <= turn < len(chat.conversation.turns):
             chat.conversation = hold(chat.conversation, turn, wanted)
-            if not session.busy:  # else the end of the answer saves it
-                await self._answering.store(chat, chat.conversation.turns[turn])
+            await self._answering.store_hold(chat, chat.conversation.turns[turn])
         return ChatView(self.picture(session))
 
     async def look(self, session: ChatSession, draft: str, choices: Choices) -> ChatView:
@@ -255,7 +267,7 @@ class ChatActions:
         """What draws an answer while it is written."""
         return LiveDrawing(continues=self._service.info().continues)
 
-    def _wait(self, session: ChatSession, message: WaitingMessage) -> ChatView:
+    def _wait(self, session: ChatSession, message: TypedMessage) -> ChatView:
         chat = session.chat
         last_question = chat.conversation.last.question if chat.conversation.turns else ""
         twice = last_question == message.text and chat.live is not None and chat.live.age_s() < DOUBLE_CLICK_S
@@ -279,13 +291,10 @@ class ChatActions:
         """For an event that looked at a chat which is shown no more: what is shown by now."""
         return ChatView(self.picture(session), running=session.busy)
 
-    async def answer(
-        self, session: ChatSession, change: Change, choices: Choices, user: str, *, cleared: bool = False
-    ) -> Views:
+    async def answer(self, session: ChatSession, change: Change, choices: Choices, user: str) -> Views:
         """Answer the last turn of the conversation as ``change`` makes it, and draw it.
 
-        Nothing happens when there is nothing to change, or while another answer is being written. ``cleared``: the
-        composer held the question, and gets it back when it cannot be asked.
+        Nothing happens when there is nothing to change, or while another answer is being written.
         """
         chat = session.chat
         with_question = change(chat.conversation)
@@ -293,29 +302,61 @@ class ChatActions:
             yield ChatView(self.picture(session))
             return
         try:
-            check_choices(choices, session)
-            if not chat.stored:
-                chat.owner = "" if session.temporary else session.owner
+            self._prepare(session, choices)
             self._answering.start(chat, with_question, choices, user)
         except AppError as error:
-            question = with_question.last.question if cleared else None
-            notice = refusal_html(error, session.texts)
-            yield ChatView(self.picture(session), notice=notice, running=False, draft=question)
+            yield ChatView(self.picture(session), notice=refusal_html(error, session.texts), running=False)
             return
-        self.chats.register(chat)
-        draft, chips = ("", "") if cleared else (None, None)
-        if cleared:
-            session.sending, session.attached = session.attached, ()
-        shown = shown_chat(session)
-        yield ChatView(self.picture(session), notice="", running=True, draft=draft, shown=shown, documents=chips)
-        async with aclosing(self._follow(session, choices, cleared=cleared)) as views:
+        async with aclosing(self._begun(session, choices)) as views:
             async for view in views:
                 yield view
 
-    async def _follow(self, session: ChatSession, choices: Choices, *, cleared: bool) -> Views:
+    async def _ask(self, session: ChatSession, message: TypedMessage, *, composed: bool = False) -> Views:
+        """Answer ``message``, and draw it. One that cannot be asked waits, or is in the composer still or again where
+        that held it (``composed``)."""
+        chat = session.chat
+        if session.busy:
+            if not composed:
+                chat.wait_first(message)
+            yield ChatView(self.picture(session), shown=shown_chat(session))
+            return
+        try:
+            self._prepare(session, message.choices)
+            self._answering.ask(chat, message)
+        except AppError as error:
+            if not composed:
+                chat.wait_first(message)
+            notice, draft = refusal_html(error, session.texts), message.text if composed else None
+            shown = shown_chat(session)
+            yield ChatView(self.picture(session), notice=notice, running=False, draft=draft, shown=shown)
+            return
+        async with aclosing(self._begun(session, message.choices, message if composed else None)) as views:
+            async for view in views:
+                yield view
+
+    def _prepare(self, session: ChatSession, choices: Choices) -> None:
+        """Before a question is asked. Raises AppError where the settings are wrong."""
+        check_choices(choices, session)
+        if not session.chat.stored:
+            session.chat.owner = "" if session.chat.temporary else session.owner
+
+    async def _begun(self, session: ChatSession, choices: Choices, composed: TypedMessage | None = None) -> Views:
+        """Pictures of an answer that was just begun, to what the composer held if it was ``composed`` there."""
+        self.chats.register(session.chat)
+        draft, chips = (None, None) if composed is None else ("", "")
+        if composed is not None:
+            session.sending, session.attached = session.attached, ()
+        shown = shown_chat(session)
+        yield ChatView(self.picture(session), notice="", running=True, draft=draft, shown=shown, documents=chips)
+        async with aclosing(self._follow(session, choices, composed)) as views:
+            async for view in views:
+                yield view
+
+    async def _follow(self, session: ChatSession, choices: Choices, composed: TypedMessage | None = None) -> Views:
         """Pictures of the chat's answers, one after the other, until none is being written or another chat is shown.
 
-        One that begins while the end of the one before is drawn is followed too, here or by who began it.
+        One that begins while the end of the one before is drawn is followed too, here or by who began it. What was
+        ``composed`` in this tab comes back into its composer where it cannot be asked.
         """
         chat = session.chat
         follower = session.follower = Follower(chat)
@@ -326,13 +367,12 @@ class ChatActions:
                         yield view
                 if session.chat is not chat:
                     return
-                ended = await self._ended(session, choices, cleared=cleared)
+                ended = await self._ended(session, choices, composed)
                 if chat.live is None:
                     yield ended if session.chat is chat else self.overtaken(session)
                 if chat.live is None:  # nor did one begin while that was drawn
                     return
                 yield ChatView(running=True)  # the end may have been drawn already
-                cleared = False  # it was another question
         finally:
             if session.follower is follower:
                 session.follower = None
@@ -349,19 +389,23 @@ class ChatActions:
                         yield drawing.view(session, progress, choices)
             await live.ended()
 
-    async def _ended(self, session: ChatSession, choices: Choices, *, cleared: bool) -> ChatView:
+    async def _ended(self, session: ChatSession, choices: Choices, composed: TypedMessage | None) -> ChatView:
         chat = session.chat
-        notice = not_saved_html(chat.not_saved, session.texts)
         if chat.refusal is not None:
-            notice = refusal_html(chat.refusal.error, session.texts)
-            draft = chat.refusal.question if cleared else None
-            if cleared:  # beside what was attached meanwhile
-                session.attached = (*session.sending, *session.attached)[:MOST_ATTACHED]
-            chips = await self.composed.documents(session, choices)
-            if session.attached and isinstance(chat.refusal.error, ContextLengthExceeded):
-                notice = ""  # said below the chips, with what can be done
-            shown = shown_chat(session)
-            picture = self.picture(session)
-            return ChatView(picture, meter="", notice=notice, running=False, draft=draft, shown=shown, documents=chips)
+            return await self._refused(session, chat.refusal, choices, composed)
+        notice = not_saved_html(chat.not_saved, session.texts)
         meter = await self.measure(session, "", choices)
         return ChatView(self.picture(session), meter=meter, notice=notice, running=False, shown=shown_chat(session))
+
+    async def _refused(
+        self, session: ChatSession, refusal: RefusedQuestion, choices: Choices, composed: TypedMessage | None
+    ) -> ChatView:
+        """What was ``composed`` here waits no more: it is in the composer again, beside what was attached meanwhile."""
+        notice, draft = refusal_html(refusal.error, session.texts), None
+        if composed is not None and refusal.message is composed and session.chat.take(composed.id):
+            draft, session.attached = composed.text, all_attached(session.sending, session.attached)
+            if session.attached and isinstance(refusal.error, ContextLengthExceeded):
+                notice = ""  # said below the chips, with what can be done
+        chips = await self.composed.documents(session, choices)
+        picture, shown = self.picture(session), shown_chat(session)
+        return ChatView(picture, meter="", notice=notice, running=False, draft=draft, shown=shown, documents=chips)

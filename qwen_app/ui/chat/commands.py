@@ -88,15 +88,12 @@ class ChatCommands:
                 yield view
 
     async def _new(self, session: ChatSession, _: object, choices: Choices, user: str) -> Views:
-        session.temporary = False
         yield await self._actions.clear(session, choices)
 
     async def _temporary(self, session: ChatSession, _: object, choices: Choices, user: str) -> Views:
-        session.temporary = not session.temporary
-        yield await self._actions.clear(session, choices)
+        yield await self._actions.clear(session, choices, temporary=not session.chat.temporary)
 
     def _open(self, session: ChatSession, command: object, choices: Choices, user: str) -> Views:
-        session.temporary = False
         if language := entry(command, "language"):
             session.language = language_of(language)
         return self._actions.open(session, text(entry(command, "id")), choices)
@@ -134,4 +131,4 @@ class ChatCommands:
 
     def _waiting(self, session: ChatSession, command: object, choices: Choices, user: str) -> Views:
         what, name = text(entry(command, "what")), text(entry(command, "id"))
-        return self._actions.take_back(session, name, choices, send=what == "now")
+        return self._actions.take_back(session, name, choices, what)

@@ -14,7 +14,7 @@ from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
 from qwen_app.ui.conversations.conversation import Conversation, ask, ask_again, begun
-from qwen_app.ui.documents.attaching import Attaching
+from qwen_app.ui.documents.attaching import Attaching, all_attached
 from qwen_app.ui.documents.attachment_view import attached_html, document_refusal_html, too_much
 
 
@@ -36,7 +36,8 @@ class Composed:
 
     async def take_back(self, session: ChatSession, documents: tuple[Attachment, ...], choices: Choices) -> str:
         """The chips after a question came back into the composer, with its documents."""
-        session.attached = self.attaching.take_back(documents, session.uploader) or session.attached
+        taken = self.attaching.take_back(documents, session.uploader)
+        session.attached = all_attached(taken, session.attached)
         return await self.documents(session, choices)
 
     def refusal(self, session: ChatSession, error: Exception) -> str:

@@ -24,8 +24,8 @@ class Follower:
 @dataclass(slots=True)
 class ChatSession:
     """One browser tab: which chat it shows, in which language. ``follower`` draws the answers of a chat, ``owner`` is
-    whose chats it may show; what is said in a ``temporary`` chat is saved nowhere. ``compared`` has the differences
-    between two runs that are shown, by the ids of the later ones. ``attached`` documents wait in the composer, uploaded
+    whose chats it may show. ``compared`` has the differences between two runs that are shown, by the ids of the later
+    ones. ``attached`` documents wait in the composer, uploaded
     by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
     is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` are for another chat,
     ``measurings`` of what the next request holds; documents' pages are chosen one after the other (``choosing``). Views
@@ -36,7 +36,6 @@ class ChatSession:
     language: Language = "en"
     follower: Follower | None = None
     owner: str = ""
-    temporary: bool = False
     compared: dict[str, str] = field(default_factory=dict)
     attached: tuple[Attached, ...] = ()
     sending: tuple[Attached, ...] = ()
@@ -87,4 +86,4 @@ def shown_chat(session: ChatSession) -> ShownChat:
     replay = None if now is None else ShownReplay(now.paused, now.speed, now.timed)
     turns = session.conversation.turns
     last = f"{turns[-1].id} {'' if session.busy else len(turns[-1].answer)}" if turns else ""
-    return ShownChat(chat.address, session.temporary, session.busy, waiting, replay, session.first_turn, last)
+    return ShownChat(chat.address, chat.temporary, session.busy, waiting, replay, session.first_turn, last)

@@ -156,7 +156,7 @@ class _Handlers:
     def example(self, values: Values, event: gr.SelectData, request: gr.Request) -> Views:
         question = text(entry(event.value, "text"))
         session = self._session_of(values, request)
-        return self._actions.send(session, question, self._choices(values), visitor(request))
+        return self._actions.ask(session, question, self._choices(values), visitor(request))
 
     def regenerate(self, values: Values, request: gr.Request) -> Views:
         return self._actions.regenerate(self._session_of(values, request), self._choices(values), visitor(request))
@@ -174,7 +174,9 @@ class _Handlers:
         return self._settled(await self._actions.undo(self._session_of(values), self._choices(values), draft))
 
     async def clear(self, values: Values) -> Updates:
-        return self._settled(await self._actions.clear(self._session_of(values), self._choices(values)))
+        session = self._session_of(values)
+        cleared = await self._actions.clear(session, self._choices(values), temporary=session.chat.temporary)
+        return self._settled(cleared)
 
     async def measure(self, values: Values) -> Updates:
         """The meter for the draft, and its documents."""

@@ -21,7 +21,6 @@ from qwen_app.ui.conversations.conversation import (
     Conversation,
     Turn,
     answer,
-    ask,
     begun,
     places_held,
     sendable,
@@ -29,8 +28,8 @@ from qwen_app.ui.conversations.conversation import (
     with_documents_sent,
 )
 from qwen_app.ui.conversations.in_parts import ReadingInParts
-from qwen_app.ui.conversations.open_chat import OpenChat, RefusedQuestion
-from qwen_app.ui.conversations.turn_saver import TurnSaver
+from qwen_app.ui.conversations.open_chat import OpenChat, TypedMessage
+from qwen_app.ui.conversations.turn_saver import TurnSaver, save_hold
 from qwen_app.ui.shared.context import TurnCounter
 from qwen_app.ui.shared.run_line import Run, run_of
 from qwen_app.ui.shared.stream import Happenings, Progress, follow
@@ -62,10 +61,22 @@ class Answering:
         self._named = named
         self._turns = turns
 
-    def start(self, chat: OpenChat, with_question: Conversation, choices: Choices, user: str) -> None:
+    def ask(self, chat: OpenChat, message: TypedMessage) -> None:
+        """Answer ``message``. Raises AppError as ``start``."""
+        self.start(chat, message.asked_in(chat.conversation), message.choices, message.user, message)
+
+    def start(
+        self,
+        chat: OpenChat,
+        with_question: Conversation,
+        choices: Choices,
+        user: str,
+        message: TypedMessage | None = None,
+    ) -> None:
         """Answer the last turn of ``with_question``, which the chat is from now on. It must have no answer running.
 
-        Raises AppError where the user may not ask; then nothing has changed.
+        The ``message`` that it came from waits where it turns out that it cannot be asked. Raises AppError where the
+        user may not ask; then nothing has changed.
         """
         if self._turns is not None:
             self._turns.take(user)
@@ -87,7 +98,7 @@ class Answering:
 
         def noted(progress: Progress) -> None:
             if progress.planned is None and isinstance(progress.end, Failed):
-                chat.refusal = RefusedQuestion(progress.end.error, turn.question)
+                chat.refuse(progress.end.error, message)
                 chat.conversation = before
                 if self._turns is not None:
                     self._turns.give_back(user)
@@ -138,6 +149,10 @@ class Answering:
         """Save these turns, and what the chat shows; an owner's chat alone."""
         await TurnSaver(self._saved, chat, "").save(*turns)
 
+    async def store_hold(self, chat: OpenChat, turn: Turn) -> None:
+        """Save what the visitor said of sending the turn again; an owner's chat alone."""
+        await save_hold(self._saved, chat, turn)
+
     def _run(self, progress: Progress) -> Run:
         """The record of an answer that is over, and of the model that gave it."""
         info = self._service.info()
@@ -159,17 +174,10 @@ class Answering:
         if chat.waiting and went_well:
             first, *rest = chat.waiting
             chat.waiting = tuple(rest)
-            with_question = ask(
-                chat.conversation,
-                first.text,
-                json_mode=first.choices.json_mode,
-                documents=first.documents,
-                in_parts=first.in_parts,
-            )
             try:
-                self.start(chat, with_question, first.choices, first.user)
+                self.ask(chat, first)
             except AppError as refused:  # nobody's hand is on it: the page shows it where it shows the answer's end
-                chat.refusal = RefusedQuestion(refused, first.text)
+                chat.refuse(refused, first)
         if went_well and first_answer and self._named is not None:
             self._named(chat, request)
 

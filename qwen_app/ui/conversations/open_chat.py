@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
@@ -10,49 +11,63 @@ from qwen_app.documents.attachment import Attachment
 from qwen_app.live_answers import LiveAnswer, Snapshots
 from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.ui.conversations.choices import Choices
-from qwen_app.ui.conversations.conversation import Conversation
+from qwen_app.ui.conversations.conversation import Conversation, ask, edit
 from qwen_app.ui.conversations.saved_form import conversation_of
 from qwen_app.ui.shared.stream import Progress
 
-MOST_WAITING = 10  # messages that wait in one chat
+MOST_WAITING = 10  # messages that wait in one chat, and as many that came back
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingMessage:
-    """A message typed while an answer was being written, with the settings it was sent with. ``in_parts`` says how its
-    documents are read."""
+class TypedMessage:
+    """What somebody typed to be asked, with the settings it was sent with. It waits while an answer is being written,
+    and again where it cannot be asked. ``in_parts`` says how its documents are read; ``edits`` is the turn whose
+    question it asks in other words, empty where it is a new one."""
 
     text: str
     choices: Choices
     user: str
     documents: tuple[Attachment, ...] = ()
     in_parts: bool = False
+    edits: str = ""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def asked_in(self, conversation: Conversation) -> Conversation:
+        """``conversation`` with this as its last question."""
+        json_mode = self.choices.json_mode
+        for number, turn in enumerate(conversation.turns):
+            if turn.id == self.edits:
+                return edit(conversation, number, self.text, json_mode=json_mode)
+        return ask(conversation, self.text, json_mode=json_mode, documents=self.documents, in_parts=self.in_parts)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedQuestion:
-    """Why the last question could not be asked. The chat is as it was before it."""
+    """Why the last question could not be asked. The chat is as it was before it, and the ``message`` that it came from
+    waits; a question that nobody typed has none."""
 
     error: Exception
-    question: str
+    message: TypedMessage | None
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class OpenChat:
     """The truth of a chat, of which tabs show pictures. Changed by the event loop alone.
 
-    Without an ``owner`` it is saved nowhere. ``stored`` says that the database has it, ``not_saved`` is the text that
-    says why it has not; ``live`` is the answer being written.
+    Without an ``owner`` it is saved nowhere, and a ``temporary`` one never has one. ``stored`` says that the database
+    has it, ``not_saved`` is the text that says why it has not; it is written to by one at a time (``saving``). ``live``
+    is the answer being written.
     """
 
     conversation: Conversation = field(default_factory=Conversation)
     owner: str = ""
+    temporary: bool = False
     stored: bool = False
     not_saved: str = ""
     live: LiveAnswer[Progress] | None = None
-    waiting: tuple[WaitingMessage, ...] = ()
+    waiting: tuple[TypedMessage, ...] = ()
     refusal: RefusedQuestion | None = None
+    saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def address(self) -> str:
@@ -63,6 +78,22 @@ class OpenChat:
         """The answer that is written from now on."""
         self.live = LiveAnswer(snapshots, unwatched_s=unwatched_s)
         return self.live
+
+    def wait_first(self, message: TypedMessage) -> None:
+        """It is the next that is asked, or taken back."""
+        self.waiting = (message, *self.waiting)[: 2 * MOST_WAITING]
+
+    def take(self, message_id: str) -> TypedMessage | None:
+        """The waiting message with this id, which waits no more."""
+        taken = next((message for message in self.waiting if message.id == message_id), None)
+        self.waiting = tuple(message for message in self.waiting if message is not taken)
+        return taken
+
+    def refuse(self, error: Exception, message: TypedMessage | None) -> None:
+        """The last question cannot be asked; what was typed of it waits, so that nothing is lost."""
+        self.refusal = RefusedQuestion(error, message)
+        if message is not None:
+            self.wait_first(message)
 
 
 class OpenChats:

@@ -44,6 +44,12 @@ def with_part(attached: tuple[Attached, ...], part: Attached) -> tuple[Attached,
     return tuple(part if one.id == part.id else one for one in attached)
 
 
+def all_attached(first: tuple[Attached, ...], others: tuple[Attached, ...]) -> tuple[Attached, ...]:
+    """Documents that come back into the composer, before those that wait there by now."""
+    known = {one.id for one in first}
+    return (*first, *(one for one in others if one.id not in known))[:MOST_ATTACHED]
+
+
 class Attaching:
     """Finds uploaded documents in ``store``. Raises DocumentRefused where one is there no longer."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from html import unescape
 
@@ -17,6 +18,7 @@ from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.chat.actions import ChatActions
+from qwen_app.ui.chat.commands import ChatCommands
 from qwen_app.ui.chat.live_answer import with_live_answer
 from qwen_app.ui.chat.session import ChatSession, shown_chat
 from qwen_app.ui.chat.view import ChatView
@@ -24,6 +26,7 @@ from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
 from qwen_app.ui.conversations.conversation import Conversation, Turn
 from qwen_app.ui.conversations.open_chat import OpenChat, OpenChats
+from qwen_app.ui.conversations.saved_form import conversation_of
 from qwen_app.ui.documents.attaching import Attached
 from qwen_app.ui.shared.run_line import Run
 from qwen_app.ui.shared.strings import LANGUAGES, Language, Texts
@@ -42,7 +45,8 @@ def actions_on(service: Service, saved: SavedChats | None = None, *, unwatched_s
 class Chat:
     def __init__(self, script: Script = Script()) -> None:  # noqa: B008 (frozen)
         self.engine = ScriptedEngine(script, context_tokens=512)
-        self.actions = actions_on(Service(self.engine), unwatched_s=0.05)
+        self.saved = chats_in_memory()
+        self.actions = actions_on(Service(self.engine), self.saved, unwatched_s=0.05)
         self.session = ChatSession()
 
     def send(self, text: str, choices: Choices = CHOICES) -> AsyncGenerator[ChatView, None]:
@@ -123,10 +127,10 @@ async def test_a_waiting_message_is_taken_back_or_sent_at_once() -> None:
     for text in ("two", "three"):
         await all_of(chat.send(text))
     two, three = chat.session.chat.waiting
-    await all_of(chat.actions.take_back(chat.session, two.id, CHOICES, send=False))
+    await all_of(chat.actions.take_back(chat.session, two.id, CHOICES, "remove"))
     assert [message.text for message in chat.session.chat.waiting] == ["three"]
     chat.engine.script = Script()
-    await all_of(chat.actions.take_back(chat.session, three.id, CHOICES, send=True))
+    await all_of(chat.actions.take_back(chat.session, three.id, CHOICES, "now"))
     await all_of(views)
     assert [(question, reason) for question, _, reason in chat.turns] == [("one", "cancelled"), ("three", "stop")]
 
@@ -332,9 +336,28 @@ async def test_a_fork_is_a_chat_of_its_own() -> None:
 
 async def test_a_temporary_chat_is_saved_nowhere() -> None:
     chat = Chat()
-    chat.session.owner, chat.session.temporary = "ada", True
+    chat.session.owner, chat.session.chat = "ada", OpenChat(temporary=True)
     views = await all_of(chat.send("hi"))
     assert {view.shown.id for view in views if view.shown} == {""}
+
+
+async def test_a_temporary_chat_stays_temporary_while_another_is_looked_for() -> None:
+    saved = chats_in_memory()
+    actions, session = actions_on(Service(ScriptedEngine(context_tokens=512)), saved), ChatSession(owner="ada")
+    commands, search = ChatCommands(actions), threading.Event()
+    await all_of(actions.send(session, "ordinary", CHOICES, "ada"))
+    ordinary = session.chat.address
+    await all_of(commands.run(session, {"do": "temporary"}, CHOICES, "ada"))
+    await all_of(actions.send(session, "secret", CHOICES, "ada"))
+    searching = asyncio.create_task(saved.run(search.wait, 30))  # somebody's, and it takes long
+    opening = asyncio.create_task(all_of(commands.run(session, {"do": "open", "id": ordinary}, CHOICES, "ada")))
+    await asyncio.sleep(0.05)
+    asking = asyncio.create_task(all_of(actions.send(session, "more of it", CHOICES, "ada")))
+    await asyncio.sleep(0.05)
+    search.set()
+    await asyncio.gather(searching, opening, asking)
+    assert session.chat.address == ordinary
+    assert [summary.title for summary in saved.chats.listed("ada")] == ["ordinary"]
 
 
 async def test_a_new_chat_is_not_written_into_by_the_old_answer() -> None:
@@ -493,14 +516,32 @@ async def test_a_turn_that_is_pinned_is_sent_and_one_that_is_dropped_is_not_and_
         await all_of(chat.send(f"question {number}"))
     await chat.actions.hold(chat.session, 0, "pinned")
     await chat.actions.hold(chat.session, 8, "dropped")
+    elsewhere = actions_on(Service(chat.engine), chat.saved)
     reloaded = ChatSession(owner="ada")
-    await all_of(chat.actions.open(reloaded, chat.session.chat.address, CHOICES))
+    await all_of(elsewhere.open(reloaded, chat.session.chat.address, CHOICES))
     said = left_out(await chat.actions.measure(reloaded, "last", CHOICES))
     assert 0 not in said
     assert 8 in said
     await all_of(chat.actions.send(reloaded, "last", CHOICES, "ada"))
     sent = [message.content for message in chat.engine.requests[-1].messages if message.role == "user"]
     assert sent == [turn.question for number, turn in enumerate(reloaded.conversation.turns) if number not in said]
+
+
+async def test_a_turn_that_is_pinned_while_an_answer_is_written_is_remembered_too() -> None:
+    chat = Chat()
+    chat.session.owner = "ada"
+    await all_of(chat.send("one"))
+    chat.engine.script = Script(text=("word ",) * 40, token_s=0.02)
+    views = chat.send("two")
+    await anext(views)
+    await chat.actions.hold(chat.session, 1, "dropped")  # a question that the database may not have yet
+    await anext(views)
+    await chat.actions.hold(chat.session, 0, "pinned")
+    await chat.actions.hold(chat.session, 1, "auto")
+    await all_of(views)
+    saved = chat.saved.chats.load("ada", chat.session.chat.address)
+    assert saved is not None
+    assert [turn.hold for turn in conversation_of(saved).turns] == ["pinned", "auto"]
 
 
 async def test_what_is_too_long_is_said_while_it_is_typed() -> None:
