@@ -16,7 +16,7 @@ import pwd
 import re
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,6 @@ READ_SUFFIXES = (WEIGHTS, ".json", ".txt", ".jinja", ".model")  # of the files t
 _HEADER_LIMIT_BYTES = 100_000_000  # safetensors' own limit
 SPARE_BYTES = 2_000_000_000
 _JSON_LIMIT_BYTES = 100_000_000
-_NAMES_TOLD = 3
 # What a file that somebody else made may raise while it is read as JSON of some shape.
 MISSHAPEN = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _NOT_OURS = (errno.EACCES, errno.EPERM)
@@ -226,20 +225,6 @@ def weight_files(folder: Path) -> list[Path]:
     if missing or not names:
         raise ModelFilesError(f"{folder} lacks {', '.join(missing) or 'its weights'}. {_mend(folder)}")
     return [folder / name for name in names]
-
-
-def weights_lacking(names: Sequence[str]) -> ModelFilesError:
-    """What to raise where the files have none of these weights, of which there is one at least."""
-    named = ", ".join(names[:_NAMES_TOLD])
-    lacking = named if len(names) == 1 else f"{len(names)} of its weights, such as {named}"
-    return ModelFilesError(f"its files lack {lacking}. Fetch the model again.")
-
-
-def misshapen_weight(name: str, found: Iterable[int], wanted: Iterable[int]) -> ModelFilesError:
-    """What to raise where the files have a weight of another shape than config.json tells."""
-    return ModelFilesError(
-        f"{name} has the shape {list(found)}, and config.json wants {list(wanted)}. Fetch the model again."
-    )
 
 
 def check_safetensors(path: Path) -> None:

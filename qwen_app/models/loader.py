@@ -16,14 +16,7 @@ from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, lacks_memory, on_a_card, use_expandable_segments
-from qwen_app.models.folder import (
-    Checkpoint,
-    misshapen_weight,
-    open_checkpoint,
-    read_manifest,
-    weight_files,
-    weights_lacking,
-)
+from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest, weight_files
 from qwen_app.models.gguf.positions import scale_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
@@ -172,6 +165,8 @@ def _load_four_bits(source: _Source) -> PreTrainedModel:
 
 def _load_weights(source: _Source, device_map: str | None = None) -> PreTrainedModel:
     from transformers import AutoModelForCausalLM
+
+    from qwen_app.models.quantised.skeleton import misshapen_weight, weights_lacking
 
     with each_tensor_by_itself():
         loaded = AutoModelForCausalLM.from_pretrained(

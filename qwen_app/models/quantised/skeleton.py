@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -9,13 +10,14 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
+from qwen_app.errors import ModelFilesError
 from qwen_app.linear.cast_embedding import CastEmbedding
 from qwen_app.linear.int4_linear import Int4Linear
 from qwen_app.linear.int4_weight import Int4Weight, fits_int4, quantised
 from qwen_app.linear.int8_linear import Int8Embedding, Int8Linear, Int8Weight
-from qwen_app.models.folder import misshapen_weight, weights_lacking
 
 HEAD = "lm_head"
+NAMES_TOLD = 3
 GROUP = 32  # weights that share a scale where a float checkpoint is rounded at load; of 64, NF4 would err less
 
 Weight = Int4Weight | Int8Weight | torch.Tensor
@@ -67,6 +69,20 @@ def shrink_layers(model: PreTrainedModel, placement: WeightPlacement) -> None:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, linear_of(weight, module.bias, placement))
     nn.Module.to(model, placement.device)
+
+
+def weights_lacking(names: Sequence[str]) -> ModelFilesError:
+    """What to raise where the files have none of these weights, of which there is one at least."""
+    named = ", ".join(names[:NAMES_TOLD])
+    lacking = named if len(names) == 1 else f"{len(names)} of its weights, such as {named}"
+    return ModelFilesError(f"its files lack {lacking}. Fetch the model again.")
+
+
+def misshapen_weight(name: str, found: Iterable[int], wanted: Iterable[int]) -> ModelFilesError:
+    """What to raise where the files have a weight of another shape than config.json tells."""
+    return ModelFilesError(
+        f"{name} has the shape {list(found)}, and config.json wants {list(wanted)}. Fetch the model again."
+    )
 
 
 def linear_of(weight: Weight, bias: torch.Tensor | None, placement: WeightPlacement) -> nn.Module:
