@@ -119,7 +119,7 @@ class _Handlers:
             **QUEUED,
         )
         page.translate(self.speak, drafted, [chat, parts.meter])
-        page.translate_apart(self._in_turn(self.translate), inputs | {page.language}, [chat])
+        page.translate_apart(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]
@@ -193,12 +193,13 @@ class _Handlers:
         )
 
     async def translate(self, values: Values) -> Updates:
-        """What was said, in the same."""
+        """What was said, in the same; and what is measured again, for a meter of before may have been on its way."""
         session = self._session_of(values)
+        meter = None if session.busy else await self._meter(values)
         picture = self._actions.picture(session)
         if session.busy:
             del picture[-1]  # it is being written, and drawn apart
-        return {self._parts.conversation: picture}
+        return changed({self._parts.conversation: picture, self._parts.meter: meter})
 
     async def prompt(self, values: Values, user: str) -> GenerationRequest:
         """What would be sent for the draft, else for the last question."""
