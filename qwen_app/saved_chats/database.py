@@ -36,6 +36,7 @@ FILE = "chats.sqlite3"
 MIGRATIONS = Path(__file__).with_name("migrations")
 _BUSY_S = 10.0  # how long one writer waits for another
 _CONNECT_S = 10  # how long a server may take to answer
+_NO_URL = "--database-url is no URL such as postgresql://user:password@host/name (in a password, @ is %40)."
 Tell = Callable[[str], None]
 
 
@@ -121,13 +122,16 @@ def postgresql(url: str) -> Engine:
     """Raises DatabaseUnusable for a URL that is none, or when its driver is not installed."""
     address = url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
     try:
-        return create_engine(
+        engine = create_engine(
             address, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_S}
         )
     except ModuleNotFoundError as absent:
         raise DatabaseUnusable('PostgreSQL needs its driver: pip install "psycopg[binary]".') from absent
-    except ArgumentError as refused:
-        raise DatabaseUnusable("--database-url is no URL such as postgresql://user:password@host/name.") from refused
+    except (ArgumentError, ValueError) as refused:  # ValueError: a port that is no number
+        raise DatabaseUnusable(_NO_URL) from refused
+    if "@" in (engine.url.host or ""):  # of the password, whose end the driver would name with the host
+        raise DatabaseUnusable(_NO_URL)
+    return engine
 
 
 def memory() -> Engine:

@@ -263,7 +263,11 @@ def test_a_key_that_is_not_whole_is_made_anew_once(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "mysql://host/x", "postgresql://user:hunter2@127.0.0.1:1/none?connect_timeout=1"]
+    "url",
+    [
+        *("nonsense", "mysql://host/x", "postgresql://user:hunter2@127.0.0.1:1/none?connect_timeout=1"),
+        *("postgresql://user:my@hunter2@127.0.0.1:1/none", "postgresql://user:hunter2"),
+    ],
 )
 def test_a_database_that_is_not_there_is_told_without_its_password(tmp_path: Path, url: str) -> None:
     told: list[str] = []
