@@ -271,7 +271,7 @@ hide_secrets() { # hide_secrets [options]
   while (($#)); do
     name="${1%%=*}"
     case "$name" in
-      --auth | --database-url | --api-key | --api-keys | --embeddings-key)
+      --auth | --database-url | --base-url | --api-key | --api-keys | --embeddings-url | --embeddings-key)
         [[ "$1" == *=* || $# -gt 1 ]] || break
         if [[ "$1" == *=* ]]; then value="${1#*=}"; else value="$2"; shift; fi
         name="${name#--}" name="${name//-/_}" found=1

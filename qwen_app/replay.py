@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         url, key = _address(options.url)
+        engine = RemoteEngine(base_url=f"{url}/v1", api_key=key)
         chosen = [one for one in read_record(options.file) if not options.ids or one.request_id in options.ids]
     except FileNotFoundError:
         sys.stderr.write(f"Nothing has failed yet: there is no {options.file}.\n")
@@ -41,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         sys.stdout.writelines(f"{_told(record)}\n" for record in chosen)
         return ANSWERED
-    engine = RemoteEngine(base_url=f"{url}/v1", api_key=key).connect()
-    failed = asyncio.run(_ask(Service(engine), chosen))
+    failed = asyncio.run(_ask(Service(engine.connect()), chosen))
     return FAILED_AGAIN if failed else ANSWERED
 
 

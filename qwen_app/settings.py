@@ -14,7 +14,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -27,6 +26,7 @@ from qwen_app.http.forwarded import TrustedProxies
 from qwen_app.http.key_values import digest_of_key, header_key
 from qwen_app.http.origins import origin_of
 from qwen_app.http.root_path import root_of
+from qwen_app.http.server_address import ServerAddress
 from qwen_app.switches import Switches
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,9 @@ class Settings(BaseSettings):
     unwatched_s: float = Field(300.0, ge=0, le=86_400, description="seconds an answer of the page runs on unwatched")
 
     engine: Literal["local", "remote"] = Field("local", description="answer here, or through another server")
-    base_url: str = Field("", description="address of the other server's API, such as http://host:8000/v1")
+    base_url: str = Field(  # a name and a password may stand in it
+        "", repr=False, description="address of the other server's API, such as http://host:8000/v1"
+    )
     api_key: str = Field("", repr=False, description="key for the other server")
     remote_model: str = Field("", description="model to ask the other server for; empty: its first")
 
@@ -104,7 +106,9 @@ class Settings(BaseSettings):
     concurrency_per_key: int = Field(0, ge=0, description="requests at once for each API key; 0: no limit")
     strict_api: bool = Field(False, description="refuse API requests with unknown fields")
 
-    embeddings_url: str = Field("", description="address of an API with /embeddings, for files found by meaning too")
+    embeddings_url: str = Field(
+        "", repr=False, description="address of an API with /embeddings, for files found by meaning too"
+    )
     embeddings_key: str = Field("", repr=False, description="key for the embedding server")
     embeddings_model: str = Field("", description="model to ask the embedding server for")
 
@@ -187,10 +191,8 @@ class Settings(BaseSettings):
     @field_validator("base_url", "embeddings_url")
     @classmethod
     def _address_is_of_the_web(cls, value: str) -> str:
-        if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        if value and not _host_of(value):
-            raise ValueError("must name a server, such as http://host:8000/v1")
+        if value:
+            ServerAddress.parse(value)
         return value.rstrip("/")
 
     @field_validator(*_NEEDS)
@@ -493,13 +495,6 @@ def _lines_of(file: str) -> list[str]:
 def _keys_in(file: str) -> list[str]:
     keys = (line.split("#")[0].strip() for line in _lines_of(file))
     return [key for key in keys if key]
-
-
-def _host_of(address: str) -> str:
-    try:
-        return urlsplit(address).hostname or ""
-    except ValueError:  # brackets that hold no address
-        return ""
 
 
 def _is_login(part: str) -> bool:

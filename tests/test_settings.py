@@ -105,6 +105,7 @@ def test_a_file_of_logins_that_is_none(tmp_path: Path, text: str | bytes | None)
         (["--port", "1", "--auth", "a:b"], ["--port", "1"], {"QWEN_AUTH": "a:b"}),
         (["--auth=a:=c", "--share"], ["--share"], {"QWEN_AUTH": "a:=c"}),
         (["--api-keys", "k", "--api-key=u"], [], {"QWEN_API_KEYS": "k", "QWEN_API_KEY": "u"}),
+        (["--base-url", "http://a:b@h/v1"], [], {"QWEN_BASE_URL": "http://a:b@h/v1"}),
         (["--share", "--auth"], ["--share", "--auth"], {}),
         (["--model", "--auth-file"], ["--model", "--auth-file"], {}),
     ],
@@ -210,6 +211,12 @@ def test_whatever_is_given_as_a_key_is_taken_as_it_is_or_refused(key: str) -> No
         assert settings.api_key == key.strip()
 
 
+@pytest.mark.parametrize("option", ["--base-url", "--embeddings-url", "--database-url"])
+@pytest.mark.parametrize("address", ["ftp://ada:hunter2@host", "http://ada:hunter2#@host", "ada:hunter2@host"])
+def test_an_address_that_is_refused_is_not_shown_for_its_password(option: str, address: str) -> None:
+    assert "hunter2" not in refusal(option, address, "--engine", "remote")
+
+
 def test_a_broken_hash_of_a_key_is_refused_at_once() -> None:
     assert "64 hexadecimal digits" in refusal("--api-keys", "sha256:abc")
 
@@ -226,6 +233,7 @@ def test_a_broken_hash_of_a_key_is_refused_at_once() -> None:
         (["--embeddings-url", "http://"], "must name a server"),
         (["--embeddings-url", "http://[x"], "must name a server"),
         (["--engine", "remote", "--base-url", "http://:80"], "must name a server"),
+        (["--engine", "remote", "--base-url", "http://host/v1?key=k"], "must end with its path"),
         (["--share-relay", "foo"], "such as relay.example:7000"),
         (["--share-relay", "host:0"], "such as relay.example:7000"),
         (["--share-relay", "http://host:1"], "such as relay.example:7000"),
@@ -248,6 +256,7 @@ def test_what_would_be_left_undone_is_refused(arguments: list[str], told: str) -
     [
         [*REMOTE, "--api-key", "k", "--remote-model", "m"],
         [*EMBEDDING, "--embeddings-key", "k", "--embeddings-model", "m"],
+        ["--engine", "remote", "--base-url", "http://ada:secret@host/v1"],
         ["--plan", "--gpu-gb", "24"],
         ["--share-relay", "relay.example:7000"],
         ["--share-relay", "[::1]:7000"],

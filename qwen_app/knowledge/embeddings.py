@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from qwen_app.errors import SettingsError, UpstreamError
 from qwen_app.http.key_values import header_key
+from qwen_app.http.server_address import ServerAddress
 
 AT_ONCE = 64  # texts in a request
 LIMIT_S = 60.0
@@ -59,14 +60,15 @@ class Embedded:
 class Embedder:
     """``base_url`` is the server's API, such as http://host:8000/v1; ``model`` names one of its embedding models.
 
-    Raises SettingsError for an ``api_key`` that no HTTP header carries.
+    A name and a password in the address are sent where there is no ``api_key``. Raises SettingsError for an address
+    that is none, and an ``api_key`` that no HTTP header carries.
     """
 
     def __init__(self, base_url: str, api_key: str = "", model: str = "") -> None:
         self.model = model
-        self._url = f"{base_url.rstrip('/')}/embeddings"
-        key = _header_key(api_key)
-        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        address = _address(base_url)
+        self._url = f"{address.url}/embeddings"
+        self._headers = address.headers(_header_key(api_key))
 
     async def vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
         """A vector of length 1 for each text. Raises UpstreamError where the server does not give them."""
@@ -97,6 +99,13 @@ class Embedder:
             raise UpstreamError(
                 f"The embedding server did not answer as it should ({type(refused).__name__})."
             ) from refused
+
+
+def _address(base_url: str) -> ServerAddress:
+    try:
+        return ServerAddress.parse(base_url)
+    except ValueError as refused:
+        raise SettingsError(f"The address of the embedding server {refused}.") from refused
 
 
 def _header_key(api_key: str) -> str:

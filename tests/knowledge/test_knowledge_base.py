@@ -18,6 +18,7 @@ from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_kn
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.knowledge.vector_filling import VectorFilling
 from tests.browser.serving import serving
+from tests.engine.remote.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 ZOO = Document("zoo.txt", "txt", (Section("lines", 1, 2, "Stripes help it to hide from lions."),))
@@ -166,3 +167,18 @@ def test_a_key_for_the_embedding_server_that_no_header_carries_is_refused(key: s
         Embedder("http://127.0.0.1:9/v1", key)
     assert key not in refused.value.message
     assert Embedder("http://127.0.0.1:9/v1", " sk\n").model == ""
+
+
+@pytest.mark.parametrize(("key", "sent"), [("", "Basic YWRhOmh1bnRlcjI="), ("sk", "Bearer sk")])
+async def test_the_embedding_server_may_ask_for_a_password_that_nobody_reads(
+    key: str, sent: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with Upstream({}).serving() as upstream:
+        with pytest.raises(UpstreamError, match="refused the request"):
+            await Embedder(upstream.base_url.replace("//", "//ada:hunter2@"), key).vectors(["zebra"])
+    assert [request.headers["authorization"] for request in upstream.requests] == [sent]
+    assert "hunter2" not in caplog.text
+    with pytest.raises(SettingsError, match="The address of the embedding server must") as refused:
+        Embedder("http://ada:hunter2/x@host/v1")
+    assert "hunter2" not in refused.value.message

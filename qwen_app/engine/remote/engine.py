@@ -32,7 +32,7 @@ class RemoteEngine:
     ``model`` empty means the server's first. At most ``slots`` requests are sent at once and ``queue_limit`` wait.
     ``context_tokens`` lowers the server's context; 0 leaves it. ``find_tokenizer`` gives a local folder with the
     tokenizer of a model, or None. ``poll_s`` is how often the server's health is looked at. Nothing is sent before the
-    first call. Raises SettingsError for an ``api_key`` that no HTTP header can carry.
+    first call. Raises SettingsError for a ``base_url`` that is none, and an ``api_key`` that no HTTP header can carry.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ from qwen_app.engine.remote.token_counter import (
 )
 from qwen_app.errors import AppError, EngineUnavailable, SettingsError
 from qwen_app.http.key_values import fits_header, header_key
+from qwen_app.http.server_address import ServerAddress
 from qwen_app.messages import GenerationRequest
 from qwen_app.openai_format import RequestBody
 
@@ -43,11 +44,13 @@ CONVERSATION_ID_CHARACTERS = 200  # a longer id is hashed
 
 
 class UpstreamClient:
-    """``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None. Raises
-    SettingsError for an ``api_key`` that cannot be sent."""
+    """``base_url`` may have a name and a password in it, which an ``api_key`` is sent in the place of.
+    ``find_tokenizer`` gives a local folder with the tokenizer of the model it is called with, or None. Raises
+    SettingsError for an address that is none, and an ``api_key`` that cannot be sent."""
 
     def __init__(self, base_url: str, api_key: str, model: str, find_tokenizer: FindTokenizer, poll_s: float) -> None:
-        self.base_url = base_url.rstrip("/")
+        address = _address(base_url)
+        self.base_url = address.url
         self.server: ServerInfo | None = None
         self.token_counter: TokenCounter = EstimatedTokenCounter()
         self.refuses_tools = False  # or drops them; found out by asking
@@ -55,7 +58,7 @@ class UpstreamClient:
         self.state: HealthState = "loading"
         self.reason = f"Asking {self.base_url} what it serves."
         key = _header_key(api_key)
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = address.headers(key)
         self._api_key = key or NO_KEY
         self._model = model
         self._find_tokenizer = find_tokenizer
@@ -91,7 +94,7 @@ class UpstreamClient:
             "/completions" if "prompt" in body else "/chat/completions",
             cast_to=object,
             body=body,
-            options={"headers": _headers(request)},
+            options={"headers": _headers(request) | self._headers},
             stream=True,
             stream_cls=openai.AsyncStream[object],
         )
@@ -229,6 +232,14 @@ class UpstreamCall:
 def _certificates() -> ssl.SSLContext:
     """Whom HTTPS trusts. Reading the machine's list holds the event loop as long as a token takes: once is enough."""
     return httpx2.create_ssl_context()
+
+
+def _address(base_url: str) -> ServerAddress:
+    """Raises SettingsError."""
+    try:
+        return ServerAddress.parse(base_url)
+    except ValueError as refused:
+        raise SettingsError(f"The address of the other server {refused}.") from refused
 
 
 def _header_key(api_key: str) -> str:

@@ -1,4 +1,4 @@
-"""The key for the other server, as it comes from a file or the environment."""
+"""The address of the other server and the key for it, as they come from a file or the environment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import SettingsError
-from qwen_app.messages import Finished
+from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect
 from tests.engine.remote.fake_servers import Vllm
 
@@ -37,3 +37,41 @@ def test_a_key_that_no_header_carries_is_refused_at_the_start(key: str) -> None:
     with pytest.raises(SettingsError, match="QWEN_API_KEY") as refused:
         RemoteEngine(base_url="http://127.0.0.1:9/v1", api_key=key)
     assert key not in refused.value.message
+
+
+@pytest.mark.parametrize(("key", "sent"), [("", "Basic YWRhOmh1bnRlcjI="), ("sk-1", "Bearer sk-1")])
+@pytest.mark.anyio
+async def test_a_password_in_the_address_is_sent_where_there_is_no_key(key: str, sent: str) -> None:
+    async with Vllm().upstream().serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.base_url.replace("//", "//ada:hunter2@"), api_key=key)
+        last = check_shape(await collect(engine, ask()))
+        await engine.drain(0.0)
+        asked = {request.headers.get("authorization") for request in upstream.requests}
+    assert isinstance(last, Finished)
+    assert asked == {sent}
+
+
+@pytest.mark.parametrize("model", ["", "other"])
+@pytest.mark.anyio
+async def test_nobody_reads_the_password_in_the_address(model: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with Vllm().upstream().serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.base_url.replace("//", "//ada:hunter2@"), model=model)
+        told = [engine.health().reason, *map(repr, await collect(engine, ask())), repr(engine.info())]
+        await engine.drain(0.0)
+    gone = RemoteEngine(base_url=upstream.base_url.replace("//", "//ada:hunter2@"))
+    last = check_shape(await collect(gone, ask()))
+    assert isinstance(last, Failed)
+    told += [last.error.message, repr(gone.info()), gone.health().reason, caplog.text]
+    await gone.drain(0.0)
+    assert "http://127.0.0.1:" in last.error.message
+    assert [text for text in told if "hunter2" in text or "ada" in text] == []
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9/v1", "http://ada:hunter2/x@127.0.0.1:9/v1", "http://h/v1?key=hunter2"]
+)
+def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(SettingsError, match="The address of the other server must") as refused:
+        RemoteEngine(base_url=address)
+    assert "hunter2" not in refused.value.message
