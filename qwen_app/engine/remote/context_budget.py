@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 
-import httpx2
-
 from qwen_app.engine.remote.server_info import ServerInfo
-from qwen_app.engine.remote.token_counter import EstimatedTokenCounter, estimate_tokens
+from qwen_app.engine.remote.token_counter import NO_COUNT, EstimatedTokenCounter, estimate_tokens
 from qwen_app.engine.remote.tools_as_prompt import written_out
 from qwen_app.engine.remote.upstream_client import UpstreamClient
-from qwen_app.engine.remote.upstream_errors import UpstreamFailure
+from qwen_app.engine.remote.upstream_errors import UpstreamFailure, words_of
 from qwen_app.errors import AppError, ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Usage
 
@@ -18,7 +16,7 @@ log = logging.getLogger(__name__)
 
 TEMPLATE_BYTES = 256  # more tokens than any template adds around one message
 DEFAULT_ROOM_TOKENS = 1024  # where neither side names a context and the server's own default would be a few words
-TOKENIZER_ERRORS = (httpx2.HTTPError, KeyError, TypeError, ValueError, OSError, RequestError)
+TOKENIZER_ERRORS = (*NO_COUNT, OSError, RequestError)
 
 
 class ContextBudget:
@@ -105,7 +103,7 @@ class ContextBudget:
         try:
             return await self._upstream.token_counter.count(request.messages, request.tools)
         except TOKENIZER_ERRORS as error:
-            log.warning("the remote tokenizer failed, estimating: %s", error)
+            log.warning("the remote tokenizer failed, estimating: %s", words_of(error))
             return await EstimatedTokenCounter().count(request.messages, request.tools)
 
 

@@ -16,6 +16,7 @@ from qwen_app.engine.remote.context_budget import TOKENIZER_ERRORS, ContextBudge
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.upstream_answer import UpstreamAnswer
 from qwen_app.engine.remote.upstream_client import FindTokenizer, UpstreamClient
+from qwen_app.engine.remote.upstream_errors import words_of
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
 from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
 
@@ -169,4 +170,4 @@ class RemoteEngine:
 def _as_request_error(error: Exception) -> RequestError:
     if isinstance(error, RequestError):
         return error
-    return RequestError(f"The remote tokenizer failed: {error}")
+    return RequestError(f"The remote tokenizer failed: {words_of(error)}")

@@ -15,9 +15,10 @@ from qwen_app.engine.remote.server_profile import (
     UNKNOWN_SERVER,
     ServerProfile,
 )
-from qwen_app.errors import UpstreamError
+from qwen_app.errors import EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
+NO_JSON = (ValueError, RecursionError)  # the latter for what is nested too deeply
 
 Pages = dict[str, object]  # the JSON of each path, None where there is none
 
@@ -54,6 +55,29 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerIn
     return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages))
 
 
+async def check_health(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
+    """Raises httpx2.HTTPError where nobody answers, EngineUnavailable or UpstreamError for a server that is not well.
+
+    One without a page for that is as well as its list of models.
+    """
+    path = server.profile.health_path
+    response = await http.get(root_of(base_url) + path if path else base_url + "/models", timeout=PROBE_TIMEOUT_S)
+    if response.status_code >= 500:
+        kind = EngineUnavailable if response.status_code == 503 else UpstreamError
+        raise kind(f"{server.profile.title} at {base_url} is not ready: HTTP {response.status_code}.")
+
+
+async def check_model(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
+    """Another server may be put in the place of ``server`` and none be away meanwhile.
+
+    Raises httpx2.HTTPError where nobody answers, UpstreamError for a wrong key, and EngineUnavailable where there is a
+    list of models and the model is not on it any more.
+    """
+    ids = [str(entry["id"]) for entry in await _model_entries(http, base_url)]
+    if ids and server.model not in ids and server.profile.lists_all_models:
+        raise EngineUnavailable(f"The server at {base_url} has the model {server.model!r} no more.")
+
+
 def _by_owner(entries: list[dict[str, object]]) -> ServerProfile | None:
     owner = entries[0].get("owned_by") if entries else None
     return next((profile for profile in SERVER_PROFILES if profile.owned_by and profile.owned_by == owner), None)
@@ -72,7 +96,7 @@ async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[s
     try:
         response.raise_for_status()
         return [entry for entry in response.json()["data"] if isinstance(entry, dict) and entry.get("id")]
-    except (httpx2.HTTPStatusError, ValueError, KeyError, TypeError):
+    except (httpx2.HTTPStatusError, *NO_JSON, KeyError, TypeError):
         return []
 
 
@@ -101,7 +125,7 @@ async def _fetch_json(http: httpx2.AsyncClient, url: str) -> object:
     try:
         response = await http.get(url, timeout=PROBE_TIMEOUT_S)
         return response.json() if response.status_code == 200 else None
-    except (httpx2.HTTPError, ValueError):
+    except (httpx2.HTTPError, *NO_JSON):
         return None
 
 

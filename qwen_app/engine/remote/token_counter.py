@@ -26,6 +26,7 @@ MESSAGE_TOKENS = 5  # role and borders of one message in ChatML
 ASCII_PER_TOKEN = 3.5  # English prose and code, byte-pair encoded
 OTHER_PER_TOKEN = 1.3  # Chinese, Japanese, Korean and the rest, Qwen's vocabulary
 TIMEOUT_S = 10.0
+NO_COUNT = (httpx2.HTTPError, KeyError, TypeError, ValueError, RecursionError)  # the last for JSON nested too deeply
 A_TOOL = Tool("clock", "Tells the time.")
 CONTROL_TOKEN = re.compile(r"<\|[^<>|]+\|>|</?s>")  # those of Qwen, Llama and Mistral, as they are written
 PARSES_ALL = "The remote server's tokenizer takes control tokens in a text for such. Leave out parse_special, or them."
@@ -127,7 +128,7 @@ def _for_template(message: Message) -> dict[str, Any]:
 class ServerTokenCounter:
     """The server's tokenizer over HTTP. ``root_url`` is the server's root, with ``http`` carrying the key.
 
-    Raises httpx2.HTTPError, KeyError, TypeError or ValueError where the server has none after all; see ``works``.
+    Raises one of NO_COUNT where the server has none after all; see ``works``.
     """
 
     def __init__(self, http: httpx2.AsyncClient, root_url: str, model: str, api: TokenizerApi) -> None:
@@ -141,7 +142,7 @@ class ServerTokenCounter:
         """Whether the endpoint is there, found by asking it."""
         try:
             return await self.count([Message("user", "Hi")], []) > 0
-        except (httpx2.HTTPError, KeyError, TypeError, ValueError):
+        except NO_COUNT:
             return False
 
     async def hides_tools(self) -> bool:
@@ -149,7 +150,7 @@ class ServerTokenCounter:
         messages = [Message("user", "Hi")]
         try:
             return self.exact and await self.count(messages, [A_TOOL]) == await self.count(messages, [])
-        except (httpx2.HTTPError, KeyError, TypeError, ValueError):
+        except NO_COUNT:
             return False
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:

@@ -131,13 +131,28 @@ class UpstreamAnswer:
                 return
             except CLIENT_ERRORS as error:
                 failure = read_exception(error)
-            if failure.tools_refused and "tools" in body:
-                self.upstream.refuses_tools = True  # the next body has them in its prompt
-                continue
-            wait_s = self._retry_wait_s(failure, attempt)
-            if wait_s is None:
+            again = await self._other_try(failure, body, server, attempt)
+            if again is None:
                 raise await self.budget.explain(failure, self.request)
-            await self.deadline.within(asyncio.sleep(wait_s))
+            server = again
+
+    async def _other_try(
+        self, failure: UpstreamFailure, body: RequestBody, server: ServerInfo, attempt: int
+    ) -> ServerInfo | None:
+        """Who is to be asked again after ``failure``, now; None where no other try is safe or sensible."""
+        if self.transcript.started or attempt == TRIES:
+            return None
+        if failure.tools_refused and "tools" in body:
+            self.upstream.refuses_tools = True  # the next body has them in its prompt
+            return server
+        if failure.no_model:
+            other = await self.deadline.within(self.upstream.other_server(server))
+            return other if other.model != server.model else None
+        wait_s = self._retry_wait_s(failure, attempt)
+        if wait_s is None:
+            return None
+        await self.deadline.within(asyncio.sleep(wait_s))
+        return server
 
     async def _stream(self, body: RequestBody, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         call = self.upstream.send(body, self.request)
@@ -181,8 +196,8 @@ class UpstreamAnswer:
             raise
 
     def _retry_wait_s(self, failure: UpstreamFailure, attempt: int) -> float | None:
-        """Seconds until another try, or None where none is safe or sensible."""
-        if self.transcript.started or attempt == TRIES or not (failure.transient or failure.code == "lost"):
+        """Seconds until another try, or None where none is sensible."""
+        if not (failure.transient or failure.code == "lost"):
             return None
         if failure.retry_after_s is not None:
             return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_LIMIT_S else None

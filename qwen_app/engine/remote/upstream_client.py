@@ -17,13 +17,14 @@ import openai
 
 from qwen_app.engine.base import HealthState
 from qwen_app.engine.remote.chunk import Chunk, read_chunks
-from qwen_app.engine.remote.server_info import PROBE_TIMEOUT_S, ServerInfo, probe, root_of
+from qwen_app.engine.remote.server_info import ServerInfo, check_health, check_model, probe, root_of
 from qwen_app.engine.remote.token_counter import (
     EstimatedTokenCounter,
     FolderTokenCounter,
     ServerTokenCounter,
     TokenCounter,
 )
+from qwen_app.engine.remote.upstream_errors import words_of
 from qwen_app.errors import AppError, EngineUnavailable, SettingsError
 from qwen_app.http.key_values import fits_header, header_key
 from qwen_app.http.server_address import ServerAddress
@@ -64,7 +65,8 @@ class UpstreamClient:
         self._find_tokenizer = find_tokenizer
         self._poll_s = poll_s
         self._http = self._new_http()
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Future[None] | None = None
+        self._looked_at = float("-inf")
         self._poll: asyncio.Task[None] | None = None
         self._seen_at = time.monotonic()
 
@@ -101,7 +103,7 @@ class UpstreamClient:
         return UpstreamCall(stream)
 
     async def ready_server(self) -> ServerInfo:
-        """Who answers, asked for where it is not known yet. Raises EngineUnavailable or UpstreamError."""
+        """Who answers, asked for where it is not known yet. Raises EngineUnavailable."""
         self.watch()
         if self.server is None:
             await self.look()
@@ -109,22 +111,46 @@ class UpstreamClient:
             raise EngineUnavailable(self.reason)
         return self.server
 
+    async def other_server(self, server: ServerInfo) -> ServerInfo:
+        """Who answers now that ``server`` has not the model that it had. Raises EngineUnavailable."""
+        if self.server is server:
+            await self._look()
+        return await self.ready_server()
+
     async def look(self) -> None:
-        """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why."""
-        async with self._looking:
-            if self.state != "ready":
-                await self._look()
+        """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.
+
+        What the last look found counts for as long as the watch waits: a server that is silent takes each of them long.
+        """
+        if time.monotonic() - self._looked_at >= self._poll_s:
+            await self._look()
 
     async def _look(self) -> None:
+        """One look for all who want one meanwhile. It goes on when one of them is gone."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.ensure_future(self._guarded(self._find_out()))
+        await asyncio.shield(self._looking)
+
+    async def _find_out(self) -> None:
         try:
             async with self._new_http() as http:
-                self.server = await probe(http, self.base_url, self._model)
+                self.server = server = await probe(http, self.base_url, self._model)
                 self.refuses_tools = self.ignores_forced_calls = False
-                self.token_counter = await self._find_token_counter(http, self.server)
+                self.token_counter = await self._find_token_counter(http, server)
+                await check_health(http, self.base_url, server)
+        finally:
+            self._looked_at = time.monotonic()
+
+    async def _guarded(self, looking: Awaitable[None]) -> None:
+        """Whatever ``looking`` ends with is the server's state: the next look may find another."""
+        try:
+            await looking
         except httpx2.HTTPError as error:
-            self._set_ill("stalled", self._unreachable(error))
+            self._set_ill("stalled", f"{self.title} cannot be reached ({words_of(error)}). Is it running?")
         except AppError as error:
-            self._set_ill("stalled", error.message)
+            self._set_ill("loading" if isinstance(error, EngineUnavailable) else "stalled", error.message)
+        except Exception as error:
+            self._set_ill("stalled", f"{self.title} sent something this app does not understand.", error)
         else:
             self._set_well()
 
@@ -137,32 +163,23 @@ class UpstreamClient:
                 return
 
     async def close(self) -> None:
-        if self._poll is not None:
-            self._poll.cancel()
-            await asyncio.gather(self._poll, return_exceptions=True)
+        running = [task for task in (self._poll, self._looking) if task is not None and not task.done()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._http.aclose()
 
     async def _watch(self) -> None:
         while True:
+            if self.server is not None and self.state == "ready":
+                await self._guarded(self._check(self.server))
             if self.server is None or self.state != "ready":
-                await self.look()
-            else:
-                await self._check(self.server)
+                await self._look()
             await asyncio.sleep(self._poll_s)
 
     async def _check(self, server: ServerInfo) -> None:
-        path = server.profile.health_path
-        url = root_of(self.base_url) + path if path else self.base_url + "/models"
-        try:
-            response = await self._http.get(url, timeout=PROBE_TIMEOUT_S)
-        except httpx2.HTTPError as error:
-            self._set_ill("stalled", self._unreachable(error))
-            return
-        if response.status_code >= 500:
-            state: HealthState = "loading" if response.status_code == 503 else "stalled"
-            self._set_ill(state, f"{self.title} is not ready: HTTP {response.status_code}.")
-        else:
-            self._set_well()
+        await check_health(self._http, self.base_url, server)
+        await check_model(self._http, self.base_url, server)
 
     async def _find_token_counter(self, http: httpx2.AsyncClient, server: ServerInfo) -> TokenCounter:
         """The server's tokenizer where its counts are exact, else the folder's, else the best there is."""
@@ -176,16 +193,13 @@ class UpstreamClient:
                 return lasting
         return FolderTokenCounter(folder) if folder else EstimatedTokenCounter()
 
-    def _unreachable(self, error: httpx2.HTTPError) -> str:
-        return f"{self.title} cannot be reached ({error or type(error).__name__}). Is it running?"
-
     def _set_well(self) -> None:
         self.state, self.reason = "ready", ""
         self._seen_at = time.monotonic()
 
-    def _set_ill(self, state: HealthState, reason: str) -> None:
+    def _set_ill(self, state: HealthState, reason: str, unforeseen: Exception | None = None) -> None:
         if reason != self.reason:
-            log.warning("remote server: %s", reason)
+            log.warning("remote server: %s", reason, exc_info=unforeseen)
         self.state, self.reason = state, reason
 
     def _timeout(self) -> httpx2.Timeout:

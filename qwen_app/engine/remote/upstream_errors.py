@@ -44,13 +44,19 @@ def _any_of(*alternatives: str, statuses: Iterable[int] = ()) -> ErrorText:
 
 
 # Every wording that is looked for. A server that words an error in a way of its own is one more line here.
-ERROR_TEXTS: Mapping[Literal["overflow", "tools_refused", "bad_format", "limit_tokens", "prompt_tokens"], ErrorText] = {
+ErrorKind = Literal["overflow", "no_model", "tools_refused", "bad_format", "limit_tokens", "prompt_tokens"]
+ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
     "overflow": _any_of(  # the prompt and its answer do not fit
         r"maximum context|model's context",  # vLLM, SGLang
         r"context (length|size|window)",  # llama.cpp, LM Studio, OpenAI
         r"max_total_tokens|`inputs` tokens|`inputs` must have",  # Text Generation Inference
         r"prompt is too long",
         statuses=(400, 413, 422, 500),
+    ),
+    "no_model": _any_of(  # it is named in another way, or gone
+        r"model\b.{0,300}\b(?:does not exist|not found|not (?:loaded|available))",  # vLLM, Ollama
+        r"(?:invalid|unknown) model|no such model",  # gateways
+        statuses=(400, 422),
     ),
     "tools_refused": _any_of(  # no tools the way it was started, or for this model
         r"enable-auto-tool-choice",  # vLLM
@@ -93,6 +99,11 @@ class UpstreamFailure:
     def overflow(self) -> bool:
         """The prompt and its answer do not fit the server's context."""
         return self.code in OVERFLOW_CODES or ERROR_TEXTS["overflow"].found_in(self.status, self.message)
+
+    @property
+    def no_model(self) -> bool:
+        """The server has no model of the name that was asked for, or nothing at that address."""
+        return self.status == 404 or ERROR_TEXTS["no_model"].found_in(self.status, self.message)
 
     @property
     def tools_refused(self) -> bool:
@@ -166,7 +177,7 @@ def read_exception(error: Exception) -> UpstreamFailure:
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__
         refused = isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout)
-        return UpstreamFailure(0, f"{cause or error}.", "unreachable" if refused else "lost")
+        return UpstreamFailure(0, f"{words_of(cause or error)}.", "unreachable" if refused else "lost")
     if isinstance(error, openai.APIError):  # an error event inside a stream
         return read_error_body(0, error.body or error.message)
     if isinstance(error, httpx2.HTTPError):
@@ -174,6 +185,11 @@ def read_exception(error: Exception) -> UpstreamFailure:
     if isinstance(error, ValueError):
         return UpstreamFailure(0, "It sent something that is not JSON.", "malformed")
     raise error
+
+
+def words_of(error: BaseException) -> str:
+    """What ``error`` says; of one without a word, such as a timeout, what it is."""
+    return str(error) or type(error).__name__
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
