@@ -1,15 +1,18 @@
 """A server's stream, as far as we read it. Servers leave out, null, double and misname the parts of its chunks.
 
-Format: WHATWG HTML, "Server-sent events", whose data are JSON here, and ``[DONE]`` at the end.
+Format: WHATWG HTML, "Server-sent events", whose data are JSON here, and ``[DONE]`` at the end. Gateways that know no
+streams send a whole answer, or an error, as one JSON document instead.
 """
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
@@ -20,7 +23,11 @@ from qwen_app.structured.json_text import whole_characters
 log = logging.getLogger(__name__)
 
 END_MARK = "[DONE]"
+EVENTS, ERROR_EVENT = "text/event-stream", "error"
 LIMIT_CHARACTERS = 16 * 2**20  # of one event: a whole long answer, with all its log-probabilities
+TELLING_BYTES = len(b"event:")  # what a stream of events is known by, whatever the server calls it
+_DOCUMENT, _EVENT = re.compile(rb"[{\[]"), re.compile(rb"(?:data|event|id|retry)?:")
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # with the mark of the byte order
 _LINE_END = re.compile(r"\r\n|\r|\n")  # and nothing else: JSON may hold what str.splitlines takes for one
 
 T = TypeVar("T")
@@ -120,8 +127,16 @@ class Chunk(BaseModel):
     prompt_progress: Dispensable[ChunkProgress] = None
 
 
-class EventData:
-    """The data of server-sent events, from bytes that are cut anywhere.
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """``name`` is empty where the server gave none."""
+
+    data: str
+    name: str = ""
+
+
+class EventReader:
+    """Server-sent events, from bytes that are cut anywhere.
 
     Events without data are left out, for servers keep connections alive by them. So is one that the stream breaks off
     in. Bytes that are no UTF-8 become U+FFFD, as the format wants it. Raises StreamBroken for one without an end.
@@ -131,11 +146,12 @@ class EventData:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
         self._line: list[str] = []  # pieces of the one that has not ended
         self._data: list[str] = []  # lines of the event that has not ended
+        self._name = ""  # of that event
         self._after_return = False
         self._held = 0  # characters of the event that has not ended
 
-    def feed(self, content: bytes) -> Iterator[str]:
-        """The data of the events that end in ``content``."""
+    def feed(self, content: bytes) -> Iterator[ServerEvent]:
+        """The events that end in ``content``."""
         text = self._decoder.decode(content)
         if not text:
             return
@@ -151,29 +167,99 @@ class EventData:
         self._line.append(rest)
         self._held += len(rest)
         if self._held > LIMIT_CHARACTERS:
-            raise StreamBroken(UpstreamFailure(0, "It sent more than any event can hold.", "malformed"))
+            raise _too_long()
 
-    def _event_ended_by(self, line: str) -> Iterator[str]:
+    def _event_ended_by(self, line: str) -> Iterator[ServerEvent]:
         if line:
             field, _, value = line.partition(":")
             if field == "data":
                 self._data.append(value.removeprefix(" "))
+            elif field == "event":
+                self._name = value.removeprefix(" ")
             return
-        data = "\n".join(self._data)
+        event = ServerEvent("\n".join(self._data), self._name)
         self._data.clear()
-        self._held = 0
-        if data.strip():
-            yield data
+        self._name, self._held = "", 0
+        if event.data.strip():
+            yield event
 
 
-async def read_chunks(content: AsyncIterable[bytes]) -> AsyncGenerator[Chunk, None]:
-    """The chunks of a stream, up to its end mark. Raises ValueError for what is no JSON, and as ``read_chunk`` does."""
-    events = EventData()
+async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> AsyncGenerator[Chunk, None]:
+    """The chunks of an answer that the server calls ``content_type``: of a stream up to its end mark, of a whole
+    answer the one that says all of it. What it is called decides only where its beginning does not tell.
+
+    Raises ValueError or RecursionError for what is no JSON, StreamBroken for all else that is no answer, and as
+    ``read_chunk`` does.
+    """
+    begun = await _beginning(content)
+    lead = begun.lstrip(_BLANK)
+    kind = content_type.partition(";")[0].strip().lower()
+    if _DOCUMENT.match(lead):
+        yield await asyncio.to_thread(_read_whole, await _all_of(begun, content))
+    elif kind in ("", EVENTS) or _EVENT.match(lead):
+        async for chunk in _read_events(begun, content):
+            yield chunk
+    else:
+        raise StreamBroken(UpstreamFailure(0, f"It answered with {kind} and not with a stream of events.", "malformed"))
+
+
+async def _beginning(content: AsyncIterator[bytes]) -> bytes:
+    """As much as tells what the rest is."""
+    begun = b""
     async for piece in content:
-        for data in events.feed(piece):
-            if data.startswith(END_MARK):
+        begun += piece
+        if len(begun.lstrip(_BLANK)) >= TELLING_BYTES:
+            break
+    return begun
+
+
+async def _all_of(begun: bytes, content: AsyncIterator[bytes]) -> bytes:
+    held = bytearray(begun)
+    async for piece in content:
+        held += piece
+        if len(held) > LIMIT_CHARACTERS:
+            raise _too_long()
+    return bytes(held)
+
+
+async def _read_events(begun: bytes, content: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
+    reader = EventReader()
+    piece: bytes | None = begun
+    while piece is not None:
+        for event in reader.feed(piece):
+            if event.name == ERROR_EVENT:
+                raise StreamBroken(read_error_body(0, _json_or_text(event.data)))
+            if event.data.startswith(END_MARK):
                 return
-            yield read_chunk(json.loads(data))
+            yield read_chunk(json.loads(event.data))
+        piece = await anext(content, None)
+
+
+def _read_whole(content: bytes) -> Chunk:
+    """An answer that came as one document, as the chunk that a stream of one chunk would have brought."""
+    value = json.loads(content.decode("utf-8-sig", errors="replace"))
+    choices = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(choices, list) or not choices:
+        raise StreamBroken(read_error_body(0, value))
+    return read_chunk({**value, "choices": [_as_streamed(choice) for choice in choices]})
+
+
+def _as_streamed(choice: object) -> object:
+    """What is whole has ended, whether it says so or not."""
+    if not isinstance(choice, Mapping):
+        return choice
+    return {**choice, "delta": choice.get("message"), "finish_reason": choice.get("finish_reason") or "stop"}
+
+
+def _json_or_text(data: str) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return data
+
+
+def _too_long() -> StreamBroken:
+    return StreamBroken(UpstreamFailure(0, "It sent more than any event can hold.", "malformed"))
 
 
 def read_chunk(value: object) -> Chunk:

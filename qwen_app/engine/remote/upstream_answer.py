@@ -33,7 +33,7 @@ AFTER_FINISH_S = 2.0  # for the usage and [DONE] that some servers never send
 LOOK_CHUNKS = 64  # between looks whether the server heeds its limit
 OVERRUN = 2  # times the limit is surely too much, also where it is estimated
 
-CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError)
+CLIENT_ERRORS = (openai.OpenAIError, httpx2.HTTPError, StreamBroken, ValueError, RecursionError)
 
 log = logging.getLogger(__name__)
 

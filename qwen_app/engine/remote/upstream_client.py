@@ -227,8 +227,9 @@ class UpstreamCall:
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The answer's chunks. Raises StreamBroken and what the client library raises."""
-        content = (await self._opening).response.aiter_bytes()
-        async for chunk in read_chunks(content):
+        response = (await self._opening).response
+        content = response.aiter_bytes()
+        async for chunk in read_chunks(content, response.headers.get("content-type", "")):
             yield chunk
         with suppress(TimeoutError, httpx2.HTTPError):  # a connection whose answer was read to its end is used again
             async with asyncio.timeout(AFTER_DONE_S):

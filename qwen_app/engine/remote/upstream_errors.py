@@ -16,6 +16,7 @@ from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaErr
 MESSAGE_LIMIT = 600
 
 _RETRY = frozenset({429, 502, 503, 504})
+_STATUSES = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503}  # by code or type
 
 OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
 
@@ -144,23 +145,28 @@ class StreamBroken(Exception):
 
 
 def read_error_body(status: int, body: object) -> UpstreamFailure:
-    """Reads a nested ``error``, an ``error`` string, a flat ``message``, FastAPI's ``detail``, or plain text.
+    """Reads a nested ``error``, an ``error`` string, a flat ``message``, ``detail`` or ``msg``, or plain text.
 
     These are the bodies of vLLM and llama.cpp (nested, a number as code), LM Studio and TGI (a string), SGLang (flat),
-    and transformers serve (``detail``).
+    and transformers serve (``detail``). ``status`` 0 is of an error that came as an answer does: its code or type tells
+    the status that it would have had.
     """
+    if isinstance(body, list) and len(body) == 1 and isinstance(body[0], Mapping):  # Google's
+        body = body[0]
     fields: Mapping[str, object] = body if isinstance(body, Mapping) else {"message": body}
     inner = fields.get("error")
     if isinstance(inner, Mapping):
         fields = inner
     elif inner:
         fields = {"type": fields.get("error_type"), "message": inner}
-    message = _text(fields.get("message") or fields.get("detail") or (body if body else "no reason given"))
-    code, kind, param = fields.get("code"), fields.get("type"), fields.get("param")
+    reasons = (fields.get(name) for name in ("message", "detail", "msg"))
+    message = _text(next(filter(None, reasons), body or "no reason given"))
+    code, param = fields.get("code"), fields.get("param")
+    kind = code if isinstance(code, str) and not code.isdigit() else str(fields.get("type") or "")
     return UpstreamFailure(
-        status,
+        status or _status_in(code) or _STATUSES.get(kind, 0),
         message,
-        code=code if isinstance(code, str) and not code.isdigit() else str(kind or ""),
+        code=kind,
         param=param if isinstance(param, str) else None,
         prompt_tokens=_number(fields.get("n_prompt_tokens")) or ERROR_TEXTS["prompt_tokens"].number_in(message),
         limit_tokens=_number(fields.get("n_ctx")) or ERROR_TEXTS["limit_tokens"].number_in(message),
@@ -182,7 +188,7 @@ def read_exception(error: Exception) -> UpstreamFailure:
         return read_error_body(0, error.body or error.message)
     if isinstance(error, httpx2.HTTPError):
         return UpstreamFailure(0, f"The connection broke ({type(error).__name__}).", "lost")
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError | RecursionError):
         return UpstreamFailure(0, "It sent something that is not JSON.", "malformed")
     raise error
 
@@ -202,6 +208,12 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         if math.isfinite(seconds):
             return max(0.0, seconds)
     return None
+
+
+def _status_in(code: object) -> int:
+    """The HTTP status of an error that ``code`` is, 0 where it is none."""
+    digits = str(code)
+    return int(digits) if re.fullmatch(r"[45]\d\d", digits, re.ASCII) else 0
 
 
 def _number(value: object) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.engine.remote import chunk as module
-from qwen_app.engine.remote.chunk import EventData
+from qwen_app.engine.remote.chunk import EventReader, read_chunks
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect, text_of
 from tests.engine.remote.engines import engine_with_chat
@@ -22,8 +24,8 @@ MARK = b"\xef\xbb\xbf"
 
 
 def data_of(*pieces: bytes) -> list[str]:
-    events = EventData()
-    return [data for content in pieces for data in events.feed(content)]
+    events = EventReader()
+    return [event.data for content in pieces for event in events.feed(content)]
 
 
 CASES: dict[str, tuple[bytes, list[str]]] = {
@@ -37,7 +39,7 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     "comments": (b": ping\n\n:\n\ndata: 1\n: within\ndata: 2\n\n", ["1\n2"]),
     "data that are empty": (b"data:\n\ndata: \n\ndata\n\ndata: 1\n\n", ["1"]),
     "events without data": (b"event: ping\n\nid: 7\n\nretry: 3\n\ndata: 1\n\n: still here\n\n\n", ["1"]),
-    "fields of no meaning here": (b"event: x\nid: 7\nretry: soon\nnonsense\nother: y\ndata: 1\n\n", ["1"]),
+    "fields of no meaning here": (b"id: 7\nretry: soon\nnonsense\nother: y\ndata: 1\n\n", ["1"]),
     "a field that only begins like data": (b"datum: 2\ndata : 3\n data: 4\ndata: 1\n\n", ["1"]),
     "what other formats take for line ends": ('data: "a\u2028b\u0085c\x0bd"\n\n'.encode(), ['"a\u2028b\u0085c\x0bd"']),
     "bytes that are no UTF-8": (b"data: a\xffb\n\n", ["a\ufffdb"]),
@@ -50,6 +52,12 @@ def test_events_are_read_as_the_format_says(case: str) -> None:
     written, expected = CASES[case]
     assert data_of(written) == expected
     assert data_of(*(written[at : at + 1] for at in range(len(written)))) == expected
+
+
+def test_an_event_has_the_name_that_stands_before_its_end() -> None:
+    written = b"event: error\ndata: 1\n\ndata: 2\n\nevent:x\n\ndata: 3\nevent: y\n\n"
+    found = [(event.name, event.data) for event in EventReader().feed(written)]
+    assert found == [("error", "1"), ("", "2"), ("y", "3")]
 
 
 lines = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\r\n"), max_size=8)
@@ -77,6 +85,35 @@ def test_the_same_stream_cut_anywhere_gives_the_same_events(stream: tuple[bytes,
     places = sorted({min(cut, len(written)) for cut in cuts} | {0, len(written)})
     assert data_of(*(written[start:end] for start, end in itertools.pairwise(places))) == expected
     assert data_of(*(written[at : at + 1] for at in range(len(written)))) == expected
+
+
+async def text_in(content: bytes, cuts: list[int], kind: str) -> str:
+    places = sorted({min(cut, len(content)) for cut in cuts} | {0, len(content)})
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for start, end in itertools.pairwise(places):
+            yield content[start:end]
+
+    choices = [choice async for chunk in read_chunks(pieces(), kind) for choice in chunk.choices or ()]
+    assert choices[-1].finish_reason == "stop"
+    return "".join((choice.delta.content if choice.delta else None) or "" for choice in choices)
+
+
+@given(
+    st.text(st.characters(blacklist_categories=("Cs",))),
+    st.sampled_from([b"", MARK, b"\r\n \n", MARK + b"\n"]),
+    st.sampled_from(["text/event-stream", "", "application/json; charset=utf-8", "text/plain", "Text/Event-Stream"]),
+    st.lists(st.integers(0, 300), max_size=8),
+)
+def test_an_answer_is_the_same_streamed_or_whole_whatever_it_is_called(
+    text: str, before: bytes, kind: str, cuts: list[int]
+) -> None:
+    message = {"role": "assistant", "content": text, "tool_calls": None}
+    document = json.dumps({"choices": [{"message": message}]}, ensure_ascii=False).encode()
+    chunks = [piece(text), piece("", finish="stop")]
+    stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+    for content in (document, stream):
+        assert asyncio.run(text_in(before + content, cuts, kind)) == text
 
 
 def sends(*pieces: bytes) -> Handler:
@@ -126,6 +163,17 @@ async def test_a_stream_that_breaks_off_within_an_event_is_a_failure() -> None:
         events = await collect(engine, ask())
     assert isinstance(check_shape(events), Failed)
     assert text_of(events) == "Hi"
+
+
+@pytest.mark.anyio
+async def test_a_whole_answer_without_an_end_is_a_failure_and_not_held_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "LIMIT_CHARACTERS", 5_000)
+    async with engine_with_chat(sends(b'{"choices": [', *[b" " * 900] * 10)) as (engine, _):
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert "more than any event can hold" in str(last.error)
 
 
 @pytest.mark.anyio

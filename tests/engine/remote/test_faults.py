@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from typing import Any
 
@@ -157,6 +158,114 @@ async def test_an_error_inside_the_stream(event: dict[str, Any]) -> None:
     assert isinstance(last.error, UpstreamError)
     assert "out of memory" in last.error.message
     assert last.partial_text == "Once"
+    assert requests == 1
+
+
+def answers(body: object, kind: str = "application/json", status: int = 200) -> Handler:
+    """One document in the place of a stream."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.raw(content, status, kind)
+
+    return chat
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "text/event-stream", "text/html"]
+)
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"error": {"message": "the reason", "type": "insufficient_quota", "code": "Arrearage"}}, UpstreamError),
+        ({"error": {"message": "the reason", "code": 400}}, RequestError),
+        ([{"error": {"message": "the reason", "code": 400, "status": "INVALID_ARGUMENT"}}], RequestError),
+        ({"code": 401, "msg": "the reason"}, UpstreamError),
+        ({"choices": [], "message": "the reason"}, UpstreamError),
+    ],
+    ids=["nested", "status", "list", "flat", "no-choices"],
+)
+@pytest.mark.anyio
+async def test_an_error_that_comes_as_an_answer_gives_its_reason_and_is_not_repeated(
+    body: object, error: type[Exception], kind: str
+) -> None:
+    last, _, requests = await outcome(answers(body, kind))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, error)
+    assert "the reason" in last.error.message
+    assert requests == 1
+
+
+@pytest.mark.parametrize("error", [{"code": 503}, {"code": "429"}, {"type": "overloaded_error"}])
+@pytest.mark.anyio
+async def test_a_busy_server_that_says_so_in_an_answer_is_asked_again(error: dict[str, object]) -> None:
+    last, text, requests = await outcome(refuses(200, {"error": {"message": "busy", **error}}, times=1))
+    assert isinstance(last, Finished)
+    assert (text, requests) == ("ok", 2)
+
+
+@pytest.mark.parametrize("content", [b"<!doctype html><title>Log in</title>", b"Welcome", b""])
+@pytest.mark.anyio
+async def test_a_page_in_the_place_of_an_answer_is_named_and_not_asked_for_again(content: bytes) -> None:
+    last, _, requests = await outcome(answers(content, "text/html; charset=utf-8"))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert "It answered with text/html and" in last.error.message
+    assert requests == 1
+
+
+@pytest.mark.parametrize("content", [b'{"choices": [', b"{'single': 'quotes'}", b"[" * 200_000])
+@pytest.mark.anyio
+async def test_a_document_that_is_no_json_is_a_failure(content: bytes) -> None:
+    last, _, requests = await outcome(answers(content))
+    assert isinstance(last, Failed)
+    assert "not JSON" in last.error.message
+    assert requests == 1
+
+
+@pytest.mark.anyio
+async def test_a_whole_answer_is_one() -> None:
+    token = {"token": "Yes", "logprob": -0.5, "bytes": None, "top_logprobs": []}
+    call = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "Yes", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "logprobs": {"content": [token]}, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    chat = answers({"object": "chat.completion", "choices": [choice], "usage": usage})
+    async with engine_with_chat(chat) as (engine, upstream):
+        events = await collect(engine, ask())
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, text_of(events)) == ("tool_calls", "Yes")
+    assert (last.usage.prompt_tokens, last.usage.completion_tokens) == (3, 2)
+    assert [one.text for event in events if isinstance(event, Delta) for one in event.logprobs] == ["Yes"]
+    (found,) = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert (found.id, found.name, found.arguments) == ("c1", "clock", "{}")
+    assert len(upstream.requests_to(CHAT)) == 1
+
+
+@pytest.mark.anyio
+async def test_a_whole_plain_completion_is_one() -> None:
+    async with engine_with_chat(says()) as (engine, upstream):
+        choice = {"index": 0, "text": " on a time", "logprobs": None, "finish_reason": "length"}
+        upstream.routes["POST /v1/completions"] = answers({"object": "text_completion", "choices": [choice]})
+        events = await collect(engine, ask(messages=(), prompt="Once upon"))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, text_of(events)) == ("length", " on a time")
+
+
+@pytest.mark.parametrize("data", ['{"message": "the reason", "code": "X"}', "the reason"])
+@pytest.mark.anyio
+async def test_an_event_called_error_is_one(data: str) -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.stream()
+        await reply.piece(f"event: error\ndata: {data}\n\n".encode())
+        await reply.end()
+
+    last, _, requests = await outcome(chat)
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, UpstreamError)
+    assert "says: the reason." in last.error.message
     assert requests == 1
 
 
