@@ -251,7 +251,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds, from submission: until a slot was free, until the first token, until the end."""
+    """Seconds, from the request's arrival: until a slot was free, until the first token, until the end."""
 
     queued_s: float
     first_token_s: float

@@ -63,7 +63,7 @@ def build_local_engine(
     compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(_eos_ids(loaded)))
     return LocalEngine(
         Worker(executor, scheduler, on_fatal=on_fatal, watchdog_s=watchdog_s, clock=clock),
-        _processor(loaded, parts, encoder, compiler, clock),
+        _processor(loaded, parts, encoder, compiler),
         encoder,
         tokenizer,
         _info(loaded, parts, notice),
@@ -99,11 +99,7 @@ def local_compute_parts(
 
 
 def _processor(
-    loaded: LoadedModel,
-    parts: ComputeParts,
-    encoder: PromptEncoder,
-    compiler: GrammarCompiler,
-    clock: Callable[[], float],
+    loaded: LoadedModel, parts: ComputeParts, encoder: PromptEncoder, compiler: GrammarCompiler
 ) -> RequestProcessor:
     return RequestProcessor(
         encoder,
@@ -113,7 +109,6 @@ def _processor(
         eos_ids=_eos_ids(loaded),
         context_tokens=parts.kv_cache.length,
         forces_tokens=parts.switches.forced_tokens,
-        clock=clock,
     )
 
 

@@ -67,12 +67,13 @@ class LocalEngine:
         if self._draining:  # the threads that prepare requests are gone by the end of a drain
             yield Failed(EngineUnavailable("The server is shutting down. Try again in a minute."))
             return
-        limit_s = None if request.timeout_s is None else request.timeout_s + self._grace_s
+        arrived, loop = self._worker.now(), asyncio.get_running_loop()
+        limit = None if request.timeout_s is None else loop.time() + request.timeout_s + self._grace_s
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout_at(limit):
                 await self._grammars.admit(request)
                 characters = len(request.prompt or ()) + characters_of(request.messages)
-                sequence = await self._on_thread(characters, self._processor.process, request, EventQueue())
+                sequence = await self._on_thread(characters, self._processor.process, request, EventQueue(), arrived)
             position = self._worker.submit(sequence)
         except TimeoutError:
             yield Failed(EngineUnavailable(NOT_PREPARED))
@@ -81,8 +82,7 @@ class LocalEngine:
             yield Failed(refusal)
             return
         late = EngineUnavailable("The answer was not ended in time. Try again in a minute.")
-        loop = asyncio.get_running_loop()
-        end_it = None if limit_s is None else loop.call_later(limit_s, sequence.events.fail, late)
+        end_it = None if limit is None else loop.call_at(limit, sequence.events.fail, late)
         parser = ToolCallParser(tool.name for tool in request.tools)
         calls = ToolCallEvents(parser, forced=request.tool_choice.forced) if may_call(request) else None
         try:

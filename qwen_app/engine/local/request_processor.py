@@ -6,8 +6,7 @@ import itertools
 import logging
 import math
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class RequestProcessor:
-    """Encodes prompts, checks limits, compiles grammars, for one model. ``clock`` is the worker's, in seconds.
+    """Encodes prompts, checks limits, compiles grammars, for one model.
 
     Ids below ``vocab_size`` can be read and drawn; on a card one beyond would end the process.
 
@@ -44,7 +43,6 @@ class RequestProcessor:
         eos_ids: frozenset[int],
         context_tokens: int,
         forces_tokens: bool = True,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoder = encoder
         self._compiler = compiler
@@ -53,30 +51,28 @@ class RequestProcessor:
         self._eos_ids = eos_ids
         self._context_tokens = context_tokens
         self._forces_tokens = forces_tokens
-        self._clock = clock
         self._numbers = itertools.count()
 
-    def process(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
-        """``request`` as a sequence that answers into ``events``.
+    def process(self, request: GenerationRequest, events: EventQueue, arrived: float) -> SequenceState:
+        """``request``, which ``arrived`` then on the worker's clock, as a sequence that answers into ``events``.
 
         Raises RequestError where the request cannot be answered as it is, EngineError where the fault is ours.
         """
         try:
-            return self._sequence_of(request, events)
+            return self._sequence_of(request, events, arrived)
         except AppError:
             raise
         except Exception as broken:  # the request's boundary: no exception of another kind leaves the engine
             log.exception("request %s could not be prepared", request.request_id)
             raise EngineError("The request could not be prepared. This is our fault; please report it.") from broken
 
-    def _sequence_of(self, request: GenerationRequest, events: EventQueue) -> SequenceState:
+    def _sequence_of(self, request: GenerationRequest, events: EventQueue, arrived: float) -> SequenceState:
         self._check_ids("logit_bias", [token_id for token_id, _ in request.sampling.logit_bias])
         self._check_ids("stop_token_ids", request.sampling.stop_token_ids)
         banned_ids = self._banned_ids(request)
         prompt_ids = self._prompt_ids(request, banned_ids)
         self._check_ids("messages" if request.prompt is None else "prompt", prompt_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
-        now = self._clock()
         seed = request.sampling.seed
         return SequenceState(
             request_id=f"{request.request_id}#{next(self._numbers)}",
@@ -85,8 +81,8 @@ class RequestProcessor:
             params=request.sampling,
             seed=secrets.randbelow(2**31) if seed is None else seed,
             limit_tokens=limit_tokens,
-            deadline=math.inf if request.timeout_s is None else now + request.timeout_s,
-            submitted=now,
+            deadline=math.inf if request.timeout_s is None else arrived + request.timeout_s,
+            submitted=arrived,
             eos_ids=self._eos_ids,
             answer=AnswerText(
                 Detokenizer(self._tokenizer), StopSearch(request.sampling.stop, _callable_names(request))

@@ -66,6 +66,10 @@ class Worker:
         self._thread.start()
         self._watchdog.start()
 
+    def now(self) -> float:
+        """Seconds on its clock, which deadlines of sequences are on."""
+        return self._clock()
+
     def submit(self, sequence: SequenceState) -> int:
         """Queue a sequence and return how many wait before it. Raises TooManyRequests or EngineUnavailable."""
         with self._lock:

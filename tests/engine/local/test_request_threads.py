@@ -56,9 +56,11 @@ async def test_each_request_that_waits_for_a_thread_has_its_end_when_the_engine_
 ) -> None:
     whole = RequestProcessor.process
 
-    def slow(processor: RequestProcessor, request: GenerationRequest, events: EventQueue) -> SequenceState:
+    def slow(
+        processor: RequestProcessor, request: GenerationRequest, events: EventQueue, arrived: float
+    ) -> SequenceState:
         held.wait(30)
-        return whole(processor, request, events)
+        return whole(processor, request, events, arrived)
 
     monkeypatch.setattr(RequestProcessor, "process", slow)
     engine = OpenEngine(load_talkative(tiny_qwen_dir)).engine

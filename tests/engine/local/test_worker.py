@@ -22,6 +22,7 @@ from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.recovery import failure_of
+from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.steps import sequence as sequence_module
 from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.errors import EngineError, EngineUnavailable, OutOfDeviceMemory
@@ -157,6 +158,26 @@ async def test_a_deadline_is_kept_to_the_step(tiny_qwen_dir: Path, seconds: int)
     assert isinstance(last, Finished)
     assert last.reason == "deadline"
     assert abs(last.usage.completion_tokens - seconds) <= 1
+
+
+@pytest.mark.anyio
+async def test_what_prepares_a_request_is_time_of_its_own(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[str] = []
+    admit = GrammarAdmission.admit
+
+    async def admit_slowly(self: GrammarAdmission, request: GenerationRequest) -> None:
+        seconds.extend(["admitting"] * 9)
+        await admit(self, request)
+
+    monkeypatch.setattr(GrammarAdmission, "admit", admit_slowly)
+    async with tiny_engine(tiny_qwen_dir, clock=lambda: float(len(seconds))) as opened:
+        opened.runner.before = lambda chunks: seconds.append("a step")
+        last = check_shape(await collect(opened.engine, say("tick", 100, timeout_s=12)))
+    assert isinstance(last, Finished)
+    assert last.reason == "deadline"
+    assert abs(last.usage.completion_tokens - 3) <= 1
+    assert last.timings.queued_s >= 9
+    assert abs(last.timings.total_s - 12) <= 1
 
 
 @pytest.mark.anyio
