@@ -5,18 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-import torch
-
 from qwen_app.chat.template import PromptEncoder
-from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
+from qwen_app.engine.local.engine_info import info_of
 from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.steps.step_executor import StepExecutor
 from qwen_app.engine.local.worker import WATCHDOG_S, Worker
-from qwen_app.messages import SamplingParams
 from qwen_app.models.loader import LoadedModel
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 
@@ -66,7 +63,7 @@ def build_local_engine(
         _processor(loaded, parts, encoder, compiler),
         encoder,
         tokenizer,
-        _info(loaded, parts, notice),
+        info_of(loaded, parts, notice),
         grammars=sandboxed_admission(compiler),
         grace_s=watchdog_s * GRACE_SHARE,
         impairment=parts.impairment,
@@ -112,22 +109,6 @@ def _processor(
     )
 
 
-def _info(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo:
-    return EngineInfo(
-        model=loaded.name,
-        revision=loaded.revision,
-        precision=loaded.precision,
-        device=_device_name(loaded.device),
-        context_tokens=parts.kv_cache.length,
-        slots=parts.kv_cache.slots,
-        sampling=_sampling_defaults(loaded),
-        weights_bytes=loaded.weights_bytes,
-        cache_bytes=parts.kv_cache.size_bytes,
-        notice=notice,
-        gpu_uuids=loaded.gpu_uuids(),
-    )
-
-
 def _vocab_size(loaded: LoadedModel) -> int:
     """How wide the logits are, and how many tokens the model can read; the text vocabulary may be smaller or larger."""
     return int(loaded.model.get_output_embeddings().out_features)
@@ -143,21 +124,3 @@ def _eos_ids(loaded: LoadedModel) -> frozenset[int]:
     configured = loaded.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(int(token_id) for token_id in (*ids, loaded.tokenizer.eos_token_id) if token_id is not None)
-
-
-def _sampling_defaults(loaded: LoadedModel) -> SamplingParams:
-    config = loaded.generation_config
-    return SamplingParams(
-        temperature=float(config.temperature or 1.0),
-        top_p=float(config.top_p or 1.0),
-        top_k=int(config.top_k or 0),
-        min_p=float(config.min_p or 0.0),
-        repetition_penalty=float(config.repetition_penalty or 1.0),
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
