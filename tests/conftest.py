@@ -16,6 +16,7 @@ from qwen_app.models.builtin import prepare_builtin
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from tests.examples import set_examples
 from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
+from tests.tiny_mistral import save_tiny_mistral
 from tests.tiny_qwen import save_tiny_qwen
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,6 +135,12 @@ def builtin_dir() -> Path:
 def tiny_qwen_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved two-layer Qwen2 of random weights, with a byte-level tokenizer and Qwen's special tokens."""
     return save_tiny_qwen(tmp_path_factory.mktemp("tiny-qwen"))
+
+
+@pytest.fixture(scope="session")
+def tiny_mistral_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved two-layer Mistral of random weights, with a vocabulary as SentencePiece writes it."""
+    return save_tiny_mistral(tmp_path_factory.mktemp("tiny-mistral"))
 
 
 @pytest.fixture(scope="session")

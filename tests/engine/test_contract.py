@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack
-from pathlib import Path
 
 import pytest
-import torch
 
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loader import LoadedModel
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make
+from tests.engine.local.tiny import load_talkative
 from tests.engine.remote.vllm_like import VllmLike
-
-ASCII_IDS = 94  # the tiny model's byte tokenizer sorts "!" to "~" first
 
 
 class TestScriptedEngine(EngineContract):
@@ -50,12 +47,9 @@ class TestRemoteEngine(EngineContract):
                 await engine.drain(0.0)
 
 
-@pytest.fixture(scope="module")
-def loaded(tiny_qwen_dir: Path) -> LoadedModel:
-    loaded = load(tiny_qwen_dir, precision="fp32")
-    with torch.no_grad():  # only printable ASCII: no end-of-text to stop it early, no bytes that are no character
-        loaded.model.lm_head.weight[ASCII_IDS:] = 0.0
-    return loaded
+@pytest.fixture(scope="module", params=["tiny_qwen_dir", "tiny_mistral_dir"])
+def loaded(request: pytest.FixtureRequest) -> LoadedModel:
+    return load_talkative(request.getfixturevalue(request.param))
 
 
 class TestRemoteEngineOnThisApp(EngineContract):

@@ -12,6 +12,7 @@ from qwen_app.engine.local.engine_info import info_of
 from qwen_app.engine.local.grammar_admission import sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.steps.step_executor import StepExecutor
 from qwen_app.engine.local.worker import WATCHDOG_S, Worker
 from qwen_app.models.loader import LoadedModel
@@ -45,7 +46,7 @@ def build_local_engine(
 
     ``without`` names optimisations to do without (see Switches).
     """
-    tokenizer = loaded.tokenizer.backend_tokenizer
+    spelling = Spelling(loaded.tokenizer.backend_tokenizer)
     encoder = PromptEncoder(loaded.tokenizer, context_tokens=context_tokens)
     parts = parts or local_compute_parts(
         loaded,
@@ -55,14 +56,14 @@ def build_local_engine(
         offload_bytes=offload_bytes,
         without=without,
     )
-    executor = StepExecutor(parts, tokenizer, vocab_size=_vocab_size(loaded))
+    executor = StepExecutor(parts, spelling, vocab_size=_vocab_size(loaded))
     scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
     compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(_eos_ids(loaded)))
     return LocalEngine(
         Worker(executor, scheduler, on_fatal=on_fatal, watchdog_s=watchdog_s, clock=clock),
-        _processor(loaded, parts, encoder, compiler),
+        _processor(loaded, parts, encoder, compiler, spelling),
         encoder,
-        tokenizer,
+        spelling,
         info_of(loaded, parts, notice),
         grammars=sandboxed_admission(compiler),
         grace_s=watchdog_s * GRACE_SHARE,
@@ -96,12 +97,16 @@ def local_compute_parts(
 
 
 def _processor(
-    loaded: LoadedModel, parts: ComputeParts, encoder: PromptEncoder, compiler: GrammarCompiler
+    loaded: LoadedModel,
+    parts: ComputeParts,
+    encoder: PromptEncoder,
+    compiler: GrammarCompiler,
+    spelling: Spelling,
 ) -> RequestProcessor:
     return RequestProcessor(
         encoder,
         compiler,
-        loaded.tokenizer.backend_tokenizer,
+        spelling,
         vocab_size=parts.sampler.text_vocab_size,
         eos_ids=_eos_ids(loaded),
         context_tokens=parts.kv_cache.length,

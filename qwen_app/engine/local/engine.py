@@ -7,15 +7,13 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar, TypeVarTuple
 
-from tokenizers import Tokenizer
-
 from qwen_app.chat.template import PromptEncoder, characters_of
 from qwen_app.engine.base import EngineInfo, Health
 from qwen_app.engine.local.grammar_admission import GrammarAdmission
 from qwen_app.engine.local.request_processor import RequestProcessor, may_call
 from qwen_app.engine.local.request_threads import RequestThreads, outcome_of
-from qwen_app.engine.local.steps.detokenize import ids_of_text
 from qwen_app.engine.local.steps.event_queue import EventQueue, is_terminal
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.tool_events import ToolCallEvents
 from qwen_app.engine.local.worker import Worker
 from qwen_app.errors import AppError, EngineUnavailable, RequestError
@@ -43,7 +41,7 @@ class LocalEngine:
         worker: Worker,
         processor: RequestProcessor,
         encoder: PromptEncoder,
-        tokenizer: Tokenizer,
+        spelling: Spelling,
         info: EngineInfo,
         *,
         grammars: GrammarAdmission,
@@ -54,7 +52,7 @@ class LocalEngine:
         self._worker = worker
         self._processor = processor
         self._encoder = encoder
-        self._tokenizer = tokenizer
+        self._spelling = spelling
         self._info = info
         self._grace_s = grace_s
         self._impairment = impairment
@@ -92,8 +90,7 @@ class LocalEngine:
                 event = await sequence.events.get()
                 ended = is_terminal(event)
                 if ended:
-                    answer_ids = ids_of_text(self._tokenizer, sequence.generated_ids, sequence.text)
-                    self._encoder.remember(sequence.text, answer_ids)
+                    self._encoder.remember(sequence.text, sequence.answer.ids)
                 for translated in calls.translate(event) if calls else (event,):
                     yield translated
         finally:
@@ -119,12 +116,11 @@ class LocalEngine:
         return await self._on_thread(len(token_ids), self._text_of, token_ids)
 
     def _text_of(self, token_ids: Sequence[int]) -> str:
-        size = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        size = self._spelling.size
         for index, token_id in enumerate(token_ids):
             if not 0 <= token_id < size:
                 raise RequestError(f"{token_id} is no token: ids go from 0 to {size - 1}.", param=f"tokens[{index}]")
-        (text,) = self._tokenizer.decode_batch([list(token_ids)], skip_special_tokens=False)  # lets other threads run
-        return str(text)
+        return self._spelling.text_of(token_ids)
 
     async def _on_thread(self, size: int, work: Callable[[*Ts], T], *args: *Ts) -> T:
         """``work`` on a thread, and on one of its own where its ``size`` says that it keeps others waiting."""

@@ -8,13 +8,12 @@ import math
 import secrets
 from collections.abc import Sequence
 
-from tokenizers import Tokenizer
-
 from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.steps.answer_text import AnswerText
 from qwen_app.engine.local.steps.detokenize import Detokenizer
 from qwen_app.engine.local.steps.event_queue import EventQueue
 from qwen_app.engine.local.steps.sequence import Constraint, SequenceState
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineError, RequestError
 from qwen_app.messages import GenerationRequest, Tool
 from qwen_app.structured.closing.budget_closer import BudgetCloser, ClosableState
@@ -37,7 +36,7 @@ class RequestProcessor:
         self,
         encoder: PromptEncoder,
         compiler: GrammarCompiler,
-        tokenizer: Tokenizer,
+        spelling: Spelling,
         *,
         vocab_size: int,
         eos_ids: frozenset[int],
@@ -46,7 +45,7 @@ class RequestProcessor:
     ) -> None:
         self._encoder = encoder
         self._compiler = compiler
-        self._tokenizer = tokenizer
+        self._spelling = spelling
         self._vocab_size = vocab_size
         self._eos_ids = eos_ids
         self._context_tokens = context_tokens
@@ -73,6 +72,7 @@ class RequestProcessor:
         prompt_ids = self._prompt_ids(request, banned_ids)
         self._check_ids("messages" if request.prompt is None else "prompt", prompt_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
+        constraint = self._constraint(request, limit_tokens)
         seed = request.sampling.seed
         return SequenceState(
             request_id=f"{request.request_id}#{next(self._numbers)}",
@@ -84,14 +84,23 @@ class RequestProcessor:
             deadline=math.inf if request.timeout_s is None else arrived + request.timeout_s,
             submitted=arrived,
             eos_ids=self._eos_ids,
-            answer=AnswerText(
-                Detokenizer(self._tokenizer), StopSearch(request.sampling.stop, _callable_names(request))
-            ),
+            answer=self._answer(request, prompt_ids, constraint),
             events=events,
-            constraint=self._constraint(request, limit_tokens),
+            constraint=constraint,
             banned_ids=banned_ids,
             forces_tokens=self._forces_tokens,
         )
+
+    def _answer(
+        self, request: GenerationRequest, prompt_ids: Sequence[int], constraint: Constraint | None
+    ) -> AnswerText:
+        """The text of an answer: a message's own, or one that goes on where the prompt ends. Where all of it is a
+        grammar's, it is shown as the grammar reads it, the first blank too."""
+        goes_on = request.prompt is not None or request.template.continue_final
+        bound = constraint is not None and not constraint.free_text
+        continues = bound or (goes_on and not self._spelling.control_ids.issuperset(prompt_ids))
+        detokenizer = Detokenizer(self._spelling, continues=continues)
+        return AnswerText(detokenizer, StopSearch(request.sampling.stop, _callable_names(request)))
 
     def _banned_ids(self, request: GenerationRequest) -> tuple[int, ...]:
         return self._compiler.banned_token_ids(request.tool_choice) if request.tools else ()

@@ -6,13 +6,24 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qwen_app.errors import RequestError
-from qwen_app.messages import Delta, Event, Failed, Finished, GenerationRequest, Message, SamplingParams
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    Message,
+    SamplingParams,
+    StringChoice,
+    TemplateOptions,
+)
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
-from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, prefills, reused
+from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, prefills, reused, tiny_engine
 
 SYSTEM = Message("system", "You are a helpful assistant. " * 8)
 
@@ -163,6 +174,44 @@ async def test_logprobs_come_with_their_tokens(opened: OpenEngine) -> None:
         assert entry.top[0].token_id == entry.token_id
         assert [other.logprob for other in entry.top] == sorted((o.logprob for o in entry.top), reverse=True)
         assert entry.logprob <= 0.0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"prompt": "hello"}, " world world"),
+        ({"prompt": (1,)}, "world world"),  # a control token alone: nothing stands before the answer
+        ({"messages": (Message("user", "hello"),)}, "world world"),
+        (
+            {
+                "messages": (Message("user", "cat"), Message("assistant", "hello")),
+                "template": TemplateOptions(continue_final=True),
+            },
+            " world world",
+        ),
+    ],
+)
+async def test_a_blank_is_part_of_what_continues_a_text_and_none_of_what_begins_one(
+    tiny_mistral_dir: Path, asked: dict[str, Any], text: str
+) -> None:
+    async with tiny_engine(tiny_mistral_dir, slots=1) as opened:
+        (word,) = await opened.engine.tokenize("world")  # a blank is written before a text
+        params = SamplingParams(max_tokens=2, logit_bias=((word, 100.0),), logprobs=True, top_logprobs=1)
+        events = await collect(opened.engine, GenerationRequest(request_id="b", sampling=params, **asked))
+    assert ids_of(events) == [word, word]
+    assert text_of(events) == text
+    entries = [entry for event in events if isinstance(event, Delta) for entry in event.logprobs]
+    assert "".join(entry.text for entry in entries) == text
+    assert b"".join(entry.bytes for entry in entries) == text.encode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("choice", [" cat", "cat", "  hello\n", "€"])
+async def test_a_choice_is_shown_to_its_last_blank(tiny_mistral_dir: Path, choice: str) -> None:
+    async with tiny_engine(tiny_mistral_dir, slots=1) as opened:
+        request = ask("Which?", max_tokens=30, grammar=StringChoice((choice,)))
+        assert text_of(await collect(opened.engine, request)) == choice
 
 
 @pytest.mark.anyio

@@ -11,7 +11,10 @@ from qwen_app.tools.stop_search import StopSearch
 
 
 class AnswerText:
-    """``text`` is what has been shown. Log-probabilities go out with the text of their tokens and end where it does."""
+    """``text`` is what has been shown. Log-probabilities go out with the text of their tokens and end where it does.
+
+    ``last_begins``: the last token is the first of a text that continues no other.
+    """
 
     def __init__(self, detokenizer: Detokenizer, stops: StopSearch) -> None:
         self._detokenizer = detokenizer
@@ -20,7 +23,13 @@ class AnswerText:
         self._token_start = 0  # the last token's place in the text, shown or not
         self._waiting: deque[tuple[int, TokenLogprob]] = deque()
         self._ended = False
+        self.last_begins = False
         self.text = ""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Those that spell ``text``. See ``Detokenizer.ids_of``."""
+        return self._detokenizer.ids_of(self.text)
 
     @property
     def stop(self) -> str | None:
@@ -49,19 +58,17 @@ class AnswerText:
     def add(self, token_id: int, *, may_stop: bool) -> str:
         """The text that may be shown once ``token_id`` is there. Stop strings count where the answer ``may_stop``."""
         self._token_start = self._decoded_chars
+        began = not self._detokenizer.begins
         decoded = self._detokenizer.add(token_id)
+        self.last_begins = not (began or self._detokenizer.begins)
         self._decoded_chars += len(decoded)
         return self._shown(self._stops.feed(decoded, search=may_stop))
 
     def finish(self) -> str:
         """What was held back, at the end of the answer."""
-        if self._ended or self.stop is not None:
-            self._ended = True
-            return ""
+        over = self._ended or self.stop is not None
         self._ended = True
-        decoded = self._detokenizer.flush()
-        self._decoded_chars += len(decoded)
-        return self._shown(self._stops.feed(decoded) + self._stops.finish())
+        return "" if over else self._shown(self._stops.finish())
 
     def _shown(self, text: str) -> str:
         self.text += text

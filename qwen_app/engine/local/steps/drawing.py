@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from tokenizers import Tokenizer
 
 from qwen_app.engine.local.compute.recovery import where_there_is_memory
 from qwen_app.engine.local.sampling.sampler import SampledToken, Sampler, SamplingRow
 from qwen_app.engine.local.steps.chunks import Schedule, rows_of
-from qwen_app.engine.local.steps.detokenize import token_bytes
 from qwen_app.engine.local.steps.sequence import SequenceState
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.messages import TokenLogprob
 
@@ -20,9 +19,9 @@ from qwen_app.messages import TokenLogprob
 class Drawing:
     """Asks ``sampler`` for sequences. Logits have ``vocab_size`` columns."""
 
-    def __init__(self, sampler: Sampler, tokenizer: Tokenizer, *, vocab_size: int) -> None:
+    def __init__(self, sampler: Sampler, spelling: Spelling, *, vocab_size: int) -> None:
         self._sampler = sampler
-        self._tokenizer = tokenizer
+        self._spelling = spelling
         self._mask_words = (vocab_size + 31) // 32
 
     def draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
@@ -63,17 +62,23 @@ class Drawing:
                 following = sequence.token_ids[chunk.span.start + 1 : chunk.span.end + 1]
                 found = self._sampler.score(rows[: len(following)], following, sequence.params.top_logprobs)
                 tokens = tuple(token for one in found for token in self.logprobs(one, (one.token_id,)))
-                first = (self._logprob(sequence.token_ids[0], math.nan),) if chunk.span.start == 0 else ()
+                at_first = chunk.span.start == 0
+                first = (self._logprob(sequence.token_ids[0], math.nan, begins=True),) if at_first else ()
                 scored[sequence.id] = sequence.not_told((*first, *tokens), chunk.span.end)
         return scored
 
-    def logprobs(self, sampled: SampledToken, token_ids: Sequence[int]) -> tuple[TokenLogprob, ...]:
-        """What is told of ``sampled``, where that was asked for and is what became of it: ``token_ids``."""
+    def logprobs(
+        self, sampled: SampledToken, token_ids: Sequence[int], *, begins: bool = False
+    ) -> tuple[TokenLogprob, ...]:
+        """What is told of ``sampled``, where that was asked for and is what became of it: ``token_ids``. ``begins``: it
+        is the first of a text."""
         if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
             return ()
-        top = tuple(self._logprob(token_id, logprob) for token_id, logprob in sampled.top)
-        return (self._logprob(sampled.token_id, sampled.logprob, top),)
+        top = tuple(self._logprob(token_id, logprob, begins=begins) for token_id, logprob in sampled.top)
+        return (self._logprob(sampled.token_id, sampled.logprob, top, begins=begins),)
 
-    def _logprob(self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
-        spelled = token_bytes(self._tokenizer, token_id)
+    def _logprob(
+        self, token_id: int, logprob: float, top: tuple[TokenLogprob, ...] = (), *, begins: bool
+    ) -> TokenLogprob:
+        spelled = self._spelling.bytes_of(token_id, begins=begins)
         return TokenLogprob(token_id, spelled.decode(errors="replace"), spelled, logprob, top)

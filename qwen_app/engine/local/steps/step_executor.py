@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from tokenizers import Tokenizer
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
@@ -31,6 +30,7 @@ from qwen_app.engine.local.steps.chunks import (
 from qwen_app.engine.local.steps.drawing import Drawing
 from qwen_app.engine.local.steps.overlap import LaunchedStep
 from qwen_app.engine.local.steps.sequence import SequenceState
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
 
@@ -56,9 +56,9 @@ class StepOutput:
 class StepExecutor:
     """Moves running sequences on with ``parts``. Used by the worker's thread alone."""
 
-    def __init__(self, parts: ComputeParts, tokenizer: Tokenizer, *, vocab_size: int) -> None:
+    def __init__(self, parts: ComputeParts, spelling: Spelling, *, vocab_size: int) -> None:
         self._parts = parts
-        self._drawing = Drawing(parts.sampler, tokenizer, vocab_size=vocab_size)
+        self._drawing = Drawing(parts.sampler, spelling, vocab_size=vocab_size)
         self._out_of_memory_steps = 0
         self._short_first = False
         self._launched: LaunchedStep | None = None  # and not read
@@ -327,7 +327,8 @@ class StepExecutor:
         if len(token_ids) > 1:  # beside what was drawn, for the penalties
             prompt_ids = sequence.token_ids[: sequence.prompt_tokens]
             self._parts.sampler.begin(sequence.slot, prompt_ids, sequence.generated_ids, sequence.params)
-        logprobs = sequence.answer.logprobs(*self._drawing.logprobs(sampled, token_ids))
+        told = self._drawing.logprobs(sampled, token_ids, begins=sequence.answer.last_begins)
+        logprobs = sequence.answer.logprobs(*told)
         if text or token_ids or logprobs:
             output.events.append((sequence, Delta(text, token_ids, logprobs)))
 

@@ -18,7 +18,8 @@ from qwen_app.engine.local.compute.kv_offload import HostKVCache
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.scheduler import Scheduler
-from qwen_app.engine.local.steps.detokenize import ids_of_text
+from qwen_app.engine.local.steps.detokenize import Detokenizer
+from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.messages import Finished, Message
 from qwen_app.models.loader import LoadedModel, load
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
@@ -116,8 +117,10 @@ async def test_a_chat_of_two_turns_with_what_was_kept(pair: Pair) -> None:
     first = (Message("user", "Name three colours."),)
     events = await collect(engine, ask(messages=first, max_tokens=ANSWER_TOKENS))
     encoder = PromptEncoder(pair.reference.tokenizer)  # knows the answer by its ids, as the engine's own does
-    tokenizer = pair.reference.tokenizer.backend_tokenizer
-    encoder.remember(text_of(events), ids_of_text(tokenizer, ids_of(events), text_of(events)))
+    answer = Detokenizer(Spelling(pair.reference.tokenizer.backend_tokenizer))
+    for token_id in ids_of(events):
+        answer.add(token_id)
+    encoder.remember(text_of(events), answer.ids_of(text_of(events)))
     second = (*first, Message("assistant", text_of(events)), Message("user", "And three more."))
     events = await collect(engine, ask(messages=second, max_tokens=ANSWER_TOKENS))
     assert reused(events) > 20
