@@ -6,6 +6,7 @@ A subclass gives the fixture ``make``, which builds engines; all else is here.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import dataclasses
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -81,9 +82,14 @@ async def until_text(events: AsyncGenerator[Event, None]) -> list[Event]:
 
 
 async def until_idle(engine: Engine) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while engine.health().running or engine.health().queued:  # noqa: ASYNC110 (health is all there is to watch)
-            await asyncio.sleep(0.01)
+    """Where an engine does not let go, the report says what each thread is at."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while engine.health().running or engine.health().queued:  # noqa: ASYNC110 (health is all there is to watch)
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        faulthandler.dump_traceback()
+        raise
 
 
 class EngineContract:
