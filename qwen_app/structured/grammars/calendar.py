@@ -24,11 +24,10 @@ PATTERNS = {
     "date-time": f"^{_DATE}T{_TIME}$",
     "duration": f"^P({_COUNT}W|{_DAYS}({_HOURS})?|{_HOURS})$",
 }
-_NOT_BESIDE = frozenset({"pattern", "minLength", "maxLength", "enum", "const"})
+_NAMED = frozenset({"enum", "const"})
 
 
 def pattern_of(part: Schema) -> str | None:
-    """The pattern to ask for in place of the format of ``part``; None where it has another, or more than that."""
-    if part.get("type") != "string" or _NOT_BESIDE & part.keys():
-        return None
-    return PATTERNS.get(str(part.get("format")))
+    """The pattern to ask for in place of the format of ``part``; None where it has none of these, and where its values
+    are named one by one. What is no string it allows as the format does."""
+    return None if _NAMED & part.keys() else PATTERNS.get(str(part.get("format")))

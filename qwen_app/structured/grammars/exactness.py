@@ -32,17 +32,17 @@ def narrowed(schema: Schema) -> Schema:
     """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, and dates that are."""
     parts = [part for _, part in subschemas(schema)]
     combines = any(keyword in part for part in parts for keyword in COMBINING)
-    dated = not any("allOf" in part for part in parts)  # another part may have a pattern of its own
-    if not any(_moved(part, combines=combines) or (dated and pattern_of(part)) for part in parts):
+    if not any(_moved(part, combines=combines) or pattern_of(part) for part in parts):
         return schema
     changed = copy.deepcopy(schema)
     for _, part in subschemas(changed):
         for excluded, included, bound in _moved(part, combines=combines):
             del part[excluded]
             part[included] = bound
-        if dated and (pattern := pattern_of(part)) is not None:
+        if (pattern := pattern_of(part)) is not None:
             del part["format"]
-            part["pattern"] = pattern
+            others = part.get("allOf")  # all are asked for at once, and a pattern of its own is kept
+            part["allOf"] = [*(others if isinstance(others, list) else []), {"pattern": pattern}]
     return changed
 
 

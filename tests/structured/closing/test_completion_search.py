@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -71,6 +72,8 @@ def test_strings_and_numbers_that_something_holds_open(qwen: GrammarCompiler, pa
 HELD_OPEN = [
     *PATTERNS.values(),
     *({"type": "string", "format": name} for name in ("date", "time", "hostname", "ipv4")),
+    *({"type": ["string", "null"], "format": name} for name in ("date", "date-time", "duration")),
+    {"type": ["string", "null"], "format": "date", "pattern": "^19"},
     {"type": "string", "pattern": r"^\p{L}+ \p{L}+, \d{5}$"},
     {"type": "array", "items": {"type": "string", "format": "email"}, "minItems": 1},
     {"enum": ["alpha", "beta"]},
@@ -95,6 +98,18 @@ def completed_in_a_row(compiler: GrammarCompiler, parts: list[Any], within: str)
 def test_several_in_a_row_in_any_order(qwen: GrammarCompiler, parts: list[Any], within: str) -> None:
     """What is forced behind one opens the next."""
     completed_in_a_row(qwen, parts, within)
+
+
+@pytest.mark.parametrize(
+    ("start", "longest"),
+    [("[", "[null, null, null]"), ('["19', '["1900-01-01", null, null]'), ('["2024-02-', '["2024-02-29", null, null]')],
+)
+@pytest.mark.parametrize("more", [{}, {"maxLength": 10}, {"allOf": [{"minLength": 2}]}], ids=str)
+def test_rows_of_dates_that_may_be_null_end(qwen: GrammarCompiler, start: str, longest: str, more: Any) -> None:
+    dated = {"type": ["string", "null"], "format": "date", **more}
+    found = completed(qwen, {"type": "array", "items": dated, "minItems": 3}, start)
+    assert len(found) <= len(longest)
+    assert all(day is None or date.fromisoformat(day) for day in json.loads(found))
 
 
 def test_they_are_found_without_a_guess(qwen: GrammarCompiler, monkeypatch: pytest.MonkeyPatch) -> None:

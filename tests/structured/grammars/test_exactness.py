@@ -195,8 +195,53 @@ def test_leap_days_and_long_durations_are_written(name: str, text: str) -> None:
     assert takes(formatted(name), f'"{text}"')
 
 
-def test_a_date_with_a_pattern_of_its_own_keeps_both() -> None:
-    dated = formatted("date") | {"pattern": "^2"}
-    assert narrowed(dated) == dated
-    both = {"allOf": [formatted("date"), {"pattern": "^2"}]}
-    assert narrowed(both) == both
+DATE = formatted("date")
+ROOMY = {"minLength": 1, "maxLength": 99}
+DATED: dict[str, dict[str, Any]] = {
+    "or null": {"type": ["string", "null"], "format": "date"},
+    "or null by anyOf": {"anyOf": [{"type": "string"}, {"type": "null"}], "format": "date"},
+    "no type": {"format": "date"},
+    "lengths": {**DATE, **ROOMY},
+    "no type, lengths": {"format": "date", **ROOMY},
+    "a pattern of its own": {**DATE, "pattern": "^2"},
+    "beside a reference": {"$ref": "#/$defs/text", "format": "date", "$defs": {"text": {"type": "string"}}},
+    "behind a reference": {"$ref": "#/$defs/date", "$defs": {"date": DATE}},
+    "in allOf": {"allOf": [DATE, {"pattern": "^2"}]},
+    "beside allOf": {**DATE, "allOf": [{"pattern": "^2"}, {"format": "date"}]},
+    "in oneOf": {"oneOf": [DATE, {"type": "null"}]},
+}
+
+
+@pytest.mark.parametrize("dated", DATED.values(), ids=DATED)
+def test_no_date_is_beyond_the_calendar_wherever_its_format_stands(dated: dict[str, Any]) -> None:
+    assert not takes(dated, '"2023-02-29"')
+    assert not takes(dated, '"0000-01-01"')
+    assert takes(dated, '"2024-02-29"')
+    assert takes(dated, "null") == jsonschema_rs.is_valid(dated, None)
+    assert takes(dated, "29") == jsonschema_rs.is_valid(dated, 29)
+
+
+def test_a_date_is_of_the_calendar_where_another_part_has_all_of_several() -> None:
+    both = {"allOf": [{"type": "integer"}, {"minimum": 1}]}
+    schema = {"type": "object", "properties": {"on": DATE, "count": both}, "required": ["on", "count"]}
+    assert takes(schema, '{"on": "2024-02-29", "count": 1}')
+    assert not takes(schema, '{"on": "2023-02-29", "count": 1}')
+    assert not takes(schema, '{"on": "2024-02-29", "count": 0}')
+
+
+@pytest.mark.parametrize("kept", [{"pattern": "^19"}, {"allOf": [{"pattern": "^19"}]}])
+def test_a_date_keeps_patterns_of_its_own(kept: dict[str, Any]) -> None:
+    assert not takes({"format": "date", **kept}, '"2024-02-29"')
+    assert takes({"format": "date", **kept}, '"1996-02-29"')
+
+
+def test_a_time_keeps_its_lengths() -> None:
+    moment = {**formatted("time"), "minLength": 10, "maxLength": 12}
+    taken = [text for text in ("12:30:00Z", "12:30:00.5Z", "12:30:00.555Z") if takes(moment, f'"{text}"')]
+    assert taken == ["12:30:00.5Z"]
+
+
+def test_dates_that_are_named_stay_as_they_were_written() -> None:
+    named = {"enum": ["2023-02-29", None], "format": "date"}
+    assert narrowed(named) is named
+    assert takes(named, '"2023-02-29"')
