@@ -93,6 +93,7 @@ class Sandbox:
         }
         waiting = _Waiting(user, job)
         with self._condition:
+            self._waiting = [other for other in self._waiting if not other.future.cancelled()]
             held = held_by(user, ((other.user, 1) for other in self._waiting))
             if held.own >= WAITING_PER_USER or not has_room(1, held, WAITING_LIMIT):
                 raise TooManyRequests("Too much is being checked already. Try again in a few seconds.")

@@ -107,6 +107,18 @@ async def test_a_job_that_nobody_waits_for_any_more_is_not_run(pool: Sandbox) ->
     assert await pool.run("echo", 2, user="ada") == 2
 
 
+@pytest.mark.parametrize("user", ["ada", "guest 1"])
+def test_a_job_that_nobody_waits_for_any_more_keeps_no_place_in_the_queue(user: str) -> None:
+    pool = Sandbox(workers=0, tasks="tests.sandbox.faults")  # nobody serves: what is asked waits
+    for _ in range(WAITING_LIMIT):
+        pool.submit("echo", 1, user=user, limits=SHORT).cancel()
+    waiting = [pool.submit("echo", 1, user=user, limits=SHORT) for _ in range(WAITING_PER_USER)]
+    with pytest.raises(TooManyRequests):
+        pool.submit("echo", 1, user=user, limits=SHORT)
+    assert not any(job.done() for job in waiting)
+    pool.close()
+
+
 async def test_a_child_that_was_killed_is_started_again(pool: Sandbox) -> None:
     pid = await pool.run("fault", "parent", user="ada")
     assert isinstance(pid, int)
