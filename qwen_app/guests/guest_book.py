@@ -71,7 +71,7 @@ class GuestBook:
         self._stage = stage
         self._clock = clock
         self._guests: dict[str, Guest] = {}
-        self._changed: set[str] = set()
+        self._kept: dict[str, Guest] = {}  # as they are in the database: a restart finds these
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,9 +79,10 @@ class GuestBook:
     async def running(self) -> AsyncGenerator[None, None]:
         """Within the block the guests of the last start are known; at its end everything is written."""
         try:
-            self._guests |= {guest.id: guest for guest in await self._saved.run(self._store.read)}
+            self._kept = {guest.id: guest for guest in await self._saved.run(self._store.read)}
         except SQLAlchemyError as error:
             log.warning("the guests could not be read: %s", type(error).__name__)
+        self._guests |= self._kept
         self._forget_old()
         await self.written()
         again = asyncio.create_task(self._write_again_for_ever())
@@ -92,8 +93,10 @@ class GuestBook:
             with contextlib.suppress(asyncio.CancelledError):
                 await again
             await self.written()
-            if self._changed:
-                log.error("%d guests end unsaved: links that were revoked may open again.", len(self._changed))
+            changed, forgotten = self._unwritten()
+            if changed or forgotten:
+                unsaved = len(changed) + len(forgotten)
+                log.error("%d guests end unsaved: links that were revoked may open again.", unsaved)
 
     def guests(self) -> list[Guest]:
         """All that are remembered, the newest first."""
@@ -112,9 +115,9 @@ class GuestBook:
             raise TooManyRequests(f"There are {MOST_GUESTS} guest links. Revoke some first.")
         now = self._clock()
         guest = Guest(secrets.token_hex(_ID_BYTES), name, turns, now + lifetime_s, now)
-        self._note(guest)
+        self._guests[guest.id] = guest
         await self.written()
-        if guest.id in self._changed:
+        if guest.id not in self._kept:
             del self._guests[guest.id]
             raise GuestNotKept("There is no new link: the server's disk is full or cannot be written.")
         return guest
@@ -130,12 +133,12 @@ class GuestBook:
             return False
         if guest.is_over(self._clock()):
             del self._guests[guest_id]
-            self._changed.add(guest_id)
         else:
-            self._note(dataclasses.replace(guest, revoked=True))
+            self._guests[guest_id] = dataclasses.replace(guest, revoked=True)
             self._stage.stop(guest.user, GuestLinkOver())
         await self.written()
-        if guest_id in self._changed and self.left_s(guest) > 0:
+        kept = self._kept.get(guest_id)
+        if kept is not None and not self.is_over(kept):
             raise GuestNotKept(NOT_ENDED)
         return True
 
@@ -169,34 +172,35 @@ class GuestBook:
             raise GuestLinkOver
         if not guest.turns_left:
             raise TurnsUsedUp
-        self._note(dataclasses.replace(guest, turns_used=guest.turns_used + 1))
+        self._guests[guest.id] = dataclasses.replace(guest, turns_used=guest.turns_used + 1)
         self._write_soon()
 
     def give_back(self, user: str) -> None:
         """A turn that came to nothing: the question could not be asked."""
         guest = self.guest_named(user)
         if guest is not None:
-            self._note(dataclasses.replace(guest, turns_used=max(0, guest.turns_used - 1)))
+            self._guests[guest.id] = dataclasses.replace(guest, turns_used=max(0, guest.turns_used - 1))
             self._write_soon()
 
     async def written(self) -> None:
         """Write all that has changed. What a database that fails did not take stays to be written."""
         async with self._writing:
-            ids, self._changed = self._changed, set()
-            if not ids:
+            changed, forgotten = self._unwritten()
+            if not changed and not forgotten:
                 return
-            there = [self._guests[name] for name in ids if name in self._guests]
-            forgotten = [name for name in ids if name not in self._guests]
             try:
-                await self._saved.run(self._store.write, there, forgotten)
+                await self._saved.run(self._store.write, changed, forgotten)
+                self._kept |= {guest.id: guest for guest in changed}
                 for name in forgotten:  # nobody can open their chats any more, and they would take up room for ever
                     await self._saved.run(self._saved.chats.delete_all, user_of(name))
+                    del self._kept[name]
             except (AppError, SQLAlchemyError) as error:
-                self._changed |= ids
                 self._tell_unwritten(error)
-            except asyncio.CancelledError:
-                self._changed |= ids
-                raise
+
+    def _unwritten(self) -> tuple[list[Guest], list[str]]:
+        """Who is not in the database as he is now, and the ids of those who are there and forgotten here."""
+        changed = [guest for guest in self._guests.values() if self._kept.get(guest.id) != guest]
+        return changed, [name for name in self._kept if name not in self._guests]
 
     def _tell_unwritten(self, error: Exception) -> None:
         log.warning("the guests could not be saved: %s", type(error).__name__)
@@ -209,10 +213,6 @@ class GuestBook:
             await asyncio.sleep(self._write_again_s)
             await self.written()
 
-    def _note(self, guest: Guest) -> None:
-        self._guests[guest.id] = guest
-        self._changed.add(guest.id)
-
     def _write_soon(self) -> None:
         task = asyncio.create_task(self.written())
         self._tasks.add(task)  # the loop itself keeps no task alive
@@ -223,4 +223,3 @@ class GuestBook:
         old = [guest.id for guest in self._guests.values() if now >= guest.expires_at + FORGOTTEN_S]
         for name in old:
             del self._guests[name]
-        self._changed |= set(old)

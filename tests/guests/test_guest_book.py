@@ -118,6 +118,22 @@ async def test_time_and_revocation_end_a_link() -> None:
         assert not await book.revoke(bob.id)
 
 
+async def test_a_link_is_revoked_though_its_question_gives_back_its_turn_meanwhile() -> None:
+    saved = chats_in_memory()
+    async with book_of(saved) as book:
+        anna = await book.invite("Anna", lifetime_s=60, turns=3)
+        book.take(anna.user)
+        await asyncio.sleep(0)  # the turn is being written
+        await book.written()
+        revoking = asyncio.create_task(book.revoke(anna.id))
+        await asyncio.sleep(0)  # the end is being written
+        book.give_back(anna.user)
+        assert await revoking
+        await book.written()
+        (kept,) = await saved.run(GuestStore(saved.chats.engine, saved.links).read)
+        assert (kept.revoked, kept.turns_used) == (True, 0)
+
+
 async def test_a_guest_who_is_forgotten_leaves_no_chats() -> None:
     saved, clock = chats_in_memory(), Clock()
     async with book_of(saved, clock) as book:
