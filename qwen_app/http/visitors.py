@@ -1,8 +1,13 @@
-"""Whom a request counts for: what is kept and what runs for somebody is limited by this name."""
+"""Whom a request counts for: what is kept and what runs for somebody is limited by this name. And the cookies by which
+a browser is known."""
 
 from __future__ import annotations
 
+from itertools import islice
+
+from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from qwen_app.http.addresses import user_at
 
@@ -10,6 +15,7 @@ USER = "user"  # in the state of a request: the login's name, where there is a l
 BROWSER = "browser"  # and which of its sessions: a name that says nothing
 GUEST = "guest"  # the id of a guest link, which is no login
 CHATS_OWNER = "chats_owner"  # whose saved chats it may read
+MOST_COOKIES = 20  # looked at under one name: each is a hash or a signature to compare
 
 
 def visitor_of(connection: HTTPConnection) -> str:
@@ -37,3 +43,10 @@ def chats_owner_of(connection: HTTPConnection) -> str:
     """Whose saved chats a request may read: the login's, else the browser's; empty where it says neither."""
     owner: str = connection.scope.get("state", {}).get(CHATS_OWNER, "")
     return owner
+
+
+def cookies_named(name: str, scope: Scope) -> list[str]:
+    """The values of the first MOST_COOKIES called ``name``, as they were sent; other pages of our host may set some."""
+    lines = Headers(scope=scope).getlist("cookie")
+    pairs = (pair.strip().partition("=") for line in lines for pair in line.split(";"))
+    return list(islice((value for called, _, value in pairs if called == name), MOST_COOKIES))

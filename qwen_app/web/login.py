@@ -16,13 +16,13 @@ from qwen_app.errors import RequestError, TooLarge, TooManyRequests
 from qwen_app.http.addresses import household_of
 from qwen_app.http.cut_off import serve_until_cut
 from qwen_app.http.paths import API_PATHS, PathPrefixes
-from qwen_app.http.visitors import BROWSER, USER
+from qwen_app.http.visitors import BROWSER, USER, cookies_named
 from qwen_app.web.attempts import Attempts
 from qwen_app.web.chats.shared_page import SHARED_PATH
 from qwen_app.web.guests.guest_door import GuestDoor
 from qwen_app.web.installable.manifest import INSTALLABLE_PATHS
 from qwen_app.web.passwords import Passwords
-from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, browser_of, tokens_of
+from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, browser_of
 
 LOGIN = "/login"
 LOGOUT = "/logout"
@@ -52,7 +52,7 @@ class LoginWall:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        token = next(filter(self._sessions.user, tokens_of(scope)), "")
+        token = next(filter(self._sessions.user, cookies_named(COOKIE, scope)), "")
         user = self._sessions.user(token)
         if user is not None:
             scope.setdefault("state", {}).update({USER: user, BROWSER: browser_of(token)})
@@ -108,7 +108,7 @@ class LoginWall:
     def _log_out(self, scope: Scope) -> Response:
         if scope["method"] != "POST":  # a link or a picture on another page must not do it
             return _only("POST")
-        for token in tokens_of(scope):
+        for token in cookies_named(COOKIE, scope):
             self._sessions.end(token)
         response = _done(scope, LOGIN)
         response.delete_cookie(COOKIE, httponly=True, samesite="lax")

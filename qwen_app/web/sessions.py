@@ -10,15 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers
-from starlette.types import Scope
-
 COOKIE = "qwen_session"
 LIFETIME_S = 7 * 24 * 3600
 SESSIONS_PER_USER = 200  # the oldest of a user's own is ended for one more
 INVITATION_S = 3600  # in which a link that logs in must be opened
 INVITATIONS = 100  # open at a time
-_COOKIES_READ = 20
 _ID_DIGITS = 8
 Clock = Callable[[], float]
 
@@ -124,12 +120,6 @@ class Sessions:
         self._open = {key: session for key, session in self._open.items() if now < session.expires}
         own = [key for key, session in self._open.items() if session.user == user]
         self._end(own[: max(0, len(own) + 1 - SESSIONS_PER_USER)])
-
-
-def tokens_of(scope: Scope) -> list[str]:
-    """Every session token that a request brings. Another page under our name may have added one of its own."""
-    pairs = (pair.strip().partition("=") for line in Headers(scope=scope).getlist("cookie") for pair in line.split(";"))
-    return [value for name, _, value in pairs if name == COOKIE][:_COOKIES_READ]
 
 
 def browser_of(token: str) -> str:

@@ -315,7 +315,7 @@ GUARDS: tuple[Guard, ...] = (
         15,
         "signing out ends the session here",
         "qwen_app/web/login.py",
-        "        for token in tokens_of(scope):\n            self._sessions.end(token)\n",
+        "        for token in cookies_named(COOKIE, scope):\n            self._sessions.end(token)\n",
         "",
         "web/test_login.py::test_signing_out_ends_the_session_on_the_server",
     ),

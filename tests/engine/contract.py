@@ -6,8 +6,8 @@ A subclass gives the fixture ``make``, which builds engines; all else is here.
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import dataclasses
+import faulthandler
 import uuid
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.web.passwords import AT_ONCE, COST, Passwords
-from qwen_app.web.sessions import INVITATION_S, INVITATIONS, LIFETIME_S, SESSIONS_PER_USER, Sessions, tokens_of
+from qwen_app.web.sessions import INVITATION_S, INVITATIONS, LIFETIME_S, SESSIONS_PER_USER, Sessions
 
 LOGINS = [("ada", "secret"), ("李雷", "密码:1")]
 
@@ -76,11 +76,6 @@ def test_one_users_sessions_end_nobody_elses() -> None:
 
 def test_another_start_knows_no_old_token() -> None:
     assert Sessions().user(Sessions().token("ada")) is None
-
-
-def test_every_cookie_of_the_name_is_looked_at() -> None:
-    lines = [b"a=1; qwen_session=one; b", b"qwen_session=two;qwen_session2=three", b"=; ;;"]
-    assert tokens_of({"type": "http", "headers": [(b"cookie", line) for line in lines]}) == ["one", "two"]
 
 
 def test_the_owner_sees_who_is_there_and_ends_it_by_id_by_user_or_all() -> None:

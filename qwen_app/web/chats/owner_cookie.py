@@ -11,16 +11,15 @@ import hmac
 import re
 import secrets
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qwen_app.fair_share import BROWSERS
-from qwen_app.http.visitors import CHATS_OWNER, GUEST, USER
+from qwen_app.http.visitors import CHATS_OWNER, GUEST, USER, cookies_named
 
 PAGE = "/"  # the one path that gives a browser its cookie
 LIFETIME_S = 400 * 24 * 3600  # as long as browsers keep one; each visit begins it anew
 _NAME_BYTES = 16
-_COOKIES_READ = 20
 _VALUE = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
 
 
@@ -52,9 +51,7 @@ class OwnerCookie:
 
     def browser_of(self, scope: Scope) -> str:
         """The name in the first cookie of ours that a request brings; empty where it brings none."""
-        lines = Headers(scope=scope).getlist("cookie")
-        pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
-        for value in [value for name, _, value in pairs if name == self.cookie][:_COOKIES_READ]:
+        for value in cookies_named(self.cookie, scope):
             found = _VALUE.fullmatch(value)
             if found and hmac.compare_digest(self._signature(found[1]), found[2]):
                 return found[1]

@@ -9,15 +9,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Scope
 
 from qwen_app.guests.guest import Guest
 from qwen_app.guests.guest_book import GuestBook
+from qwen_app.http.visitors import cookies_named
 
 COOKIE = "qwen_guest"
 ENTRY = "/g/"  # and the pass in the link
-_COOKIES_READ = 20
 
 
 class GuestDoor:
@@ -43,10 +42,8 @@ class GuestDoor:
         """The guest whose cookie a request brings, whether or not the link is over."""
         if self.book is None:
             return None
-        lines = Headers(scope=scope).getlist("cookie")
-        pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
-        passes = [value for name, _, value in pairs if name == COOKIE][:_COOKIES_READ]
-        return next(filter(None, (self.book.guest_with(guest_pass, "cookie") for guest_pass in passes)), None)
+        known = (self.book.guest_with(guest_pass, "cookie") for guest_pass in cookies_named(COOKIE, scope))
+        return next(filter(None, known), None)
 
     def knows(self, scope: Scope) -> bool:
         """Whether the request is a guest's, or comes to be one: then no password is asked for."""
