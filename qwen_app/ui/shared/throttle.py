@@ -36,9 +36,12 @@ async def latest(source: AsyncGenerator[T, None], stop: asyncio.Event) -> AsyncG
     newest: _Newest[T] = _Newest()
     reading = asyncio.create_task(newest.read(source))
     stopping = asyncio.create_task(stop.wait())
+    stopping.add_done_callback(lambda _: newest.changed.set())
     try:
         while not reading.done() and not stop.is_set():
-            await _either(stopping, newest.changed)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SIGN_OF_LIFE_S):
+                    await newest.changed.wait()
             newest.changed.clear()
             if newest.snapshot is not None:
                 yield newest.snapshot
@@ -52,10 +55,3 @@ async def latest(source: AsyncGenerator[T, None], stop: asyncio.Event) -> AsyncG
             await reading
     if newest.snapshot is not None:
         yield newest.snapshot
-
-
-async def _either(stopping: asyncio.Task[bool], changed: asyncio.Event) -> None:
-    """Wait for one of the two, and no longer than a sign of life may be away."""
-    change = asyncio.create_task(changed.wait())
-    await asyncio.wait({stopping, change}, timeout=SIGN_OF_LIFE_S, return_when=asyncio.FIRST_COMPLETED)
-    change.cancel()

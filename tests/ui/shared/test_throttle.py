@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qwen_app.ui.shared import throttle
 from qwen_app.ui.shared.throttle import latest
 from tests.examples import examples
 
@@ -46,6 +47,25 @@ async def test_stop_ends_a_source_that_goes_on_and_shows_what_there_is() -> None
     asyncio.get_running_loop().call_later(0.3, stop.set)
     seen = await asyncio.wait_for(shown(numbers(1_000_000, every_s=0.01), stop), 20)
     assert 0 < seen[-1] < 999_999
+
+
+async def silent() -> AsyncGenerator[int, None]:
+    yield 7
+    await asyncio.Event().wait()
+
+
+async def test_a_source_that_is_silent_shows_its_last_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "SIGN_OF_LIFE_S", 0.01)
+    async with asyncio.timeout(20), aclosing(latest(silent(), asyncio.Event())) as snapshots:
+        assert [await anext(snapshots) for _ in range(3)] == [7, 7, 7]
+
+
+async def test_stop_ends_the_wait_for_a_source_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "SIGN_OF_LIFE_S", 3600)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.2, stop.set)
+    async with asyncio.timeout(20):
+        assert set(await shown(silent(), stop)) == {7}
 
 
 async def test_what_the_source_raises_is_raised_after_what_came_before() -> None:
