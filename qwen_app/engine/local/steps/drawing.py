@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from qwen_app.engine.local.compute.recovery import where_there_is_memory
 from qwen_app.engine.local.sampling.sampler import SampledToken, Sampler, SamplingRow
-from qwen_app.engine.local.steps.chunks import Schedule, rows_of
+from qwen_app.engine.local.steps.chunks import Schedule, rows_of, rows_to_draw_from
 from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.steps.token_masks import masks_of
 from qwen_app.messages import TokenLogprob
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What came of a step's logits: the next tokens, each beside its sequence, and by a sequence's id how likely the
+    tokens of its prompt were."""
+
+    sampled: list[tuple[SequenceState, SampledToken]]
+    scored: dict[str, tuple[TokenLogprob, ...]]
 
 
 class Drawing:
@@ -23,6 +33,15 @@ class Drawing:
         self._sampler = sampler
         self._spelling = spelling
         self._mask_words = (vocab_size + 31) // 32
+
+    def drawn(self, scheduled: Schedule, logits: torch.Tensor) -> Drawn | None:
+        """What comes of the ``logits`` of a step; None where there was no memory for it, as in ``draw``."""
+        scored = where_there_is_memory(lambda: self._scored(scheduled, logits))
+        if scored is None:
+            return None
+        drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
+        sampled = self.draw(drawing, rows_to_draw_from(scheduled, logits))
+        return None if sampled is None else Drawn(list(zip(drawing, sampled, strict=True)), scored)
 
     def draw(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken] | None:
         """The next token of each; None where there was no memory for it, and the step has to be made again."""
@@ -54,7 +73,7 @@ class Drawing:
                 drawn[index] = sampled
         return drawn
 
-    def scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
+    def _scored(self, scheduled: Schedule, logits: torch.Tensor) -> dict[str, tuple[TokenLogprob, ...]]:
         """Log-probabilities of the prompts' tokens, by sequence."""
         scored = {}
         for sequence, chunk, rows in rows_of(scheduled, logits):

@@ -141,13 +141,17 @@ class SequenceState:
 
     def row(self, awaited: int = 0) -> SamplingRow:
         """How the next token is drawn, ``awaited`` tokens after those that it has."""
-        may_end = self._may_end_after(awaited)
-        barred = self._eos_ids if self.params.ignore_eos or not may_end else frozenset[int]()
-        if not may_end:
-            barred |= frozenset(self.params.stop_token_ids)
-        barred = barred if self._free and self.answer.in_prose else frozenset()
-        biases = (*self.params.logit_bias, *((token_id, -math.inf) for token_id in sorted(barred)))
+        barred = ((token_id, -math.inf) for token_id in sorted(self._barred_ids(awaited)))
+        biases = (*self.params.logit_bias, *barred)
         return SamplingRow(self.slot, self.params, self._generator, not self._free, biases)
+
+    def _barred_ids(self, awaited: int) -> frozenset[int]:
+        """What would end the answer, which is prose, and may not yet or ever."""
+        if not (self._free and self.answer.in_prose):
+            return frozenset()
+        if not self._may_end_after(awaited):
+            return self._eos_ids.union(self.params.stop_token_ids)
+        return self._eos_ids if self.params.ignore_eos else frozenset()
 
     def draw_again(self, awaited: int = 0) -> None:
         """What was drawn beyond the tokens that it has, and the ``awaited``, is not wanted: it is drawn again."""

@@ -25,9 +25,8 @@ from qwen_app.engine.local.steps.chunks import (
     chunk_of,
     drafted_chunk_of,
     rows_of,
-    rows_to_draw_from,
 )
-from qwen_app.engine.local.steps.drawing import Drawing
+from qwen_app.engine.local.steps.drawing import Drawing, Drawn
 from qwen_app.engine.local.steps.overlap import LaunchedStep
 from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.engine.local.steps.spelling import Spelling
@@ -196,47 +195,47 @@ class StepExecutor:
         scheduled = self._schedule(running, draft_rows)
         started_s = clock()
         logits, failure = self._forward([chunk for _, chunk in scheduled])
-        if failure is Failure.OUT_OF_MEMORY:
-            self._make_room(running, scheduled, output)
-            return output
         if failure is Failure.OTHER:
             scheduled, logits = self._isolate(scheduled, output)
-        scored = where_there_is_memory(lambda: self._drawing.scored(scheduled, logits))
-        drawing = [sequence for sequence, chunk in scheduled if chunk.wants_logits]
-        drawn = self._drawing.draw(drawing, rows_to_draw_from(scheduled, logits)) if scored is not None else None
-        if scored is None or drawn is None:
+        drawn = None if failure is Failure.OUT_OF_MEMORY else self._drawing.drawn(scheduled, logits)
+        if drawn is None:
             self._make_room(running, scheduled, output)
             return output
         self._out_of_memory_steps = 0
+        new_tokens = self._take(scheduled, logits, drawn, clock(), output)
+        if failure is None and not self._awaits_copies:
+            self._update_cost_model(scheduled, clock() - started_s, new_tokens)
+        return output
+
+    def _take(self, scheduled: Schedule, logits: torch.Tensor, drawn: Drawn, now: float, output: StepOutput) -> int:
+        """Move the sequences on by what was computed and ``drawn``, and by their drafts; how many tokens are new."""
         for sequence, chunk in scheduled:
-            self._note_computed(sequence, chunk, output, scored.get(sequence.id, ()))
-        now = clock()
-        known_tokens = sum(len(sequence.token_ids) for sequence in drawing)
-        for sequence, sampled in zip(drawing, drawn, strict=True):
+            self._note_computed(sequence, chunk, output, drawn.scored.get(sequence.id, ()))
+        known_tokens = sum(len(sequence.token_ids) for sequence, _ in drawn.sampled)
+        for sequence, sampled in drawn.sampled:
             self._accept(sequence, sampled, now, output)
         for sequence, chunk, rows in rows_of(scheduled, logits):
             if chunk.drafted:
                 self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
-        new_tokens = sum(len(sequence.token_ids) for sequence in drawing) - known_tokens
-        if failure is None and not self._awaits_copies:
-            self._update_cost_model(scheduled, clock() - started_s, new_tokens)
-        return output
+        return sum(len(sequence.token_ids) for sequence, _ in drawn.sampled) - known_tokens
 
     def _schedule(self, running: Sequence[SequenceState], draft_rows: int) -> Schedule:
         """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it.
 
         Rows of one token come first: a card attends to those together, with their keys split.
         """
-        decoding = sorted((one for one in running if one.pending_tokens == 1 or one.decodes), key=lambda row: row.slot)
+        decoding: list[SequenceState] = []
+        reading: list[SequenceState] = []
+        for one in running:
+            (decoding if one.pending_tokens == 1 or one.decodes else reading).append(one)
         scheduled = [
             (one, drafted_chunk_of(one, draft_rows) if draft_rows else chunk_of(one, one.pending_tokens))
             for one in decoding
         ]
-        scheduled.sort(key=lambda each: each[1].span.length > 1)
+        scheduled.sort(key=lambda each: (each[1].span.length > 1, each[0].slot))
         if draft_rows:
             return scheduled
         budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
-        reading = [sequence for sequence in running if sequence not in decoding]
         self._short_first = not self._short_first
         if self._short_first:
             reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
@@ -357,10 +356,8 @@ class StepExecutor:
         sequence.lookup.checked(len(draft), accepted)
 
     def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
-        drafted, longest = (
-            any(chunk.drafted for _, chunk in scheduled),
-            max(chunk.span.length for _, chunk in scheduled),
-        )
+        drafted = any(chunk.drafted for _, chunk in scheduled)
+        longest = max(chunk.span.length for _, chunk in scheduled)
         if new_tokens and (drafted or longest == 1):
             drafted_rows = longest if drafted else 0
             self._parts.drafts.measured(
