@@ -78,6 +78,23 @@ async def test_what_is_wrong_with_a_schema_is_said_in_chinese(roomy: str, open_c
     assert found == {}
 
 
+async def test_the_choice_of_calls_is_chinese_after_a_reload_with_definitions_that_cannot_be_read(
+    roomy: str, open_chat: OpenChat
+) -> None:
+    page = (await open_chat(roomy, locale="zh-CN")).page
+    await open_tab(page, "tools")
+    await expect(page.locator("#tool-choice input")).to_have_value(re.compile("^调用 "))
+    await page.locator("#definitions .cm-content").click()
+    await page.keyboard.press("Control+A")
+    await page.keyboard.insert_text('[{"type"')
+    await expect(page.locator("#definitions-check .bad")).to_be_visible()
+    await page.wait_for_function("sessionStorage.getItem('field:definitions')")
+    await page.reload()
+    await open_tab(page, "tools")
+    await expect(page.locator("#definitions-check .bad")).to_be_visible()
+    await expect(page.locator("#tool-choice input")).to_have_value(re.compile("^调用 "))
+
+
 async def test_a_file_that_is_no_chat_is_refused_in_chinese(roomy: str, open_chat: OpenChat, tmp_path: Path) -> None:
     page = (await open_chat(roomy, locale="zh-CN")).page
     for name, text in {"nested": "[" * 1_000_000, "values": json.dumps([0] * 2_000_000), "none": "{}"}.items():

@@ -22,18 +22,25 @@ MODES = {"auto": "choice_auto", "required": "choice_required", "none": "choice_n
 
 @dataclass(frozen=True, slots=True)
 class Menus:
-    """What follows from the definitions: which of the boxes are ticked, the choices of calls, and the one made."""
+    """What follows from the definitions: which of the boxes are ticked, None for those that are, the choices of calls,
+    and the one made."""
 
-    ticked: list[str]
+    ticked: list[str] | None
     choices: list[tuple[str, str]]
     chosen: str
 
 
-def menus_for(tools: Sequence[Tool], known: Collection[str], chosen: str, texts: Texts) -> Menus:
-    """``known`` are the built-in tools. A choice that is no longer there becomes the model's own."""
-    choices = call_choices(tools, texts)
+def menus_for(tools: Sequence[Tool] | None, known: Collection[str], chosen: str, texts: Texts) -> Menus:
+    """``known`` are the built-in tools. A choice that is no longer there becomes the model's own. ``tools`` are None
+    while the definitions cannot be read: then what is ticked and chosen stays."""
+    if tools is None:
+        names, ticked = [chosen.removeprefix(NAMED)] if chosen.startswith(NAMED) else [], None
+    else:
+        names = [tool.name for tool in tools]
+        ticked = [name for name in names if name in known]
+    choices = call_choices(names, texts)
     kept = chosen if chosen in [value for _, value in choices] else "auto"
-    return Menus([tool.name for tool in tools if tool.name in known], choices, kept)
+    return Menus(ticked, choices, kept)
 
 
 def tool_titles(tools: Sequence[Tool], texts: Texts) -> list[tuple[str, str]]:
@@ -41,10 +48,10 @@ def tool_titles(tools: Sequence[Tool], texts: Texts) -> list[tuple[str, str]]:
     return [(texts(TITLES[tool.name]), tool.name) for tool in tools]
 
 
-def call_choices(tools: Sequence[Tool], texts: Texts) -> list[tuple[str, str]]:
+def call_choices(names: Sequence[str], texts: Texts) -> list[tuple[str, str]]:
     """What can be asked for: the modes, and each tool by its name."""
     modes = [(texts(key), mode) for mode, key in MODES.items()]
-    return modes + [(texts("choice_named", name=tool.name), NAMED + tool.name) for tool in tools]
+    return modes + [(texts("choice_named", name=name), NAMED + name) for name in names]
 
 
 def tool_choice(chosen: str) -> ToolChoice:

@@ -64,7 +64,6 @@ def _asking(page: PageContext) -> _Asking:
     tools = list(known.values())
     offered = first_tools(known)
     start = definitions_view(None, list(offered.values()), tools, FIRST_CALL, english)
-    assert start.menus is not None
     prompt = gr.Textbox(english("tools_example"), lines=2, max_lines=10, elem_id="tools-prompt")
     ready = gr.CheckboxGroup(start.boxes, value=start.menus.ticked, elem_id="ready-tools")
     with gr.Row(elem_classes="actions"):
@@ -165,11 +164,10 @@ class _Handlers:
         asking, session = self._asking, self._session_of(values)
         definitions, chosen = text(values[asking.definitions]), text(values[asking.choice])
         view = await self._actions.check(session, definitions, chosen, visitor(request), self._texts(values))
-        if view.menus is None:
-            return {asking.check: view.check, asking.ready: gr.update(choices=view.boxes)}
+        ticked = gr.update() if view.menus.ticked is None else gr.update(value=view.menus.ticked)
         return {
             asking.check: view.check,
-            asking.ready: gr.update(choices=view.boxes, value=view.menus.ticked),
+            asking.ready: ticked | {"choices": view.boxes},
             asking.choice: gr.update(choices=view.menus.choices, value=view.menus.chosen),
         }
 

@@ -38,11 +38,11 @@ class ToolsView:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionsView:
-    """The line under the editor, the titles of the boxes, and the menus where the definitions can be offered."""
+    """The line under the editor, the titles of the boxes, and what follows for them and for the choice of calls."""
 
     check: str
     boxes: list[tuple[str, str]]
-    menus: Menus | None = None
+    menus: Menus
 
 
 def steps_html(run: ToolRun, runnable: Collection[str], *, over: bool, texts: Texts) -> str:
@@ -134,7 +134,7 @@ def definitions_view(
 ) -> DefinitionsView:
     """What follows from definitions that hold ``tools``, or have a ``problem``; ``chosen`` are the calls asked for."""
     known = [tool.name for tool in builtin]
-    menus = menus_for(tools, known, chosen, texts) if problem is None else None
+    menus = menus_for(tools if problem is None else None, known, chosen, texts)
     return DefinitionsView(definitions_html(problem, tools, known, texts), tool_titles(builtin, texts), menus)
 
 
