@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
-import re
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -68,9 +68,14 @@ def _is_attack(path: Path) -> bool:
 
 
 def _is_slow_as_a_whole(path: Path) -> bool:
-    if path.suffix != ".py":
+    if path.suffix != ".py" or "\npytestmark = " not in (text := path.read_text()):
         return False
-    return re.search(r"^pytestmark = [^#]*\bpytest\.mark\.slow\b", path.read_text(), re.MULTILINE) is not None
+    marks = [line.value for line in ast.parse(text).body if isinstance(line, ast.Assign) and _sets_marks(line)]
+    return any("pytest.mark.slow" in ast.unparse(value) for value in marks)
+
+
+def _sets_marks(line: ast.Assign) -> bool:
+    return ast.unparse(line.targets[0]) == "pytestmark"
 
 
 @pytest.hookimpl(wrapper=True)
