@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from llguidance import LLTokenizer
 from tokenizers import Tokenizer
 
 NONCHARACTER = "\U0010fffe"  # Unicode keeps it out of text for good
+
+
+Json = dict[str, Any]
 
 
 class FastTokenizer(Protocol):
@@ -76,6 +79,20 @@ def _for_text_alone(tokenizer_json: str) -> str:
         token["content"] = hidden.get(token["content"], token["content"])
     if isinstance(vocabulary := told["model"]["vocab"], dict):
         told["model"]["vocab"] = {hidden.get(text, text): token_id for text, token_id in vocabulary.items()}
+    told["decoder"] = _with_blanks(told["decoder"])
     told["padding"] = told["truncation"] = None
     told["post_processor"] = None  # it names them too, and there is nothing to process
     return json.dumps(told)
+
+
+def _with_blanks(decoder: Json | None) -> Json | None:
+    """The decoder as llguidance reads blanks out of it: in a sequence, where something replaces ``▁``."""
+    if decoder is None or decoder["type"] not in ("Metaspace", "Sequence"):
+        return decoder
+    parts = decoder["decoders"] if decoder["type"] == "Sequence" else [{"type": "ByteFallback"}, decoder]
+    read = [_replacing(part) if part["type"] == "Metaspace" else part for part in parts]
+    return {"type": "Sequence", "decoders": read}
+
+
+def _replacing(metaspace: Json) -> Json:
+    return {"type": "Replace", "pattern": {"String": metaspace["replacement"]}, "content": " "}

@@ -49,7 +49,7 @@ def test_bytes_of_control_tokens_are_their_names(tokenizer: Tokenizer) -> None:
         assert spelling.bytes_of(token_id).decode() == tokenizer.id_to_token(token_id)
 
 
-@pytest.mark.parametrize("kind", ["llama", "gemma"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_grammars_read_the_same_bytes(kind: str) -> None:
     tokenizer = sentencepiece_tokenizer(kind)
     spelling = Spelling(tokenizer)
