@@ -17,7 +17,7 @@ from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
 from qwen_app.models.device import card_uuids, lacks_memory, on_a_card, use_expandable_segments
 from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest, weight_files
-from qwen_app.models.gguf.positions import scale_as_written
+from qwen_app.models.gguf.metadata import do_as_written
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 from qwen_app.models.transformers_logging import quiet_transformers
 
@@ -130,7 +130,7 @@ def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     try:
         model = _load_four_bits(source) if source.four_bits else _load_weights(source)
         if source.gguf_file:
-            scale_as_written(model, source.path)
+            do_as_written(model, source.path)
         return model.eval(), _load_tokenizer(source)
     except DoesNotFit:
         raise

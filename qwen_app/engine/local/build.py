@@ -9,14 +9,14 @@ from qwen_app.chat.template import PromptEncoder
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.local.engine_info import info_of
-from qwen_app.engine.local.grammar_admission import sandboxed_admission
+from qwen_app.engine.local.generation_defaults import end_ids
+from qwen_app.engine.local.grammar_admission import GrammarAdmission, sandboxed_admission
 from qwen_app.engine.local.request_processor import RequestProcessor
 from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.steps.step_executor import StepExecutor
 from qwen_app.engine.local.worker import WATCHDOG_S, Worker
 from qwen_app.models.loader import LoadedModel
-from qwen_app.structured.grammars.compiler import GrammarCompiler
 
 GRACE_SHARE = 1 / 6  # of the watchdog's limit: how late a worker may notice a deadline
 
@@ -58,14 +58,15 @@ def build_local_engine(
     )
     executor = StepExecutor(parts, spelling, vocab_size=_vocab_size(loaded))
     scheduler = Scheduler(slots=slots, queue_limit=queue_limit)
-    compiler = GrammarCompiler(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=sorted(_eos_ids(loaded)))
+    eos_ids = end_ids(loaded, _vocab_size(loaded))
+    grammars = sandboxed_admission(loaded.tokenizer, vocab_size=_vocab_size(loaded), eos_ids=eos_ids)
     return LocalEngine(
         Worker(executor, scheduler, on_fatal=on_fatal, watchdog_s=watchdog_s, clock=clock),
-        _processor(loaded, parts, encoder, compiler, spelling),
+        _processor(parts, encoder, grammars, spelling, eos_ids),
         encoder,
         spelling,
         info_of(loaded, parts, notice),
-        grammars=sandboxed_admission(compiler),
+        grammars=grammars,
         grace_s=watchdog_s * GRACE_SHARE,
         impairment=parts.impairment,
     )
@@ -97,18 +98,18 @@ def local_compute_parts(
 
 
 def _processor(
-    loaded: LoadedModel,
     parts: ComputeParts,
     encoder: PromptEncoder,
-    compiler: GrammarCompiler,
+    grammars: GrammarAdmission,
     spelling: Spelling,
+    eos_ids: frozenset[int],
 ) -> RequestProcessor:
     return RequestProcessor(
         encoder,
-        compiler,
+        grammars.compiler,
         spelling,
         vocab_size=parts.sampler.text_vocab_size,
-        eos_ids=_eos_ids(loaded),
+        eos_ids=eos_ids,
         context_tokens=parts.kv_cache.length,
         forces_tokens=parts.switches.forced_tokens,
     )
@@ -123,9 +124,3 @@ def _text_vocab_size(loaded: LoadedModel) -> int:
     """The tokens that have a text and that the model knows: a tokenizer may have been given more than it was."""
     ids = loaded.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values()
     return min(int(max(ids)) + 1, _vocab_size(loaded))
-
-
-def _eos_ids(loaded: LoadedModel) -> frozenset[int]:
-    configured = loaded.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(token_id) for token_id in (*ids, loaded.tokenizer.eos_token_id) if token_id is not None)

@@ -6,7 +6,7 @@ import torch
 
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts
-from qwen_app.messages import SamplingParams
+from qwen_app.engine.local.generation_defaults import sampling_defaults
 from qwen_app.models.loader import LoadedModel
 
 
@@ -19,22 +19,11 @@ def info_of(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo
         device=_device_name(loaded.device),
         context_tokens=parts.kv_cache.length,
         slots=parts.kv_cache.slots,
-        sampling=_sampling_defaults(loaded),
+        sampling=sampling_defaults(loaded.generation_config),
         weights_bytes=loaded.weights_bytes,
         cache_bytes=parts.kv_cache.size_bytes,
         notice=notice,
         gpu_uuids=loaded.gpu_uuids(),
-    )
-
-
-def _sampling_defaults(loaded: LoadedModel) -> SamplingParams:
-    config = loaded.generation_config
-    return SamplingParams(
-        temperature=float(config.temperature or 1.0),
-        top_p=float(config.top_p or 1.0),
-        top_k=int(config.top_k or 0),
-        min_p=float(config.min_p or 0.0),
-        repetition_penalty=float(config.repetition_penalty or 1.0),
     )
 
 

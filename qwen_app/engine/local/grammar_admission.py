@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 from weakref import WeakValueDictionary
 
+from transformers import PreTrainedTokenizerBase
+
 from qwen_app.engine.local.request_threads import RequestThreads, outcome_of
 from qwen_app.errors import OverBudget
 from qwen_app.messages import GenerationRequest
@@ -30,6 +32,10 @@ class GrammarAdmission:
         self._deadline_s = deadline_s
         self._threads = RequestThreads(THREADS, "grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @property
+    def compiler(self) -> GrammarCompiler:
+        return self._compiler
 
     def prepare(self) -> None:
         """See ``GrammarCompiler.prepare``."""
@@ -86,6 +92,8 @@ def _release_when_done(turn: asyncio.Lock, compiling: asyncio.Future[Grammar | N
     compiling.add_done_callback(release)
 
 
-def sandboxed_admission(compiler: GrammarCompiler) -> GrammarAdmission:
-    """Admission to ``compiler`` by this process's own sandbox."""
-    return GrammarAdmission(compiler, checks())
+def sandboxed_admission(
+    tokenizer: PreTrainedTokenizerBase, *, vocab_size: int, eos_ids: frozenset[int]
+) -> GrammarAdmission:
+    """Admission to a new compiler for ``tokenizer``, by this process's own sandbox."""
+    return GrammarAdmission(GrammarCompiler(tokenizer, vocab_size=vocab_size, eos_ids=sorted(eos_ids)), checks())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from qwen_app.models.adapted.long_context import turn_positions
 
 if TYPE_CHECKING:
+    from gguf import GGUFReader
     from torch import Tensor
     from torch.nn import Module
     from transformers import PreTrainedModel
@@ -23,16 +24,15 @@ FACTORS = "rope_freqs.weight"  # of Llama 3.1 and later
 UNREAD = "Positions are scaled in %s as is not read here (%s): answers get worse with a conversation's length."
 
 
-def scale_as_written(model: PreTrainedModel, path: Path) -> None:
-    """Turn positions of ``model`` as ``path`` says: scaled linearly or by YaRN, and slowed by its factors. Scaling of
-    another kind is told as an error, not done.
+def scale_as_written(model: PreTrainedModel, path: Path, reader: GGUFReader) -> None:
+    """Turn positions of ``model`` as ``path``, which ``reader`` reads, says: scaled linearly or by YaRN, and slowed by
+    its factors. Scaling of another kind is told as an error, not done.
 
     Raises ValueError where there are not as many factors as angles.
     """
     import gguf
     import torch
 
-    reader = gguf.GGUFReader(path)
     written = {name.partition(".")[2]: field.contents() for name, field in reader.fields.items() if KEYS in name}
     tensor = next((tensor for tensor in reader.tensors if tensor.name == FACTORS), None)
     unread = _unread(written)

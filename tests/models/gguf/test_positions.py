@@ -5,37 +5,21 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
 import torch
-from gguf import GGMLQuantizationType as Kind
 from transformers import PreTrainedModel
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models import loader
-from qwen_app.models.folder import Checkpoint
-from tests.models.small_gguf import HEADS, WIDTH, write_gguf
+from tests.models.small_gguf import HEADS, WIDTH
 
 ANGLES = WIDTH // HEADS // 2
 FACTORS = np.linspace(1, 8, ANGLES, dtype=np.float32)
 Writer = gguf.GGUFWriter
 LINEAR, YARN = gguf.RopeScalingType.LINEAR, gguf.RopeScalingType.YARN
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PreTrainedModel]:
-    """The model of a file in a precision, without a tokenizer. ``also`` writes more into it."""
-    monkeypatch.setattr(loader, "_load_tokenizer", lambda source: None)
-
-    def loaded(precision: str = "int4", also: Callable[[Writer], None] = lambda writer: None) -> PreTrainedModel:
-        path = write_gguf(tmp_path / "model.gguf", "llama", Kind.Q4_0, also=also)
-        return loader._read(loader._source(Checkpoint(path), precision))[0]
-
-    return loaded
 
 
 def factors(values: np.ndarray) -> Callable[[Writer], None]:
