@@ -59,7 +59,9 @@ def largest_number(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
             if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
                 seen.append(tensor.abs().amax().float().cpu())
 
-    hooks = [part.register_forward_hook(look) for layer in model.get_decoder().layers for part in layer.modules()]
+    body = model.get_decoder()
+    layers = getattr(body, "layers", [body])  # what has none is not run here, which is told later
+    hooks = [part.register_forward_hook(look) for layer in layers for part in layer.modules()]
     try:
         with torch.inference_mode():
             ids = tokenizer(TEXT, return_tensors="pt").input_ids.to(model.device)

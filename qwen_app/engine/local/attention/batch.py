@@ -45,6 +45,7 @@ class Batch:
     attention: Attention
     plan: object = None
     _copies: dict[torch.device, Batch] = field(default_factory=dict)
+    _attended: set[int] = field(default_factory=set)
 
     @classmethod
     def planned(cls, spans: Sequence[QuerySpan], slot_mapping: torch.Tensor, attention: Attention) -> Batch:
@@ -59,6 +60,12 @@ class Batch:
         if device not in self._copies:
             self._copies[device] = Batch.planned(self.spans, self.slot_mapping.to(device), self.attention)
         return self._copies[device]
+
+    def attend_once(self, layer: int) -> None:
+        """Raises ModelFilesError for a layer that attends twice in a step: its first keys and values would be lost."""
+        if layer in self._attended:
+            raise _refusal("attends more than once in a layer")
+        self._attended.add(layer)
 
 
 class Attention(Protocol):
@@ -121,6 +128,7 @@ def _attend(
         raise _refusal(f"attends within a sliding window of {sliding_window} tokens")
     if softcap is not None or s_aux is not None:
         raise _refusal("caps its attention scores, or has attention sinks")
+    batch.attend_once(module.layer_idx)
     batch = batch.on(key.device)
     attention.cache.store(module.layer_idx, batch.slot_mapping, key[0].transpose(0, 1), value[0].transpose(0, 1))
     return attention.attend(query[0], module.layer_idx, batch, scaling)[None], None

@@ -16,7 +16,7 @@ from qwen_app.engine.local.compute.model_runner import Runner
 from qwen_app.engine.local.compute.numerics import keep_precision
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.engine.local.compute.prefix_cache import PrefixCache
-from qwen_app.engine.local.compute.start_up import planned_room, ready_runner, ready_step
+from qwen_app.engine.local.compute.start_up import planned_room, ready_runner, ready_step, run_here
 from qwen_app.engine.local.sampling.sampler import Sampler
 from qwen_app.models.dims import refuse_changing_positions
 from qwen_app.switches import Switches
@@ -62,7 +62,8 @@ def build_compute_parts(
     keep_precision()
     refuse_partial_attention(model.config, context_tokens)
     refuse_changing_positions(model.config.get_text_config().to_dict(), context_tokens)
-    shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
+    with run_here(model):
+        shape, devices = KVShape.of(model.config, model.dtype), _layer_devices(model)
     with planned_room(slots, context_tokens):
         step = ready_step(model, context_tokens, device, switches)
         cache = KVCache(shape, slots=slots, length=context_tokens, devices=devices, overlap=switches.overlap)

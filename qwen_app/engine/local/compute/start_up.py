@@ -14,15 +14,21 @@ from qwen_app.engine.local.attention.flash import FlashAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.decoder import Decoder, step_model
-from qwen_app.engine.local.compute.graph_check import check_graphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of, free_memory
-from qwen_app.errors import DoesNotFit
+from qwen_app.engine.local.compute.step_check import check_architecture, check_graphs
+from qwen_app.errors import AppError, DoesNotFit, ModelFilesError
+from qwen_app.kernels.failure import first_line
 from qwen_app.switches import Switches
 
 NO_LONGER_FREE = (
     "The device has no room for {slots} x {context:,} tokens, though it had when this was planned: another process may "
     "have taken it. Stop that one, or ask for less with --users or --context."
+)
+
+NOT_RUN_HERE = (
+    "Models of the architecture {architecture} are not run here ({reason}). Choose another model, or let another "
+    "server run it (--engine remote)."
 )
 
 
@@ -35,6 +41,20 @@ def planned_room(slots: int, context_tokens: int) -> Iterator[None]:
         if failure_of(error) is not Failure.OUT_OF_MEMORY:
             raise
         raise DoesNotFit(NO_LONGER_FREE.format(slots=slots, context=context_tokens)) from error
+
+
+@contextmanager
+def run_here(model: PreTrainedModel) -> Iterator[None]:
+    """What ``model`` fails at within raises ModelFilesError: its architecture is not what our engine takes it for."""
+    try:
+        yield
+    except AppError:
+        raise
+    except Exception as error:
+        if failure_of(error) is not Failure.OTHER:
+            raise
+        architecture = model.config.model_type
+        raise ModelFilesError(NOT_RUN_HERE.format(architecture=architecture, reason=first_line(error))) from error
 
 
 def ready_step(
@@ -69,7 +89,11 @@ def ready_runner(
         impairment = impairment or uncapturable
         graphs = None if uncapturable else DecodeGraphs(step, attention, device)
     runner = ModelRunner(step, attention, device, graphs)
-    runner.forward_uncaptured([ScheduledChunk(QuerySpan(0, 0, 1), [0], wants_logits=True)])  # what fails, fails now
+    if isinstance(step, Decoder):
+        runner.forward_uncaptured([ScheduledChunk(QuerySpan(0, 0, 1), [0], wants_logits=True)])  # what fails, fails now
+    else:
+        with run_here(model):
+            check_architecture(model, runner, cache)
     while runner.prepare():
         pass
     if graphs is not None:

@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers.models.diffllama import DiffLlamaConfig
 from transformers.models.gemma2 import Gemma2Config
 from transformers.models.gpt_oss import GptOssConfig
 from transformers.models.llama import LlamaConfig
@@ -85,6 +86,11 @@ def test_a_cache_goes_with_its_engine() -> None:
         del attention, runner
     gc.collect()
     assert [cache() for cache in caches] == [None, None, None]
+
+
+def test_a_layer_that_attends_twice_is_refused() -> None:
+    with pytest.raises(ModelFilesError, match="more than once in a layer"):
+        answered(DiffLlamaConfig(**SMALL | {"num_key_value_heads": 2}))
 
 
 def test_two_engines_may_share_one_model() -> None:

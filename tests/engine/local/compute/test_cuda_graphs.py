@@ -17,8 +17,8 @@ from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAtten
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
 from qwen_app.engine.local.compute import cuda_graphs
 from qwen_app.engine.local.compute.cuda_graphs import CudaRecorder, DecodeGraphs, Replayable, Step, row_counts
-from qwen_app.engine.local.compute.graph_check import check_graphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
+from qwen_app.engine.local.compute.step_check import check_graphs
 from tests.engine.local.cuda_without_card import (
     CPU,
     FlashKernelCall,
