@@ -13,7 +13,14 @@ from pathlib import Path
 from pydantic import BaseModel, PositiveInt, ValidationError
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models.adapted.long_context import LongContextCost, longest_tokens, prefill_flops
+from qwen_app.models.adapted.long_context import (
+    LongContextCost,
+    longest_tokens,
+    prefill_flops,
+    readable_tokens,
+    rope_of,
+    rope_type,
+)
 from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, need_readable, read_json, weight_files
 
 
@@ -67,13 +74,15 @@ class _DecoderConfig(BaseModel):
 
 def dims_from_config(config: Mapping[str, object]) -> ModelDims:
     """Dimensions of a Llama- or Qwen2-like model, its parameters counted from them. Raises ModelFilesError."""
-    decoder = config.get("text_config", config)
+    nested = config.get("text_config")
+    decoder = nested if isinstance(nested, Mapping) else config
     try:
         text = _DecoderConfig.model_validate(decoder)
     except ValidationError as unfit:
         wrong = ", ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in unfit.errors())
         raise ModelFilesError(f"config.json does not describe a decoder this app can plan for ({wrong}).") from unfit
-    own_tokens = min(text.max_position_embeddings, unchanging_tokens(decoder) or text.max_position_embeddings)
+    own_tokens = max(text.max_position_embeddings, readable_tokens(decoder))
+    own_tokens = min(own_tokens, unchanging_tokens(decoder) or own_tokens)
     layers, hidden, heads = text.num_hidden_layers, text.hidden_size, text.num_attention_heads
     kv_heads, head_dim = text.num_key_value_heads or heads, text.head_dim or hidden // heads
     attention = 2 * hidden * heads * head_dim + 2 * hidden * kv_heads * head_dim
@@ -95,22 +104,17 @@ def dims_from_config(config: Mapping[str, object]) -> ModelDims:
     )
 
 
-def unchanging_tokens(config: object) -> int | None:
+def unchanging_tokens(config: Mapping[str, object]) -> int | None:
     """How long a text may become before a decoder with this config turns all of its positions otherwise; None where it
     never does.
 
     Such are ``longrope`` (Phi-3's long contexts) and ``dynamic``, as transformers computes them. Keys that were cached
     before are wrong then, and so are those of everybody who is computed in the same step.
     """
-    if not isinstance(config, Mapping):
-        return None
-    rope = config.get("rope_parameters") or config.get("rope_scaling")
-    if not isinstance(rope, Mapping):
-        return None
-    kind = rope.get("rope_type", rope.get("type"))
+    kind = rope_type(config)
     if kind not in ("longrope", "su", "dynamic"):
         return None
-    original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    original = rope_of(config).get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
     tokens = config.get("max_position_embeddings") if kind == "dynamic" else original
     return tokens if isinstance(tokens, int) else None
 
@@ -145,11 +149,15 @@ def dims_of(path: Path) -> ModelDims:
     if not path.is_file():
         raise ModelFilesError(f"There is no file {path}.")
     need_readable(path)
+    import gguf
     from transformers import AutoConfig
 
+    from qwen_app.models.gguf.positions import scaling_in
+
     with _reading(path):
-        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-    return dims_from_config(config.to_dict())
+        config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True).to_dict()
+        scaling = scaling_in(gguf.GGUFReader(path), config.get("max_position_embeddings"))
+    return dims_from_config(config | ({"rope_parameters": scaling} if scaling else {}))
 
 
 def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:

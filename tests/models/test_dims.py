@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gguf
 import pytest
 from gguf import GGMLQuantizationType as Kind
 from transformers import LlamaConfig, Phi3Config, PretrainedConfig
@@ -22,6 +23,28 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_gguf_file_tells_its_dimensions(gguf_file: Path) -> None:
     dims = dims_of(gguf_file)
     assert (dims.layers, dims.hidden) == (LAYERS, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "tokens"),
+    [
+        (gguf.RopeScalingType.YARN, {}, 512),
+        (gguf.RopeScalingType.YARN, {"original": 64}, 256),
+        (gguf.RopeScalingType.LINEAR, {}, 512),
+        (gguf.RopeScalingType.NONE, {}, 128),
+        (gguf.RopeScalingType.LONGROPE, {}, 128),  # told when it is loaded
+    ],
+)
+def test_a_gguf_file_reaches_as_far_as_its_positions_are_stretched(
+    tmp_path: Path, kind: gguf.RopeScalingType, more: dict[str, int], tokens: int
+) -> None:
+    def stretched(writer: gguf.GGUFWriter) -> None:
+        writer.add_rope_scaling_type(kind)
+        writer.add_rope_scaling_factor(4.0)
+        if more:
+            writer.add_rope_scaling_orig_ctx_len(more["original"])
+
+    assert dims_of(write_gguf(tmp_path / "model.gguf", "llama", Kind.Q4_0, also=stretched)).context_tokens == tokens
 
 
 @pytest.mark.parametrize("end", [0, 3, 10, 200, 300_000, -100])
@@ -59,6 +82,11 @@ def test_a_context_is_no_longer_than_all_texts_are_read_alike(config: Pretrained
     refuse_changing_positions(told, tokens)
     with pytest.raises(ModelFilesError, match=f"--context {tokens}"):
         refuse_changing_positions(told, tokens + 1)
+
+
+def test_a_length_in_quotes_is_one() -> None:
+    told = LlamaConfig().to_dict() | {"max_position_embeddings": "8192"}
+    assert dims_from_config(told).context_tokens == 8192
 
 
 @pytest.mark.parametrize("kind", ["default", "linear", "llama3", "yarn"])

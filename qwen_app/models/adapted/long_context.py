@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 FACTOR = 4.0
 MOST_TOKENS = 131_072
+LARGEST = 2**40
 ARCHITECTURES = ("qwen2",)
+STRETCHED = ("linear", "yarn")  # by one factor whatever the text; others say in all how much they read, or change
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,39 @@ class LongContextCost:
     cache_bytes: int
 
 
+def rope_of(config: Mapping[str, object]) -> Mapping[str, object]:
+    """What this config.json says of its positions, by the key that transformers heeds first; empty where it does not
+    say, or says it of each kind of layer by itself."""
+    rope = config.get("rope_scaling") or config.get("rope_parameters")
+    return rope if isinstance(rope, Mapping) else {}
+
+
+def rope_type(config: Mapping[str, object]) -> str:
+    """How positions are turned, in transformers' words."""
+    rope = rope_of(config)
+    return str(rope.get("rope_type") or rope.get("type") or "default")
+
+
+def readable_tokens(config: Mapping[str, object]) -> int:
+    """How many tokens a model with this config.json reads as it is: what it says, or how far its positions are
+    stretched from where they are not, as transformers computes them.
+
+    Whoever prepares a model for long texts as its card says adds the stretching alone.
+    """
+    told = _number(config, "max_position_embeddings")
+    rope = rope_of(config)
+    if rope_type(config) not in STRETCHED:
+        return int(told)
+    original = told
+    if rope_type(config) == "yarn":
+        name = "original_max_position_embeddings"
+        original = _number(config, name) or _number(rope, name) or told
+    return int(max(told, original * _number(rope, "factor")))
+
+
 def longest_tokens(config: Mapping[str, object], own_tokens: int) -> int:
     """The longest context of a model with this config.json: its own, or by YaRN where its card offers that."""
-    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, Mapping) else "default"
-    if config.get("model_type") not in ARCHITECTURES or kind not in ("default", None):
+    if config.get("model_type") not in ARCHITECTURES or rope_type(config) != "default":
         return own_tokens
     return max(own_tokens, min(MOST_TOKENS, int(own_tokens * FACTOR)))
 
@@ -45,11 +75,15 @@ def prefill_flops(parameters: int, layers: int, width: int, tokens: int) -> floa
 
 
 def use_yarn(model: PreTrainedModel, context_tokens: int) -> bool:
-    """Turn positions as YaRN does where ``context_tokens`` are more than the model's own; whether it was needed."""
-    own_tokens = int(model.config.max_position_embeddings)
-    if context_tokens <= own_tokens:
+    """Turn positions as YaRN does where ``context_tokens`` are more than the model's own; whether it was needed.
+
+    Positions that its files stretch themselves stay as they are.
+    """
+    config = model.config.get_text_config().to_dict()
+    own = readable_tokens(config)
+    if context_tokens <= own or rope_type(config) != "default":
         return False
-    turn_positions(model, {"rope_type": "yarn", "factor": FACTOR, "original_max_position_embeddings": own_tokens})
+    turn_positions(model, {"rope_type": "yarn", "factor": FACTOR, "original_max_position_embeddings": own})
     return True
 
 
@@ -59,3 +93,9 @@ def turn_positions(model: PreTrainedModel, scaling: Mapping[str, object]) -> Non
     model.config.rope_parameters = {**model.config.rope_parameters, **scaling}
     old = body.rotary_emb
     body.rotary_emb = type(old)(config=model.config).to(old.inv_freq.device)
+
+
+def _number(said: Mapping[str, object], name: str) -> float:
+    """0 where nothing is said, or nothing that a length can be made of."""
+    value = said.get(name)
+    return value if isinstance(value, int | float) and 0 < value < LARGEST else 0

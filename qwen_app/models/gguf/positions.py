@@ -33,7 +33,7 @@ def scale_as_written(model: PreTrainedModel, path: Path, reader: GGUFReader) -> 
     import gguf
     import torch
 
-    written = {name.partition(".")[2]: field.contents() for name, field in reader.fields.items() if KEYS in name}
+    written = _written(reader)
     tensor = next((tensor for tensor in reader.tensors if tensor.name == FACTORS), None)
     unread = _unread(written)
     if not unread and not hasattr(getattr(model.get_decoder(), "rotary_emb", None), "inv_freq"):
@@ -41,11 +41,29 @@ def scale_as_written(model: PreTrainedModel, path: Path, reader: GGUFReader) -> 
     if unread:
         log.error(UNREAD, path, unread)
         return
-    if scaling := _scaling(written, int(model.config.max_position_embeddings)):
+    if scaling := scaling_in(reader, model.config.max_position_embeddings):
         turn_positions(model, scaling)
     if tensor:
         factors = torch.tensor(gguf.dequantize(tensor.data, tensor.tensor_type))
         _slow_angles(model.get_decoder().rotary_emb, factors)
+
+
+def scaling_in(reader: GGUFReader, own_tokens: object) -> dict[str, object]:
+    """What the file says of scaled positions in transformers' words; empty where none are scaled, or not as is read
+    here. ``own_tokens`` is what else it says that the model reads."""
+    written = _written(reader)
+    kind = _kind(written)
+    if not kind or _unread(written):
+        return {}
+    scaling: dict[str, object] = {"rope_type": kind, "factor": _factor(written)}
+    if kind == "yarn":
+        trained = written.get("rope.scaling.original_context_length")
+        scaling["original_max_position_embeddings"] = trained or own_tokens
+    return scaling
+
+
+def _written(reader: GGUFReader) -> dict[str, object]:
+    return {name.partition(".")[2]: field.contents() for name, field in reader.fields.items() if KEYS in name}
 
 
 def _slow_angles(rotary: Module, factors: Tensor) -> None:
@@ -72,15 +90,3 @@ def _unread(written: Mapping[str, object]) -> str:
         return kind
     others = [name for name in written if name.startswith("rope.scaling.") and name.split(".")[-1] not in READ]
     return ", ".join(others) if kind == "yarn" else ""
-
-
-def _scaling(written: Mapping[str, object], own_tokens: int) -> dict[str, object]:
-    """The same in transformers' words; empty where nothing is scaled."""
-    kind = _kind(written)
-    if not kind:
-        return {}
-    scaling: dict[str, object] = {"rope_type": kind, "factor": _factor(written)}
-    if kind == "yarn":
-        trained = written.get("rope.scaling.original_context_length")
-        scaling["original_max_position_embeddings"] = trained or own_tokens
-    return scaling

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedModel, Qwen2Config
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedModel, Qwen2Config
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
 from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.decoder import reads
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import build_compute_parts
 from qwen_app.errors import DoesNotFit
-from qwen_app.models.adapted.long_context import FACTOR, MOST_TOKENS, longest_tokens, use_yarn
+from qwen_app.models.adapted.long_context import FACTOR, MOST_TOKENS, longest_tokens, readable_tokens, use_yarn
 from qwen_app.models.device import Device
+from qwen_app.models.dims import dims_of
+from qwen_app.models.loader import load
 from qwen_app.models.memory_plan import plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import DEFAULT, known_model
+from tests.tiny_qwen import save_tiny_qwen
 
 OWN, LONG = 32, 128
 SIZES: dict[str, Any] = {
@@ -82,6 +88,48 @@ def test_within_its_own_context_nothing_changes() -> None:
 )
 def test_who_is_offered_how_much(config: dict[str, object], own: int, most: int) -> None:
     assert longest_tokens(config, own) == most
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}}, 131_072),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16_384}}, 65_536),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, 65_536),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}, "original_max_position_embeddings": 9_000}, 36_000),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4_096}}, 32_768),
+        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, 131_072),
+        ({"rope_parameters": {"rope_type": "llama3", "factor": 32.0}}, 32_768),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": None}}, 32_768),
+        ({"rope_parameters": {"rope_type": "linear", "factor": "4"}}, 32_768),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": float("inf")}}, 32_768),
+        ({"rope_scaling": None, "rope_parameters": {"rope_type": "default"}}, 32_768),
+        ({"rope_scaling": [], "rope_parameters": "yarn"}, 32_768),
+        ({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}}, 32_768),
+    ],
+)
+def test_how_far_a_configuration_reaches(config: dict[str, object], tokens: int) -> None:
+    assert readable_tokens(config | {"max_position_embeddings": 32_768}) == tokens
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+@pytest.mark.parametrize("key", ["rope_scaling", "rope_parameters"])
+def test_a_folder_prepared_for_long_texts_reads_them_as_it_says(tmp_path: Path, key: str, precision: str) -> None:
+    folder = save_tiny_qwen(tmp_path)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    own = config["max_position_embeddings"]
+    config.pop("rope_parameters")
+    kind = {"type" if key == "rope_scaling" else "rope_type": "yarn"}
+    config |= {"rope_theta": 1e6} if key == "rope_scaling" else {}
+    config[key] = kind | {"rope_theta": 1e6, "factor": 4.0, "original_max_position_embeddings": own}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    dims = dims_of(folder)
+    assert (dims.context_tokens, dims.longest_tokens) == (4 * own, 4 * own)
+    assert plan_memory(dims, "4bit", CARD, context=3 * own).context_tokens == 3 * own
+    rotary = load(folder, precision=precision, context_tokens=3 * own).model.get_decoder().rotary_emb
+    expected = Qwen2RotaryEmbedding(AutoConfig.from_pretrained(folder))
+    torch.testing.assert_close(rotary.inv_freq, expected.inv_freq)
+    assert rotary.attention_scaling == expected.attention_scaling
 
 
 def test_the_plan_keeps_to_the_models_own_context_unless_asked_and_tells_what_more_costs() -> None:
