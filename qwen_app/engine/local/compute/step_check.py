@@ -75,9 +75,8 @@ def check_architecture(model: PreTrainedModel, runner: ModelRunner, cache: KVCac
     rows = [row for chunk in chunks for row in range(chunk.span.end)[-chunk.rows :]]
     whole = _by_its_own_attention(model, "eager", [(token_ids, rows)])  # which every model has
     in_pieces = _by_its_own_attention(model, "sdpa", [(chunk.token_ids, range(-chunk.rows, 0)) for chunk in chunks])
-    own_error = float(
-        _errors(in_pieces, whole).nan_to_num(0.0, posinf=0.0).max()
-    )  # large where experts are chosen by little
+    # Large where experts are chosen by little: what a model differs from itself is no fault of the slots.
+    own_error = float(_errors(in_pieces, whole).nan_to_num(0.0, posinf=0.0).max())
     tolerance = max(_tolerance(model, cache.shape.dtype), min(OWN_ERRORS * own_error, MOST_ERROR))
     for name, piece in pieces.items():
         got = torch.cat([runner.forward_uncaptured([chunk]).float() for chunk in piece])
