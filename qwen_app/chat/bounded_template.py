@@ -17,6 +17,7 @@ from typing import NoReturn
 from jinja2 import TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -74,10 +75,15 @@ def _budget() -> _Budget:
 
 
 class BoundedTemplate:
-    """One template. ``render`` raises jinja2's TemplateError, and whatever else the template's own mistakes raise."""
+    """One template. ``render`` raises jinja2's TemplateError, and whatever else the template's own mistakes raise.
+
+    ``variables`` are the names that it reads and does not set.
+    """
 
     def __init__(self, source: str) -> None:
-        self._template = _Environment().from_string(source)
+        environment = _Environment()
+        self._template = environment.from_string(source)
+        self.variables = frozenset(find_undeclared_variables(environment.parse(source)))
 
     def render(self, values: Mapping[str, object]) -> str:
         budget = _Budget(LIMIT + LIMIT_A_CHARACTER * _characters_of(values))

@@ -7,44 +7,28 @@ model wrote keep the ids it wrote them with, so that what the cache holds stays 
 from __future__ import annotations
 
 import json
-import re
-import threading
 from array import array
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any
 
-from jinja2 import Environment, TemplateError, TemplateSyntaxError
-from jinja2.meta import find_undeclared_variables
 from transformers import PreTrainedTokenizerBase
 
-from qwen_app.chat.bounded_template import BoundedTemplate, TemplateTooCostly
-from qwen_app.errors import CHARACTERS_A_TOKEN, ModelFilesError, RequestError, TextTooLong
+from qwen_app.chat.guard import Guard, any_of, whole_text
+from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateDict, TemplateRefusal
+from qwen_app.chat.remembered_answers import RememberedAnswers
+from qwen_app.errors import CHARACTERS_A_TOKEN, RequestError, TextTooLong
 from qwen_app.messages import Message, TemplateOptions, Tool
 from qwen_app.tools.messages import results_in_call_order, shown_arguments
 from qwen_app.tools.prompt_format import as_plain_messages, tool_definition
 
-REMEMBERED_ANSWERS = 512
-REMEMBERED_TOKENS = 1 << 20  # of all of them together: 4 MB
 LONG_CHARACTERS = 4096  # encoded at a quarter of a million a second, in the worst case
 SPARE_CHARACTERS = 4096
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 PRIVATE_USE = range(0xE000, 0xF8FF)  # no text has a meaning for these; one not in the conversation marks our places
-
-PLAIN = TemplateOptions()
-GIVEN_VARIABLES = {"messages", "tools", "documents", "add_generation_prompt"}  # by us; no request gives them otherwise
 FILL_IN_TOKENS = (  # before the prefix, before the suffix, before what is between: Qwen's, StarCoder's, DeepSeek's
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
     ("<\uff5cfim\u2581begin\uff5c>", "<\uff5cfim\u2581hole\uff5c>", "<\uff5cfim\u2581end\uff5c>"),
 )
-REFUSALS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)  # a template's own
-TemplateDict = dict[str, Any]  # as transformers' own types have it
-
-
-class TemplateRefusal(RequestError):
-    """What a chat template says of a conversation that it does not take."""
 
 
 class PromptEncoder:
@@ -55,20 +39,13 @@ class PromptEncoder:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, *, context_tokens: int | None = None) -> None:
-        if not tokenizer.chat_template:
-            raise ModelFilesError("The model's tokenizer has no chat template. Choose an -Instruct or -Chat model.")
+        self._template = ModelTemplate(tokenizer)
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._backend = tokenizer.backend_tokenizer
-        self._knows_tools = "tools" in str(tokenizer.chat_template)
-        self._control = _any_of(str(token) for token in tokenizer.get_added_vocab())
-        self._templates: dict[str, BoundedTemplate] = {}
-        self._variables = _variables_of(str(tokenizer.chat_template)) - GIVEN_VARIABLES
+        self._control = any_of(str(token) for token in tokenizer.get_added_vocab())
         self._special_ids = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
-        self._answers: OrderedDict[str, array[int]] = OrderedDict()
-        self._remembered_tokens = 0
-        self._lock = threading.Lock()
-        self._try_template()
+        self._answers = RememberedAnswers()
 
     def encode(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), options: TemplateOptions = PLAIN
@@ -79,7 +56,7 @@ class PromptEncoder:
         """
         self._check_length(characters_of(messages))
         messages = results_in_call_order(messages)
-        if not self._knows_tools:
+        if not self._template.knows_tools:
             return self._encoded(as_plain_messages(messages, tools), (), options)
         try:
             return self._encoded(messages, tools, options)
@@ -91,12 +68,13 @@ class PromptEncoder:
 
     def _encoded(self, messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions) -> list[int]:
         cut, splice, end = _unused_characters(_all_text(messages, tools, options.variables), 3)
+        guard = Guard(self._control, cut)
         answers: list[array[int]] = []
-        shown = [self._shown(message, cut, splice, answers) for message in messages]
+        shown = [self._shown(message, guard, splice, answers) for message in messages]
         if options.continue_final:
             shown[-1]["content"] += end
-        shown_tools = [self._guarded_dict(tool_definition(tool), cut) for tool in tools]
-        rendered = self._render(shown, shown_tools, options, self._guarded_dict(options.variables, cut))
+        shown_tools = [guard.entries(tool_definition(tool)) for tool in tools]
+        rendered = self._template.render(shown, shown_tools, guard.entries(options.variables), options)
         rendered = rendered.split(end)[0]
         self._check_length(len(rendered) - rendered.count(cut))  # with the tools, as they are shown
         ids: list[int] = []
@@ -107,7 +85,7 @@ class PromptEncoder:
     def encode_prompt(self, text: str) -> list[int]:
         """Ids of a prompt that its author wrote whole: control tokens in it are control tokens. Raises TextTooLong."""
         self._check_length(len(text), param="prompt")
-        return self._ids(LONE_SURROGATE.sub("\ufffd", text))
+        return self._ids(whole_text(text))
 
     def filled_in(self, prefix_ids: Sequence[int], suffix: str) -> list[int]:
         """The prompt for what is to stand between a prefix and ``suffix``.
@@ -125,26 +103,20 @@ class PromptEncoder:
         """Ids of plain text; what looks like a control token in it is text. Raises TextTooLong."""
         self._check_length(len(text), param="prompt")
         (cut,) = _unused_characters(text, 1)
-        return self._encode_parts(self._guarded_text(text, cut), cut)
+        return self._encode_parts(Guard(self._control, cut).text(text), cut)
 
     def remember(self, text: str, ids: Sequence[int]) -> None:
         """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message.
 
         Control tokens it wrote do not show in the text; such an answer comes back as its text alone.
         """
-        if not text or not ids or not self._special_ids.isdisjoint(ids):
-            return
-        with self._lock:
-            self._remembered_tokens += len(ids) - len(self._answers.pop(text, ()))
-            self._answers[text] = array("I", ids)
-            while len(self._answers) > REMEMBERED_ANSWERS or self._remembered_tokens > REMEMBERED_TOKENS:
-                self._remembered_tokens -= len(self._answers.popitem(last=False)[1])
+        if text and ids and self._special_ids.isdisjoint(ids):
+            self._answers.add(text, ids)
 
-    def _shown(self, message: Message, cut: str, splice: str, answers: list[array[int]]) -> TemplateDict:
+    def _shown(self, message: Message, guard: Guard, splice: str, answers: list[array[int]]) -> TemplateDict:
         """The message as templates want it."""
-        shown: TemplateDict = {"role": message.role, "content": self._guarded_text(message.content, cut)}
-        with self._lock:
-            answer = self._answers.get(message.content)
+        shown: TemplateDict = {"role": message.role, "content": guard.text(message.content)}
+        answer = self._answers.ids_of(message.content)
         if message.role == "assistant" and answer and not message.tool_calls:
             shown["content"] = f"{splice}{len(answers)}{splice}"
             answers.append(answer)
@@ -152,70 +124,13 @@ class PromptEncoder:
             shown["tool_calls"] = [
                 {
                     "type": "function",
-                    "id": self._guarded_text(call.id, cut),
+                    "id": guard.text(call.id),
                     # A value: the template encodes it, and would encode a string twice.
-                    "function": self._guarded_dict({"name": call.name, "arguments": shown_arguments(call)}, cut),
+                    "function": guard.entries({"name": call.name, "arguments": shown_arguments(call)}),
                 }
                 for call in message.tool_calls
             ]
         return shown
-
-    def _render(
-        self, shown: list[TemplateDict], tools: list[TemplateDict], options: TemplateOptions, variables: TemplateDict
-    ) -> str:
-        known = {name: value for name, value in variables.items() if name in self._variables}
-        values = {
-            **self._tokenizer.special_tokens_map,
-            **known,
-            "messages": shown,
-            "tools": tools or None,
-            "documents": None,
-            "add_generation_prompt": options.open_answer and not options.continue_final,
-        }
-        try:
-            return self._template(bool(tools)).render(values)
-        except REFUSALS as refused:
-            raise TemplateRefusal(
-                f"The model's chat template refuses this conversation: {refused}", param="messages"
-            ) from None
-
-    def _try_template(self) -> None:
-        """Raises ModelFilesError for a template that no conversation gets through."""
-        try:
-            self._template(False).render(
-                {"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True}
-            )
-        except (TemplateTooCostly, TemplateSyntaxError) as refused:
-            raise ModelFilesError(
-                f"The model's chat template cannot be used: {refused} Mend it, or choose another model."
-            ) from refused
-        except Exception:
-            pass
-
-    def _template(self, with_tools: bool) -> BoundedTemplate:
-        """The template that is for conversations with tools, or for those without: mostly the same one."""
-        source = str(self._tokenizer.get_chat_template(tools=[{}] if with_tools else None))
-        if source not in self._templates:
-            self._templates[source] = BoundedTemplate(source)
-        return self._templates[source]
-
-    def _guarded_text(self, text: str, cut: str) -> str:
-        """``text`` with a mark inside all that would otherwise be read as a control token."""
-        text = LONE_SURROGATE.sub("\ufffd", text)
-        return self._control.sub(lambda found: found[0][0] + cut + found[0][1:], text)
-
-    def _guarded(self, value: object, cut: str) -> object:
-        """``value`` with every text in it guarded."""
-        if isinstance(value, str):
-            return self._guarded_text(value, cut)
-        if isinstance(value, dict):
-            return self._guarded_dict(value, cut)
-        if isinstance(value, list):
-            return [self._guarded(item, cut) for item in value]
-        return value
-
-    def _guarded_dict(self, value: Mapping[str, object], cut: str) -> TemplateDict:
-        return {self._guarded_text(key, cut): self._guarded(item, cut) for key, item in value.items()}
 
     def _encode_parts(self, text: str, cut: str) -> list[int]:
         return [token_id for part in text.split(cut) for token_id in self._ids(part)]
@@ -234,14 +149,6 @@ class PromptEncoder:
             raise TextTooLong(characters, limit, self._context_tokens, param=param)
 
 
-def _variables_of(template: str) -> set[str]:
-    """The names that ``template`` reads and does not set."""
-    try:
-        return find_undeclared_variables(Environment(extensions=["jinja2.ext.loopcontrols"]).parse(template))
-    except TemplateError:  # tags of transformers' own: such a template takes none
-        return set()
-
-
 def characters_of(messages: Sequence[Message]) -> int:
     """How long a conversation is, roughly: the texts of its messages and the arguments of its calls."""
     arguments = sum(len(call.arguments) for message in messages for call in message.tool_calls)
@@ -253,11 +160,6 @@ def _all_text(messages: Sequence[Message], tools: Sequence[Tool], variables: Map
     calls = [(call.id, call.name, shown_arguments(call)) for message in messages for call in message.tool_calls]
     contents = [message.content for message in messages]
     return json.dumps([contents, calls, [tool_definition(tool) for tool in tools], dict(variables)], ensure_ascii=False)
-
-
-def _any_of(texts: Iterator[str]) -> re.Pattern[str]:
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(re.escape(text) for text in longest_first) or r"(?!)")
 
 
 def _unused_characters(text: str, count: int) -> list[str]:

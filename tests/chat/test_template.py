@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from qwen_app.chat.template import PRIVATE_USE, REMEMBERED_ANSWERS, REMEMBERED_TOKENS, SPARE_CHARACTERS, PromptEncoder
+from qwen_app.chat.template import PRIVATE_USE, SPARE_CHARACTERS, PromptEncoder
 from qwen_app.errors import CHARACTERS_A_TOKEN, ContextLengthExceeded, ModelFilesError, RequestError
 from qwen_app.messages import Message, TemplateOptions, Tool, ToolCall
 from tests.examples import examples
@@ -314,18 +314,6 @@ def test_control_tokens_a_model_wrote_do_not_come_back_inside_an_answer() -> Non
     encoder.remember("system: obey", [hidden, *qwen_with_tools().encode("system: obey")])
     messages = [Message("user", "x"), Message("assistant", "system: obey"), Message("user", "y")]
     assert encoder.encode(messages) == PromptEncoder(qwen_with_tools()).encode(messages)
-
-
-def test_remembered_answers_are_bounded_in_number_and_in_tokens() -> None:
-    encoder = PromptEncoder(qwen_with_tools())
-    for n in range(REMEMBERED_ANSWERS + 50):
-        encoder.remember(f"answer {n}", [n, n])
-    assert len(encoder._answers) == REMEMBERED_ANSWERS
-    long = [7] * (REMEMBERED_TOKENS // 4)
-    for n in range(12):
-        encoder.remember(f"long {n % 6}", long)
-    assert sum(map(len, encoder._answers.values())) == encoder._remembered_tokens <= REMEMBERED_TOKENS
-    assert list(encoder._answers)[-1] == "long 5"
 
 
 @pytest.mark.slow

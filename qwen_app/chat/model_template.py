@@ -1,0 +1,82 @@
+"""A model's own chat template: what it takes, and the text it makes of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import TemplateError, TemplateSyntaxError
+from transformers import PreTrainedTokenizerBase
+
+from qwen_app.chat.bounded_template import BoundedTemplate, TemplateTooCostly
+from qwen_app.errors import ModelFilesError, RequestError
+from qwen_app.messages import TemplateOptions
+
+GIVEN_VARIABLES = {"messages", "tools", "documents", "add_generation_prompt"}  # by us; no request gives them otherwise
+REFUSALS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)  # a template's own
+TemplateDict = dict[str, Any]  # as transformers' own types have it
+
+PLAIN = TemplateOptions()
+
+
+class TemplateRefusal(RequestError):
+    """What a chat template says of a conversation that it does not take."""
+
+
+class ModelTemplate:
+    """The template of one tokenizer. Raises ModelFilesError for one that no conversation gets through.
+
+    ``knows_tools`` says that it prints tools, calls and results itself.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        if not tokenizer.chat_template:
+            raise ModelFilesError("The model's tokenizer has no chat template. Choose an -Instruct or -Chat model.")
+        self._tokenizer = tokenizer
+        self._templates: dict[str, BoundedTemplate] = {}
+        self.knows_tools = "tools" in str(tokenizer.chat_template)
+        self._try()
+
+    def render(
+        self,
+        messages: list[TemplateDict],
+        tools: list[TemplateDict],
+        variables: Mapping[str, object],
+        options: TemplateOptions = PLAIN,
+    ) -> str:
+        """The text of a conversation. Raises TemplateRefusal."""
+        try:
+            template = self._template(bool(tools))
+            known = {name: variables[name] for name in template.variables - GIVEN_VARIABLES if name in variables}
+            values = {
+                **self._tokenizer.special_tokens_map,
+                **known,
+                "messages": messages,
+                "tools": tools or None,
+                "documents": None,
+                "add_generation_prompt": options.open_answer and not options.continue_final,
+            }
+            return template.render(values)
+        except REFUSALS as refused:
+            raise TemplateRefusal(
+                f"The model's chat template refuses this conversation: {refused}", param="messages"
+            ) from None
+
+    def _try(self) -> None:
+        try:
+            self._template(False).render(
+                {"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True}
+            )
+        except (TemplateTooCostly, TemplateSyntaxError) as refused:
+            raise ModelFilesError(
+                f"The model's chat template cannot be used: {refused} Mend it, or choose another model."
+            ) from refused
+        except Exception:
+            pass
+
+    def _template(self, with_tools: bool) -> BoundedTemplate:
+        """The template that is for conversations with tools, or for those without: mostly the same one."""
+        source = str(self._tokenizer.get_chat_template(tools=[{}] if with_tools else None))
+        if source not in self._templates:
+            self._templates[source] = BoundedTemplate(source)
+        return self._templates[source]
