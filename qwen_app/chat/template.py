@@ -7,18 +7,18 @@ model wrote keep the ids it wrote them with, so that what the cache holds stays 
 from __future__ import annotations
 
 import json
-from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from transformers import PreTrainedTokenizerBase
 
 from qwen_app.chat.guard import Guard, any_of, whole_text
-from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateDict, TemplateRefusal
+from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateRefusal
 from qwen_app.chat.remembered_answers import RememberedAnswers
+from qwen_app.chat.shown_messages import ShownMessages
 from qwen_app.errors import CHARACTERS_A_TOKEN, RequestError, TextTooLong
 from qwen_app.messages import Message, TemplateOptions, Tool
-from qwen_app.tools.messages import results_in_call_order, shown_arguments
+from qwen_app.tools.messages import results_in_call_order, shown_arguments, with_short_ids
 from qwen_app.tools.prompt_format import as_plain_messages, tool_definition
 
 LONG_CHARACTERS = 4096  # encoded at a quarter of a million a second, in the worst case
@@ -55,22 +55,36 @@ class PromptEncoder:
         Raises RequestError where the template does, and TextTooLong.
         """
         self._check_length(characters_of(messages))
-        messages = results_in_call_order(messages)
-        if not self._template.knows_tools:
-            return self._encoded(as_plain_messages(messages, tools), (), options)
-        try:
-            return self._encoded(messages, tools, options)
-        except TemplateRefusal:
-            if all(isinstance(shown_arguments(call), dict) for message in messages for call in message.tool_calls):
-                raise
-        # Some templates take arguments apart, and break at those of a call that went wrong.
-        return self._encoded(as_plain_messages(messages, tools), (), options)
+        refusal: TemplateRefusal | None = None
+        for spelt, shown_tools in self._spellings(results_in_call_order(messages), tools):
+            try:
+                return self._encoded(spelt, shown_tools, options)
+            except TemplateRefusal as refused:
+                refusal = refused
+        assert refusal, "there is one spelling at least"
+        raise refusal
+
+    def _spellings(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> Iterator[tuple[Sequence[Message], Sequence[Tool]]]:
+        """The conversation as the template may take it, the best first.
+
+        Some templates want ids of Mistral's kind, some know one call at a time, and some take arguments apart and break
+        at those of a call that went wrong. All take a conversation in which tools, calls and results are plain text.
+        """
+        calls = any(message.tool_calls for message in messages)
+        if self._template.knows_tools:
+            yield messages, tools
+            if calls:
+                yield with_short_ids(messages), tools
+        if calls or tools or not self._template.knows_tools:
+            yield as_plain_messages(messages, tools), ()
 
     def _encoded(self, messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions) -> list[int]:
         cut, splice, end = _unused_characters(_all_text(messages, tools, options.variables), 3)
         guard = Guard(self._control, cut)
-        answers: list[array[int]] = []
-        shown = [self._shown(message, guard, splice, answers) for message in messages]
+        shown_messages = ShownMessages(guard, self._answers, splice)
+        shown = shown_messages.of(messages)
         if options.continue_final:
             shown[-1]["content"] += end
         shown_tools = [guard.entries(tool_definition(tool)) for tool in tools]
@@ -79,7 +93,7 @@ class PromptEncoder:
         self._check_length(len(rendered) - rendered.count(cut))  # with the tools, as they are shown
         ids: list[int] = []
         for index, part in enumerate(rendered.split(splice)):
-            ids += answers[int(part)] if index % 2 else self._encode_parts(part, cut)
+            ids += shown_messages.spliced[int(part)] if index % 2 else self._encode_parts(part, cut)
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -112,25 +126,6 @@ class PromptEncoder:
         """
         if text and ids and self._special_ids.isdisjoint(ids):
             self._answers.add(text, ids)
-
-    def _shown(self, message: Message, guard: Guard, splice: str, answers: list[array[int]]) -> TemplateDict:
-        """The message as templates want it."""
-        shown: TemplateDict = {"role": message.role, "content": guard.text(message.content)}
-        answer = self._answers.ids_of(message.content)
-        if message.role == "assistant" and answer and not message.tool_calls:
-            shown["content"] = f"{splice}{len(answers)}{splice}"
-            answers.append(answer)
-        if message.tool_calls:
-            shown["tool_calls"] = [
-                {
-                    "type": "function",
-                    "id": guard.text(call.id),
-                    # A value: the template encodes it, and would encode a string twice.
-                    "function": guard.entries({"name": call.name, "arguments": shown_arguments(call)}),
-                }
-                for call in message.tool_calls
-            ]
-        return shown
 
     def _encode_parts(self, text: str, cut: str) -> list[int]:
         return [token_id for part in text.split(cut) for token_id in self._ids(part)]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
 from qwen_app.structured.json_text import finite_number, whole_characters
 
 Place = tuple[str, str]  # the paths of a message's calls and of the call it answers, in the body it came in
+SHORT_ID = 9
 
 
 def results_in_call_order(messages: Sequence[Message], places: Sequence[Place] | None = None) -> tuple[Message, ...]:
     """``messages`` with the results of each round of calls in the order of the calls.
 
-    The template prints no ids, so a model can tell results apart by their order alone. Raises RequestError, at the
+    Qwen's template prints no ids, so a model can tell results apart by their order alone. Raises RequestError, at the
     message's place, for a result that answers no call of the assistant message before it, for a second result of one
     call and for a round that is only partly answered.
     """
@@ -74,6 +77,22 @@ def _check_calls(message: Message, place: Place) -> None:
     ids = [call.id for call in message.tool_calls]
     if len(set(ids)) < len(ids):
         raise RequestError("Two tool calls have the same id.", param=place[0])
+
+
+def with_short_ids(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """``messages`` with the ids of calls and results as Mistral's templates want them: nine letters and digits."""
+    return tuple(
+        replace(
+            message,
+            tool_calls=tuple(replace(call, id=_short(call.id)) for call in message.tool_calls),
+            tool_call_id=None if message.tool_call_id is None else _short(message.tool_call_id),
+        )
+        for message in messages
+    )
+
+
+def _short(call_id: str) -> str:
+    return hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()[:SHORT_ID]
 
 
 def shown_arguments(call: ToolCall) -> object:

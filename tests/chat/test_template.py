@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
@@ -17,6 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from qwen_app.chat.template import PRIVATE_USE, SPARE_CHARACTERS, PromptEncoder
 from qwen_app.errors import CHARACTERS_A_TOKEN, ContextLengthExceeded, ModelFilesError, RequestError
 from qwen_app.messages import Message, TemplateOptions, Tool, ToolCall
+from qwen_app.tools.prompt_format import as_plain_messages
 from tests.examples import examples
 from tests.qwen_vocabulary import ADDED, qwen_tokenizer
 
@@ -190,7 +192,7 @@ def test_tools_are_as_the_template_says() -> None:
             "content": "",
             "tool_calls": [{"type": "function", "id": "call_1", "function": function}],
         },
-        {"role": "tool", "content": '{"sky": "clear"}'},
+        {"role": "tool", "content": '{"sky": "clear"}', "tool_call_id": "call_1", "name": "weather"},
     ]
     shown = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     expected = qwen_with_tools().apply_chat_template(
@@ -227,6 +229,69 @@ def test_a_call_that_went_wrong_does_not_end_the_conversation(
     messages = (Message("user", "x"), Message("assistant", "", (call,)), Message("tool", "no", tool_call_id="c"))
     said = tokenizer.decode(PromptEncoder(tokenizer).encode(messages, [Tool("f")]))
     assert part in said
+
+
+# The tool part of Mistral's own templates, from 7B v0.3 and Nemo on.
+MISTRAL_TEMPLATE = """{%- for message in messages %}
+{%- if message["role"] == "user" %}
+{%- if tools is not none %}{{- "[AVAILABLE_TOOLS] " + tools|tojson + "[/AVAILABLE_TOOLS]" }}{%- endif %}
+{{- "[INST] " + message["content"] + "[/INST]" }}
+{%- elif message.tool_calls is defined and message.tool_calls is not none %}{{- "[TOOL_CALLS] [" }}
+{%- for tool_call in message.tool_calls %}{%- set out = tool_call.function|tojson %}{{- out[:-1] }}
+{%- if not tool_call.id is defined or tool_call.id|length != 9 %}
+{{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}{%- endif %}
+{{- ', "id": "' + tool_call.id + '"}' }}{%- endfor %}{{- "]" }}
+{%- elif message["role"] == "assistant" %}{{- " " + message["content"] }}
+{%- elif message["role"] == "tool" %}{{- '[TOOL_RESULTS] {"content": ' + message.content|string + ", " }}
+{%- if not message.tool_call_id is defined or message.tool_call_id|length != 9 %}
+{{- raise_exception("Tool call IDs should be alphanumeric strings with length 9!") }}{%- endif %}
+{{- '"call_id": "' + message.tool_call_id + '"}[/TOOL_RESULTS]' }}{%- endif %}{%- endfor %}"""
+
+
+def agent_round(*ids: str) -> tuple[Message, ...]:
+    calls = tuple(ToolCall(call_id, f"f{n}", '{"x": 6}') for n, call_id in enumerate(ids))
+    results = (Message("tool", f"{n}42", tool_call_id=call_id) for n, call_id in enumerate(ids))
+    return (Message("user", "6*7?"), Message("assistant", "", calls), *results)
+
+
+def test_results_reach_a_template_that_wants_short_ids() -> None:
+    encoder = PromptEncoder(qwen_with(MISTRAL_TEMPLATE))
+    tools = [Tool("f0"), Tool("f1")]
+    given = qwen_with_tools().decode(encoder.encode(agent_round("abcdefghi", "a23456789"), tools))
+    assert '"id": "abcdefghi"}' in given
+    assert given.count('"call_id": "a23456789"') == 1
+    said = qwen_with_tools().decode(encoder.encode(agent_round("call_" + "0" * 24, "call_" + "1" * 24), tools))
+    assert said.startswith("[AVAILABLE_TOOLS]")
+    called, answered = re.findall('"id": "([0-9a-z]{9})"', said), re.findall('"call_id": "([0-9a-z]{9})"', said)
+    assert called == answered
+    assert len(set(called)) == 2
+
+
+def test_results_have_the_name_and_the_id_of_their_call() -> None:
+    template = (
+        "{% for m in messages if m.role == 'tool' %}{{ m.tool_call_id }} {{ m.name }} {{ m.content }}\n{% endfor %}"
+    )
+    ids = PromptEncoder(qwen_with(template + "{# tools #}")).encode(agent_round("call_a", "call_b"))
+    assert qwen_with_tools().decode(ids) == "call_a f0 042\ncall_b f1 142\n"
+
+
+ONE_CALL_AT_A_TIME = TOOLS_TEMPLATE.replace(
+    "{%- for call in",
+    "{%- if message.tool_calls | length > 1 %}{{ raise_exception('One call!') }}{% endif %}{% for call in",
+)
+
+
+def test_calls_that_a_template_refuses_are_written_out() -> None:
+    encoder, tools = PromptEncoder(qwen_with(ONE_CALL_AT_A_TIME)), [Tool("f0"), Tool("f1")]
+    assert "a {" in qwen_with_tools().decode(encoder.encode(agent_round("a"), tools))
+    plain = as_plain_messages(agent_round("a", "b"), tools)
+    assert encoder.encode(agent_round("a", "b"), tools) == encoder.encode(plain)
+
+
+def test_what_is_refused_in_plain_words_too_is_the_callers_to_mend() -> None:
+    encoder = PromptEncoder(qwen_with("{% if tools or not tools %}{{ raise_exception('Never.') }}{% endif %}"))
+    with pytest.raises(RequestError, match="Never"):
+        encoder.encode(agent_round("a"), [Tool("f0")])
 
 
 def test_a_last_message_is_left_open_or_nobodys_turn_begun() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, ToolCall
-from qwen_app.tools.messages import parsed_arguments, results_in_call_order, shown_arguments
+from qwen_app.tools.messages import parsed_arguments, results_in_call_order, shown_arguments, with_short_ids
 
 USER = Message("user", "?")
 
@@ -29,6 +29,17 @@ def test_results_are_put_in_the_order_of_the_calls(order: list[str]) -> None:
 def test_ids_may_come_back_in_a_later_round() -> None:
     conversation = (USER, asked("a"), result("a"), asked("a"), result("a"))
     assert results_in_call_order(conversation) == conversation
+
+
+def test_short_ids_are_those_of_the_same_calls_every_time() -> None:
+    conversation = (USER, asked("call_a", "call_b"), result("call_a"), result("call_b"), asked("call_a"))
+    short = with_short_ids(conversation)
+    ids = [call.id for message in short for call in message.tool_calls]
+    assert ids == [short[2].tool_call_id, short[3].tool_call_id, ids[0]]
+    assert ids[0] != ids[1]
+    assert all(len(call_id) == 9 and call_id.isalnum() for call_id in ids)
+    assert short == with_short_ids(conversation)
+    assert [message.content for message in short] == [message.content for message in conversation]
 
 
 def refusal(*messages: Message) -> str | None:
