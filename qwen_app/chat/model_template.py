@@ -15,6 +15,8 @@ from qwen_app.messages import TemplateOptions
 GIVEN_VARIABLES = {"messages", "tools", "documents", "add_generation_prompt"}  # by us; no request gives them otherwise
 REFUSALS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)  # a template's own
 TemplateDict = dict[str, Any]  # as transformers' own types have it
+QUESTION: TemplateDict = {"role": "user", "content": "x"}
+SYSTEM_TEXT = "Answer in one word."
 
 PLAIN = TemplateOptions()
 
@@ -26,7 +28,8 @@ class TemplateRefusal(RequestError):
 class ModelTemplate:
     """The template of one tokenizer. Raises ModelFilesError for one that no conversation gets through.
 
-    ``knows_tools`` says that it prints tools, calls and results itself.
+    ``knows_tools`` says that it prints tools, calls and results itself, ``takes_system`` that it prints
+    a system message: some refuse any.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -35,7 +38,7 @@ class ModelTemplate:
         self._tokenizer = tokenizer
         self._templates: dict[str, BoundedTemplate] = {}
         self.knows_tools = "tools" in str(tokenizer.chat_template)
-        self._try()
+        self.takes_system = self._takes_system()
 
     def render(
         self,
@@ -60,19 +63,25 @@ class ModelTemplate:
         except REFUSALS as refused:
             raise TemplateRefusal(
                 f"The model's chat template refuses this conversation: {refused}", param="messages"
-            ) from None
-
-    def _try(self) -> None:
-        try:
-            self._template(False).render(
-                {"messages": [{"role": "user", "content": "x"}], "add_generation_prompt": True}
-            )
-        except (TemplateTooCostly, TemplateSyntaxError) as refused:
-            raise ModelFilesError(
-                f"The model's chat template cannot be used: {refused} Mend it, or choose another model."
             ) from refused
-        except Exception:
+
+    def _takes_system(self) -> bool:
+        """Whether a system message shows. A template that refuses even a question alone does not tell."""
+        if self._tried([QUESTION]) is None:
+            return True
+        return SYSTEM_TEXT in (self._tried([{"role": "system", "content": SYSTEM_TEXT}, QUESTION]) or "")
+
+    def _tried(self, messages: list[TemplateDict]) -> str | None:
+        try:
+            return self.render(messages, [], {})
+        except TemplateRefusal as refusal:
+            if isinstance(refusal.__cause__, TemplateTooCostly | TemplateSyntaxError):
+                raise ModelFilesError(
+                    f"The model's chat template cannot be used: {refusal.__cause__} Mend it, or choose another model."
+                ) from refusal
+        except Exception:  # the template's own mistake: the conversations that meet it are told
             pass
+        return None
 
     def _template(self, with_tools: bool) -> BoundedTemplate:
         """The template that is for conversations with tools, or for those without: mostly the same one."""

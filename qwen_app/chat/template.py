@@ -12,6 +12,7 @@ from itertools import islice
 
 from transformers import PreTrainedTokenizerBase
 
+from qwen_app.chat.folded_system import with_system_folded
 from qwen_app.chat.guard import Guard, any_of, whole_text
 from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateRefusal
 from qwen_app.chat.remembered_answers import RememberedAnswers
@@ -81,6 +82,8 @@ class PromptEncoder:
             yield as_plain_messages(messages, tools), ()
 
     def _encoded(self, messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions) -> list[int]:
+        if not self._template.takes_system:
+            messages = with_system_folded(messages)
         cut, splice, end = _unused_characters(_all_text(messages, tools, options.variables), 3)
         guard = Guard(self._control, cut)
         shown_messages = ShownMessages(guard, self._answers, splice)

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from qwen_app.chat.json_hint import JSON_HINT, asking_for_json
 from qwen_app.chat.template import PRIVATE_USE, SPARE_CHARACTERS, PromptEncoder
 from qwen_app.errors import CHARACTERS_A_TOKEN, ContextLengthExceeded, ModelFilesError, RequestError
-from qwen_app.messages import Message, TemplateOptions, Tool, ToolCall
+from qwen_app.messages import JsonObject, Message, TemplateOptions, Tool, ToolCall
 from qwen_app.tools.prompt_format import as_plain_messages
 from tests.examples import examples
 from tests.qwen_vocabulary import ADDED, qwen_tokenizer
@@ -273,6 +274,44 @@ def test_results_have_the_name_and_the_id_of_their_call() -> None:
     )
     ids = PromptEncoder(qwen_with(template + "{# tools #}")).encode(agent_round("call_a", "call_b"))
     assert qwen_with_tools().decode(ids) == "call_a f0 042\ncall_b f1 142\n"
+
+
+NO_SYSTEM_TEMPLATE = """{%- if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}
+{%- endif %}
+{%- for message in messages %}
+{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+{{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}
+{{- message['role'] + ': ' + message['content'] + '\\n' }}{% endfor %}"""
+DROPS_SYSTEM_TEMPLATE = (
+    "{% for message in messages if message.role != 'system' %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+)
+NO_SYSTEM = [NO_SYSTEM_TEMPLATE, DROPS_SYSTEM_TEMPLATE]
+NO_SYSTEM_IDS = ["refuses", "drops"]
+
+
+def without_system(template: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
+    return str(qwen_with_tools().decode(PromptEncoder(qwen_with(template)).encode(messages, tools)))
+
+
+@pytest.mark.parametrize("template", NO_SYSTEM, ids=NO_SYSTEM_IDS)
+def test_system_text_is_said_by_the_user_where_a_template_has_no_place_for_it(template: str) -> None:
+    chat = (Message("user", "Who?"), Message("assistant", "I."), Message("user", "Why?"))
+    said = without_system(template, (Message("system", "Be brief."), *chat))
+    assert said == "user: Be brief.\n\nWho?\nassistant: I.\nuser: Why?\n"
+    assert without_system(template, chat) == "user: Who?\nassistant: I.\nuser: Why?\n"
+    asked = asking_for_json((Message("user", "A colour."),), JsonObject())
+    assert without_system(template, asked) == f"user: {JSON_HINT}\n\nA colour.\n"
+
+
+@pytest.mark.parametrize("template", NO_SYSTEM, ids=NO_SYSTEM_IDS)
+def test_tools_need_no_system_role(template: str) -> None:
+    said = without_system(template, (Message("system", "Be brief."), *agent_round("a", "b")), [Tool("f0")])
+    assert re.fullmatch(
+        r"user: Be brief\.\n\n# Tools.*6\*7\?\nassistant: <tool_call>.*</tool_call>\n"
+        r"user: <tool_response>\n042.*142\n</tool_response>\n",
+        said,
+        re.DOTALL,
+    )
 
 
 ONE_CALL_AT_A_TIME = TOOLS_TEMPLATE.replace(
