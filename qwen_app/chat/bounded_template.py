@@ -32,6 +32,9 @@ POWER_LIMIT = 64
 # Functions and methods that make as much as a number, or a filling, among their arguments says.
 SIZED = {"batch", "center", "expandtabs", "indent", "ljust", "rjust", "round", "slice", "tojson", "truncate", "urlize"}
 SIZED |= {"wordwrap", "zfill"}
+# Methods that look for their argument in a text.
+SEARCHES = {"count", "endswith", "find", "index", "partition", "removeprefix", "removesuffix", "replace", "rfind"}
+SEARCHES |= {"rindex", "rpartition", "rsplit", "split", "startswith"}
 WIDE_FORMAT = re.compile(r"\d{4}|%[^a-zA-Z%]*\*|\{[^}]*\{")  # a width of thousands, or one that an argument gives
 
 
@@ -77,13 +80,15 @@ def _budget() -> _Budget:
 class BoundedTemplate:
     """One template. ``render`` raises jinja2's TemplateError, and whatever else the template's own mistakes raise.
 
-    ``variables`` are the names that it reads and does not set.
+    ``variables`` are the names that it reads and does not set, ``sought`` the texts that it looks for in others.
     """
 
     def __init__(self, source: str) -> None:
         environment = _Environment()
         self._template = environment.from_string(source)
-        self.variables = frozenset(find_undeclared_variables(environment.parse(source)))
+        tree = environment.parse(source)
+        self.variables = frozenset(find_undeclared_variables(tree))
+        self.sought = frozenset(_sought(tree))
 
     def render(self, values: Mapping[str, object]) -> str:
         budget = _Budget(LIMIT + LIMIT_A_CHARACTER * _characters_of(values))
@@ -148,6 +153,26 @@ class _Environment(ImmutableSandboxedEnvironment):
             compared.expr = _filtered(compared.expr, "measured")
         tree.set_environment(self)
         return tree
+
+
+def _sought(tree: nodes.Template) -> Iterator[str]:
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Getattr) and call.node.attr in SEARCHES:
+            yield from _texts(call.args)
+    for compared in tree.find_all(nodes.Compare):
+        if any(operand.op in ("in", "notin") for operand in compared.ops):
+            yield from _texts([compared.expr])
+    for applied in tree.find_all(nodes.Filter):
+        if applied.name == "replace":
+            yield from _texts(applied.args[:1])
+
+
+def _texts(values: Iterable[nodes.Expr]) -> Iterator[str]:
+    """Those of ``values`` that are written out as text."""
+    for value in values:
+        written = value.node if isinstance(value, nodes.Filter) and value.name == "measured" else value
+        if isinstance(written, nodes.Const) and isinstance(written.value, str) and written.value:
+            yield written.value
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:

@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import accumulate, pairwise
 from typing import Any
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a tokenizer can encode
 
 
-class Guard:
-    """Puts ``mark`` inside all that a tokenizer would read as one of ``tokens``.
+class ControlTokens:
+    """What must not be read as a control token in a text.
 
-    Cut at the marks, and each part encoded by itself, the text is the same and holds none of them.
+    ``sought`` are texts at which a template may take others apart; what it joins of them is no control token either.
     """
 
-    def __init__(self, tokens: re.Pattern[str], mark: str) -> None:
-        self._tokens = tokens
+    def __init__(self, tokens: Collection[str], sought: Collection[str]) -> None:
+        self._tokens = re.compile(alternatives(tokens))
+        self._sought = re.compile(alternatives(sought))
+        firsts = alternatives({token[:1] for token in tokens})
+        self._sought_or_first = re.compile(f"(?:{alternatives(sought)})|({firsts})")
+
+    def guarded(self, text: str, mark: str, joint: str) -> str:
+        """``text`` with ``mark`` inside each of the tokens.
+
+        Where a template may take it apart, ``joint`` follows all that a token could begin with.
+        """
+        text = self._tokens.sub(lambda found: found[0][0] + mark + found[0][1:], whole_text(text))
+        if self._sought.search(text):
+            text = self._sought_or_first.sub(lambda found: found[0] + joint if found[1] else found[0], text)
+        return text
+
+    def parts(self, text: str, mark: str, joint: str) -> Iterator[str]:
+        """``text`` without marks, cut where it must be. Each part is to be encoded by itself."""
+        for part in text.split(mark):
+            *words, last = part.split(joint)
+            joints = list(accumulate(map(len, words)))
+            part = "".join((*words, last))
+            tokens = self._tokens.finditer(part) if joints else ()
+            cuts = [
+                at for found in tokens for at in joints[slice(*(bisect_right(joints, end) for end in found.span()))]
+            ]
+            yield from (part[start:end] for start, end in pairwise((0, *cuts, len(part))))
+
+
+class Guard:
+    """Guards the texts of one conversation with marks of its own, which are in none of them."""
+
+    def __init__(self, control: ControlTokens, mark: str, joint: str) -> None:
+        self._control = control
         self._mark = mark
+        self._joint = joint
 
     def text(self, text: str) -> str:
-        return self._tokens.sub(lambda found: found[0][0] + self._mark + found[0][1:], whole_text(text))
+        return self._control.guarded(text, self._mark, self._joint)
+
+    def parts(self, text: str) -> Iterator[str]:
+        """Of text that holds guarded text, each to be encoded by itself."""
+        return self._control.parts(text, self._mark, self._joint)
 
     def entries(self, value: Mapping[str, object]) -> dict[str, Any]:
         """``value`` with every text in it guarded."""
@@ -41,7 +80,6 @@ def whole_text(text: str) -> str:
     return LONE_SURROGATE.sub("\ufffd", text)
 
 
-def any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    """Matches the longest of ``texts``, and nothing where there are none."""
-    longest_first = sorted(texts, key=len, reverse=True)
-    return re.compile("|".join(re.escape(text) for text in longest_first) or r"(?!)")
+def alternatives(texts: Iterable[str]) -> str:
+    """A pattern of the longest of ``texts`` first, which matches nothing where there are none."""
+    return "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True)) or "(?!)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -29,7 +30,8 @@ class ModelTemplate:
     """The template of one tokenizer. Raises ModelFilesError for one that no conversation gets through.
 
     ``knows_tools`` says that it prints tools, calls and results itself, ``takes_system`` that it prints
-    a system message: some refuse any.
+    a system message: some refuse any. ``sought`` are the texts that it looks for in those of messages, as templates of
+    models that think do, to leave out thoughts.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -39,6 +41,7 @@ class ModelTemplate:
         self._templates: dict[str, BoundedTemplate] = {}
         self.knows_tools = "tools" in str(tokenizer.chat_template)
         self.takes_system = self._takes_system()
+        self.sought = frozenset().union(*self._all_sought())
 
     def render(
         self,
@@ -82,6 +85,11 @@ class ModelTemplate:
         except Exception:  # the template's own mistake: the conversations that meet it are told
             pass
         return None
+
+    def _all_sought(self) -> Iterator[frozenset[str]]:
+        for with_tools in (False, True):
+            with suppress(*REFUSALS):  # there may be none for both
+                yield self._template(with_tools).sought
 
     def _template(self, with_tools: bool) -> BoundedTemplate:
         """The template that is for conversations with tools, or for those without: mostly the same one."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 
 from qwen_app.chat.guard import Guard
 from qwen_app.chat.model_template import TemplateDict
 from qwen_app.chat.remembered_answers import RememberedAnswers
+from qwen_app.chat.splices import Splices
 from qwen_app.messages import Message, ToolCall
 from qwen_app.tools.messages import shown_arguments
 
@@ -15,14 +15,14 @@ from qwen_app.tools.messages import shown_arguments
 class ShownMessages:
     """Shows the messages of one conversation, all their text guarded.
 
-    Each of ``spliced``, the ids of answers that are remembered, is shown as its number between two ``splice`` marks.
+    What assistants said is guarded by ``answer_guard``, and marked by ``splices`` where it is remembered.
     """
 
-    def __init__(self, guard: Guard, answers: RememberedAnswers, splice: str) -> None:
-        self.spliced: list[array[int]] = []
+    def __init__(self, guard: Guard, answer_guard: Guard, answers: RememberedAnswers, splices: Splices) -> None:
         self._guard = guard
+        self._answer_guard = answer_guard
         self._answers = answers
-        self._splice = splice
+        self._splices = splices
         self._callees: dict[str, str] = {}  # the names of tools by the ids of the calls last made
 
     def of(self, messages: Sequence[Message]) -> list[TemplateDict]:
@@ -39,11 +39,11 @@ class ShownMessages:
         return shown
 
     def _content(self, message: Message) -> str:
-        answer = self._answers.ids_of(message.content)
-        if message.role != "assistant" or message.tool_calls or not answer:
+        if message.role != "assistant":
             return self._guard.text(message.content)
-        self.spliced.append(answer)
-        return f"{self._splice}{len(self.spliced) - 1}{self._splice}"
+        said = self._answer_guard.text(message.content)
+        answer = None if message.tool_calls else self._answers.ids_of(message.content)
+        return self._splices.marked(said, answer) if answer else said
 
     def _call(self, call: ToolCall) -> TemplateDict:
         # The arguments are a value: the template encodes it, and would encode a string twice.

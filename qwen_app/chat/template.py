@@ -7,16 +7,17 @@ model wrote keep the ids it wrote them with, so that what the cache holds stays 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from transformers import PreTrainedTokenizerBase
 
 from qwen_app.chat.folded_system import with_system_folded
-from qwen_app.chat.guard import Guard, any_of, whole_text
+from qwen_app.chat.guard import ControlTokens, Guard, whole_text
 from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateRefusal
 from qwen_app.chat.remembered_answers import RememberedAnswers
 from qwen_app.chat.shown_messages import ShownMessages
+from qwen_app.chat.splices import Splices
 from qwen_app.errors import CHARACTERS_A_TOKEN, RequestError, TextTooLong
 from qwen_app.messages import Message, TemplateOptions, Tool
 from qwen_app.tools.messages import results_in_call_order, shown_arguments, with_short_ids
@@ -44,8 +45,12 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._backend = tokenizer.backend_tokenizer
-        self._control = any_of(str(token) for token in tokenizer.get_added_vocab())
-        self._special_ids = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+        added = tokenizer.added_tokens_decoder
+        self._special_ids = {index for index, token in added.items() if token.special}
+        control = set(map(str, tokenizer.get_added_vocab()))
+        shown = {str(token) for token in added.values() if not token.special and self._looks_for(str(token))}
+        self._control = ControlTokens(control, self._template.sought)
+        self._answer_control = ControlTokens(control - shown, self._template.sought)
         self._answers = RememberedAnswers()
 
     def encode(
@@ -84,19 +89,20 @@ class PromptEncoder:
     def _encoded(self, messages: Sequence[Message], tools: Sequence[Tool], options: TemplateOptions) -> list[int]:
         if not self._template.takes_system:
             messages = with_system_folded(messages)
-        cut, splice, end = _unused_characters(_all_text(messages, tools, options.variables), 3)
-        guard = Guard(self._control, cut)
-        shown_messages = ShownMessages(guard, self._answers, splice)
-        shown = shown_messages.of(messages)
+        cut, joint, splice, end = _unused_characters(_all_text(messages, tools, options.variables), 4)
+        guard, answer_guard = (Guard(control, cut, joint) for control in (self._control, self._answer_control))
+        splices = Splices(splice, self._template.sought)
+        shown = ShownMessages(guard, answer_guard, self._answers, splices).of(messages)
         if options.continue_final:
             shown[-1]["content"] += end
         shown_tools = [guard.entries(tool_definition(tool)) for tool in tools]
         rendered = self._template.render(shown, shown_tools, guard.entries(options.variables), options)
         rendered = rendered.split(end)[0]
-        self._check_length(len(rendered) - rendered.count(cut))  # with the tools, as they are shown
+        marks = sum(map(rendered.count, (cut, joint, splice)))
+        self._check_length(len(rendered) - marks)  # with the tools, as they are shown
         ids: list[int] = []
-        for index, part in enumerate(rendered.split(splice)):
-            ids += shown_messages.spliced[int(part)] if index % 2 else self._encode_parts(part, cut)
+        for part in splices.parts(rendered):
+            ids += self._encode_parts(guard.parts(part)) if isinstance(part, str) else part
         return ids
 
     def encode_prompt(self, text: str) -> list[int]:
@@ -119,8 +125,8 @@ class PromptEncoder:
     def encode_text(self, text: str) -> list[int]:
         """Ids of plain text; what looks like a control token in it is text. Raises TextTooLong."""
         self._check_length(len(text), param="prompt")
-        (cut,) = _unused_characters(text, 1)
-        return self._encode_parts(Guard(self._control, cut).text(text), cut)
+        guard = Guard(self._control, *_unused_characters(text, 2))
+        return self._encode_parts(guard.parts(guard.text(text)))
 
     def remember(self, text: str, ids: Sequence[int]) -> None:
         """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message.
@@ -130,8 +136,12 @@ class PromptEncoder:
         if text and ids and self._special_ids.isdisjoint(ids):
             self._answers.add(text, ids)
 
-    def _encode_parts(self, text: str, cut: str) -> list[int]:
-        return [token_id for part in text.split(cut) for token_id in self._ids(part)]
+    def _looks_for(self, token: str) -> bool:
+        """Whether the template looks for ``token``, which is then read as it is where an assistant wrote it."""
+        return any(token in text for text in self._template.sought)
+
+    def _encode_parts(self, parts: Iterable[str]) -> list[int]:
+        return [token_id for part in parts for token_id in self._ids(part)]
 
     def _ids(self, text: str) -> list[int]:
         if len(text) < LONG_CHARACTERS:

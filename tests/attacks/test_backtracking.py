@@ -38,7 +38,8 @@ FUNCTION_SLOW_S = 0.004
 # Patterns that are put together as the program runs, with why they are harmless.
 COMPUTED = {
     "api/unmatched.py": "routes of FastAPI's, against a path that the server's limits bound",
-    "chat/guard.py": "a list of the tokenizer's own words, no repeats",
+    "chat/guard.py": "lists of the tokenizer's and the template's own words, no repeats",
+    "chat/splices.py": "a list of the template's own words, and nothing after it that could fail",
     "documents/cutting.py": "looked for in a window of 1,200 characters",
     "engine/remote/upstream_errors.py": "wordings of error messages, of a server that the owner names",
     "knowledge/search.py": "one escaped word and a short list of endings",
