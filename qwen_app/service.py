@@ -106,8 +106,9 @@ class Service:
         """Tokens of the prompt, with what is said in it of ``grammar``."""
         return await self._prompting.count(messages, tools, grammar)
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
-        return await self._engine.tokenize(text, parse_special=parse_special)
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
+        """Token ids of ``text``, as ``Engine.tokenize`` has it."""
+        return await self._engine.tokenize(text, parse_special=parse_special, add_special_tokens=add_special_tokens)
 
     async def count_text(self, text: str) -> int:
         """Tokens of ``text`` within a message: estimated where the engine has no tokenizer, as behind some servers."""

@@ -46,7 +46,7 @@ class StandIn:
         offered = sum(_tokens(json.dumps(tool_definition(tool))) for tool in tools)
         return [OPENING_TOKENS + offered + sum(map(_message_tokens, messages)) for messages in prompts]
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         return qwen_tokenizer().encode(text).ids
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from qwen_app.chat.folded_system import with_system_folded
@@ -45,6 +46,7 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._context_tokens = context_tokens
         self._backend = tokenizer.backend_tokenizer
+        self._opening = _opening_of(self._backend)
         added = tokenizer.added_tokens_decoder
         self._special_ids = {index for index, token in added.items() if token.special}
         control = set(map(str, tokenizer.get_added_vocab()))
@@ -105,13 +107,16 @@ class PromptEncoder:
             ids += self._encode_parts(guard.parts(part)) if isinstance(part, str) else part
         return ids
 
-    def encode_prompt(self, text: str) -> list[int]:
-        """Ids of a prompt that its author wrote whole: control tokens in it are control tokens. Raises TextTooLong."""
-        self._check_length(len(text), param="prompt")
-        return self._ids(whole_text(text))
+    def encode_prompt(self, text: str, *, opened: bool = True) -> list[int]:
+        """Ids of a prompt that its author wrote whole: control tokens in it are control tokens.
 
-    def filled_in(self, prefix_ids: Sequence[int], suffix: str) -> list[int]:
-        """The prompt for what is to stand between a prefix and ``suffix``.
+        What the model reads before any text, as BOS, is put before it unless it is there. Raises TextTooLong.
+        """
+        self._check_length(len(text), param="prompt")
+        return self._opened(self._ids(whole_text(text)), opened)
+
+    def filled_in(self, prefix: str | Sequence[int], suffix: str) -> list[int]:
+        """The prompt for what is to stand between ``prefix``, of which ids are read as they are, and ``suffix``.
 
         Raises RequestError where the model has no tokens for that, and TextTooLong.
         """
@@ -119,14 +124,16 @@ class PromptEncoder:
         for names in FILL_IN_TOKENS:
             if all(name in vocabulary for name in names):
                 before, between, after = (vocabulary[name] for name in names)
-                return [before, *prefix_ids, between, *self.encode_prompt(suffix), after]
+                begun = self.encode_prompt(prefix, opened=False) if isinstance(prefix, str) else prefix
+                ids = [before, *begun, between, *self.encode_prompt(suffix, opened=False), after]
+                return self._opened(ids, isinstance(prefix, str))
         raise RequestError("This model cannot write towards a suffix. Leave it out.", param="suffix")
 
-    def encode_text(self, text: str) -> list[int]:
+    def encode_text(self, text: str, *, opened: bool = False) -> list[int]:
         """Ids of plain text; what looks like a control token in it is text. Raises TextTooLong."""
         self._check_length(len(text), param="prompt")
         guard = Guard(self._control, *_unused_characters(text, 2))
-        return self._encode_parts(guard.parts(guard.text(text)))
+        return self._opened(self._encode_parts(guard.parts(guard.text(text))), opened)
 
     def remember(self, text: str, ids: Sequence[int]) -> None:
         """Keep the ids the model wrote ``text`` with, for when the text comes back as an assistant's message.
@@ -139,6 +146,9 @@ class PromptEncoder:
     def _looks_for(self, token: str) -> bool:
         """Whether the template looks for ``token``, which is then read as it is where an assistant wrote it."""
         return any(token in text for text in self._template.sought)
+
+    def _opened(self, ids: list[int], opened: bool) -> list[int]:
+        return [*self._opening, *ids] if opened and ids[: len(self._opening)] != self._opening else ids
 
     def _encode_parts(self, parts: Iterable[str]) -> list[int]:
         return [token_id for part in parts for token_id in self._ids(part)]
@@ -155,6 +165,12 @@ class PromptEncoder:
         limit = self._context_tokens * CHARACTERS_A_TOKEN + SPARE_CHARACTERS
         if characters > limit:
             raise TextTooLong(characters, limit, self._context_tokens, param=param)
+
+
+def _opening_of(tokenizer: Tokenizer) -> list[int]:
+    """The ids that ``tokenizer`` puts before a text. What some put behind it would end what is to be continued."""
+    encoding = tokenizer.encode("x", add_special_tokens=True)
+    return list(encoding.ids[: [*encoding.special_tokens_mask, 0].index(0)])
 
 
 def characters_of(messages: Sequence[Message]) -> int:

@@ -75,9 +75,10 @@ class Engine(Protocol):
         """
         ...
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         """Token ids of ``text``, in which control tokens are control tokens unless ``parse_special`` is False.
 
+        With ``add_special_tokens`` they begin as a prompt of text does for ``generate``: with BOS, if the model has it.
         Raises RequestError where the engine cannot.
         """
         ...

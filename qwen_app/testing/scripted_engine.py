@@ -162,7 +162,7 @@ class ScriptedEngine:
         self.counts += 1
         return [_words(messages, tools) for messages in prompts]
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         return list(text.encode())
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai.types import Completion
+from tokenizers import processors
 
+from qwen_app.engine.local.build import build_local_engine
 from qwen_app.messages import Delta, GenerationRequest, TokenLogprob
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.scripts import LoggedEngine, byte_token
 from tests.api.sdk import events_of, sdk, strictly
 from tests.api.serving import Api, running_api
+from tests.engine.local.tiny import load_talkative
+
+
+@pytest.fixture(scope="module")
+def opening_api(tiny_qwen_dir: Path) -> Iterator[Api]:
+    """Of a model that reads BOS before any text."""
+    loaded = load_talkative(tiny_qwen_dir)
+    loaded.tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 256)]
+    )
+    with running_api(build_local_engine(loaded, slots=1, context_tokens=256)) as api:
+        yield api
 
 
 def complete(api: Api, prompt: Any = "Once", **fields: Any) -> Any:
@@ -109,6 +125,45 @@ def test_logprobs(stream: bool) -> None:
     assert [token for one in found for token in one.tokens] == ["H", "i", "!"]
     assert [offset for one in found for offset in one.text_offset] == [0, 1, 2]
     assert found[0].top_logprobs[0] == {"x": -9999.0}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_read_before_a_prompt_is_counted_and_takes_no_room_in_the_text(opening_api: Api, stream: bool) -> None:
+    tokens = opening_api.post("/tokenize", {"prompt": "Once"}).json()["tokens"]
+    assert tokens[0] == 256
+    fields: dict[str, Any] = {"echo": True, "logprobs": 0, "max_tokens": 2, "temperature": 0, "stream": stream}
+    fields |= {"stream_options": {"include_usage": True}} if stream else {}
+    answers = []
+    for prompt in ("Once", "<|endoftext|>Once", tokens):
+        response = complete(opening_api, prompt, **fields)
+        bodies = events_of(response) if stream else [response.json()]
+        choices = [choice for body in bodies for choice in body["choices"]]
+        found = [choice["logprobs"] for choice in choices if choice["logprobs"]]
+        assert bodies[-1]["usage"]["prompt_tokens"] == len(tokens)
+        spelled = [token for one in found for token in one["tokens"]]
+        offsets = [offset for one in found for offset in one["text_offset"]]
+        assert spelled[:2] == ["<|endoftext|>", "O"]
+        text = "".join(choice["text"] for choice in choices)
+        assert all(text[at:].startswith(token) for token, at in zip(spelled[1:], offsets[1:], strict=True))
+        answers.append((text, offsets, [value for one in found for value in one["token_logprobs"]]))
+    (bare, offsets, likely), begun, ids = answers
+    assert bare.startswith("Once")
+    assert begun == ids == ("<|endoftext|>" + bare, [0, *(13 + at for at in offsets[1:])], likely)
+    assert offsets[:2] == [0, 0]
+
+
+def test_tokens_begin_as_a_prompt_does_where_that_is_asked_for(opening_api: Api) -> None:
+    def first(**body: Any) -> int:
+        token: int = opening_api.post("/tokenize", body).json()["tokens"][0]
+        return token
+
+    assert (
+        first(prompt="x") == first(content="x", add_special=True) == first(content="x", add_special_tokens=True) == 256
+    )
+    assert (
+        first(content="x") == first(prompt="x", add_special_tokens=False) == first(prompt="x", add_special=False) != 256
+    )
+    assert first(prompt="x", parse_special=False) == 256
 
 
 @pytest.mark.parametrize("stream", [False, True])

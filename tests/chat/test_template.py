@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from tokenizers import processors
+from transformers import AddedToken, AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from qwen_app.chat.json_hint import JSON_HINT, asking_for_json
-from qwen_app.chat.template import PRIVATE_USE, SPARE_CHARACTERS, PromptEncoder
+from qwen_app.chat.template import FILL_IN_TOKENS, PRIVATE_USE, SPARE_CHARACTERS, PromptEncoder
 from qwen_app.errors import CHARACTERS_A_TOKEN, ContextLengthExceeded, ModelFilesError, RequestError
 from qwen_app.messages import JsonObject, Message, TemplateOptions, Tool, ToolCall
 from qwen_app.tools.prompt_format import as_plain_messages
@@ -72,6 +73,19 @@ def tokenizer(request: pytest.FixtureRequest, builtin_dir: Path, tiny_qwen_dir: 
     if request.param == "qwen":
         return qwen_with_tools()
     return AutoTokenizer.from_pretrained(builtin_dir if request.param == "builtin" else tiny_qwen_dir)
+
+
+ENDS = [("<|endoftext|>", 256), ("<|im_end|>", 258)]
+
+
+@pytest.fixture
+def bos_tokenizer(tiny_qwen_dir: Path) -> PreTrainedTokenizerBase:
+    """One that puts BOS before a text, as those of Llama 3 and Mistral do."""
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tiny_qwen_dir, bos_token="<|endoftext|>")
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=ENDS[:1]
+    )
+    return tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -369,9 +383,38 @@ def test_a_raw_prompt_is_its_authors_own() -> None:
     )
 
 
+def test_a_raw_prompt_begins_with_what_the_model_reads_before_any_text(bos_tokenizer: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(bos_tokenizer)
+    expected = bos_tokenizer("Once upon").input_ids
+    assert expected[0] == bos_tokenizer.bos_token_id
+    assert encoder.encode_prompt("Once upon") == expected
+    assert encoder.encode_prompt("<|endoftext|>Once upon") == expected
+    assert encoder.encode_prompt("") == expected[:1]
+    assert encoder.encode_prompt("Once upon", opened=False) == encoder.encode_text("Once upon") == expected[1:]
+    assert encoder.encode_text("<|endoftext|>", opened=True)[:2] == [expected[0], *encoder.encode_text("<")]
+    chat = encoder.encode([Message("user", "Once upon")])
+    assert bos_tokenizer.bos_token_id not in chat, "what a chat begins with is the template's"
+
+
+def test_what_a_tokenizer_ends_a_text_with_does_not_end_a_prompt(bos_tokenizer: PreTrainedTokenizerBase) -> None:
+    opened = PromptEncoder(bos_tokenizer).encode_prompt("x")
+    framed = processors.TemplateProcessing(single="<|endoftext|> $A <|im_end|>", special_tokens=ENDS)
+    bos_tokenizer.backend_tokenizer.post_processor = framed
+    assert bos_tokenizer("x").input_ids == [*opened, 258]
+    assert PromptEncoder(bos_tokenizer).encode_prompt("x") == opened
+
+
+def test_a_prompt_with_a_suffix_begins_so_too(bos_tokenizer: PreTrainedTokenizerBase) -> None:
+    bos_tokenizer.add_tokens([AddedToken(name, special=True) for name in FILL_IN_TOKENS[0]])
+    encoder = PromptEncoder(bos_tokenizer)
+    ids = encoder.filled_in("<", ">")
+    assert bos_tokenizer.decode(ids) == "<|endoftext|><|fim_prefix|><<|fim_suffix|>><|fim_middle|>"
+    assert encoder.filled_in(encoder.encode_text("<"), ">") == ids[1:], "ids are read as they are"
+
+
 def test_what_is_between_is_asked_for_in_the_models_own_tokens(tiny_qwen_dir: Path) -> None:
     encoder = PromptEncoder(qwen_with_tools())
-    ids = encoder.filled_in(encoder.encode_prompt("def f("), "return a")
+    ids = encoder.filled_in("def f(", "return a")
     assert qwen_with_tools().decode(ids) == "<|fim_prefix|>def f(<|fim_suffix|>return a<|fim_middle|>"
     assert len(control_ids(qwen_with_tools(), ids)) == 3
     with pytest.raises(RequestError, match="suffix"):

@@ -65,6 +65,17 @@ class CompletionRequest(CompletionFields):
     best_of: int | None = Field(None, ge=1)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Echo:
+    """The prompt as it is repeated. The model read ``unseen`` characters of BOS before it."""
+
+    text: str
+    unseen: int = 0
+
+
+NO_ECHO = Echo("")
+
+
 class TextLogprobs(TypedDict):
     """The first token of a prompt has null in both lists: nothing came before it."""
 
@@ -111,7 +122,7 @@ async def answer_completion(parts: ApiParts, body: CompletionRequest, context: R
     if body.best_of is not None and body.best_of != (body.n or 1):
         raise RequestError("best_of is not supported. Use n and choose yourself.", param="best_of")
     requests = _requests(parts, body, context)
-    echoes = [await _echo(parts, request) if body.echo else "" for request in requests]
+    echoes = [await _echo(parts, request) if body.echo else NO_ECHO for request in requests]
     generation = (PromptReading if body.max_tokens == 0 else Generation)(service, requests, context.caller.acquire())
     with format_as_asked(body):
         await generation.admit()
@@ -174,27 +185,32 @@ def _prompts(prompt: str | Sequence[str] | Sequence[int] | Sequence[list[int]]) 
     return [one if isinstance(one, str) else tuple(one) for one in prompt if not isinstance(one, int)]
 
 
-async def _echo(parts: ApiParts, request: GenerationRequest) -> str:
-    prompt = request.prompt or ""
-    return prompt if isinstance(prompt, str) else await parts.service.detokenize(prompt)
+async def _echo(parts: ApiParts, request: GenerationRequest) -> Echo:
+    service, prompt = parts.service, request.prompt or ""
+    if not isinstance(prompt, str):
+        return Echo(await service.detokenize(prompt))
+    if not request.sampling.prompt_logprobs:
+        return Echo(prompt)
+    opening = await service.detokenize(await service.tokenize("", add_special_tokens=True))
+    return Echo(prompt, 0 if prompt.startswith(opening) else len(opening))
 
 
-def _choice(index: int, answer: Answer, echo: str) -> TextChoice:
+def _choice(index: int, answer: Answer, echo: Echo) -> TextChoice:
     tokens = [*answer.prompt_logprobs, *answer.logprobs]
     return {
         "index": index,
-        "text": echo + answer.text,
-        "logprobs": text_logprobs(tokens, 0) if tokens else None,
+        "text": echo.text + answer.text,
+        "logprobs": text_logprobs(tokens, -echo.unseen) if tokens else None,
         "finish_reason": finish_reason(answer.end, FREE, called=False),
     }
 
 
 def text_logprobs(tokens: Sequence[TokenLogprob], offset: int) -> TextLogprobs:
-    """``offset`` is how many characters of the answer had begun before ``tokens``."""
+    """``offset`` is how many characters of the answer had begun before ``tokens``, less than none before it begins."""
     offsets = []
     for token in tokens:
         goes_on = offset > 0 and token.bytes[:1] != b"" and not _begins(token.bytes[0])
-        offsets.append(offset - goes_on)
+        offsets.append(max(0, offset - goes_on))
         offset += characters_begun(token)
     return {
         "tokens": [_spelled(token) for token in tokens],
@@ -228,13 +244,14 @@ def _spelled(token: TokenLogprob) -> str:
 class TextStream(ChunkStream):
     """Chunks of kind ``text_completion``."""
 
-    def __init__(self, head: AnswerHead, echoes: Sequence[str], prompts: range, *, with_usage: bool) -> None:
+    def __init__(self, head: AnswerHead, echoes: Sequence[Echo], prompts: range, *, with_usage: bool) -> None:
         super().__init__(head, '"text":', "", with_usage=with_usage, prompts=prompts)
         self._echoes = echoes
-        self._offsets = [0] * len(echoes)
+        self._offsets = [-echo.unseen for echo in echoes]
 
     def opening(self, index: int) -> bytes:
-        return self.chunk(index, {"text": self._echoes[index]}) if self._echoes[index] else b""
+        echo = self._echoes[index].text
+        return self.chunk(index, {"text": echo}) if echo else b""
 
     def text_part(self, text: str) -> Mapping[str, object]:
         return {"text": text}

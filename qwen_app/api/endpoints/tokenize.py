@@ -45,6 +45,10 @@ class TokenizeRequest(Body):
     messages: Annotated[list[ChatMessage], AtMost(MAX_MESSAGES)] | None = Field(None, min_length=1)
     tools: Annotated[list[AnyTool], AtMost(MAX_TOOLS)] | None = None
     parse_special: bool | None = Field(True, description="false: control tokens in the text are text, as in messages")
+    add_special_tokens: bool | None = Field(
+        None, description="begin with BOS, if the model has it, as a prompt of /v1/completions does; true for prompt"
+    )
+    add_special: bool | None = Field(None, description="the same in llama.cpp's words; false for content")
 
 
 class Tokens(BaseModel):
@@ -98,8 +102,16 @@ async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
         count = await service.count_tokens(messages_of(chat_sources(body.messages)), _tools(body))
         return Tokens(count=count, max_model_len=limit_tokens, tokens=None)
     text = body.prompt if body.prompt is not None else body.content or ""
-    tokens = await service.tokenize(text, parse_special=body.parse_special is not False)
+    tokens = await service.tokenize(
+        text, parse_special=body.parse_special is not False, add_special_tokens=_opened(body)
+    )
     return Tokens(count=len(tokens), max_model_len=limit_tokens, tokens=tokens)
+
+
+def _opened(body: TokenizeRequest) -> bool:
+    """What the caller says, or else what each of the two servers does."""
+    said = (body.add_special_tokens, body.add_special)
+    return next((value for value in said if value is not None), body.content is None)
 
 
 def _tools(body: TokenizeRequest) -> tuple[Tool, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from qwen_app.chat.template import PromptEncoder, characters_of
@@ -108,9 +109,9 @@ class LocalEngine:
 
         return await self._on_thread(sum(map(characters_of, prompts)), count)
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         encode = self._encoder.encode_prompt if parse_special else self._encoder.encode_text
-        return await self._on_thread(len(text), encode, text)
+        return await self._on_thread(len(text), partial(encode, opened=add_special_tokens), text)
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         return await self._on_thread(len(token_ids), self._text_of, token_ids)

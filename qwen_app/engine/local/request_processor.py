@@ -110,9 +110,12 @@ class RequestProcessor:
             if not request.messages:
                 raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
             return self._encoder.encode(request.messages, _shown_tools(request, banned_ids), request.template)
-        ids = self._encoder.encode_prompt(request.prompt) if isinstance(request.prompt, str) else list(request.prompt)
         if request.suffix is not None:
-            ids = self._encoder.filled_in(ids, request.suffix)
+            ids = self._encoder.filled_in(request.prompt, request.suffix)
+        elif isinstance(request.prompt, str):
+            ids = self._encoder.encode_prompt(request.prompt)
+        else:
+            ids = list(request.prompt)
         if not ids:
             raise RequestError("The prompt is empty. Give it some text to continue.", param="prompt")
         return ids

@@ -91,10 +91,11 @@ class RemoteEngine:
         requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
         return await asyncio.gather(*(ContextBudget(self._upstream, 0).prompt_tokens(request) for request in requests))
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         await self._ready()
         try:
-            return await self._upstream.token_counter.encode(text, parse_special=parse_special)
+            counter = self._upstream.token_counter
+            return await counter.encode(text, parse_special=parse_special, add_special_tokens=add_special_tokens)
         except TOKENIZER_ERRORS as error:
             raise _as_request_error(error) from error
 

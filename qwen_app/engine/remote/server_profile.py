@@ -58,15 +58,16 @@ class TokenizerApi:
     """A server's own tokenizer.
 
     ``encode`` gives ids, or objects with an ``id``; it has a ``special_field`` where it can be told whether control
-    tokens in the text are such. ``count`` takes a chat's messages and tools, and each endpoint's
-    result goes to the next; the last gives a number, or a list to be counted. Without it only plain text can be
-    counted, so that a chat's count is an estimate.
+    tokens in the text are such, and an ``opening_field`` where it can be told whether BOS stands before it. ``count``
+    takes a chat's messages and tools, and each endpoint's result goes to the next; the last gives a number, or a list
+    to be counted. Without it only plain text can be counted, so that a chat's count is an estimate.
     """
 
     encode: TokenizerEndpoint
     decode: TokenizerEndpoint | None
     count: tuple[TokenizerEndpoint, ...] = ()
     special_field: str = ""
+    opening_field: str = ""
 
     @property
     def counts_exactly(self) -> bool:
@@ -132,11 +133,12 @@ class ServerProfile:
 
 BOTH_TOKEN_LIMITS = ("max_tokens", "max_completion_tokens")
 
-VLLM_ENCODE = TokenizerEndpoint("/tokenize", "prompt", "tokens", {"add_special_tokens": False}, names_model=True)
+VLLM_ENCODE = TokenizerEndpoint("/tokenize", "prompt", "tokens", names_model=True)
 VLLM_TOKENIZER = TokenizerApi(
     count=(TokenizerEndpoint("/tokenize", "", "count", {"add_generation_prompt": True}, names_model=True),),
     encode=VLLM_ENCODE,
     decode=TokenizerEndpoint("/detokenize", "tokens", "prompt", names_model=True),
+    opening_field="add_special_tokens",
 )
 
 # In the order in which signs are looked for. More than one server has a /version or an /info: the narrow ones first.
@@ -172,6 +174,7 @@ SERVER_PROFILES = (
             encode=TokenizerEndpoint("/tokenize", "content", "tokens"),
             decode=TokenizerEndpoint("/detokenize", "tokens", "content"),
             special_field="parse_special",
+            opening_field="add_special",
         ),
     ),
     ServerProfile(
@@ -186,8 +189,9 @@ SERVER_PROFILES = (
         refuses_top_p_one=True,
         tokenizer=TokenizerApi(
             count=(TokenizerEndpoint("/chat_tokenize", "", "tokenize_response", names_model=True),),
-            encode=TokenizerEndpoint("/tokenize", "inputs", "", {"add_special_tokens": False}),
+            encode=TokenizerEndpoint("/tokenize", "inputs", ""),
             decode=None,
+            opening_field="add_special_tokens",
         ),
     ),
     ServerProfile(
@@ -202,6 +206,7 @@ SERVER_PROFILES = (
         tokenizer=TokenizerApi(
             encode=VLLM_ENCODE,
             decode=TokenizerEndpoint("/detokenize", "tokens", "text", names_model=True),
+            opening_field="add_special_tokens",
         ),
     ),
     ServerProfile(

@@ -36,14 +36,15 @@ NO_TOKENIZER = "The remote server has no tokenizer to ask, and no folder of the 
 class TokenCounter(Protocol):
     """Counts, encodes and decodes. ``exact`` says that counts are those of the model's own tokenizer.
 
-    With ``parse_special`` False control tokens in a text are text. Raises RequestError where that cannot be had.
+    With ``parse_special`` False control tokens in a text are text; ``add_special_tokens`` has BOS before it, of models
+    that have it and servers that can be told. Raises RequestError where that cannot be had.
     """
 
     exact: bool
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int: ...
 
-    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]: ...
+    async def encode(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]: ...
 
     async def decode(self, token_ids: Sequence[int]) -> str: ...
 
@@ -59,7 +60,7 @@ class EstimatedTokenCounter:
         texts += [json.dumps(tool_body(tool), ensure_ascii=False) for tool in tools]
         return MESSAGE_TOKENS * (len(messages) + 1) + sum(map(estimate_tokens, texts))
 
-    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def encode(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         raise RequestError(NO_TOKENIZER)
 
     async def decode(self, token_ids: Sequence[int]) -> str:
@@ -85,15 +86,17 @@ class FolderTokenCounter:
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
         return await asyncio.to_thread(self._count, messages, tools)
 
-    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
-        return await asyncio.to_thread(self._encode, text, parse_special=parse_special)
+    async def encode(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
+        return await asyncio.to_thread(self._encode, text, parse_special, add_special_tokens)
 
     async def decode(self, token_ids: Sequence[int]) -> str:
         return str(await asyncio.to_thread(lambda: self._load().decode(list(token_ids))))
 
-    def _encode(self, text: str, *, parse_special: bool) -> list[int]:
+    def _encode(self, text: str, parse_special: bool, add_special_tokens: bool) -> list[int]:
         with self._lock:
-            ids = self._load().encode(text, add_special_tokens=False, split_special_tokens=not parse_special)
+            ids = self._load().encode(
+                text, add_special_tokens=add_special_tokens, split_special_tokens=not parse_special
+            )
         return list(ids)
 
     def _count(self, messages: Sequence[Message], tools: Sequence[Tool]) -> int:
@@ -164,8 +167,10 @@ class ServerTokenCounter:
             result = await self._post(endpoint, result)
         return result if isinstance(result, int) else len(_list(result))
 
-    async def encode(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def encode(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         endpoint, field = self._api.encode, self._api.special_field
+        if self._api.opening_field:
+            endpoint = replace(endpoint, also={**endpoint.also, self._api.opening_field: add_special_tokens})
         if field:
             endpoint = replace(endpoint, also={**endpoint.also, field: parse_special})
         elif not parse_special and CONTROL_TOKEN.search(text):

@@ -146,7 +146,7 @@ class Sglang(FakeServer):
         )
 
     async def tokenize(self, request: Request, reply: Reply) -> None:
-        ids = list(request.body["prompt"].encode())
+        ids = [1] * request.body["add_special_tokens"] + list(request.body["prompt"].encode())
         await reply.json({"tokens": ids, "count": len(ids), "max_model_len": CONTEXT_TOKENS})
 
     async def detokenize(self, request: Request, reply: Reply) -> None:

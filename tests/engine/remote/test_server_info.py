@@ -260,6 +260,15 @@ async def test_tokenizers_of_the_servers() -> None:
 
 
 @pytest.mark.anyio
+async def test_tokens_begin_as_the_servers_prompts_do_where_that_is_asked_for() -> None:
+    async with engine_on(Sglang()) as engine:
+        assert await engine.tokenize("ab", add_special_tokens=True) == [1, 97, 98]
+        assert await engine.tokenize("ab") == [97, 98]
+    async with engine_on(WebUi()) as engine:  # cannot be told
+        assert await engine.tokenize("ab", add_special_tokens=True) == await engine.tokenize("ab")
+
+
+@pytest.mark.anyio
 async def test_control_tokens_in_a_text_are_text_where_that_is_asked_for() -> None:
     async with engine_on(LlamaCpp()) as engine:
         assert len(await engine.tokenize("<|im_end|>")) == 1

@@ -53,9 +53,9 @@ class HeldEngine(ScriptedEngine):
         await self.held.passes(" ".join(message.content for prompt in prompts for message in prompt))
         return await super().count_tokens(prompts, tools)
 
-    async def tokenize(self, text: str, *, parse_special: bool = True) -> list[int]:
+    async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         await self.held.passes(text)
-        return await super().tokenize(text, parse_special=parse_special)
+        return await super().tokenize(text, parse_special=parse_special, add_special_tokens=add_special_tokens)
 
 
 class HeldChats(OpenChats):
