@@ -200,6 +200,9 @@ class TemplateOptions:
     variables: Mapping[str, object] = field(default_factory=dict)
 
 
+PLAIN_TEMPLATE = TemplateOptions()
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One answer asked of an engine.
@@ -216,7 +219,7 @@ class GenerationRequest:
     messages: tuple[Message, ...] = ()
     prompt: str | tuple[int, ...] | None = None
     suffix: str | None = None
-    template: TemplateOptions = TemplateOptions()
+    template: TemplateOptions = PLAIN_TEMPLATE
     sampling: SamplingParams = SamplingParams()
     user: str = "anonymous"
     conversation_id: str = ""

@@ -16,7 +16,7 @@ from qwen_app.chat.json_hint import asking_for_json
 from qwen_app.chat.window import fit, split_turns
 from qwen_app.engine.base import Engine
 from qwen_app.errors import ContextLengthExceeded
-from qwen_app.messages import GenerationRequest, GrammarSpec, Message, Planned, PromptPolicy, Tool
+from qwen_app.messages import GenerationRequest, GrammarSpec, Message, Planned, PromptPolicy, TemplateOptions, Tool
 
 ANSWER_SHARE = 4  # with no limit on the answer, this fraction of the context is kept free for it
 ANSWER_TOKENS = 1024  # ... but no more than this
@@ -84,9 +84,15 @@ class Prompting:
         self._remember(request.conversation_id, plan)
         return plan.request, plan.planned
 
-    async def count(self, messages: Sequence[Message], tools: Sequence[Tool], grammar: GrammarSpec | None) -> int:
+    async def count(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        grammar: GrammarSpec | None,
+        template: TemplateOptions,
+    ) -> int:
         """Tokens of a prompt, with what is said in it of ``grammar``."""
-        (tokens,) = await self._engine.count_tokens([asking_for_json(tuple(messages), grammar)], tools)
+        (tokens,) = await self._engine.count_tokens([asking_for_json(tuple(messages), grammar)], tools, template)
         return tokens
 
     async def plan(self, request: GenerationRequest) -> PromptPlan:

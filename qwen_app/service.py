@@ -14,7 +14,18 @@ from qwen_app.engine.base import Engine, EngineInfo, Health
 from qwen_app.errors import AppError, EngineUnavailable, RequestError
 from qwen_app.fallback_answer import with_fallback
 from qwen_app.gpu.gpu_meter import GpuMeter
-from qwen_app.messages import Event, Failed, Finished, GenerationRequest, GrammarSpec, Message, SamplingParams, Tool
+from qwen_app.messages import (
+    PLAIN_TEMPLATE,
+    Event,
+    Failed,
+    Finished,
+    GenerationRequest,
+    GrammarSpec,
+    Message,
+    SamplingParams,
+    TemplateOptions,
+    Tool,
+)
 from qwen_app.prompting import Prompting, PromptPlan
 from qwen_app.sandbox.checks import checks
 from qwen_app.stage.stage import Stage
@@ -101,10 +112,14 @@ class Service:
         return await self._prompting.plan(request)
 
     async def count_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), grammar: GrammarSpec | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        grammar: GrammarSpec | None = None,
+        template: TemplateOptions = PLAIN_TEMPLATE,
     ) -> int:
         """Tokens of the prompt, with what is said in it of ``grammar``."""
-        return await self._prompting.count(messages, tools, grammar)
+        return await self._prompting.count(messages, tools, grammar, template)
 
     async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         """Token ids of ``text``, as ``Engine.tokenize`` has it."""

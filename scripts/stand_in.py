@@ -9,7 +9,18 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from qwen_app.engine.base import EngineInfo, Health
-from qwen_app.messages import Event, Finished, GenerationRequest, Message, Prefill, Tool, ToolCallDelta, Usage
+from qwen_app.messages import (
+    PLAIN_TEMPLATE,
+    Event,
+    Finished,
+    GenerationRequest,
+    Message,
+    Prefill,
+    TemplateOptions,
+    Tool,
+    ToolCallDelta,
+    Usage,
+)
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.tools.prompt_format import tool_definition
 from tests.qwen_vocabulary import qwen_tokenizer
@@ -42,7 +53,12 @@ class StandIn:
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         return self._counted(request)
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         offered = sum(_tokens(json.dumps(tool_definition(tool))) for tool in tools)
         return [OPENING_TOKENS + offered + sum(map(_message_tokens, messages)) for messages in prompts]
 

@@ -11,15 +11,13 @@ from transformers import PreTrainedTokenizerBase
 
 from qwen_app.chat.bounded_template import BoundedTemplate, TemplateTooCostly
 from qwen_app.errors import ModelFilesError, RequestError
-from qwen_app.messages import TemplateOptions
+from qwen_app.messages import PLAIN_TEMPLATE, TemplateOptions
 
 GIVEN_VARIABLES = {"messages", "tools", "documents", "add_generation_prompt"}  # by us; no request gives them otherwise
 REFUSALS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)  # a template's own
 TemplateDict = dict[str, Any]  # as transformers' own types have it
 QUESTION: TemplateDict = {"role": "user", "content": "x"}
 SYSTEM_TEXT = "Answer in one word."
-
-PLAIN = TemplateOptions()
 
 
 class TemplateRefusal(RequestError):
@@ -48,7 +46,7 @@ class ModelTemplate:
         messages: list[TemplateDict],
         tools: list[TemplateDict],
         variables: Mapping[str, object],
-        options: TemplateOptions = PLAIN,
+        options: TemplateOptions = PLAIN_TEMPLATE,
     ) -> str:
         """The text of a conversation. Raises TemplateRefusal."""
         try:

@@ -15,12 +15,12 @@ from transformers import PreTrainedTokenizerBase
 
 from qwen_app.chat.folded_system import with_system_folded
 from qwen_app.chat.guard import ControlTokens, Guard, whole_text
-from qwen_app.chat.model_template import PLAIN, ModelTemplate, TemplateRefusal
+from qwen_app.chat.model_template import ModelTemplate, TemplateRefusal
 from qwen_app.chat.remembered_answers import RememberedAnswers
 from qwen_app.chat.shown_messages import ShownMessages
 from qwen_app.chat.splices import Splices
 from qwen_app.errors import CHARACTERS_A_TOKEN, RequestError, TextTooLong
-from qwen_app.messages import Message, TemplateOptions, Tool
+from qwen_app.messages import PLAIN_TEMPLATE, Message, TemplateOptions, Tool
 from qwen_app.tools.messages import results_in_call_order, shown_arguments, with_short_ids
 from qwen_app.tools.prompt_format import as_plain_messages, tool_definition
 
@@ -56,7 +56,7 @@ class PromptEncoder:
         self._answers = RememberedAnswers()
 
     def encode(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), options: TemplateOptions = PLAIN
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), options: TemplateOptions = PLAIN_TEMPLATE
     ) -> list[int]:
         """Ids of the whole prompt, up to where the answer begins.
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from qwen_app.messages import Event, GenerationRequest, Message, SamplingParams, Tool
+from qwen_app.messages import PLAIN_TEMPLATE, Event, GenerationRequest, Message, SamplingParams, TemplateOptions, Tool
 
 HealthState = Literal["loading", "ready", "draining", "stalled", "stopped"]
 
@@ -68,9 +68,15 @@ class Engine(Protocol):
         """
         ...
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         """Prompt tokens of each conversation, template included, as ``generate`` would count them.
 
+        Servers that are asked count the beginning of an answer, whatever ``template`` says of it.
         Several at once, because a call may cost a thread's turn or a request to another server.
         """
         ...

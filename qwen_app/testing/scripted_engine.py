@@ -13,6 +13,7 @@ from qwen_app.engine.base import EngineInfo, Health, HealthState
 from qwen_app.engine.fair_queue import FairQueue
 from qwen_app.errors import AppError, ContextLengthExceeded, EngineUnavailable, RequestError, TooManyRequests
 from qwen_app.messages import (
+    PLAIN_TEMPLATE,
     Delta,
     Event,
     Failed,
@@ -23,6 +24,7 @@ from qwen_app.messages import (
     Prefill,
     Queued,
     SamplingParams,
+    TemplateOptions,
     Timings,
     TokenLogprob,
     Tool,
@@ -158,7 +160,12 @@ class ScriptedEngine:
             return len(request.prompt.split()) if isinstance(request.prompt, str) else len(request.prompt)
         return _words(request.messages, request.tools)
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         self.counts += 1
         return [_words(messages, tools) for messages in prompts]
 

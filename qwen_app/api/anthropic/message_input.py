@@ -51,8 +51,8 @@ async def generation_request(service: Service, body: MessagesRequest, context: R
     choice = choice_of(body.tool_choice, tools)
     messages = await converted(len(body.messages), conversation, body)
     grammar = grammar_of_format(body, choice)
-    continued = messages[-1].role == "assistant"
-    if continued:
+    template = template_of(messages)
+    if template.continue_final:
         _check_beginning(messages[-1], grammar, body)
     return GenerationRequest(
         context.request_id,
@@ -69,10 +69,15 @@ async def generation_request(service: Service, body: MessagesRequest, context: R
         tools=tools,
         tool_choice=choice,
         close_cut_calls=bool(body.close_cut_calls),
-        template=TemplateOptions(continue_final=continued),
+        template=template,
         grammar=grammar,
         policy=PromptPolicy(cap_answer=True),
     )
+
+
+def template_of(messages: Sequence[Message]) -> TemplateOptions:
+    """What the assistant said last is the beginning of the answer."""
+    return TemplateOptions(continue_final=messages[-1].role == "assistant")
 
 
 def _check_beginning(beginning: Message, grammar: GrammarSpec | None, body: MessagesRequest) -> None:

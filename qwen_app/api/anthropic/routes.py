@@ -9,7 +9,14 @@ from starlette.responses import Response
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.anthropic.message_answer import answer_message
 from qwen_app.api.anthropic.message_body import AnthropicMessage, TokenCount
-from qwen_app.api.anthropic.message_input import choice_of, conversation, grammar_of_format, is_ours, tools_of
+from qwen_app.api.anthropic.message_input import (
+    choice_of,
+    conversation,
+    grammar_of_format,
+    is_ours,
+    template_of,
+    tools_of,
+)
 from qwen_app.api.anthropic.message_request import CountTokensRequest, MessagesRequest
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.anthropic_error import AnthropicErrorBody
@@ -42,7 +49,7 @@ def add_message_routes(router: APIRouter, parts: ApiParts) -> None:
         check_model(body.model, parts.service.info())
         messages, tools = await converted(len(body.messages), conversation, body), tools_of(body.tools)
         grammar = grammar_of_format(body, choice_of(body.tool_choice, tools))
-        return {"input_tokens": await parts.service.count_tokens(messages, tools, grammar)}
+        return {"input_tokens": await parts.service.count_tokens(messages, tools, grammar, template_of(messages))}
 
     router.add_api_route(
         "/v1/messages",

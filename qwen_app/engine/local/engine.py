@@ -18,7 +18,7 @@ from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.tool_events import ToolCallEvents
 from qwen_app.engine.local.worker import Worker
 from qwen_app.errors import AppError, EngineUnavailable, RequestError
-from qwen_app.messages import Event, Failed, GenerationRequest, Message, Queued, Tool
+from qwen_app.messages import PLAIN_TEMPLATE, Event, Failed, GenerationRequest, Message, Queued, TemplateOptions, Tool
 from qwen_app.tools.parser import ToolCallParser
 
 LONG_JOB = 50_000  # characters or tokens, a fifth of a second in the worst case
@@ -103,9 +103,14 @@ class LocalEngine:
         """Make what all grammars share now: it takes a second for a large vocabulary, in which nothing else moves."""
         self._grammars.prepare()
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         def count() -> list[int]:
-            return [len(self._encoder.encode(prompt, tools)) for prompt in prompts]
+            return [len(self._encoder.encode(prompt, tools, template)) for prompt in prompts]
 
         return await self._on_thread(sum(map(characters_of, prompts)), count)
 

@@ -18,7 +18,16 @@ from qwen_app.engine.remote.upstream_answer import UpstreamAnswer
 from qwen_app.engine.remote.upstream_client import FindTokenizer, UpstreamClient
 from qwen_app.engine.remote.upstream_errors import words_of
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
-from qwen_app.messages import Event, Failed, GenerationRequest, Message, SamplingParams, Tool
+from qwen_app.messages import (
+    PLAIN_TEMPLATE,
+    Event,
+    Failed,
+    GenerationRequest,
+    Message,
+    SamplingParams,
+    TemplateOptions,
+    Tool,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +95,12 @@ class RemoteEngine:
         budget = ContextBudget(self._upstream, self._context_tokens)
         return UpstreamAnswer(request, self._upstream, self._queue, budget, Deadline(request.timeout_s))
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         await self._ready()
         requests = [GenerationRequest("count", tuple(messages), tools=tuple(tools)) for messages in prompts]
         return await asyncio.gather(*(ContextBudget(self._upstream, 0).prompt_tokens(request) for request in requests))

@@ -155,6 +155,13 @@ def test_the_beginning_of_an_answer_is_gone_on_with(builtin_api: Api, stream: bo
     assert not text.startswith("One")
 
 
+def test_the_beginning_of_an_answer_is_counted_as_it_is_charged(builtin_api: Api) -> None:
+    body = ask(messages=BEGUN, max_tokens=1)
+    counted = builtin_api.post(f"{MESSAGES}/count_tokens", {key: body[key] for key in ("model", "messages")}).json()
+    usage = builtin_api.post(MESSAGES, body).json()["usage"]
+    assert counted["input_tokens"] == usage["input_tokens"] + usage["cache_read_input_tokens"]
+
+
 def test_a_cut_call_is_closed_where_that_is_asked_for(scripted_api: Api) -> None:
     assert asked_of(scripted_api, close_cut_calls=True).close_cut_calls
     assert not asked_of(scripted_api).close_cut_calls

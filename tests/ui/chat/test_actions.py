@@ -13,7 +13,7 @@ import pytest
 
 from qwen_app.chat.json_hint import JSON_HINT
 from qwen_app.errors import EngineError, EngineUnavailable, TextTooLong
-from qwen_app.messages import Message, Tool
+from qwen_app.messages import PLAIN_TEMPLATE, Message, TemplateOptions, Tool
 from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -437,7 +437,12 @@ async def test_a_problem_with_the_settings_is_a_sentence() -> None:
 
 
 class Uncounting(ScriptedEngine):
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         raise EngineUnavailable("The other server is away. Try again in a minute.")
 
 
@@ -450,7 +455,12 @@ async def test_a_server_that_cannot_count_loses_nothing() -> None:
 
 
 class Unread(ScriptedEngine):
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         raise TextTooLong(300_000, 200_704, 8192)
 
 

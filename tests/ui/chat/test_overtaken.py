@@ -10,7 +10,7 @@ import pytest
 
 from qwen_app.documents.document import Document, Section
 from qwen_app.documents.document_store import DocumentStore
-from qwen_app.messages import Message, Tool
+from qwen_app.messages import PLAIN_TEMPLATE, Message, TemplateOptions, Tool
 from qwen_app.saved_chats.saved_chats import chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -49,9 +49,14 @@ class Held:
 class HeldEngine(ScriptedEngine):
     held = Held()
 
-    async def count_tokens(self, prompts: Sequence[Sequence[Message]], tools: Sequence[Tool] = ()) -> list[int]:
+    async def count_tokens(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        tools: Sequence[Tool] = (),
+        template: TemplateOptions = PLAIN_TEMPLATE,
+    ) -> list[int]:
         await self.held.passes(" ".join(message.content for prompt in prompts for message in prompt))
-        return await super().count_tokens(prompts, tools)
+        return await super().count_tokens(prompts, tools, template)
 
     async def tokenize(self, text: str, *, parse_special: bool = True, add_special_tokens: bool = False) -> list[int]:
         await self.held.passes(text)
