@@ -35,24 +35,26 @@ class Recall:
 async def filled(embedder: Embedder | None = None) -> KnowledgeBase:
     """A knowledge base with all notes, each a file."""
     base = knowledge_in_memory(embedder)
+    collection = await base.create(OWNER, COLLECTION)
     for note in NOTES:
-        await base.add(OWNER, COLLECTION, Document(note.name, "txt", (Section("lines", 1, 1, note.text),)))
+        await base.add(OWNER, collection, Document(note.name, "txt", (Section("lines", 1, 1, note.text),)))
     return base
 
 
 async def recall(base: KnowledgeBase, notes: Sequence[Note], *, in_its_words: bool) -> Recall:
     """Of the questions to ``notes``, those with the words of their note or those without."""
-    places = []
+    collection, places = await base.create(OWNER, COLLECTION), []
     for note in notes:
         question = note.in_its_words if in_its_words else note.otherwise
-        found = [one.file for one in (await base.find(OWNER, COLLECTION, question, FIRST)).passages]
+        found = [one.file for one in (await base.find(OWNER, collection, question, FIRST)).passages]
         places.append(found.index(note.name) if note.name in found else FIRST)
     return Recall(len(places), sum(place < FIRST for place in places), places.count(0))
 
 
 async def silent(base: KnowledgeBase) -> int:
     """How many of the questions about what is not there find nothing."""
-    return sum([not (await base.find(OWNER, COLLECTION, question)).passages for question in ABSENT])
+    collection = await base.create(OWNER, COLLECTION)
+    return sum([not (await base.find(OWNER, collection, question)).passages for question in ABSENT])
 
 
 async def _measure(report: Report, way: str, embedder: Embedder | None) -> None:

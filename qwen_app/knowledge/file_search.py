@@ -42,7 +42,8 @@ class FileSearch:
         """The result as JSON text: passages with number, file and place, or what to do. Raises AppError."""
         arguments = json.loads(call.arguments)
         query = str(arguments.get("query") or "").strip()[:LIMIT_QUERY_CHARACTERS]
-        names = await self._knowledge.collections(owner) if owner else []
+        ids = {one.name: one.id for one in await self._knowledge.described(owner)} if owner else {}
+        names = sorted(ids)
         wanted = " ".join(str(arguments.get("collection") or "").split()) or (names[0] if len(names) == 1 else "")
         if not names:
             return _told("The user has no files. They are added in the Files tab.")
@@ -50,7 +51,7 @@ class FileSearch:
             return _told(f"Name one of these collections: {', '.join(names)}.")
         if not query:
             return _told("Say what is looked for in query.")
-        found = (await self._knowledge.find(owner, wanted, query)).passages
+        found = (await self._knowledge.find(owner, ids[wanted], query)).passages
         if not found:
             return json.dumps({"passages": [], "note": NOTHING})
         return json.dumps({"passages": _within(found, context_tokens // CONTEXT_SHARE)}, ensure_ascii=False)

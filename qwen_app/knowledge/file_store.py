@@ -1,5 +1,7 @@
 """Collections and their files. Every call names the owner, and sees nothing of anybody else's: an id is no right.
 
+A collection goes by its id: its name may change, and be another's, between two calls.
+
 All of it blocks, and raises SQLAlchemyError where the database fails.
 """
 
@@ -10,11 +12,11 @@ import secrets
 import time
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, select, update
 
-from qwen_app.errors import RequestError, ServerFull, TooManyRequests
+from qwen_app.errors import NotFound, RequestError, ServerFull, TooManyRequests
 from qwen_app.fair_share import has_room
 from qwen_app.knowledge.passages import Passage
 from qwen_app.knowledge.tables import collections, files, passages, vectors
@@ -57,12 +59,6 @@ class FileStore:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def collections(self, owner: str) -> list[str]:
-        """The names of an owner's collections."""
-        wanted = select(collections.c.name).where(collections.c.owner == owner).order_by(collections.c.name)
-        with self.engine.connect() as connection:
-            return list(connection.execute(wanted).scalars())
-
     def described(self, owner: str) -> list[Collection]:
         """An owner's collections, the newest first."""
         wanted = (
@@ -82,38 +78,45 @@ class FileStore:
             return [Collection(*row) for row in connection.execute(wanted)]
 
     def create(self, owner: str, name: str) -> str:
-        """The id of the collection of this name, made where it is missing. Raises as ``add`` does."""
+        """The id of the collection of this name, made where it is missing. Raises RequestError for a name that is none,
+        TooManyRequests where there are as many as may be."""
+        name = collection_name(name)
         with self.engine.begin() as connection:
-            return _collection(connection, owner, collection_name(name))
+            found = connection.execute(select(collections.c.id).where(_named(owner, name))).scalar_one_or_none()
+            return str(found) if found is not None else _made(connection, owner, name)
 
-    def files(self, owner: str, collection: str) -> list[KeptFile]:
+    def files(self, owner: str, collection_id: str) -> list[KeptFile]:
         """The files of a collection, by name; none of one that is not there."""
         wanted = (
             select(files.c.id, files.c.name, files.c.characters, files.c.added_at)
             .join(collections)
-            .where(_own(owner, collection))
+            .where(_own(owner, collection_id))
             .order_by(files.c.name)
         )
         with self.engine.connect() as connection:
             return [KeptFile(*row) for row in connection.execute(wanted)]
 
-    def add(self, owner: str, collection: str, name: str, pieces: Sequence[Passage]) -> list[int]:
-        """Keep a file in the collection, which is made where it is missing; one of the same name is replaced.
+    def check(self, owner: str, collection_id: str) -> None:
+        """Raises NotFound where the owner has no such collection."""
+        with self.engine.connect() as connection:
+            _check_there(connection, owner, collection_id)
 
-        Returns the numbers of its passages. Raises RequestError for a name that is none, TooManyRequests where as much
-        is kept as may be.
+    def add(self, owner: str, collection_id: str, name: str, pieces: Sequence[Passage]) -> tuple[KeptFile, list[int]]:
+        """Keep a file in the collection; one of the same name is replaced.
+
+        Returns the file, and the numbers of its passages. Raises NotFound where the owner has no such collection,
+        TooManyRequests where as much is kept as may be.
         """
-        collection, characters = collection_name(collection), sum(len(piece.text) for piece in pieces)
+        characters = sum(len(piece.text) for piece in pieces)
+        kept = KeptFile(secrets.token_urlsafe(16), name, characters, time.time())
         with self.engine.begin() as connection:
-            collection_id = _collection(connection, owner, collection)
+            _check_there(connection, owner, collection_id)
             connection.execute(delete(files).where(files.c.collection_id == collection_id, files.c.name == name))
             _check_room(connection, owner, collection_id, characters, len(pieces))
-            file_id = secrets.token_urlsafe(16)
-            values = {"id": file_id, "collection_id": collection_id, "name": name, "characters": characters}
-            connection.execute(insert(files).values(**values, added_at=time.time()))
+            connection.execute(insert(files).values(collection_id=collection_id, **asdict(kept)))
             rows = [
                 {
-                    "file_id": file_id,
+                    "file_id": kept.id,
                     "place": piece.place,
                     "title": _composed(piece.title)[:LIMIT_TITLE_CHARACTERS],
                     "text": _composed(piece.text),
@@ -122,32 +125,31 @@ class FileStore:
             ]
             if rows:
                 connection.execute(insert(passages), rows)
-            added = select(passages.c.number).where(passages.c.file_id == file_id).order_by(passages.c.number)
-            return list(connection.execute(added).scalars())
+            added = select(passages.c.number).where(passages.c.file_id == kept.id).order_by(passages.c.number)
+            return kept, list(connection.execute(added).scalars())
 
-    def remove(self, owner: str, collection: str, names: Sequence[str]) -> int:
-        """Forget files by name; how many there were."""
-        names = [_stored(name) for name in names[:LIMIT_FILES]]
-        own = select(collections.c.id).where(_own(owner, collection))
+    def remove(self, owner: str, file_ids: Sequence[str]) -> int:
+        """Forget files; how many there were."""
+        wanted = files.c.id.in_([stored(one) for one in file_ids[:LIMIT_FILES]])
+        own = select(collections.c.id).where(collections.c.owner == owner)
         with self.engine.begin() as connection:
-            gone = connection.execute(delete(files).where(files.c.collection_id.in_(own), files.c.name.in_(names)))
-            return gone.rowcount
+            return connection.execute(delete(files).where(files.c.collection_id.in_(own), wanted)).rowcount
 
-    def rename(self, owner: str, collection: str, name: str) -> bool:
+    def rename(self, owner: str, collection_id: str, name: str) -> bool:
         """Give a collection another name; whether there was one. Raises RequestError for a name that is none, or is
         another collection's."""
         name = collection_name(name)
         with self.engine.begin() as connection:
-            taken = select(collections.c.id).where(_own(owner, name))
-            if name != as_kept(collection) and connection.execute(taken).first() is not None:
+            taken = select(collections.c.id).where(_named(owner, name), collections.c.id != stored(collection_id))
+            if connection.execute(taken).first() is not None:
                 raise RequestError("You have a collection of this name already. Choose another.", param="name")
-            renamed = update(collections).where(_own(owner, collection)).values(name=name)
+            renamed = update(collections).where(_own(owner, collection_id)).values(name=name)
             return connection.execute(renamed).rowcount > 0
 
-    def drop(self, owner: str, collection: str) -> bool:
+    def drop(self, owner: str, collection_id: str) -> bool:
         """Forget a collection and all its files."""
         with self.engine.begin() as connection:
-            return connection.execute(delete(collections).where(_own(owner, collection))).rowcount > 0
+            return connection.execute(delete(collections).where(_own(owner, collection_id))).rowcount > 0
 
     def keep_vectors(self, model: str, numbers: Mapping[int, bytes]) -> None:
         """Keep the vectors of passages, in the place of those they had. Those that are gone meanwhile are left out."""
@@ -171,14 +173,14 @@ class FileStore:
         with self.engine.connect() as connection:
             return {number: embedded_text(title, text) for number, title, text in connection.execute(wanted)}
 
-    def count_without_vectors(self, model: str, owner: str, collection: str) -> int:
+    def count_without_vectors(self, model: str, owner: str, collection_id: str) -> int:
         """How many passages of a collection have no vector of ``model``."""
         wanted = (
             select(func.count())
             .select_from(passages)
             .join(files)
             .join(collections)
-            .where(_own(owner, collection), _has_no_vector(model))
+            .where(_own(owner, collection_id), _has_no_vector(model))
         )
         with self.engine.connect() as connection:
             return int(connection.execute(wanted).scalar_one())
@@ -196,35 +198,42 @@ def _has_no_vector(model: str) -> ColumnElement[bool]:
 
 def collection_name(text: str) -> str:
     """The name of a collection as it is kept. Raises RequestError for none."""
-    name = as_kept(text)
+    name = kept_name(text)
     if not name or len(name) > LIMIT_NAME_CHARACTERS:
         raise RequestError(f"A collection needs a name of 1 to {LIMIT_NAME_CHARACTERS} characters.", param="collection")
     return name
 
 
-def as_kept(collection: str) -> str:
-    """A name as it would be kept."""
-    return " ".join(_NOT_STORED.sub("", collection).split())
+def kept_name(text: str) -> str:
+    """The same, whether or not it is one."""
+    return " ".join(_NOT_STORED.sub("", text).split())
 
 
-def _own(owner: str, collection: str) -> ColumnElement[bool]:
-    return (collections.c.owner == owner) & (collections.c.name == as_kept(collection))
-
-
-def _stored(text: str) -> str:
+def stored(text: str) -> str:
+    """``text`` as the database can hold it."""
     return _NOT_STORED.sub("\ufffd", text)
+
+
+def _own(owner: str, collection_id: str) -> ColumnElement[bool]:
+    return (collections.c.owner == owner) & (collections.c.id == stored(collection_id))
+
+
+def _named(owner: str, name: str) -> ColumnElement[bool]:
+    return (collections.c.owner == owner) & (collections.c.name == name)
+
+
+def _check_there(connection: Connection, owner: str, collection_id: str) -> None:
+    if connection.execute(select(collections.c.id).where(_own(owner, collection_id))).first() is None:
+        raise NotFound("This collection is not there, or not any more.", param="vector_store_id")
 
 
 def _composed(text: str) -> str:
     """As most people type it, so that a question finds an accent that a file holds as a character of its own."""
-    return unicodedata.normalize("NFC", _stored(text))
+    return unicodedata.normalize("NFC", stored(text))
 
 
-def _collection(connection: Connection, owner: str, name: str) -> str:
-    """The id of the collection, made where it is missing."""
-    found = connection.execute(select(collections.c.id).where(_own(owner, name))).scalar_one_or_none()
-    if found is not None:
-        return str(found)
+def _made(connection: Connection, owner: str, name: str) -> str:
+    """The id of a new collection."""
     own = select(func.count()).select_from(collections).where(collections.c.owner == owner)
     if connection.execute(own).scalar_one() >= LIMIT_COLLECTIONS:
         raise TooManyRequests(f"You have {LIMIT_COLLECTIONS} collections, as many as are kept. Delete one first.")

@@ -19,8 +19,8 @@ from qwen_app.documents.document import Document
 from qwen_app.errors import DiskFull, EngineUnavailable, UpstreamError
 from qwen_app.http.turns import Turns
 from qwen_app.knowledge.embeddings import Embedder
-from qwen_app.knowledge.file_store import Collection, FileStore, KeptFile, embedded_text
-from qwen_app.knowledge.passages import passages_of
+from qwen_app.knowledge.file_store import Collection, FileStore, KeptFile, embedded_text, kept_name
+from qwen_app.knowledge.passages import Passage, passages_of
 from qwen_app.knowledge.search import FoundPassage, PassageSearch
 from qwen_app.knowledge.tables import collections, files, metadata, passages, vectors
 from qwen_app.knowledge.vector_filling import VectorFilling, kept_vectors
@@ -46,6 +46,14 @@ class SearchResult:
 
     passages: tuple[FoundPassage, ...]
     by_words_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFile:
+    """A file that is kept; ``whole``: with vectors of all of it, where they are wanted."""
+
+    file: KeptFile
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +86,37 @@ class KnowledgeBase:
         """The owner's collections, with what is in them."""
         return await self._run(owner, lambda opened: opened.store.described(owner))
 
+    async def named(self, owner: str, name: str) -> Collection | None:
+        """The owner's collection that is called so just now."""
+        wanted = kept_name(name)
+        return next((one for one in await self.described(owner) if one.name == wanted), None)
+
     async def create(self, owner: str, name: str) -> str:
         """The id of the collection of this name, made where it is missing. Raises AppError."""
         return await self._run(owner, lambda opened: opened.store.create(owner, name))
 
-    async def waiting_vectors(self, owner: str, collection: str) -> int:
+    async def waiting_vectors(self, owner: str, collection_id: str) -> int:
         """How many passages of the collection have no vector yet; 0 where none are wanted."""
         if self._embedder is None:
             return 0
         model = self._embedder.model
-        return await self._run(owner, lambda opened: opened.store.count_without_vectors(model, owner, collection))
+        return await self._run(owner, lambda opened: opened.store.count_without_vectors(model, owner, collection_id))
 
-    async def collections(self, owner: str) -> list[str]:
-        return await self._run(owner, lambda opened: opened.store.collections(owner))
+    async def files(self, owner: str, collection_id: str) -> list[KeptFile]:
+        return await self._run(owner, lambda opened: opened.store.files(owner, collection_id))
 
-    async def files(self, owner: str, collection: str) -> list[KeptFile]:
-        return await self._run(owner, lambda opened: opened.store.files(owner, collection))
+    async def add(self, owner: str, collection_id: str, document: Document) -> AddedFile:
+        """Keep ``document`` in the collection, in the place of one of its name. Raises AppError, NotFound where the
+        collection is not there, or goes away before all is done."""
+        pieces, name = await asyncio.to_thread(passages_of, document), document.name
+        file, numbers = await self._run(owner, lambda opened: opened.store.add(owner, collection_id, name, pieces))
+        whole = await self._with_vectors(owner, numbers, pieces)
+        if self._embedder is not None:  # they took their time
+            await self._run(owner, lambda opened: opened.store.check(owner, collection_id))
+        return AddedFile(file, whole)
 
-    async def add(self, owner: str, collection: str, document: Document) -> bool:
-        """Keep ``document`` in the collection, in the place of one of its name; whether vectors of it are kept too,
-        where they are wanted. Raises AppError."""
-        pieces = await asyncio.to_thread(passages_of, document)
-        numbers = await self._run(owner, lambda opened: opened.store.add(owner, collection, document.name, pieces))
+    async def _with_vectors(self, owner: str, numbers: Sequence[int], pieces: Sequence[Passage]) -> bool:
+        """Whether the vectors of the passages are kept now, where any are wanted."""
         embedder = self._embedder
         if embedder is None:
             return True
@@ -114,19 +131,19 @@ class KnowledgeBase:
         await self._run(owner, lambda opened: opened.store.keep_vectors(embedder.model, kept))
         return True
 
-    async def remove(self, owner: str, collection: str, names: Sequence[str]) -> int:
-        """Forget files of the collection by name; how many there were."""
-        return await self._run(owner, lambda opened: opened.store.remove(owner, collection, names))
+    async def remove(self, owner: str, file_ids: Sequence[str]) -> int:
+        """Forget files of the owner's; how many there were."""
+        return await self._run(owner, lambda opened: opened.store.remove(owner, file_ids))
 
-    async def rename(self, owner: str, collection: str, name: str) -> bool:
+    async def rename(self, owner: str, collection_id: str, name: str) -> bool:
         """Give the collection another name; whether there was one. Raises AppError."""
-        return await self._run(owner, lambda opened: opened.store.rename(owner, collection, name))
+        return await self._run(owner, lambda opened: opened.store.rename(owner, collection_id, name))
 
-    async def drop(self, owner: str, collection: str) -> bool:
+    async def drop(self, owner: str, collection_id: str) -> bool:
         """Forget the collection; whether there was one."""
-        return await self._run(owner, lambda opened: opened.store.drop(owner, collection))
+        return await self._run(owner, lambda opened: opened.store.drop(owner, collection_id))
 
-    async def find(self, owner: str, collection: str, question: str, limit: int = PASSAGES) -> SearchResult:
+    async def find(self, owner: str, collection_id: str, question: str, limit: int = PASSAGES) -> SearchResult:
         """The passages that answer ``question`` best; none where nothing in the collection does."""
         vector, model, missed = None, "", False
         if self._embedder is not None:
@@ -136,7 +153,7 @@ class KnowledgeBase:
                 log.warning("Searched by words alone: %s", refused)
                 missed = True
         found = await self._run(
-            owner, lambda opened: opened.search.find(owner, collection, question, limit, vector=vector, model=model)
+            owner, lambda opened: opened.search.find(owner, collection_id, question, limit, vector=vector, model=model)
         )
         return SearchResult(tuple(found), missed)
 

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, Select, bi
 from sqlalchemy.exc import OperationalError
 
 from qwen_app.errors import RequestError
-from qwen_app.knowledge.file_store import as_kept
+from qwen_app.knowledge.file_store import stored
 from qwen_app.knowledge.query_terms import QueryTerms, terms_of
 from qwen_app.knowledge.tables import collections, files, passages, vectors
 
@@ -35,7 +35,7 @@ TITLE_WEIGHT, TEXT_WEIGHT = 0.5, 1.0
 _RANKED = text(
     f"""SELECT passages.number FROM words JOIN passages ON passages.number = words.rowid
     JOIN files ON files.id = passages.file_id JOIN collections ON collections.id = files.collection_id
-    WHERE words MATCH :terms AND collections.owner = :owner AND collections.name = :collection
+    WHERE words MATCH :terms AND collections.owner = :owner AND collections.id = :collection
     ORDER BY bm25(words, {TITLE_WEIGHT}, {TEXT_WEIGHT}) LIMIT {EACH}"""
 )
 _HAS_INDEX = text("SELECT 1 FROM sqlite_master WHERE name = 'words'")
@@ -50,6 +50,7 @@ class FoundPassage:
     place: str
     title: str
     text: str
+    file_id: str = ""
 
 
 class PassageSearch:
@@ -59,13 +60,19 @@ class PassageSearch:
         self._engine = engine
 
     def find(
-        self, owner: str, collection: str, question: str, limit: int, vector: np.ndarray | None = None, model: str = ""
+        self,
+        owner: str,
+        collection_id: str,
+        question: str,
+        limit: int,
+        vector: np.ndarray | None = None,
+        model: str = "",
     ) -> list[FoundPassage]:
         """The passages that answer ``question`` best; none where nothing has enough of it.
 
         ``vector`` is the question's, by the embedding model called ``model``. Raises RequestError after LIMIT_S.
         """
-        terms, own = terms_of(question), {"owner": owner, "collection": as_kept(collection)}
+        terms, own = terms_of(question), {"owner": owner, "collection": stored(collection_id)}
         with self._engine.connect() as connection, _limited(connection) as until:
             by_words = self._by_words(connection, terms, own, until)
             by_short = _by_terms(connection, terms.short, own, until)
@@ -173,12 +180,17 @@ def _by_vector(connection: Connection, vector: np.ndarray, model: str, own: dict
 
 
 def _owned() -> ColumnElement[bool]:
-    return (collections.c.owner == bindparam("owner")) & (collections.c.name == bindparam("collection"))
+    return (collections.c.owner == bindparam("owner")) & (collections.c.id == bindparam("collection"))
 
 
-def _of_owner() -> Select[tuple[int, str, str, str, str]]:
+def _of_owner() -> Select[tuple[int, str, str, str, str, str]]:
     columns = (passages.c.number, files.c.name.label("file"), passages.c.place, passages.c.title, passages.c.text)
-    return select(*columns).join(files, files.c.id == passages.c.file_id).join(collections).where(_owned())
+    return (
+        select(*columns, passages.c.file_id)
+        .join(files, files.c.id == passages.c.file_id)
+        .join(collections)
+        .where(_owned())
+    )
 
 
 def _passages(connection: Connection, numbers: set[int], own: dict[str, str]) -> dict[int, FoundPassage]:
@@ -187,7 +199,7 @@ def _passages(connection: Connection, numbers: set[int], own: dict[str, str]) ->
 
 
 def _found(row: RowMapping) -> FoundPassage:
-    return FoundPassage(row["number"], row["file"], row["place"], row["title"], row["text"])
+    return FoundPassage(**row)
 
 
 def _share(passage: FoundPassage, terms: QueryTerms) -> float:

@@ -31,6 +31,7 @@ from tests.api.sdk import sdk
 from tests.api.serving import Api, running_api
 from tests.browser.serving import serving
 from tests.documents import files
+from tests.knowledge.held_embedder import PATIENCE_S, HeldEmbedder
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/api.md"
 PAGES = [f"Room {number} holds {number * 11} chairs." for number in range(1, 31)]
@@ -225,6 +226,37 @@ def test_a_store_is_made_with_its_files_and_renamed(client: openai.OpenAI) -> No
     stores.create(name="taken")
     with pytest.raises(openai.BadRequestError, match="already"):
         stores.update(store.id, name="taken")
+
+
+@pytest.mark.parametrize("way", ["one file", "a batch", "a new store"])
+@pytest.mark.parametrize("meanwhile", ["renamed", "deleted"])
+def test_a_store_that_is_changed_while_files_are_added_is_the_same_store_or_none(way: str, meanwhile: str) -> None:
+    embedder = HeldEmbedder()
+    with ExitStack() as kept:
+        kept.callback(embedder.go_on.set)
+        api = kept.enter_context(running_api(ScriptedEngine(), knowledge=knowledge_in_memory(embedder)))
+        client = kept.enter_context(sdk(api))
+        stores = client.vector_stores
+        sent = [client.files.create(file=(f"{n}.txt", b"Some words."), purpose="assistants").id for n in range(2)]
+        store = stores.create(name="work").id
+        ways: dict[str, Callable[[], object]] = {
+            "one file": lambda: stores.files.create(store, file_id=sent[0]),
+            "a batch": lambda: stores.file_batches.create(store, file_ids=sent),
+            "a new store": lambda: stores.create(name="work", file_ids=sent),
+        }
+        adding = kept.enter_context(ThreadPoolExecutor(1)).submit(ways[way])
+        assert embedder.asked.wait(PATIENCE_S)
+        _ = stores.update(store, name="home") if meanwhile == "renamed" else stores.delete(store)
+        embedder.go_on.set()
+        if meanwhile == "deleted":
+            with pytest.raises(openai.NotFoundError):
+                adding.result()
+            assert list(stores.list()) == []
+        else:
+            adding.result()
+            assert [(one.name, one.file_counts.completed) for one in stores.list()] == [
+                ("home", 1 + (way != "one file"))
+            ]
 
 
 def test_stores_and_files_are_told_by_pages(client: openai.OpenAI) -> None:

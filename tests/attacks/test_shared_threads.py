@@ -13,6 +13,7 @@ from qwen_app.errors import RequestError, TooManyRequests
 from qwen_app.http.turns import Turns
 from qwen_app.knowledge import file_store, search
 from qwen_app.knowledge.knowledge_base import KnowledgeBase, knowledge_in_memory
+from tests.knowledge.keeping import find_in, keep_in
 
 pytestmark = pytest.mark.anyio
 
@@ -56,37 +57,39 @@ async def test_a_user_has_one_turn_and_so_many_waiting() -> None:
 
 
 async def test_every_question_is_words_and_no_query(knowledge: KnowledgeBase) -> None:
-    await knowledge.add("ada", "files", document("The secret of Ada is 7391."))
-    await knowledge.add("guest", "files", document("Nothing of note."))
+    secret = await keep_in(knowledge, "ada", "files", document("The secret of Ada is 7391."))
+    await keep_in(knowledge, "guest", "files", document("Nothing of note."))
+    adas, guests = await knowledge.create("ada", "files"), await knowledge.create("guest", "files")
     for question in QUERIES:
-        for collection in ("files", *ODD_NAMES[:4]):
+        for collection in (guests, adas, *ODD_NAMES[:4]):
             found = await knowledge.find("guest", collection, f"{question} secret")
             assert all("7391" not in one.text for one in found.passages), question
-    for name in ODD_NAMES:
+    for name in (*ODD_NAMES, adas):
         assert await knowledge.files("guest", name) == []
-        assert await knowledge.remove("guest", "files", [name] * 40_000) == 0
+        assert await knowledge.remove("guest", [name, secret.file.id] * 40_000) == 0
+        assert not await knowledge.rename("guest", name, "mine")
         assert not await knowledge.drop("guest", name)
-    assert [one.name for one in await knowledge.files("ada", "files")] == ["a.txt"]
+    assert [one.name for one in await knowledge.files("ada", adas)] == ["a.txt"]
 
 
 async def test_a_costly_search_is_broken_off(knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
-    await knowledge.add("guest", "files", document("ab cd " * 200_000))
+    await keep_in(knowledge, "guest", "files", document("ab cd " * 200_000))
     monkeypatch.setattr(search, "LIMIT_S", 0.0)
     monkeypatch.setattr(search, "LOOKED_AT_EVERY", 1)
     with pytest.raises(RequestError, match="took too long"):
-        await knowledge.find("guest", "files", "ab zz yy xx")
+        await find_in(knowledge, "guest", "files", "ab zz yy xx")
     monkeypatch.setattr(search, "LIMIT_S", 60.0)
-    assert (await knowledge.find("guest", "files", "ab cd")).passages
+    assert (await find_in(knowledge, "guest", "files", "ab cd")).passages
 
 
 async def test_what_a_search_counts_itself_is_broken_off_too(
     knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await knowledge.add("guest", "files", document("9qw9zx9 z " * 5_000))
+    await keep_in(knowledge, "guest", "files", document("9qw9zx9 z " * 5_000))
     monkeypatch.setattr(search, "LIMIT_S", 0.0)
     monkeypatch.setattr(search, "LOOKED_AT_EVERY", 10**9)  # the database has too little to do to be asked
     with pytest.raises(RequestError, match="took too long"):
-        await knowledge.find("guest", "files", "qw zx")
+        await find_in(knowledge, "guest", "files", "qw zx")
 
 
 async def test_files_are_bounded_for_a_user_and_in_all(
@@ -94,27 +97,27 @@ async def test_files_are_bounded_for_a_user_and_in_all(
 ) -> None:
     monkeypatch.setattr(file_store, "LIMIT_CHARACTERS", 4_000)
     monkeypatch.setattr(file_store, "LIMIT_CHARACTERS_IN_ALL", 9_000)
-    await knowledge.add("guest", "files", document("word " * 600))
+    await keep_in(knowledge, "guest", "files", document("word " * 600))
     with pytest.raises(TooManyRequests, match="Your files"):
-        await knowledge.add("guest", "files", document("word " * 600, "b.txt"))
-    await knowledge.add("ada", "files", document("word " * 400))
+        await keep_in(knowledge, "guest", "files", document("word " * 600, "b.txt"))
+    await keep_in(knowledge, "ada", "files", document("word " * 400))
     with pytest.raises(TooManyRequests, match="The server keeps"):
-        await knowledge.add("bob", "files", document("word " * 600))
+        await keep_in(knowledge, "bob", "files", document("word " * 600))
     monkeypatch.setattr(file_store, "LIMIT_PASSAGES", 30)
     headings = "".join(f"# {number}\n" for number in range(40))  # hardly any text, and a title with each passage
     with pytest.raises(TooManyRequests, match="Your files"):
-        await knowledge.add("eve", "files", Document("a.md", "md", tuple(_sections(headings))))
+        await keep_in(knowledge, "eve", "files", Document("a.md", "md", tuple(_sections(headings))))
 
 
 async def test_cookies_without_a_login_are_one_user_of_the_room_for_files(
     knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_store, "LIMIT_CHARACTERS_IN_ALL", 9_000)
-    await knowledge.add("browser 1", "files", document("word " * 400))
-    await knowledge.add("browser 2", "files", document("word " * 400))
+    await keep_in(knowledge, "browser 1", "files", document("word " * 400))
+    await keep_in(knowledge, "browser 2", "files", document("word " * 400))
     with pytest.raises(TooManyRequests, match="The server keeps"):
-        await knowledge.add("browser 3", "files", document("word " * 400))
-    await knowledge.add("ada", "files", document("word " * 400))
+        await keep_in(knowledge, "browser 3", "files", document("word " * 400))
+    await keep_in(knowledge, "ada", "files", document("word " * 400))
 
 
 def _sections(text: str) -> list[Section]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from qwen_app.knowledge.file_store import KeptFile
+from qwen_app.knowledge.file_store import Collection
 from qwen_app.knowledge.knowledge_base import KnowledgeBase
 from qwen_app.messages import GenerationRequest
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -127,15 +127,15 @@ async def test_documents_arrive_in_the_files_tab_after_the_look_at_it(
     slow_third: str, open_chat: OpenChat, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looking, go_on = threading.Event(), threading.Event()
-    files_of = KnowledgeBase.files
+    described = KnowledgeBase.described
 
-    async def slow_files(knowledge: KnowledgeBase, owner: str, collection: str) -> list[KeptFile]:
-        if collection != "book":  # the look at the first collection begins with the tab
+    async def slow_look(knowledge: KnowledgeBase, owner: str) -> list[Collection]:
+        if not looking.is_set():  # the look at the first collection begins with the tab
             looking.set()
             await asyncio.to_thread(go_on.wait, PATIENCE_S)
-        return await files_of(knowledge, owner, collection)
+        return await described(knowledge, owner)
 
-    monkeypatch.setattr(KnowledgeBase, "files", slow_files)
+    monkeypatch.setattr(KnowledgeBase, "described", slow_look)
     chat = await open_chat(slow_third)
     await ask_in_the_files_tab(chat, book)
     assert await asyncio.to_thread(looking.wait, PATIENCE_S)

@@ -10,6 +10,7 @@ from qwen_app.documents.document import Document, Section
 from qwen_app.knowledge.file_search import FEWEST_CHARACTERS, FileSearch
 from qwen_app.knowledge.knowledge_base import KnowledgeBase, knowledge_in_memory
 from qwen_app.messages import ToolCall
+from tests.knowledge.keeping import keep_in
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def base() -> KnowledgeBase:
     made = knowledge_in_memory()
     sections = tuple(Section("page", n, n, f"Room {n} holds {n * 11} chairs. " * 30) for n in range(1, 9))
-    await made.add("ada", "rooms", Document("rooms.pdf", "pdf", sections))
+    await keep_in(made, "ada", "rooms", Document("rooms.pdf", "pdf", sections))
     return made
 
 

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from qwen_app.documents.document import Document, Section
-from qwen_app.errors import SettingsError, UpstreamError
+from qwen_app.errors import NotFound, SettingsError, UpstreamError
 from qwen_app.knowledge.citing import cited, messages_for, with_footnotes
 from qwen_app.knowledge.embeddings import Embedder
 from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_knowledge_base
@@ -19,6 +19,8 @@ from qwen_app.knowledge.search import FoundPassage
 from qwen_app.knowledge.vector_filling import VectorFilling
 from tests.browser.serving import serving
 from tests.engine.remote.upstream import Upstream
+from tests.knowledge.held_embedder import PATIENCE_S, HeldEmbedder
+from tests.knowledge.keeping import find_in, keep_in
 
 pytestmark = pytest.mark.anyio
 ZOO = Document("zoo.txt", "txt", (Section("lines", 1, 2, "Stripes help it to hide from lions."),))
@@ -55,17 +57,17 @@ def _behind(app: FastAPI) -> FastAPI:
 
 
 async def test_a_second_start_finds_what_the_first_one_kept(tmp_path: Path) -> None:
-    await open_knowledge_base(tmp_path).add("ada", "zoo", ZOO)
+    await keep_in(open_knowledge_base(tmp_path), "ada", "zoo", ZOO)
     again = open_knowledge_base(tmp_path)
-    assert await again.collections("ada") == ["zoo"]
-    assert [one.text for one in (await again.find("ada", "zoo", "Which animal has stripes?")).passages]
+    assert [one.name for one in await again.described("ada")] == ["zoo"]
+    assert [one.text for one in (await find_in(again, "ada", "zoo", "Which animal has stripes?")).passages]
     assert (tmp_path / FILE).stat().st_mode & 0o077 == 0
 
 
 async def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "data").write_text("")
     kept = open_knowledge_base(tmp_path / "data")
-    assert await kept.add("ada", "zoo", ZOO)
+    assert (await keep_in(kept, "ada", "zoo", ZOO)).whole
     assert "in memory only" in caplog.text
 
 
@@ -73,14 +75,14 @@ async def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path, caplog:
 async def test_a_damaged_file_is_set_aside_and_what_can_be_read_of_it_is_found(tmp_path: Path, share: float) -> None:
     """At its end alone the index of words is hit, of which SQLite's own check knows nothing."""
     first, told = open_knowledge_base(tmp_path), list[str]()
-    await first.add("ada", "zoo", ZOO)
+    await keep_in(first, "ada", "zoo", ZOO)
     async with first.running():
         pass
     os.truncate(tmp_path / FILE, int((tmp_path / FILE).stat().st_size * share) - 1)
     again = open_knowledge_base(tmp_path, tell=told.append)
-    found = await again.find("ada", "zoo", "Which animal has stripes?")
+    found = await find_in(again, "ada", "zoo", "Which animal has stripes?")
     assert found.passages or share < 1
-    assert await again.add("ada", "zoo", ZOO)
+    assert (await keep_in(again, "ada", "zoo", ZOO)).whole
     (sentence,) = told
     assert "Files tab begin anew" in sentence
     assert (
@@ -90,21 +92,34 @@ async def test_a_damaged_file_is_set_aside_and_what_can_be_read_of_it_is_found(t
 
 async def test_with_vectors_it_is_found_by_what_it_means(url: str) -> None:
     base = knowledge_in_memory(Embedder(url, model="small"))
-    assert await base.add("ada", "zoo", ZOO)
-    found = await base.find("ada", "zoo", "zebra")
+    assert (await keep_in(base, "ada", "zoo", ZOO)).whole
+    found = await find_in(base, "ada", "zoo", "zebra")
     assert [one.file for one in found.passages] == ["zoo.txt"]
     assert not found.by_words_only
-    assert (await base.find("ada", "zoo", "tax law")).passages == ()
+    assert (await find_in(base, "ada", "zoo", "tax law")).passages == ()
 
 
 @pytest.mark.parametrize("broken", ["model", "server"])
 async def test_a_broken_embedding_server_leaves_the_words(url: str, broken: str) -> None:
     embedder = Embedder(url, model="broken") if broken == "model" else Embedder("http://127.0.0.1:9/v1")
     base = knowledge_in_memory(embedder)
-    assert not await base.add("ada", "zoo", ZOO)
-    found = await base.find("ada", "zoo", "stripes and lions")
+    assert not (await keep_in(base, "ada", "zoo", ZOO)).whole
+    found = await find_in(base, "ada", "zoo", "stripes and lions")
     assert len(found.passages) == 1
     assert found.by_words_only
+
+
+async def test_a_collection_that_goes_away_while_a_file_gets_its_vectors_stays_away() -> None:
+    embedder = HeldEmbedder()
+    base = knowledge_in_memory(embedder)
+    zoo = await base.create("ada", "zoo")
+    adding = asyncio.create_task(base.add("ada", zoo, ZOO))
+    await asyncio.to_thread(embedder.asked.wait, PATIENCE_S)
+    assert await base.drop("ada", zoo)
+    embedder.go_on.set()
+    with pytest.raises(NotFound):
+        await adding
+    assert await base.described("ada") == []
 
 
 def test_the_model_is_asked_with_numbered_passages_that_close_nothing() -> None:
@@ -124,15 +139,16 @@ def test_only_passages_that_are_there_are_cited() -> None:
 async def test_files_from_before_the_server_was_named_get_their_vectors_in_the_background(
     url: str, tmp_path: Path
 ) -> None:
-    await open_knowledge_base(tmp_path).add("ada", "zoo", ZOO)
+    await keep_in(open_knowledge_base(tmp_path), "ada", "zoo", ZOO)
     base = open_knowledge_base(tmp_path, Embedder(url, model="small"))
-    assert (await base.find("ada", "zoo", "zebra")).passages == ()
-    assert await base.waiting_vectors("ada", "zoo") == 1
+    assert (await find_in(base, "ada", "zoo", "zebra")).passages == ()
+    zoo = await base.create("ada", "zoo")
+    assert await base.waiting_vectors("ada", zoo) == 1
     async with base.running(), asyncio.timeout(20):
-        while await base.waiting_vectors("ada", "zoo"):  # noqa: ASYNC110
+        while await base.waiting_vectors("ada", zoo):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert [one.file for one in (await base.find("ada", "zoo", "zebra")).passages] == ["zoo.txt"]
-        assert await base.waiting_vectors("bob", "zoo") == 0
+        assert [one.file for one in (await find_in(base, "ada", "zoo", "zebra")).passages] == ["zoo.txt"]
+        assert await base.waiting_vectors("bob", zoo) == 0
 
 
 async def test_what_a_silent_server_did_not_embed_is_asked_again(url: str) -> None:

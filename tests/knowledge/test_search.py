@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
-from qwen_app.errors import RequestError, TooManyRequests
+from qwen_app.errors import NotFound, RequestError, TooManyRequests
 from qwen_app.knowledge import file_store, search
 from qwen_app.knowledge.file_store import FileStore
 from qwen_app.knowledge.passages import Passage
@@ -25,7 +25,7 @@ CHINESE = "本合同的违约金为合同总额的百分之五，逾期付款按
 
 def keep(store: FileStore, name: str, *texts: str, owner: str = "ada", collection: str = "work") -> list[int]:
     pieces = [Passage(f"[page {n}]", name, one) for n, one in enumerate(texts, 1)]
-    return store.add(owner, collection, name, pieces)
+    return store.add(owner, store.create(owner, collection), name, pieces)[1]
 
 
 @pytest.fixture
@@ -37,7 +37,8 @@ def store(engine: Engine) -> FileStore:
 
 
 def found(store: FileStore, question: str, owner: str = "ada", collection: str = "work") -> list[str]:
-    return [one.file for one in PassageSearch(store.engine).find(owner, collection, question, 5)]
+    collection_id = store.create(owner, collection)
+    return [one.file for one in PassageSearch(store.engine).find(owner, collection_id, question, 5)]
 
 
 def test_the_migrations_make_the_tables_that_the_code_speaks_of(engine: Engine) -> None:
@@ -70,22 +71,39 @@ def test_nothing_is_found_where_nothing_matches(store: FileStore, question: str)
 def test_nobody_finds_what_is_anothers(store: FileStore) -> None:
     assert found(store, "contract", owner="bob") == []
     assert found(store, "contract", collection="home") == []
-    assert store.files("bob", "work") == []
-    assert store.remove("bob", "work", ["contract.txt"]) == 0
-    assert not store.drop("bob", "work")
+    work = store.create("ada", "work")
+    assert PassageSearch(store.engine).find("bob", work, "contract", 5) == []
+    assert store.files("bob", work) == []
+    assert store.remove("bob", [one.id for one in store.files("ada", work)]) == 0
+    assert not store.rename("bob", work, "mine")
+    assert not store.drop("bob", work)
+    with pytest.raises(NotFound):
+        store.add("bob", work, "contract.txt", ())
     assert found(store, "contract notice")[0] == "contract.txt"
 
 
 def test_a_file_is_replaced_and_removed_and_the_index_follows(store: FileStore) -> None:
     keep(store, "contract.txt", "The lease ends in spring.")
+    work = store.create("ada", "work")
     assert found(store, "notice ninety days") == []
     assert found(store, "lease spring") == ["contract.txt"]
-    assert [one.name for one in store.files("ada", "work")] == ["contract.txt", "合同.txt"]
-    assert store.remove("ada", "work", ["contract.txt", "none"]) == 1
+    assert [one.name for one in store.files("ada", work)] == ["contract.txt", "合同.txt"]
+    assert store.remove("ada", [store.files("ada", work)[0].id, "none"]) == 1
     assert found(store, "lease spring") == []
-    assert store.drop("ada", "work")
-    assert store.collections("ada") == []
+    assert store.drop("ada", work)
+    assert store.described("ada") == []
     assert found(store, "违约金") == []
+
+
+def test_a_collection_is_the_same_by_another_name_and_gone_for_good(store: FileStore) -> None:
+    work = store.create("ada", "work")
+    assert store.rename("ada", work, "home")
+    store.add("ada", work, "lease.txt", [Passage("[page 1]", "lease.txt", "The lease ends in spring.")])
+    assert found(store, "lease", collection="home") == ["lease.txt"]
+    assert store.drop("ada", work)
+    with pytest.raises(NotFound, match="not any more"):
+        store.add("ada", work, "lease.txt", ())
+    assert store.described("ada") == []
 
 
 def test_without_the_index_words_are_looked_for_one_by_one(store: FileStore) -> None:
@@ -124,7 +142,7 @@ def test_short_words_are_found_in_capitals_of_every_language(store: FileStore, q
 def test_a_rare_short_term_is_found_beside_a_frequent_one(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "LOOKED_THROUGH", 20)
     keep(store, "报告.txt", *["本公司每年发布报告。"] * 30, "本店出售猫粮。")
-    (first, *_) = PassageSearch(store.engine).find("ada", "work", "公司 猫粮", 5)
+    (first, *_) = PassageSearch(store.engine).find("ada", store.create("ada", "work"), "公司 猫粮", 5)
     assert first.place == "[page 31]"
 
 
@@ -132,11 +150,11 @@ def test_vectors_find_what_words_do_not(store: FileStore) -> None:
     (number,) = keep(store, "zoo.txt", "Stripes help it to hide from lions.")
     vector = np.array([0.6, 0.8], dtype=np.float32)
     store.keep_vectors("small", {number: vector.tobytes(), 9999: vector.tobytes()})
-    search = PassageSearch(store.engine)
-    assert [one.file for one in search.find("ada", "work", "zebra", 5, vector, "small")] == ["zoo.txt"]
-    assert search.find("ada", "work", "zebra", 5, -vector, "small") == []
-    assert search.find("ada", "work", "zebra", 5, vector, "another model") == []
-    assert search.find("ada", "work", "zebra", 5, np.ones(3, dtype=np.float32), "small") == []
+    search, work = PassageSearch(store.engine), store.create("ada", "work")
+    assert [one.file for one in search.find("ada", work, "zebra", 5, vector, "small")] == ["zoo.txt"]
+    assert search.find("ada", work, "zebra", 5, -vector, "small") == []
+    assert search.find("ada", work, "zebra", 5, vector, "another model") == []
+    assert search.find("ada", work, "zebra", 5, np.ones(3, dtype=np.float32), "small") == []
 
 
 def test_bounds(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,5 +192,7 @@ def test_what_several_rankings_put_first_comes_first() -> None:
 
 def test_a_short_number_is_a_word_of_its_own(store: FileStore) -> None:
     keep(store, "rooms.txt", *(f"Room {number} holds {number * 11} chairs." for number in range(1, 101)))
-    (first, *_) = PassageSearch(store.engine).find("ada", "work", "How many chairs does room 42 hold?", 5)
+    (first, *_) = PassageSearch(store.engine).find(
+        "ada", store.create("ada", "work"), "How many chairs does room 42 hold?", 5
+    )
     assert first.place == "[page 42]"

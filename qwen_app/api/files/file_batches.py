@@ -77,12 +77,12 @@ def add_file_batch_routes(router: APIRouter, parts: ApiParts, library: Library) 
         """Keep uploaded files in the collection, each in the place of one of its name."""
         parts.unknown_fields.check(body)
         owner = context.caller.owner
-        store = await store_named(knowledge, owner, store_id)
+        await store_named(knowledge, owner, store_id)
         completed, file_ids = 0, body.ids()
         for file_id in file_ids:
             document = library.documents.find(owner, file_id)
             if document is not None:
-                await library.collect(owner, store.name, file_id, document)
+                await library.collect(owner, store_id, file_id, document)
                 completed += 1
         total = len(file_ids)
         counts = BatchCounts(completed=completed, failed=total - completed, total=total)

@@ -8,6 +8,7 @@ from qwen_app.documents.document import Document
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.documents.extraction import Extraction, extraction
 from qwen_app.errors import NotFound
+from qwen_app.knowledge.file_store import KeptFile
 from qwen_app.knowledge.knowledge_base import KnowledgeBase, knowledge_in_memory
 
 
@@ -26,8 +27,9 @@ class Library:
             raise NotFound("There is no file of yours with this id, or it is kept no longer.", param="file_id")
         return document
 
-    async def collect(self, owner: str, collection: str, file_id: str, document: Document) -> None:
+    async def collect(self, owner: str, collection_id: str, file_id: str, document: Document) -> KeptFile:
         """Keep the owner's upload of this id, which is ``document``, in the collection. Raises what the knowledge base
         does."""
-        await self.knowledge.add(owner, collection, document)
+        added = await self.knowledge.add(owner, collection_id, document)
         self.documents.in_a_collection(owner, file_id)
+        return added.file

@@ -65,21 +65,17 @@ def add_search_routes(router: APIRouter, parts: ApiParts, knowledge: KnowledgeBa
         """The passages that answer the query best; none where nothing in the collection does."""
         parts.unknown_fields.check(body)
         owner = context.caller.owner
-        store = await store_named(knowledge, owner, store_id)
+        await store_named(knowledge, owner, store_id)
         queries = [body.query] if isinstance(body.query, str) else body.query
-        found = (await knowledge.find(owner, store.name, "\n".join(queries), body.max_num_results)).passages
-        ids = {file.name: file.id for file in await knowledge.files(owner, store.name)} if found else {}
-        return SearchPage(
-            search_query=queries,
-            data=[_result(number, one, ids.get(one.file, "")) for number, one in enumerate(found, 1)],
-        )
+        found = (await knowledge.find(owner, store_id, "\n".join(queries), body.max_num_results)).passages
+        return SearchPage(search_query=queries, data=[_result(number, one) for number, one in enumerate(found, 1)])
 
     router.add_api_route(ONE_STORE + "/search", search, methods=["POST"], tags=["files"])
 
 
-def _result(number: int, one: FoundPassage, file_id: str) -> SearchResultBody:
+def _result(number: int, one: FoundPassage) -> SearchResultBody:
     return SearchResultBody(
-        file_id=file_id,
+        file_id=one.file_id,
         filename=one.file,
         score=round(1 / number, 4),
         attributes={"number": str(number), "place": one.place.strip("[]"), "title": one.title},

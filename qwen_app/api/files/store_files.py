@@ -53,11 +53,9 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         """Keep an uploaded file in the collection; one of the same name is replaced."""
         parts.unknown_fields.check(body)
         owner = context.caller.owner
-        store = await store_named(knowledge, owner, store_id)
+        await store_named(knowledge, owner, store_id)
         document = library.uploaded(owner, body.file_id)
-        await library.collect(owner, store.name, body.file_id, document)
-        kept = {file.name: file for file in await knowledge.files(owner, store.name)}
-        return _body(kept[document.name], store_id)
+        return _body(await library.collect(owner, store_id, body.file_id, document), store_id)
 
     async def listed(
         store_id: str,
@@ -66,29 +64,28 @@ def add_store_file_routes(router: APIRouter, parts: ApiParts, library: Library) 
         context: RequestContext = guarded,
     ) -> StoreFileList:
         """The files of the collection, the newest first."""
-        store = await store_named(knowledge, context.caller.owner, store_id)
-        kept = await knowledge.files(context.caller.owner, store.name) if filter in (None, "completed") else ()
+        await store_named(knowledge, context.caller.owner, store_id)
+        kept = await knowledge.files(context.caller.owner, store_id) if filter in (None, "completed") else ()
         return StoreFileList.of([_body(file, store_id) for file in kept], page)
 
-    async def found(owner: str, store_id: str, file_id: str, name: str = "") -> tuple[str, KeptFile]:
-        """The file of the store with this id or ``name``, and the store's name."""
-        store = await store_named(knowledge, owner, store_id)
-        for file in await knowledge.files(owner, store.name):
+    async def found(owner: str, store_id: str, file_id: str, name: str = "") -> KeptFile:
+        """The file of the store with this id or ``name``."""
+        await store_named(knowledge, owner, store_id)
+        for file in await knowledge.files(owner, store_id):
             if file.id == file_id or file.name == name:
-                return store.name, file
+                return file
         raise NotFound("There is no file with this id in the vector store.", param="file_id")
 
     async def one(store_id: str, file_id: str, context: RequestContext = guarded) -> StoreFileBody:
         """A file of the collection. Clients ask after what they added by the id of the upload, which finds it too."""
         owner = context.caller.owner
         uploaded = library.documents.find(owner, file_id)
-        _, file = await found(owner, store_id, file_id, uploaded.name if uploaded else "")
-        return _body(file, store_id)
+        return _body(await found(owner, store_id, file_id, uploaded.name if uploaded else ""), store_id)
 
     async def remove(store_id: str, file_id: str, context: RequestContext = guarded) -> Deleted:
         """Forget a file of the collection, by the id that it has there."""
-        store_name, file = await found(context.caller.owner, store_id, file_id)
-        await knowledge.remove(context.caller.owner, store_name, [file.name])
+        file = await found(context.caller.owner, store_id, file_id)
+        await knowledge.remove(context.caller.owner, [file.id])
         return Deleted(id=file_id, object="vector_store.file.deleted")
 
     router.add_api_route(STORE_FILES, add, methods=["POST"], tags=["files"])

@@ -79,16 +79,16 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library
         uploaded = [(file_id, library.uploaded(owner, file_id)) for file_id in body.file_ids or ()]
         store_id = await knowledge.create(owner, body.name)
         for file_id, document in uploaded:
-            await library.collect(owner, body.name, file_id, document)
+            await library.collect(owner, store_id, file_id, document)
         return vector_store_body(await store_named(knowledge, owner, store_id))
 
     async def change(store_id: str, body: VectorStoreChange, context: RequestContext = guarded) -> VectorStoreBody:
         """Give a collection another name."""
         parts.unknown_fields.check(body)
         owner = context.caller.owner
-        store = await store_named(knowledge, owner, store_id)
+        await store_named(knowledge, owner, store_id)
         if body.name is not None:
-            await knowledge.rename(owner, store.name, body.name)
+            await knowledge.rename(owner, store_id, body.name)
         return vector_store_body(await store_named(knowledge, owner, store_id))
 
     async def listed(page: Page = Depends(), context: RequestContext = guarded) -> VectorStoreList:  # noqa: B008
@@ -102,8 +102,8 @@ def add_vector_store_routes(router: APIRouter, parts: ApiParts, library: Library
 
     async def delete(store_id: str, context: RequestContext = guarded) -> Deleted:
         """Forget a collection and all its files."""
-        store = await store_named(knowledge, context.caller.owner, store_id)
-        await knowledge.drop(context.caller.owner, store.name)
+        await store_named(knowledge, context.caller.owner, store_id)
+        await knowledge.drop(context.caller.owner, store_id)
         return Deleted(id=store_id, object="vector_store.deleted")
 
     router.add_api_route(STORES, create, methods=["POST"], tags=["files"])

@@ -45,11 +45,11 @@ class AskingActions:
             yield FilesView("", f'<div class="waiting">{texts("files_searching")}</div>', "", running=True)
             if not question.strip():
                 raise RequestError(texts("prompt_missing"))
-            found = await self._knowledge.find(owner, collection, question)
-            if not found.passages:
+            found = await self._found(owner, collection, question)
+            if not found:
                 yield FilesView(state=notice_html(texts("files_nothing")), running=False)
                 return
-            session.passages = await self._that_fit(question, found.passages)
+            session.passages = await self._that_fit(question, found)
             yield FilesView(sources=sources_html(session.passages, "", texts))
             async with aclosing(self._answer(session, answer.stop, user, question, texts)) as views:
                 async for view in views:
@@ -59,6 +59,11 @@ class AskingActions:
             yield FilesView(state=failure_html(error, texts), running=False)
         finally:
             answer.release()
+
+    async def _found(self, owner: str, collection: str, question: str) -> tuple[FoundPassage, ...]:
+        """The passages of the collection that is called so now; none where there is none."""
+        named = await self._knowledge.named(owner, collection)
+        return (await self._knowledge.find(owner, named.id, question)).passages if named is not None else ()
 
     async def _that_fit(self, question: str, passages: tuple[FoundPassage, ...]) -> tuple[FoundPassage, ...]:
         """The best of them that leave room for the answer. Raises RequestError where not even one does."""

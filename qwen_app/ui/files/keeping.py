@@ -8,6 +8,7 @@ from dataclasses import replace
 from qwen_app.documents.document import Document
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.errors import AppError, PermissionDenied
+from qwen_app.knowledge.file_store import Collection
 from qwen_app.knowledge.knowledge_base import KnowledgeBase
 from qwen_app.ui.files.picking import MOST_PICKED, picked_files
 from qwen_app.ui.files.view import CollectionView, file_labels, hint_html, refusal_text, sure_html, told_html
@@ -21,26 +22,31 @@ class CollectionActions:
         self._knowledge = knowledge
         self._documents = documents
 
-    async def shown(self, owner: str, collection: str, texts: Texts, told: str = "") -> CollectionView:
-        """The collection called ``collection``, or the first there is."""
-        names = await self._knowledge.collections(owner)
-        name = collection if collection in names or not names else names[0]
-        if waiting := await self._knowledge.waiting_vectors(owner, name):
+    async def shown(
+        self, owner: str, collection: str, texts: Texts, told: str = "", *, collection_id: str = ""
+    ) -> CollectionView:
+        """The collection called ``collection``, or the one with this id; else the first there is."""
+        every = sorted(await self._knowledge.described(owner), key=lambda one: one.name)
+        wanted = (one for one in every if one.id == collection_id or one.name == collection)
+        chosen = next(wanted, every[0] if every else None)
+        if chosen is None:
+            return CollectionView([], collection, [], told)
+        if waiting := await self._knowledge.waiting_vectors(owner, chosen.id):
             told += hint_html(texts("files_vectors", count=f"{waiting:,}"))
-        return CollectionView(names, name, file_labels(await self._knowledge.files(owner, name), texts), told)
+        files = file_labels(await self._knowledge.files(owner, chosen.id), texts)
+        return CollectionView([one.name for one in every], chosen.name, files, told)
 
     async def add(self, owner: str, user: str, collection: str, outcome: str, texts: Texts) -> CollectionView:
         """Keep what was picked (see ``picking``) in the collection; each file has its line."""
-        good: list[str] = []
-        bad: list[str] = []
+        documents: list[Document] = []
+        refused: list[str] = []
         for picked in picked_files(outcome):
             document = self._documents.find(user, picked.id) if picked.id else None
-            if document is None:
-                bad.append(refusal_text(picked.reason or "not_kept", dict(picked.values), picked.detail, texts))
-                continue
-            kept, line = await self._kept(owner, collection, document, texts)
-            (good if kept else bad).append(line)
-        return await self.shown(owner, " ".join(collection.split()), texts, told_html(good, bad))
+            if document is not None:
+                documents.append(document)
+            else:
+                refused.append(refusal_text(picked.reason or "not_kept", dict(picked.values), picked.detail, texts))
+        return await self._keep(owner, collection, documents, refused, texts)
 
     async def arrive(self, owner: str, user: str, ids: Sequence[str], texts: Texts) -> CollectionView:
         """Keep documents that were sent to the chat in a collection called as the first of them is."""
@@ -49,36 +55,55 @@ class CollectionActions:
         if not documents:
             return await self.shown(owner, "", texts, told_html([], [refusal_text("not_kept", {}, "", texts)]))
         collection = documents[0].name.rpartition(".")[0] or documents[0].name
-        told = [await self._kept(owner, collection, document, texts) for document in documents]
-        good, bad = [line for kept, line in told if kept], [line for kept, line in told if not kept]
-        return await self.shown(owner, " ".join(collection.split()), texts, told_html(good, bad))
+        return await self._keep(owner, collection, documents, [], texts)
 
-    async def remove(self, owner: str, collection: str, names: Sequence[str], texts: Texts) -> CollectionView:
+    async def remove(self, owner: str, collection: str, file_ids: Sequence[str], texts: Texts) -> CollectionView:
         """Forget the ticked files; where none is ticked, say so."""
-        if not names:
+        if not file_ids:
             return await self.shown(owner, collection, texts, hint_html(texts("files_none_ticked")))
-        count = await self._knowledge.remove(owner, collection, names)
+        count = await self._knowledge.remove(owner, file_ids)
         return await self.shown(owner, collection, texts, told_html([texts("files_removed", count=count)], []))
 
     async def ask_drop(self, owner: str, collection: str, texts: Texts) -> CollectionView:
         """Ask whether the whole collection shall be forgotten."""
-        view = await self.shown(owner, collection, texts)
-        if view.shown != collection or collection not in view.collections:
-            return replace(view, told=hint_html(texts("files_no_collection")))
-        return replace(view, sure=sure_html(texts("files_drop_sure", name=collection, count=len(view.files))))
+        asked = await self._knowledge.named(owner, collection)
+        if asked is None:
+            return await self.shown(owner, collection, texts, hint_html(texts("files_no_collection")))
+        view = await self.shown(owner, "", texts, collection_id=asked.id)
+        sure = sure_html(texts("files_drop_sure", name=asked.name, count=asked.files))
+        return replace(view, sure=sure, dropping=asked)
 
-    async def drop(self, owner: str, collection: str, texts: Texts) -> CollectionView:
-        """Forget the whole collection."""
-        dropped = await self._knowledge.drop(owner, collection)
-        told = hint_html(texts("files_dropped", name=collection)) if dropped else ""
+    async def drop(self, owner: str, asked: Collection | None, texts: Texts) -> CollectionView:
+        """Forget the whole collection of which it was asked, whatever it is called by now."""
+        dropped = asked is not None and await self._knowledge.drop(owner, asked.id)
+        told = hint_html(texts("files_dropped", name=asked.name)) if asked is not None and dropped else ""
         return await self.shown(owner, "", texts, told)
 
-    async def _kept(self, owner: str, collection: str, document: Document, texts: Texts) -> tuple[bool, str]:
+    async def _keep(
+        self, owner: str, collection: str, documents: Sequence[Document], refused: Sequence[str], texts: Texts
+    ) -> CollectionView:
+        """The documents in the collection of this name, which is made where it is missing, with the lines of those that
+        were ``refused`` already."""
+        good: list[str] = []
+        bad, collection_id = list(refused), ""
+        try:
+            if documents:
+                _check_owner(owner, texts)
+                collection_id = await self._knowledge.create(owner, collection)
+        except AppError as none:
+            bad.append(texts.error(none.code, none.message))
+            documents = ()
+        for document in documents:
+            kept, line = await self._kept(owner, collection_id, document, texts)
+            (good if kept else bad).append(line)
+        name = "" if collection_id else " ".join(collection.split())
+        return await self.shown(owner, name, texts, told_html(good, bad), collection_id=collection_id)
+
+    async def _kept(self, owner: str, collection_id: str, document: Document, texts: Texts) -> tuple[bool, str]:
         """Whether the document is in the collection now, and the line that says so, or why not."""
         try:
-            _check_owner(owner, texts)
-            whole = await self._knowledge.add(owner, collection, document)
-            return True, texts("files_kept" if whole else "files_kept_words", name=document.name)
+            added = await self._knowledge.add(owner, collection_id, document)
+            return True, texts("files_kept" if added.whole else "files_kept_words", name=document.name)
         except AppError as refused:
             return False, texts.error(refused.code, refused.message)
 

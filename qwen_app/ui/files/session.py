@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from qwen_app.knowledge.file_store import Collection
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.ui.shared.answer_slot import AnswerSlot
 from qwen_app.ui.shared.handlers import Newest
@@ -20,7 +21,7 @@ class FilesSession:
     passages: tuple[FoundPassage, ...] = ()
     progress: Progress | None = None
     arrived: str = ""
-    dropping: str = ""
+    dropping: Collection | None = None
     looks: Newest = field(default_factory=Newest)
 
     def stop(self) -> None:

@@ -228,15 +228,15 @@ class _Handlers:
 
     async def remove(self, values: Values, request: gr.Request) -> Updates:
         ticked = values[self._parts.files]
-        names = [text(name) for name in ticked] if isinstance(ticked, list) else []
+        file_ids = [text(one) for one in ticked] if isinstance(ticked, list) else []
         owner_name, texts = chats_owner(request), self._texts(values)
-        view = await self._keeping.remove(owner_name, self._collection(values), names, texts)
+        view = await self._keeping.remove(owner_name, self._collection(values), file_ids, texts)
         return self._changed_listing(session_of(values[self._session], FilesSession), view)
 
     async def ask_drop(self, values: Values, request: gr.Request) -> Updates:
         session = session_of(values[self._session], FilesSession)
-        session.dropping = self._collection(values)
-        view = await self._keeping.ask_drop(chats_owner(request), session.dropping, self._texts(values))
+        view = await self._keeping.ask_drop(chats_owner(request), self._collection(values), self._texts(values))
+        session.dropping = view.dropping
         return self._changed_listing(session, view)
 
     async def drop(self, values: Values, request: gr.Request) -> Updates:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from qwen_app.knowledge.citing import cited, with_footnotes
-from qwen_app.knowledge.file_store import KeptFile
+from qwen_app.knowledge.file_store import Collection, KeptFile
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.ui.markdown.answer import answer_markdown
 from qwen_app.ui.shared.render import WORD_JOINER
@@ -32,14 +32,15 @@ class FilesView:
 
 @dataclass(frozen=True, slots=True)
 class CollectionView:
-    """The collections, the one that is shown, its files, and what just became of them; ``sure`` asks whether the
-    collection shall be deleted."""
+    """The collections, the one that is shown, its files (labels and ids), and what just became of them; ``sure`` asks
+    whether the collection that is ``dropping`` shall be deleted."""
 
     collections: list[str]
     shown: str
     files: list[tuple[str, str]]
     told: str = ""
     sure: str = ""
+    dropping: Collection | None = None
 
 
 def answer_text(text: str, count: int) -> str:
@@ -71,8 +72,8 @@ def _source(number: int, one: FoundPassage, named: bool) -> str:
 
 
 def file_labels(files: Sequence[KeptFile], texts: Texts) -> list[tuple[str, str]]:
-    """The boxes for files: what they are called, and their names."""
-    return [(texts("files_file", name=one.name, characters=f"{one.characters:,}"), one.name) for one in files]
+    """The boxes for files: what they are called, and their ids."""
+    return [(texts("files_file", name=one.name, characters=f"{one.characters:,}"), one.id) for one in files]
 
 
 def told_html(good: Sequence[str], bad: Sequence[str]) -> str:

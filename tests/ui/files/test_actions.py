@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +19,8 @@ from qwen_app.ui.files.session import FilesSession
 from qwen_app.ui.files.view import FilesView, answer_text
 from qwen_app.ui.shared.render import WORD_JOINER
 from qwen_app.ui.shared.strings import Texts
+from tests.knowledge.held_embedder import PATIENCE_S, HeldEmbedder
+from tests.knowledge.keeping import keep_in
 
 pytestmark = pytest.mark.anyio
 CONTRACT = Document("contract.txt", "txt", (Section("page", 3, 3, "A late payment costs two per cent <b> a month."),))
@@ -38,7 +42,7 @@ def asking(knowledge: KnowledgeBase, *said: str, context_tokens: int = 4096) -> 
 
 
 async def test_an_answer_has_footnotes_and_the_passages_behind_them(knowledge: KnowledgeBase) -> None:
-    await knowledge.add("ada", "work", CONTRACT)
+    await keep_in(knowledge, "ada", "work", CONTRACT)
     tab, engine = asking(knowledge, "Two per cent ", "[1], ", "says [7].")
     session = FilesSession()
     shown = await views(tab.ask(session, "ada", "ada", "work", "What does a late payment cost?", "en"))
@@ -55,7 +59,7 @@ async def test_an_answer_has_footnotes_and_the_passages_behind_them(knowledge: K
 
 
 async def test_what_nothing_matches_is_not_in_the_files_and_not_asked(knowledge: KnowledgeBase) -> None:
-    await knowledge.add("ada", "work", CONTRACT)
+    await keep_in(knowledge, "ada", "work", CONTRACT)
     tab, engine = asking(knowledge, "Anything.")
     for owner, question in (("ada", "zebra"), ("bob", "late payment")):
         shown = await views(tab.ask(FilesSession(), owner, owner, "work", question, "en"))
@@ -65,7 +69,7 @@ async def test_what_nothing_matches_is_not_in_the_files_and_not_asked(knowledge:
 
 async def test_only_passages_that_fit_are_sent(knowledge: KnowledgeBase) -> None:
     pages = tuple(Section("page", n, n, f"late payment {n} " + "word " * 100) for n in range(1, 5))
-    await knowledge.add("ada", "work", Document("book.txt", "txt", pages))
+    await keep_in(knowledge, "ada", "work", Document("book.txt", "txt", pages))
     tab, engine = asking(knowledge, "So.", context_tokens=450)
     await views(tab.ask(FilesSession(), "ada", "ada", "work", "late payment", "en"))
     assert engine.requests[0].messages[1].content.count("<passage ") == 2
@@ -75,7 +79,7 @@ async def test_only_passages_that_fit_are_sent(knowledge: KnowledgeBase) -> None
 
 
 async def test_stop_keeps_what_was_said(knowledge: KnowledgeBase) -> None:
-    await knowledge.add("ada", "work", CONTRACT)
+    await keep_in(knowledge, "ada", "work", CONTRACT)
     engine = ScriptedEngine(lambda request: Script(("word ",) * 500, token_s=0.05))
     tab, session, shown = AskingActions(Service(engine), knowledge), FilesSession(), []
     async for view in tab.ask(session, "ada", "ada", "work", "late payment", "en"):
@@ -99,17 +103,51 @@ async def test_files_are_kept_replaced_and_forgotten(knowledge: KnowledgeBase) -
     )
     view = await tab.add("ada", "ada", " my  work ", outcome, ENGLISH)
     assert (view.collections, view.shown) == (["my work"], "my work")
-    assert view.files == [("contract.txt · 46 characters", "contract.txt")]
+    ((label, file_id),) = view.files
+    assert label == "contract.txt · 46 characters"
     for said in ("contract.txt can be asked now.", "a.zip is an archive", "No.", "kept no longer"):
         assert said in view.told
-    assert (await tab.remove("ada", "my work", ["contract.txt"], ENGLISH)).files == []
-    assert (await tab.drop("ada", "my work", ENGLISH)).collections == []
+    assert (await tab.remove("ada", "my work", [file_id], ENGLISH)).files == []
+    asked = await tab.ask_drop("ada", "my work", ENGLISH)
+    assert (await tab.drop("ada", asked.dropping, ENGLISH)).collections == []
+
+
+@pytest.mark.parametrize("meanwhile", ["renamed", "deleted"])
+async def test_files_stay_together_whatever_becomes_of_their_collection_meanwhile(meanwhile: str) -> None:
+    embedder, documents = HeldEmbedder(), DocumentStore()
+    knowledge = knowledge_in_memory(embedder)
+    tab = CollectionActions(knowledge, documents)
+    sent = [documents.keep("ada", replace(CONTRACT, name=name)).id for name in ("a.txt", "b.txt")]
+    outcome = json.dumps([{"id": one} for one in sent])
+    adding = asyncio.create_task(tab.add("ada", "ada", "work", outcome, ENGLISH))
+    await asyncio.to_thread(embedder.asked.wait, PATIENCE_S)
+    work = await knowledge.create("ada", "work")
+    if meanwhile == "renamed":
+        await knowledge.rename("ada", work, "home")
+    else:
+        await knowledge.drop("ada", work)
+    embedder.go_on.set()
+    view = await adding
+    if meanwhile == "renamed":
+        assert (view.collections, view.shown, len(view.files)) == (["home"], "home", 2)
+    else:
+        assert (view.collections, view.told.count("not any more")) == ([], 2)
+
+
+async def test_the_collection_of_which_it_was_asked_is_deleted_whatever_it_is_called(knowledge: KnowledgeBase) -> None:
+    tab = CollectionActions(knowledge, DocumentStore())
+    await keep_in(knowledge, "ada", "work", CONTRACT)
+    work = await knowledge.create("ada", "work")
+    asked = await tab.ask_drop("ada", "work", ENGLISH)
+    await knowledge.rename("ada", work, "old")
+    await keep_in(knowledge, "ada", "work", CONTRACT)
+    assert (await tab.drop("ada", asked.dropping, ENGLISH)).collections == ["work"]
 
 
 async def test_a_collection_is_forgotten_only_where_there_is_one_and_after_a_question(knowledge: KnowledgeBase) -> None:
     tab = CollectionActions(knowledge, DocumentStore())
     assert (await tab.ask_drop("ada", "work", ENGLISH)).sure == ""
-    await knowledge.add("ada", "work", CONTRACT)
+    await keep_in(knowledge, "ada", "work", CONTRACT)
     assert (await tab.ask_drop("ada", "other", ENGLISH)).sure == ""
     asked = await tab.ask_drop("ada", "work", ENGLISH)
     assert "“work” with 1 file?" in asked.sure

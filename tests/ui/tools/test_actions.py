@@ -18,6 +18,7 @@ from qwen_app.ui.tools.session import ToolSession
 from qwen_app.ui.tools.task import ToolTask
 from qwen_app.ui.tools.view import ToolsView
 from qwen_app.uploads.table_store import TableStore
+from tests.knowledge.keeping import keep_in
 
 pytestmark = pytest.mark.anyio
 
@@ -143,7 +144,7 @@ async def test_the_visitors_own_files_are_searched() -> None:
         return Script((), [ToolCallDelta(0, "call_1", "search_files", '{"query": "late payment"}')])
 
     base, session = knowledge_in_memory(), ToolSession()
-    await base.add("ada", "work", Document("a.txt", "txt", (Section("lines", 1, 1, "A late payment costs 2 %."),)))
+    await keep_in(base, "ada", "work", Document("a.txt", "txt", (Section("lines", 1, 1, "A late payment costs 2 %."),)))
     actions = ToolActions(Service(ScriptedEngine(searching)), BuiltinCalls(TableStore(), base))
     tools = session.builtin()
     task = dataclasses.replace(TASK, definitions=with_tools("", {"search_files": tools["search_files"]}, tools))

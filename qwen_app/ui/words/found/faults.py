@@ -8,6 +8,7 @@ FAULTS: dict[str, tuple[str, str]] = {
         "A collection needs a name of 1 to {most} characters.",
         "文件集需要一个名称：1 到 {most} 个字符。",
     ),
+    "wrong_collection_gone": ("This collection is not there, or not any more.", "此文件集不存在，或已被删除。"),
     "wrong_collections": (
         "You have {most} collections, as many as are kept. Delete one first.",
         "你已有 {most} 个文件集，达到上限。请先删除一个。",
