@@ -72,7 +72,7 @@ class Embedder:
 
     async def vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
         """A vector of length 1 for each text. Raises UpstreamError where the server does not give them."""
-        return [_of_length_one(vector) for vector in (await self.embed(texts)).vectors]
+        return [of_length_one(vector) for vector in (await self.embed(texts)).vectors]
 
     async def embed(self, inputs: Sequence[Input], *, model: str = "", dimensions: int | None = None) -> Embedded:
         """What the server answers, asked for few inputs at a time. Raises UpstreamError, InputRefused where another
@@ -143,6 +143,7 @@ def _read(content: bytes, count: int) -> Embedded:
     return Embedded(vectors, answer.usage.prompt_tokens)
 
 
-def _of_length_one(vector: np.ndarray) -> np.ndarray:
+def of_length_one(vector: np.ndarray) -> np.ndarray:
+    """``vector`` in its direction; one of nothing but zeros as it is."""
     length = float(np.linalg.norm(vector))
     return vector / np.float32(length) if length > 0 else vector

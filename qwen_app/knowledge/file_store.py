@@ -20,6 +20,7 @@ from qwen_app.errors import NotFound, RequestError, ServerFull, TooManyRequests
 from qwen_app.fair_share import has_room
 from qwen_app.knowledge.passages import Passage
 from qwen_app.knowledge.tables import collections, files, passages, vectors
+from qwen_app.knowledge.vector_making import REFUSED
 from qwen_app.saved_chats.held_rows import counted_with, held_rows
 
 LIMIT_NAME_CHARACTERS = 80
@@ -162,25 +163,26 @@ class FileStore:
             if rows:
                 connection.execute(insert(vectors), rows)
 
-    def without_vectors(self, model: str, limit: int) -> dict[int, str]:
-        """The texts of passages that have no vector of ``model``, by their numbers, the oldest first."""
+    def without_vectors(self, model: str, size: int | None, limit: int) -> dict[int, str]:
+        """The texts of passages that have no vector of ``model``, by their numbers, the oldest first. One that has not
+        ``size`` bytes, where they are known, is of another model that was called so."""
         wanted = (
             select(passages.c.number, passages.c.title, passages.c.text)
-            .where(_has_no_vector(model))
+            .where(_has_no_vector(model, size))
             .order_by(passages.c.number)
             .limit(limit)
         )
         with self.engine.connect() as connection:
             return {number: embedded_text(title, text) for number, title, text in connection.execute(wanted)}
 
-    def count_without_vectors(self, model: str, owner: str, collection_id: str) -> int:
-        """How many passages of a collection have no vector of ``model``."""
+    def count_without_vectors(self, model: str, size: int | None, owner: str, collection_id: str) -> int:
+        """How many passages of a collection have no vector of ``model`` and ``size``."""
         wanted = (
             select(func.count())
             .select_from(passages)
             .join(files)
             .join(collections)
-            .where(_own(owner, collection_id), _has_no_vector(model))
+            .where(_own(owner, collection_id), _has_no_vector(model, size))
         )
         with self.engine.connect() as connection:
             return int(connection.execute(wanted).scalar_one())
@@ -191,8 +193,10 @@ def embedded_text(title: str, text: str) -> str:
     return f"{title}\n{text}"
 
 
-def _has_no_vector(model: str) -> ColumnElement[bool]:
+def _has_no_vector(model: str, size: int | None) -> ColumnElement[bool]:
     own = (vectors.c.passage == passages.c.number) & (vectors.c.model == model)
+    if size is not None:
+        own &= func.length(vectors.c.numbers).in_((len(REFUSED), size))
     return ~select(vectors.c.passage).where(own).exists()
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,7 +24,8 @@ from qwen_app.knowledge.file_store import Collection, FileStore, KeptFile, embed
 from qwen_app.knowledge.passages import Passage, passages_of
 from qwen_app.knowledge.search import FoundPassage, PassageSearch
 from qwen_app.knowledge.tables import collections, files, metadata, passages, vectors
-from qwen_app.knowledge.vector_filling import VectorFilling, kept_vectors
+from qwen_app.knowledge.vector_filling import NOBODY, VectorFilling
+from qwen_app.knowledge.vector_making import VectorMaking
 from qwen_app.saved_chats.database import Contents, Tell, memory, migrated, open_file
 from qwen_app.saved_chats.integrity import cannot_write
 
@@ -34,7 +36,6 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 CONTENTS = Contents(
     "Files of the Files tab", FILE, MIGRATIONS, metadata, (collections, files, passages, vectors), "words"
 )
-NOBODY = ""  # whose turn it is where the app works for itself
 PASSAGES = 6  # that an answer is made from
 
 T = TypeVar("T")
@@ -75,7 +76,8 @@ class KnowledgeBase:
         self._opened: _Opened | None = None  # touched in the thread alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
         self._turns = Turns()
-        self._filling = VectorFilling(embedder, self._missing, self._keep) if embedder is not None else None
+        self._making = VectorMaking(embedder, self._keep, self._wake) if embedder is not None else None
+        self._filling = VectorFilling(self._making, self._missing) if self._making is not None else None
 
     @property
     def embedder(self) -> Embedder | None:
@@ -97,10 +99,13 @@ class KnowledgeBase:
 
     async def waiting_vectors(self, owner: str, collection_id: str) -> int:
         """How many passages of the collection have no vector yet; 0 where none are wanted."""
-        if self._embedder is None:
+        making = self._making
+        if making is None:
             return 0
-        model = self._embedder.model
-        return await self._run(owner, lambda opened: opened.store.count_without_vectors(model, owner, collection_id))
+        return await self._run(
+            owner,
+            lambda opened: opened.store.count_without_vectors(making.model, making.size, owner, collection_id),
+        )
 
     async def files(self, owner: str, collection_id: str) -> list[KeptFile]:
         return await self._run(owner, lambda opened: opened.store.files(owner, collection_id))
@@ -111,24 +116,21 @@ class KnowledgeBase:
         pieces, name = await asyncio.to_thread(passages_of, document), document.name
         file, numbers = await self._run(owner, lambda opened: opened.store.add(owner, collection_id, name, pieces))
         whole = await self._with_vectors(owner, numbers, pieces)
-        if self._embedder is not None:  # they took their time
+        if self._making is not None:  # they took their time
             await self._run(owner, lambda opened: opened.store.check(owner, collection_id))
         return AddedFile(file, whole)
 
     async def _with_vectors(self, owner: str, numbers: Sequence[int], pieces: Sequence[Passage]) -> bool:
         """Whether the vectors of the passages are kept now, where any are wanted."""
-        embedder = self._embedder
-        if embedder is None:
+        if self._making is None:
             return True
+        texts = [embedded_text(piece.title, piece.text) for piece in pieces]
         try:
-            found = await embedder.vectors([embedded_text(piece.title, piece.text) for piece in pieces])
+            await self._making.make(owner, dict(zip(numbers, texts, strict=True)))
         except UpstreamError as refused:
             log.warning("Vectors of a file are made later: %s", refused)
-            if self._filling is not None:
-                self._filling.wake()
+            self._wake()
             return False
-        kept = kept_vectors(numbers, found)
-        await self._run(owner, lambda opened: opened.store.keep_vectors(embedder.model, kept))
         return True
 
     async def remove(self, owner: str, file_ids: Sequence[str]) -> int:
@@ -145,17 +147,20 @@ class KnowledgeBase:
 
     async def find(self, owner: str, collection_id: str, question: str, limit: int = PASSAGES) -> SearchResult:
         """The passages that answer ``question`` best; none where nothing in the collection does."""
-        vector, model, missed = None, "", False
-        if self._embedder is not None:
-            try:
-                (vector,), model = await self._embedder.vectors([question]), self._embedder.model
-            except UpstreamError as refused:
-                log.warning("Searched by words alone: %s", refused)
-                missed = True
+        model, vector = self._making.model if self._making is not None else "", await self._vector(question)
         found = await self._run(
             owner, lambda opened: opened.search.find(owner, collection_id, question, limit, vector=vector, model=model)
         )
-        return SearchResult(tuple(found), missed)
+        return SearchResult(tuple(found), by_words_only=self._making is not None and vector is None)
+
+    async def _vector(self, question: str) -> np.ndarray | None:
+        if self._making is None:
+            return None
+        try:
+            return await self._making.vector(question)
+        except UpstreamError as refused:
+            log.warning("Searched by words alone: %s", refused)
+            return None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
@@ -171,11 +176,18 @@ class KnowledgeBase:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
             self._thread.shutdown(wait=False)
 
-    async def _missing(self, model: str, limit: int) -> dict[int, str]:
-        return await self._run(NOBODY, lambda opened: opened.store.without_vectors(model, limit))
+    def _wake(self) -> None:
+        if self._filling is not None:
+            self._filling.wake()
 
-    async def _keep(self, model: str, numbers: dict[int, bytes]) -> None:
-        await self._run(NOBODY, lambda opened: opened.store.keep_vectors(model, numbers))
+    async def _missing(self, limit: int) -> dict[int, str]:
+        making = self._making
+        if making is None:
+            return {}
+        return await self._run(NOBODY, lambda opened: opened.store.without_vectors(making.model, making.size, limit))
+
+    async def _keep(self, owner: str, model: str, numbers: dict[int, bytes]) -> None:
+        await self._run(owner, lambda opened: opened.store.keep_vectors(model, numbers))
 
     async def _run(self, owner: str, call: Callable[[_Opened], T]) -> T:
         """What ``call`` returns, in the thread, when it is the owner's turn. Raises DiskFull or EngineUnavailable where

@@ -43,5 +43,5 @@ vectors = Table(
     metadata,
     Column("passage", Integer, ForeignKey("passages.number", ondelete="CASCADE"), primary_key=True),
     Column("model", Text, nullable=False),
-    Column("numbers", LargeBinary, nullable=False),  # float32, of length 1
+    Column("numbers", LargeBinary, nullable=False),  # float32, of length 1; none where the model takes no part of it
 )

@@ -17,6 +17,7 @@ from qwen_app.knowledge.embeddings import Embedder
 from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_knowledge_base
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.knowledge.vector_filling import VectorFilling
+from qwen_app.knowledge.vector_making import VectorMaking
 from tests.browser.serving import serving
 from tests.engine.remote.upstream import Upstream
 from tests.knowledge.held_embedder import PATIENCE_S, HeldEmbedder
@@ -163,13 +164,14 @@ async def test_what_a_silent_server_did_not_embed_is_asked_again(url: str) -> No
                 raise UpstreamError("not yet")
             return await super().vectors(texts)
 
-    async def missing(model: str, limit: int) -> dict[int, str]:
+    async def missing(limit: int) -> dict[int, str]:
         return {} if kept else {7: "lions"}
 
-    async def keep(model: str, numbers: dict[int, bytes]) -> None:
+    async def keep(owner: str, model: str, numbers: dict[int, bytes]) -> None:
         kept.update(numbers)
 
-    running = asyncio.create_task(VectorFilling(Recovering(url, model="small"), missing, keep, again_s=0.01).run())
+    making = VectorMaking(Recovering(url, model="small"), keep, lambda: None)
+    running = asyncio.create_task(VectorFilling(making, missing, again_s=0.01).run())
     async with asyncio.timeout(20):
         while not kept:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
