@@ -60,6 +60,7 @@ LOOKS = {
     "switches": Look("ground", "optimisations, on or off"),
     "settings": Look("ground", "every option, once"),
     "text_files": Look("ground", "encodings, delimiters"),
+    "searched_text": Look("ground", "what reads alike is alike"),
     "fair_share": Look("ground", "room left for others"),
     "errors": Look("ground", "every error raised on purpose"),
 }

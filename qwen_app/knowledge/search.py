@@ -18,8 +18,9 @@ from sqlalchemy.exc import OperationalError
 
 from qwen_app.errors import RequestError
 from qwen_app.knowledge.file_store import stored
-from qwen_app.knowledge.query_terms import QueryTerms, terms_of
-from qwen_app.knowledge.tables import collections, files, passages, vectors
+from qwen_app.knowledge.query_terms import LETTER, QueryTerms, terms_of
+from qwen_app.knowledge.tables import collections, files, passages, searched, vectors
+from qwen_app.searched_text.folding import folded
 
 LIMIT_S = 2.0  # of a search, the database's work and ours: others wait for the one thread
 LOOKED_AT_EVERY = 10_000  # of the database's own steps
@@ -30,6 +31,7 @@ FUSION_K = 60  # Cormack, Clarke and Buettcher 2009: reciprocal rank fusion, and
 LEAST_SHARE = 0.2  # of a question's terms that some passage must have, or nothing was found
 LEAST_LIKENESS = 0.35  # cosine, below which a vector finds nothing; models differ, this is low for all that were tried
 _ENDINGS = r"(?:'?s|es|d|ed|ing|ly)?"  # of English words
+_COMPOUND_FROM = 6  # letters: a word of so many may be the end of another, as German has them
 TITLE_WEIGHT, TEXT_WEIGHT = 0.5, 1.0
 
 _RANKED = text(
@@ -149,16 +151,15 @@ def _words_of(text: str, terms: Sequence[str], until: float) -> list[str]:
 
 def _texts_with(connection: Connection, terms: Sequence[str], limit: int, own: dict[str, str]) -> dict[int, str]:
     """The folded texts of the first passages that hold any of ``terms``, by their numbers."""
-    wanted = _of_owner().where(or_(*map(_holds, terms))).limit(limit)
-    rows = connection.execute(wanted, own).mappings()
-    return {row["number"]: f"{row['title']}\n{row['text']}".casefold() for row in rows}
-
-
-def _holds(term: str) -> ColumnElement[bool]:
-    """Whether a passage has ``term`` in it. LIKE knows the capitals of ASCII alone, and is slow with other letters."""
-    if term.isascii():
-        return passages.c.text.contains(term, autoescape=True)
-    return or_(*(func.instr(passages.c.text, way) > 0 for way in {term, term.capitalize(), term.upper()}))
+    wanted = (
+        select(searched.c.passage, searched.c.title, searched.c.text)
+        .join(passages, passages.c.number == searched.c.passage)
+        .join(files)
+        .join(collections)
+        .where(_owned(), or_(*(func.instr(searched.c.text, term) > 0 for term in terms)))
+        .limit(limit)
+    )
+    return {number: f"{title}\n{text}" for number, title, text in connection.execute(wanted, own)}
 
 
 def _by_vector(connection: Connection, vector: np.ndarray, model: str, own: dict[str, str]) -> list[int]:
@@ -204,12 +205,13 @@ def _found(row: RowMapping) -> FoundPassage:
 
 def _share(passage: FoundPassage, terms: QueryTerms) -> float:
     """Which part of the question's terms the passage has."""
-    text = f"{passage.title}\n{passage.text}".casefold()
+    text = folded(f"{passage.title}\n{passage.text}")
     return sum(_is_word_of(text, term) for term in terms.telling) / len(terms.telling) if terms.telling else 0.0
 
 
 def _is_word_of(text: str, term: str) -> bool:
     """Whether ``term`` is a word of the folded ``text``, in whatever form; Chinese has no such bounds."""
     if not term.isascii():
-        return term.casefold() in text
-    return term in text and re.search(rf"\b{re.escape(term)}{_ENDINGS}\b", text) is not None
+        return term in text
+    before = "" if term.isalpha() and len(term) >= _COMPOUND_FROM else f"(?<!{LETTER})"
+    return term in text and re.search(f"{before}{re.escape(term)}{_ENDINGS}(?!{LETTER})", text) is not None

@@ -38,6 +38,14 @@ passages = Table(
     Index("passages_of_file", "file_id"),
 )
 
+searched = Table(  # filled by a trigger of the migrations
+    "searched",
+    metadata,
+    Column("passage", Integer, ForeignKey("passages.number", ondelete="CASCADE"), primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("text", Text, nullable=False),  # as folding.py has it
+)
+
 vectors = Table(
     "vectors",
     metadata,

@@ -47,6 +47,7 @@ from qwen_app.saved_chats.values import (
     SavedMessage,
     TitleSource,
 )
+from qwen_app.searched_text.folding import folded
 
 UNDO_S = 3600.0  # how long a deleted chat can be had back
 LISTED = 500  # chats in one answer of the list; a search finds the others
@@ -84,8 +85,9 @@ class ChatStore:
         """The newest first, pinned ones before them; with ``search``, those that hold it in title or text."""
         wanted = _own(owner)
         if search.strip():
-            in_a_message = exists().where(messages.c.chat_id == chats.c.id, _contains(messages.c.content, search))
-            wanted = and_(wanted, or_(_contains(chats.c.title, search), in_a_message))
+            ways = _ways(search, self.engine)
+            in_a_message = exists().where(messages.c.chat_id == chats.c.id, _contains(messages.c.content, ways))
+            wanted = and_(wanted, or_(_contains(chats.c.title, ways), in_a_message))
         order = (chats.c.pinned.desc(), chats.c.updated_at.desc())
         with self.engine.connect() as connection:
             rows = connection.execute(select(chats).where(wanted).order_by(*order).limit(LISTED))
@@ -252,9 +254,16 @@ def _own(owner: str) -> ColumnElement[bool]:
     return and_(chats.c.owner == owner, chats.c.deleted_at.is_(None))
 
 
-def _contains(column: Column[str], search: str) -> ColumnElement[bool]:
+def _ways(search: str, engine: Engine) -> set[str]:
+    """How what is looked for may be written: folded, as SQLite's ``lower`` folds the texts. PostgreSQL's knows
+    capitals alone, so that there it is looked for as it is typed too."""
+    typed = _stored(search.strip())
+    return {folded(typed)} if engine.dialect.name == "sqlite" else {folded(typed), typed}
+
+
+def _contains(column: Column[str], ways: set[str]) -> ColumnElement[bool]:
     text = type_coerce(cast(column, _FOLDABLE), Text)
-    return text.icontains(_stored(search.strip()), autoescape=True)
+    return or_(*(text.icontains(way, autoescape=True) for way in ways))
 
 
 def _there(connection: Connection, chat: SavedChat) -> set[str]:

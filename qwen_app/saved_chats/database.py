@@ -29,6 +29,7 @@ from qwen_app.saved_chats.integrity import (
 )
 from qwen_app.saved_chats.salvage import SIDES, as_text, salvage, set_aside
 from qwen_app.saved_chats.tables import chats, messages, metadata
+from qwen_app.searched_text.folding import folded
 
 log = logging.getLogger(__name__)
 
@@ -213,15 +214,17 @@ def _size_bytes(path: Path) -> int:
 def _folded(value: str | bytes | None) -> str | None:
     """Bytes are text that may be damaged, which SQLite hands to no function as text."""
     text = as_text(value) if isinstance(value, bytes) else value
-    return None if text is None else text.casefold()
+    return None if text is None else folded(text)
 
 
 def _with_pragmas(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.text_factory = as_text
-        # SQLite's own knows ASCII alone, and a search is to find every language's capitals. No index is made with it.
-        connection.create_function("lower", 1, _folded, deterministic=True)
+        # SQLite's own ``lower`` knows ASCII alone, and a search is to find every language's capitals. No index is made
+        # with it; the files' triggers call it by our name.
+        for name in ("lower", "folded"):
+            connection.create_function(name, 1, _folded, deterministic=True)
         # WAL: readers and the writer do not wait for each other, and what is committed survives a killed process
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")

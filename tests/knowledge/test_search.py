@@ -1,23 +1,29 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, select, text
 
 from qwen_app.errors import NotFound, RequestError, TooManyRequests
 from qwen_app.knowledge import file_store, search
 from qwen_app.knowledge.file_store import FileStore
+from qwen_app.knowledge.knowledge_base import FILE, MIGRATIONS
 from qwen_app.knowledge.passages import Passage
 from qwen_app.knowledge.query_terms import terms_of
 from qwen_app.knowledge.search import PassageSearch, fused
-from qwen_app.knowledge.tables import metadata
+from qwen_app.knowledge.tables import metadata, searched
+from qwen_app.saved_chats.database import migrated, sqlite_file
+from qwen_app.searched_text.folding import folded
 
 ENGLISH = "The contract ends after a notice of ninety days. A late payment costs two per cent a month."
 CHINESE = "本合同的违约金为合同总额的百分之五，逾期付款按月计息。仓库位于上海。"
@@ -108,7 +114,7 @@ def test_a_collection_is_the_same_by_another_name_and_gone_for_good(store: FileS
 
 def test_without_the_index_words_are_looked_for_one_by_one(store: FileStore) -> None:
     with store.engine.begin() as connection:
-        for trigger in ("passage_added", "passage_removed"):
+        for trigger in ("searched_added", "searched_removed"):
             connection.execute(text(f"DROP TRIGGER {trigger}"))
         connection.execute(text("DROP TABLE words"))
     assert found(store, "notice of the contract")[0] == "contract.txt"
@@ -175,8 +181,7 @@ def test_bounds(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.text())
 def test_any_question_makes_terms_that_are_in_it(question: str) -> None:
     terms = terms_of(question)
-    folded = unicodedata.normalize("NFC", question).casefold()
-    assert all(term.casefold() in folded for term in (*terms.indexed, *terms.short, *terms.telling))
+    assert all(term in folded(question) for term in (*terms.indexed, *terms.short, *terms.telling))
     assert all(len(term) >= 3 for term in terms.indexed)
 
 
@@ -196,3 +201,48 @@ def test_a_short_number_is_a_word_of_its_own(store: FileStore) -> None:
         "ada", store.create("ada", "work"), "How many chairs does room 42 hold?", 5
     )
     assert first.place == "[page 42]"
+
+
+@pytest.mark.parametrize(
+    ("kept", "question"),
+    [
+        ("２０２４年ＧＰＵ的销量为３００台。", "2024年有多少GPU"),
+        ("２０２４年ＧＰＵ的销量为３００台。", "GPU"),
+        ("2024年GPU的销量为300台。", "ＧＰＵ"),
+        ("2024年GPU的销量为300台。", "２０２４"),
+        ("本合同自今日起生效，违\n约金为一万元。", "违约"),
+        ("本合同自今日起生效，违 \r\n  约金为一万元。", "生效违约金"),
+        ("the ﬁle of the ﬂat", "file"),
+        ("the file of the flat", "ﬁle"),
+        ("ﾊﾝｶｸｶﾅのテスト", "ハンカクカナ"),
+        ("a sub\u00adcontract", "subcontract"),
+        ("Άλλα ΣΊΣΥΦΟΣ", "σίσυφος"),
+    ],
+)
+def test_a_word_is_found_however_it_is_written_or_broken(store: FileStore, kept: str, question: str) -> None:
+    keep(store, "page.txt", kept)
+    passages = PassageSearch(store.engine).find("ada", store.create("ada", "work"), question, 5)
+    assert unicodedata.normalize("NFC", kept) in [one.text for one in passages]  # it is cited as it is
+
+
+def test_texts_that_were_kept_before_they_were_folded_are_found(tmp_path: Path) -> None:
+    engine = sqlite_file(tmp_path, FILE)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text("INSERT INTO collections VALUES ('1', 'ada', 'work', 0)"))
+        connection.execute(text("INSERT INTO files VALUES ('2', '1', 'a.txt', 9, 0)"))
+        for number, kept in ((1, "'ＧＰＵ的销量'"), (2, "CAST(x'ff477075ff' AS TEXT)")):  # one of damaged bytes
+            connection.execute(text(f"INSERT INTO passages VALUES ({number}, '2', '[lines 1]', 'a.txt', {kept})"))
+    found = PassageSearch(migrated(engine, MIGRATIONS)).find("ada", "1", "GPU", 5)
+    engine.dispose()
+    assert {one.number for one in found} == {1, 2}
+
+
+def test_a_character_that_stands_for_many_fills_no_database(store: FileStore) -> None:
+    keep(store, "long.txt", "\ufdfa" * 1_000)
+    with store.engine.connect() as connection:
+        longest = connection.execute(select(func.max(func.length(searched.c.text)))).scalar_one()
+    assert longest == 4_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from sqlalchemy import Engine
 from qwen_app.errors import ServerFull, TooManyRequests
 from qwen_app.fair_share import BROWSERS, GUESTS
 from qwen_app.saved_chats.chat_store import UNDO_S, ChatStore
+from qwen_app.saved_chats.database import migrated, sqlite_file
 from qwen_app.saved_chats.values import ChatLimits, ChatSummary, SavedChat, SavedMessage
 from tests.examples import examples
 
@@ -115,6 +117,26 @@ def test_search_looks_into_titles_and_texts_as_they_are_written(engine: Engine, 
     store.save("ada", chat("c", "Where is Paris?", "在中文里", title="Travel"))
     store.save("ada", chat("d", "It is 100% sure"))
     assert [line.id for line in store.listed("ada", search)] == found
+
+
+@pytest.mark.parametrize(
+    ("written", "search"), [("ＧＰＵ　２０２４", "gpu 2024"), ("the ﬁle", "FILE"), ("违\n约金", "违约")]
+)
+def test_search_finds_what_is_written_otherwise(tmp_path: Path, written: str, search: str) -> None:
+    """In SQLite. PostgreSQL's own functions know capitals alone."""
+    engine = migrated(sqlite_file(tmp_path))
+    store = ChatStore(engine)
+    store.save("ada", chat("c", written))
+    assert [line.id for line in store.listed("ada", search)] == ["c"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize("search", ["ＧＰＵ", "100％", "违约"])
+def test_search_finds_what_is_typed_otherwise(engine: Engine, search: str) -> None:
+    store = ChatStore(engine)
+    store.save("ada", chat("c", "Of GPU, 100% and 违约金."))
+    assert [line.id for line in store.listed("ada", search)] == ["c"]
+    assert store.listed("ada", "％x") == []
 
 
 @pytest.mark.parametrize("search", ["москва", "МОСКВА", "äpfel", "поездка"])

@@ -67,7 +67,7 @@ def add_search_routes(router: APIRouter, parts: ApiParts, knowledge: KnowledgeBa
         owner = context.caller.owner
         await store_named(knowledge, owner, store_id)
         queries = [body.query] if isinstance(body.query, str) else body.query
-        found = (await knowledge.find(owner, store_id, "\n".join(queries), body.max_num_results)).passages
+        found = (await knowledge.find(owner, store_id, "; ".join(queries), body.max_num_results)).passages
         return SearchPage(search_query=queries, data=[_result(number, one) for number, one in enumerate(found, 1)])
 
     router.add_api_route(ONE_STORE + "/search", search, methods=["POST"], tags=["files"])

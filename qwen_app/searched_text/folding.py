@@ -1,0 +1,27 @@
+"""Text as a search compares it: what looks or reads alike is alike, whatever it is written in."""
+
+from __future__ import annotations
+
+import re
+from unicodedata import normalize
+
+_UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")  # soft hyphens, joiners and blanks of no width
+# What most texts have of what NFKC changes: by itself it takes a tenth of the time that the whole text would.
+_COMMON = re.compile("[\u00a0\u2026\u3000\uff01-\uffee]+")
+_BREAKS = "\n\r\v\f\x85\u2028\u2029"
+_BREAK = re.compile(f"[{_BREAKS}]")
+# Han and kana, whose words a line's end does not part: these languages have no blanks between words.
+_UNSPACED = "\u3005-\u3007\u3041-\u3096\u309d-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+_GAP = re.compile(rf"(?<=[{_UNSPACED}])\s++(?=[{_UNSPACED}])")
+
+
+def folded(text: str) -> str:
+    """``text`` with full and half widths, ligatures, accents of their own and capitals as they are usually typed,
+    without what is not seen, and without the line breaks within Chinese and Japanese."""
+    text = _COMMON.sub(lambda found: normalize("NFKC", found[0]), _UNSEEN.sub("", text))
+    text = normalize("NFKC", normalize("NFKC", text).casefold())
+    return _GAP.sub(_closed, text) if _BREAK.search(text) else text
+
+
+def _closed(gap: re.Match[str]) -> str:
+    return "" if _BREAK.search(gap[0]) else gap[0]
