@@ -6,12 +6,11 @@ Rows are read one after the other when they are asked for: a table in memory is 
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from qwen_app.text_files.delimiters import delimiter_of
+from qwen_app.text_files.delimited import Delimited, delimited
 from qwen_app.text_files.encodings import UnknownEncoding, decode
 
 LIMIT_BYTES = 2 * 1024 * 1024
@@ -25,17 +24,16 @@ LIMIT_CELL_CHARS = 1_000  # of a cell that was found; the rest is left out
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """``text`` is the whole file, its first row the header."""
+    """``source`` is the whole file, its first row the header."""
 
     columns: tuple[str, ...]
     row_count: int
-    text: str
-    delimiter: str
+    source: Delimited
 
     def rows(self) -> Iterator[list[str]]:
         """The rows below the header, each as wide as it is."""
         width = len(self.columns)
-        for line in itertools.islice(_lines(self.text, self.delimiter), 1, None):
+        for line in itertools.islice(_lines(self.source), 1, None):
             yield (line + [""] * (width - len(line)))[:width]
 
     def lookup(self, column: str, value: str, *, limit: int = LIMIT_FOUND) -> list[dict[str, str]]:
@@ -66,24 +64,23 @@ def read_csv(data: bytes) -> CsvTable:
     if len(data) > LIMIT_BYTES:
         raise ValueError(f"The file is larger than {LIMIT_BYTES // 1024 // 1024} MB.")
     try:
-        delimiter, text = delimiter_of(decode(data).text)
+        source = delimited(decode(data).text)
     except UnknownEncoding as unknown:
         raise ValueError("The file is no text in an encoding that is known here. Save it as UTF-8.") from unknown
     try:
-        lines = _lines(text, delimiter)
+        lines = _lines(source)
         columns = _columns(next(lines, []))
         row_count = sum(1 for _ in itertools.islice(lines, LIMIT_ROWS + 1))
     except csv.Error as error:
         raise ValueError(f"The file is not valid CSV: {error}.") from error
     if row_count > LIMIT_ROWS:
         raise ValueError(f"The file has more than {LIMIT_ROWS:,} rows. Split it.")
-    return CsvTable(columns, row_count, text, delimiter)
+    return CsvTable(columns, row_count, source)
 
 
-def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
+def _lines(source: Delimited) -> Iterator[list[str]]:
     """All rows but blank ones. Raises csv.Error."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return (line for line in reader if any(map(str.strip, line)))
+    return (line for line in source.rows() if any(map(str.strip, line)))
 
 
 def _columns(header: list[str]) -> tuple[str, ...]:

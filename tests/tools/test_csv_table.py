@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import csv
+import io
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qwen_app.text_files.delimited import DELIMITERS, delimited, parted_by
 from qwen_app.tools.csv_table import read_csv
 
 
@@ -22,6 +28,43 @@ from qwen_app.tools.csv_table import read_csv
 def test_a_delimiter_in_a_quoted_name_parts_no_columns(text: str, columns: tuple[str, ...], row: list[str]) -> None:
     table = read_csv(text.encode())
     assert (table.columns, next(table.rows())) == (columns, row)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "row"),
+    [
+        ('a, "b, c", d\n1, "2, 3", 4\n', ("a", "b, c", "d"), ["1", "2, 3", "4"]),
+        ('a; "b; c, d, e"\n1; "2 ""x"""\n', ("a", "b; c, d, e"), ["1", '2 "x"']),
+        ('sep=;\na; "b; c"\n1;2\n', ("a", "b; c"), ["1", "2"]),
+        ('a\t "b\tc"\n1\t2\n', ("a", "b\tc"), ["1", "2"]),
+        ('sep= \na "b c"\n1 2\n', ("a", "b c"), ["1", "2"]),
+        ('a,b\n"say \\"hi\\", ok",2\n', ("a", "b"), ['say "hi", ok', "2"]),
+        ('"a \\"b, c, d\\"";e\n"\\\\";2\n', ('a "b, c, d"', "e"), ["\\", "2"]),
+        ('a,b\n"C:\\",2\n', ("a", "b"), ["C:\\", "2"]),
+        ('a,b\n5\\" pipe,2\n', ("a", "b"), ['5\\" pipe', "2"]),
+        ("a,b\n x, y\n", ("a", "b"), [" x", " y"]),
+    ],
+)
+def test_blanks_before_quotes_and_backslashes_in_them_part_no_fields(
+    text: str, columns: tuple[str, ...], row: list[str]
+) -> None:
+    table = read_csv(text.encode())
+    assert (table.columns, next(table.rows())) == (columns, row)
+
+
+@given(
+    st.lists(st.lists(st.text('ab ,;"\n\\', max_size=6), min_size=2, max_size=3), min_size=1, max_size=4),
+    st.sampled_from(DELIMITERS),
+)
+def test_what_a_program_quotes_is_read_as_it_was(rows: list[list[str]], delimiter: str) -> None:
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(rows)
+    assert list(parted_by(delimiter, written.getvalue()).rows()) == rows
+
+
+@pytest.mark.parametrize("text", [', "' * 300_000, ', ""' * 300_000, ',"\\' * 300_000, ", " + " " * 900_000 + "x"])
+def test_odd_quotes_cost_no_more_than_their_length(text: str) -> None:
+    assert delimited(text).delimiter == ","
 
 
 @pytest.mark.parametrize(("named", "sign"), [("sep=;", ";"), ("SEP=|", "|"), ("sep=\t", "\t"), ("sep=:", ":")])

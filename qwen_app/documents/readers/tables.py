@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 
 from qwen_app.documents.document import Section
-from qwen_app.text_files.delimiters import delimiter_of
+from qwen_app.text_files.delimited import Delimited, delimited, parted_by
 
 ROWS_A_PART = 100
 LIMIT_FIELD_CHARACTERS = 1 << 20
@@ -17,13 +16,12 @@ _BREAKS = re.compile(r"\r\n?|[\n\v\f\x85\u2028\u2029]")
 
 def read_csv_rows(text: str) -> list[Section]:
     """A table of a file whose fields are parted by what it names, or by what its header uses most."""
-    delimiter, table = delimiter_of(text)
-    return _delimited(table, delimiter)
+    return _sections(delimited(text))
 
 
 def read_tsv_rows(text: str) -> list[Section]:
     """A table of a file whose fields are parted by tabs."""
-    return _delimited(text, "\t")
+    return _sections(parted_by("\t", text))
 
 
 def row_sections(rows: Iterable[Sequence[str]], title: str = "") -> list[Section]:
@@ -46,9 +44,9 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([head, _row(["---"] * len(used)), *others])
 
 
-def _delimited(text: str, delimiter: str) -> list[Section]:
+def _sections(table: Delimited) -> list[Section]:
     csv.field_size_limit(LIMIT_FIELD_CHARACTERS)
-    return row_sections(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    return row_sections(table.rows())
 
 
 def _part(rows: list[list[str]], start: int, end: int, title: str) -> Section:
