@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 DELIMITERS = ",;\t|"
 _LINE = re.compile(r"[^\r\n]+")
-_BEGIN = r"(^|[,;\t|\r\n]) *"  # of a quoted field
-_QUOTED = re.compile(_BEGIN + r'"(?:[^"]|"")*+"')
+_QUOTED = re.compile(r'(^|[,;\t|\r\n]) *"(?:[^"]|"")*+"')
 _NAMED = re.compile(r"sep=(.)(?:\r\n?|\n)", re.I)  # a first line for spreadsheets, which do not show it
 # A backslash that ends a field is one: C:\. Before a quote that ends nothing it means that quote.
-_BACKSLASHED = re.compile(_BEGIN + r'"(?:[^"\\]|""|\\[^"])*+\\"[^,;\t|\r\n"]')
+_BACKSLASHED = re.compile(r'(?:^|[,;\t|\r\n]) *"(?:[^"\\]|""|\\[^"])*+\\"[^,;\t|\r\n"]')
 _MEANT = re.compile(r'\\(["\\])')
 _LOOKED_AT_CHARACTERS = 64 * 1024
 

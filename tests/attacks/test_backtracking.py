@@ -22,6 +22,8 @@ from qwen_app.saved_chats.export_html import chat_html
 from qwen_app.saved_chats.values import SavedMessage
 from qwen_app.scenarios.checks import all_values, names_without, refusal, value_in_unit
 from qwen_app.scenarios.values import TaskAnswer
+from qwen_app.searched_text.folding import folded
+from qwen_app.text_files.delimited import delimited
 from qwen_app.tools.parser import ToolCallParser
 from qwen_app.ui.conversations.titles import title_in
 from qwen_app.ui.files.view import answer_text
@@ -42,11 +44,13 @@ COMPUTED = {
     "chat/splices.py": "a list of the template's own words, and nothing after it that could fail",
     "documents/cutting.py": "looked for in a window of 1,200 characters",
     "engine/remote/upstream_errors.py": "wordings of error messages, of a server that the owner names",
-    "knowledge/search.py": "one escaped word and a short list of endings",
+    "knowledge/query_terms.py": "a set of letters, repeated alone",
+    "knowledge/search.py": "one escaped word, a set of letters and a short list of endings",
     "performance/cards.py": "names of graphics cards",
     "performance/published.py": "names of models",
     "scenarios/checks.py": "tried below by what calls them",
     "text_files/code_pages.py": "sets of letters, no repeats",
+    "text_files/delimited.py": "tried below by what calls it",
     "ui/shared/strings.py": "sentences of ours with gaps, against at most 2,000 characters",
     "web/no_files.py": "literal letters, each in two spellings",
 }
@@ -129,6 +133,8 @@ def tool_calls(text: str) -> object:
 
 
 READERS: dict[str, Callable[[str], object]] = {
+    "a table": delimited,
+    "a text that is searched": folded,
     "an answer": answer_markdown,
     "an answer with footnotes": lambda text: answer_text(text, 6),
     "an export": exported,
