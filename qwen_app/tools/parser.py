@@ -13,7 +13,7 @@ from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 Piece = str | ToolCallDelta
 
-CALL_KEYS = frozenset({"name", *ARGUMENT_KEYS})
+CALL_KEYS = frozenset({"name", "id", *ARGUMENT_KEYS})
 BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
 BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
 
@@ -22,7 +22,8 @@ class ToolCallParser:
     """Text pieces in, text and call deltas out; how the text is cut into pieces makes no difference.
 
     A call of a tool that was not offered, and what is no call in the end, is text: nothing is lost. A message that is
-    nothing but the JSON of calls, which Qwen2.5 sometimes writes without tags, is held back and counts as calls.
+    nothing but the JSON of calls, which Qwen2.5 sometimes writes without tags and other models always, as Mistral's do
+    in a list, is held back and counts as calls.
     """
 
     def __init__(self, tool_names: Iterable[str]) -> None:
@@ -179,6 +180,8 @@ class ToolCallParser:
     def _still_bare(self) -> bool:
         """Whether the message so far may turn out to be calls without tags, and nothing else."""
         text = self._held.lstrip()
+        if text.startswith("["):
+            text = text[1:].lstrip()
         if not text:
             return True
         found = BARE_START.match(text)
@@ -190,7 +193,7 @@ class ToolCallParser:
         return key in ARGUMENT_KEYS or (key == "name" and (value is None or value in self._names))
 
     def _bare_calls(self) -> bool:
-        """Take the whole message as calls, one JSON object after the other, if that is what it is."""
+        """Take the whole message as calls, if JSON objects that are calls are all it is."""
         calls = _objects(self._held)
         if not calls or not all(self._is_call(call) for call in calls):
             return False
@@ -221,16 +224,16 @@ def _overlap(text: str, tag: str) -> int:
 
 
 def _objects(text: str) -> list[dict[str, object]]:
-    """The JSON objects that ``text`` consists of, or none when there is anything else."""
-    found: list[dict[str, object]] = []
+    """The JSON objects that ``text`` consists of, one after the other or in a list; none beside anything else."""
+    found: list[object] = []
     decoder, rest = json.JSONDecoder(), text.strip()
     while rest:
         try:
             value, end = decoder.raw_decode(rest)
         except (ValueError, RecursionError):
             return []
-        if not isinstance(value, dict):
-            return []
         found.append(value)
         rest = rest[end:].lstrip()
-    return found
+    if len(found) == 1 and isinstance(found[0], list):
+        found = found[0]
+    return [value for value in found if isinstance(value, dict)] if all(isinstance(v, dict) for v in found) else []
