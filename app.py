@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 INTERRUPTED = 130  # as shells say of what Ctrl+C ended
 
@@ -36,12 +37,17 @@ def _run(arguments: list[str]) -> int:
 
 
 def _hide_secrets() -> None:
-    """Begin anew where there are secrets among the arguments, so that the list of processes does not show them."""
+    """Begin anew where there are secrets among the arguments, so that the list of processes does not show them.
+
+    Whoever may not run this interpreter once more goes on with them in the list.
+    """
     from qwen_app.settings import without_secrets
 
-    arguments, secrets = without_secrets(sys.argv[1:])
+    sys.argv[1:], secrets = without_secrets(sys.argv[1:])
     if secrets:
-        os.execve(sys.executable, [sys.executable, __file__, *arguments], {**os.environ, **secrets})
+        os.environ.update(secrets)
+        with suppress(OSError):
+            os.execv(sys.executable, [sys.executable, __file__, *sys.argv[1:]])
 
 
 if __name__ == "__main__":
