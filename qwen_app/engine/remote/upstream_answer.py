@@ -135,6 +135,7 @@ class UpstreamAnswer:
             if again is None:
                 raise await self.budget.explain(failure, self.request)
             server = again
+            self.transcript = transcript_of(self.request)  # a call may have begun of which nothing was told yet
 
     async def _other_try(
         self, failure: UpstreamFailure, body: RequestBody, server: ServerInfo, attempt: int

@@ -408,6 +408,25 @@ async def test_a_call_that_cannot_be_had_at_all_is_a_failure(finish: str, error:
     assert text_of(events) == ""
 
 
+@pytest.mark.anyio
+async def test_a_call_that_had_begun_when_the_server_died_is_told_once() -> None:
+    """Until its arguments begin nothing of it is told, so that the request is sent anew."""
+    lives = iter(("a", "b"))
+
+    async def chat(request: Request, reply: Reply) -> None:
+        life = next(lives)
+        head = piece("")
+        head["choices"][0]["delta"]["tool_calls"] = [{"index": 0, "id": life, "function": {"name": "clock"}}]
+        rest = piece("")
+        rest["choices"][0]["delta"]["tool_calls"] = [{"index": 0, "function": {"arguments": '{"zone": "UTC"}'}}]
+        told = (head,) if life == "a" else (head, rest, piece("", finish="tool_calls"))
+        await says(*told, before_end="reset" if life == "a" else "end")(request, reply)
+
+    events = await answered(chat, ask(tools=(CLOCK,)))
+    assert calls_of(events) == [("clock", '{"zone": "UTC"}')]
+    assert [event.id for event in events if isinstance(event, ToolCallDelta) and event.id] == ["b"]
+
+
 @pytest.mark.parametrize("field", ["stop_reason", "matched_stop"])
 @pytest.mark.anyio
 async def test_the_stop_string_is_known_where_the_server_tells(field: str) -> None:
