@@ -138,8 +138,8 @@ class ServerEvent:
 class EventReader:
     """Server-sent events, from bytes that are cut anywhere.
 
-    Events without data are left out, for servers keep connections alive by them. So is one that the stream breaks off
-    in. Bytes that are no UTF-8 become U+FFFD, as the format wants it. Raises StreamBroken for one without an end.
+    Events without data are left out, for servers keep connections alive by them. Bytes that are no UTF-8 become U+FFFD,
+    as the format wants it. Raises StreamBroken for one without an end.
     """
 
     def __init__(self) -> None:
@@ -168,6 +168,11 @@ class EventReader:
         self._held += len(rest)
         if self._held > LIMIT_CHARACTERS:
             raise _too_long()
+
+    def rest(self) -> Iterator[ServerEvent]:
+        """The event that the stream ended in. By the format it is none; some servers leave out the blank line behind
+        their last, and then it is whole."""
+        yield from self.feed(b"\n\n")
 
     def _event_ended_by(self, line: str) -> Iterator[ServerEvent]:
         if line:
@@ -227,12 +232,19 @@ async def _read_events(begun: bytes, content: AsyncIterator[bytes]) -> AsyncGene
     piece: bytes | None = begun
     while piece is not None:
         for event in reader.feed(piece):
-            if event.name == ERROR_EVENT:
-                raise StreamBroken(read_error_body(0, _json_or_text(event.data)))
             if event.data.startswith(END_MARK):
                 return
-            yield read_chunk(json.loads(event.data))
+            yield _read_event(event)
         piece = await anext(content, None)
+    for event in reader.rest():
+        if isinstance(_json_or_text(event.data), Mapping):  # and not what there was of it when the server broke off
+            yield _read_event(event)
+
+
+def _read_event(event: ServerEvent) -> Chunk:
+    if event.name == ERROR_EVENT:
+        raise StreamBroken(read_error_body(0, _json_or_text(event.data)))
+    return read_chunk(json.loads(event.data))
 
 
 def _read_whole(content: bytes) -> Chunk:

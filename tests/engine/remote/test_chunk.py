@@ -157,6 +157,25 @@ async def test_an_answer_in_other_bytes_than_utf_8_is_an_answer_all_the_same() -
     assert text_of(events) == "caf\ufffd"
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n"])
+@pytest.mark.anyio
+async def test_the_last_event_needs_no_blank_line_behind_it(end: bytes) -> None:
+    last = b"id: 7\ndata: " + json.dumps(piece("!", finish="stop")).encode() + end
+    async with engine_with_chat(sends(written(piece("Hi")), last)) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == "Hi!"
+
+
+@pytest.mark.anyio
+async def test_an_error_that_a_stream_ends_in_is_told() -> None:
+    refused = b'event: error\ndata: {"message": "the reason"}\n'
+    async with engine_with_chat(sends(written(piece("Hi")), refused)) as (engine, _):
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert "the reason" in last.error.message
+
+
 @pytest.mark.anyio
 async def test_a_stream_that_breaks_off_within_an_event_is_a_failure() -> None:
     async with engine_with_chat(sends(written(piece("Hi")), b'data: {"choices": [')) as (engine, _):
