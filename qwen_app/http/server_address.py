@@ -18,7 +18,13 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError, for a sentence that begins with the setting's name. It says nothing of ``text``."""
+        """``text`` without the blanks and line breaks around it, which files and the environment leave there.
+
+        Raises ValueError, for a sentence that begins with the setting's name. It says nothing of ``text``.
+        """
+        text = text.strip()
+        if not text.isprintable():
+            raise ValueError("must be of printable characters (in a password, others are written as %0A)")
         if not text.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         if "?" in text or "#" in text:
@@ -38,7 +44,8 @@ class ServerAddress:
 def _parts_of(text: str) -> SplitResult | None:
     try:
         parts = urlsplit(text)
-        return parts if parts.hostname and parts.port != 0 else None
+        # An @ in the path is that of a password which holds a slash: the host is its beginning.
+        return parts if parts.hostname and parts.port != 0 and "@" not in parts.path else None
     except ValueError:  # brackets that hold no address, a port that is none
         return None
 

@@ -22,6 +22,7 @@ from qwen_app.http.server_address import ServerAddress
         ("http://ada:se@cret@host/v1", "http://host/v1"),
         ("http://secret@host/v1", "http://host/v1"),
         ("http://@host/v1", "http://host/v1"),
+        (" http://host/v1/ \r\n", "http://host/v1"),
     ],
 )
 def test_an_address_is_shown_without_name_and_password(text: str, url: str) -> None:
@@ -52,6 +53,8 @@ def test_a_key_is_sent_in_the_place_of_a_password() -> None:
     [
         *("", "host:8000/v1", "ftp://ada:hunter2@host", "http://", "http://:80", "http://ada:hunter2@", "http://[x"),
         *("http://ada:hunter2/x@host/v1", "http://ada:hunter2#@host/v1", "http://ada:hunter2?@host/v1"),
+        *("http://ada:1234/hunter2@host/v1", "http://ada/hunter2@host/v1", "http://ada:hunter2\udcff@host/v1"),
+        *("http://ho\x00st/hunter2", "http://ada:hunter2\n@host/v1"),
         *("http://host/v1?key=hunter2", "http://host/v1#hunter2", "http://host:hunter2/v1", "http://host:70000/v1"),
     ],
 )
