@@ -197,11 +197,10 @@ async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> Async
     ``read_chunk`` does.
     """
     begun = await _beginning(content)
-    lead = begun.lstrip(_BLANK)
     kind = content_type.partition(";")[0].strip().lower()
-    if _DOCUMENT.match(lead):
+    if _DOCUMENT.match(begun):
         yield await asyncio.to_thread(_read_whole, await _all_of(begun, content))
-    elif kind in ("", EVENTS) or _EVENT.match(lead):
+    elif kind in ("", EVENTS) or _EVENT.match(begun):
         async for chunk in _read_events(begun, content):
             yield chunk
     else:
@@ -209,11 +208,11 @@ async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> Async
 
 
 async def _beginning(content: AsyncIterator[bytes]) -> bytes:
-    """As much as tells what the rest is."""
+    """As much as tells what the rest is, without the blanks before it: some servers keep connections alive by them."""
     begun = b""
     async for piece in content:
-        begun += piece
-        if len(begun.lstrip(_BLANK)) >= TELLING_BYTES:
+        begun = (begun + piece).lstrip(_BLANK)
+        if len(begun) >= TELLING_BYTES:
             break
     return begun
 

@@ -196,6 +196,16 @@ async def test_a_whole_answer_without_an_end_is_a_failure_and_not_held_for_ever(
 
 
 @pytest.mark.anyio
+async def test_blanks_that_keep_a_connection_alive_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT_CHARACTERS", 5_000)
+    document = (b'{"choices": [', b'{"message": {"content": "Hi"}}]}')
+    async with engine_with_chat(sends(*[b"\n" * 900] * 10, *document)) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == "Hi"
+
+
+@pytest.mark.anyio
 async def test_an_event_without_an_end_is_a_failure_and_not_held_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT_CHARACTERS", 5_000)
     endless = [b"data: " + b"x" * 1_000, *[b"x" * 900 + b"\ndata: " for _ in range(10)]]
