@@ -256,10 +256,11 @@ def _read_whole(content: bytes) -> Chunk:
 
 
 def _as_streamed(choice: object) -> object:
-    """What is whole has ended, whether it says so or not."""
+    """What is whole has ended, whether it says so or not. Some servers call it a delta all the same."""
     if not isinstance(choice, Mapping):
         return choice
-    return {**choice, "delta": choice.get("message"), "finish_reason": choice.get("finish_reason") or "stop"}
+    message = choice.get("message") or choice.get("delta")
+    return {**choice, "delta": message, "finish_reason": choice.get("finish_reason") or "stop"}
 
 
 def _json_or_text(data: str) -> object:

@@ -103,13 +103,14 @@ async def text_in(content: bytes, cuts: list[int], kind: str) -> str:
     st.text(st.characters(blacklist_categories=("Cs",))),
     st.sampled_from([b"", MARK, b"\r\n \n", MARK + b"\n"]),
     st.sampled_from(["text/event-stream", "", "application/json; charset=utf-8", "text/plain", "Text/Event-Stream"]),
+    st.sampled_from(["message", "delta"]),
     st.lists(st.integers(0, 300), max_size=8),
 )
 def test_an_answer_is_the_same_streamed_or_whole_whatever_it_is_called(
-    text: str, before: bytes, kind: str, cuts: list[int]
+    text: str, before: bytes, kind: str, name: str, cuts: list[int]
 ) -> None:
     message = {"role": "assistant", "content": text, "tool_calls": None}
-    document = json.dumps({"choices": [{"message": message}]}, ensure_ascii=False).encode()
+    document = json.dumps({"choices": [{name: message}]}, ensure_ascii=False).encode()
     chunks = [piece(text), piece("", finish="stop")]
     stream = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
     for content in (document, stream):
