@@ -15,9 +15,10 @@ from qwen_app.engine.remote.server_profile import (
     UNKNOWN_SERVER,
     ServerProfile,
 )
-from qwen_app.errors import EngineUnavailable, UpstreamError
+from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
+AWAY = (502, 503, 504)  # what a gateway says of a server behind it, whatever is asked for
 NO_JSON = (ValueError, RecursionError)  # the latter for what is nested too deeply
 
 Pages = dict[str, object]  # the JSON of each path, None where there is none
@@ -41,7 +42,8 @@ def root_of(base_url: str) -> str:
 async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerInfo:
     """Asks ``base_url`` who it is. ``model`` empty means its first.
 
-    Raises httpx2.HTTPError where nobody answers and UpstreamError for a wrong key, address or model.
+    Raises httpx2.HTTPError where nobody answers, EngineUnavailable or UpstreamError where a gateway says that nobody
+    does, and UpstreamError for a wrong key, address or model.
     """
     entries = await _model_entries(http, base_url)
     pages: Pages = {MODELS_PATH: {"data": entries}}
@@ -63,19 +65,23 @@ async def check_health(http: httpx2.AsyncClient, base_url: str, server: ServerIn
     path = server.profile.health_path
     response = await http.get(root_of(base_url) + path if path else base_url + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code >= 500:
-        kind = EngineUnavailable if response.status_code == 503 else UpstreamError
-        raise kind(f"{server.profile.title} at {base_url} is not ready: HTTP {response.status_code}.")
+        raise _not_ready(f"{server.profile.title} at {base_url}", response.status_code)
 
 
 async def check_model(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
     """Another server may be put in the place of ``server`` and none be away meanwhile.
 
-    Raises httpx2.HTTPError where nobody answers, UpstreamError for a wrong key, and EngineUnavailable where there is a
+    Raises as ``probe`` does where nobody answers, UpstreamError for a wrong key, and EngineUnavailable where there is a
     list of models and the model is not on it any more.
     """
     ids = [str(entry["id"]) for entry in await _model_entries(http, base_url)]
     if ids and server.model not in ids and server.profile.lists_all_models:
         raise EngineUnavailable(f"The server at {base_url} has the model {server.model!r} no more.")
+
+
+def _not_ready(server: str, status: int) -> AppError:
+    kind = EngineUnavailable if status == 503 else UpstreamError
+    return kind(f"{server} is not ready: HTTP {status}.")
 
 
 def _by_owner(entries: list[dict[str, object]]) -> ServerProfile | None:
@@ -89,10 +95,12 @@ def _by_sign(pages: Pages) -> ServerProfile:
 
 
 async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, object]]:
-    """The server's list of models, empty where it has none."""
+    """The server's list of models, empty where it has none. Raises as ``probe`` does."""
     response = await http.get(base_url.rstrip("/") + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code in (401, 403):
         raise UpstreamError(f"The server at {base_url} refused this app's key. Set the right one with --api-key.")
+    if response.status_code in AWAY:
+        raise _not_ready(f"The server at {base_url}", response.status_code)
     try:
         response.raise_for_status()
         return [entry for entry in response.json()["data"] if isinstance(entry, dict) and entry.get("id")]

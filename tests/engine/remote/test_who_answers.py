@@ -130,6 +130,22 @@ async def test_a_server_that_says_it_is_not_well_is_not_ready_for_its_list_of_mo
         await engine.drain(0.0)
 
 
+@pytest.mark.parametrize(("status", "state"), [(503, "loading"), (502, "stalled"), (504, "stalled")])
+@pytest.mark.anyio
+async def test_a_server_that_is_away_behind_its_gateway_is_not_a_wrong_address(status: int, state: str) -> None:
+    async def away(request: Request, reply: Reply) -> None:
+        await reply.raw(b"<title>Bad gateway</title>", status, "text/html")
+
+    upstream = VllmLike().upstream()
+    upstream.routes |= dict.fromkeys(upstream.routes, away)
+    async with upstream.serving():
+        engine = await asyncio.to_thread(lambda: RemoteEngine(base_url=upstream.base_url).connect())
+        health = engine.health()
+        await engine.drain(0.0)
+    assert health.state == state
+    assert health.reason == f"The server at {upstream.base_url} is not ready: HTTP {status}."
+
+
 async def hangs(request: Request, reply: Reply) -> None:
     await reply.wait_gone()
 
