@@ -134,9 +134,11 @@ class UpstreamClient:
     async def _find_out(self) -> None:
         try:
             async with self._new_http() as http:
-                self.server = server = await probe(http, self.base_url, self._model)
-                self.refuses_tools = self.ignores_forced_calls = False
-                self.token_counter = await self._find_token_counter(http, server)
+                server = await probe(http, self.base_url, self._model)
+                counter, hides_tools = await self._find_token_counter(http, server)
+                # All at once: meanwhile answers go on by what the last look found.
+                self.server, self.token_counter, self.refuses_tools = server, counter, hides_tools
+                self.ignores_forced_calls = False
                 await check_health(http, self.base_url, server)
         finally:
             self._looked_at = time.monotonic()
@@ -181,17 +183,18 @@ class UpstreamClient:
         await check_health(self._http, self.base_url, server)
         await check_model(self._http, self.base_url, server)
 
-    async def _find_token_counter(self, http: httpx2.AsyncClient, server: ServerInfo) -> TokenCounter:
-        """The server's tokenizer where its counts are exact, else the folder's, else the best there is."""
+    async def _find_token_counter(self, http: httpx2.AsyncClient, server: ServerInfo) -> tuple[TokenCounter, bool]:
+        """The server's tokenizer where its counts are exact, else the folder's, else the best there is; and whether the
+        server's shows that it drops tools."""
         api, folder = server.profile.tokenizer, self._find_tokenizer(server.model)
-        root_url = root_of(self.base_url)
+        root_url, hides_tools = root_of(self.base_url), False
         asking = None if api is None else ServerTokenCounter(http, root_url, server.model, api)
         if api is not None and asking is not None and await asking.works():
-            self.refuses_tools = await asking.hides_tools()
+            hides_tools = await asking.hides_tools()
             lasting = ServerTokenCounter(self._http, root_url, server.model, api)
             if lasting.exact or folder is None:
-                return lasting
-        return FolderTokenCounter(folder) if folder else EstimatedTokenCounter()
+                return lasting, hides_tools
+        return FolderTokenCounter(folder) if folder else EstimatedTokenCounter(), hides_tools
 
     def _set_well(self) -> None:
         self.state, self.reason = "ready", ""

@@ -11,13 +11,15 @@ import pytest
 
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import EngineUnavailable, UpstreamError
-from qwen_app.messages import Failed, Finished
+from qwen_app.messages import Failed, Finished, Tool
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of
 from tests.engine.remote.engines import CHAT, says
+from tests.engine.remote.fake_servers import LlamaCpp
 from tests.engine.remote.upstream import Reply, Request, Upstream
 from tests.engine.remote.vllm_like import VllmLike, piece
 
 MODELS = "/v1/models"
+QUESTION = "What time is it?"
 refuses = pytest.mark.parametrize(
     ("status", "sentence"),
     [
@@ -192,6 +194,33 @@ async def test_who_gives_up_waiting_takes_the_look_from_nobody() -> None:
         assert isinstance(check_shape(await patient), Finished)
         await engine.drain(0.0)
     assert len(upstream.requests_to(MODELS)) == 1
+
+
+@pytest.mark.anyio
+async def test_what_is_known_of_a_server_holds_while_it_is_looked_at_again() -> None:
+    ill, again, server = False, asyncio.Event(), LlamaCpp()
+    server.drops_tools = True
+    upstream = server.upstream()
+
+    async def template(request: Request, reply: Reply) -> None:
+        if ill and request.body["messages"][-1]["content"] != QUESTION:  # it is the look's
+            again.set()
+            await reply.wait_gone()
+        await server.template(request, reply)
+
+    async def health(request: Request, reply: Reply) -> None:
+        await reply.raw(b"", 500 if ill else 200)
+
+    upstream.routes |= {"POST /apply-template": template, "GET /health": health}
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, poll_s=0.02)
+        await collect(engine, ask(QUESTION, tools=(Tool("clock"),)))
+        ill = True
+        async with asyncio.timeout(PATIENCE_S):
+            await again.wait()
+        await collect(engine, ask(QUESTION, tools=(Tool("clock"),)))
+        await engine.drain(0.0)
+    assert ["tools" in body for body in server.bodies] == [False, False]
 
 
 @pytest.mark.anyio
