@@ -17,7 +17,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
-from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_error_body
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, is_error, read_error_body
 from qwen_app.structured.json_text import whole_characters
 
 log = logging.getLogger(__name__)
@@ -278,7 +278,7 @@ def read_chunk(value: object) -> Chunk:
     """The chunk that ``value``, JSON of the stream, stands for. Raises StreamBroken for an error sent in its place."""
     if not isinstance(value, Mapping):
         raise StreamBroken(UpstreamFailure(0, "It sent a chunk that is no JSON object.", "malformed"))
-    if value.get("object") == "error" or value.get("error"):
+    if is_error(value):
         raise StreamBroken(read_error_body(0, value))
     try:
         return Chunk.model_validate(value)

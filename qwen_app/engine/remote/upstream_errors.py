@@ -16,6 +16,7 @@ from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaErr
 MESSAGE_LIMIT = 600
 
 _RETRY = frozenset({429, 502, 503, 504})
+_REASONS = ("message", "detail", "msg", "error_msg")  # what a flat body calls its reason
 _STATUSES = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503}  # by code or type
 
 OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
@@ -144,12 +145,19 @@ class StreamBroken(Exception):
         self.failure = failure
 
 
-def read_error_body(status: int, body: object) -> UpstreamFailure:
-    """Reads a nested ``error``, an ``error`` string, a flat ``message``, ``detail`` or ``msg``, or plain text.
+def is_error(body: Mapping[str, object]) -> bool:
+    """Whether ``body``, which came in the place of an answer or of a piece of one, says of an error."""
+    coded = "choices" not in body and (body.get("code") or body.get("error_code"))  # without, it may be of a queue
+    flat = coded and any(isinstance(body.get(name), str) for name in _REASONS)
+    return bool(flat or body.get("error") or body.get("object") == "error")
 
-    These are the bodies of vLLM and llama.cpp (nested, a number as code), LM Studio and TGI (a string), SGLang (flat),
-    and transformers serve (``detail``). ``status`` 0 is of an error that came as an answer does: its code or type tells
-    the status that it would have had.
+
+def read_error_body(status: int, body: object) -> UpstreamFailure:
+    """Reads a nested ``error``, an ``error`` string, a flat body of one of ``_REASONS``, or plain text.
+
+    These are the bodies of vLLM and llama.cpp (nested, a number as code), LM Studio and TGI (a string), SGLang and
+    DashScope (flat), transformers serve (``detail``), and Baidu (``error_msg``). ``status`` 0 is of an error that came
+    as an answer does: its code or type tells the status that it would have had.
     """
     if isinstance(body, list) and len(body) == 1 and isinstance(body[0], Mapping):  # Google's
         body = body[0]
@@ -159,7 +167,7 @@ def read_error_body(status: int, body: object) -> UpstreamFailure:
         fields = inner
     elif inner:
         fields = {"type": fields.get("error_type"), "message": inner}
-    reasons = (fields.get(name) for name in ("message", "detail", "msg"))
+    reasons = (fields.get(name) for name in _REASONS)
     message = _text(next(filter(None, reasons), body or "no reason given"))
     code, param = fields.get("code"), fields.get("param")
     kind = code if isinstance(code, str) and not code.isdigit() else str(fields.get("type") or "")

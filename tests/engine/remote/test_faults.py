@@ -148,17 +148,28 @@ async def test_an_error_page_is_an_error() -> None:
         {"error": {"message": "out of memory", "type": "server_error", "param": None, "code": None}},
         {"error": "out of memory"},
         {"object": "error", "message": "out of memory", "type": "500", "code": 500},
+        {"code": "InternalError", "message": "out of memory", "request_id": "7"},
+        {"error_code": 336100, "error_msg": "out of memory", "id": "7"},
     ],
-    ids=["nested", "string", "flat"],
+    ids=["nested", "string", "flat", "bare", "prefixed"],
 )
+@pytest.mark.parametrize("before", ["Once", ""])
 @pytest.mark.anyio
-async def test_an_error_inside_the_stream(event: dict[str, Any]) -> None:
-    last, _, requests = await outcome(says(piece("Once"), event, "[DONE]"))
+async def test_an_error_inside_the_stream(event: dict[str, Any], before: str) -> None:
+    last, _, requests = await outcome(says(piece(before), event, "[DONE]"))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
     assert "out of memory" in last.error.message
-    assert last.partial_text == "Once"
+    assert last.partial_text == before
     assert requests == 1
+
+
+@pytest.mark.anyio
+async def test_word_of_a_queue_inside_the_stream_is_no_error() -> None:
+    waiting = {"status": "queued", "message": "You are third."}
+    last, text, _ = await outcome(says(waiting, piece("Once"), piece("", finish="stop"), "[DONE]"))
+    assert isinstance(last, Finished)
+    assert text == "Once"
 
 
 def answers(body: object, kind: str = "application/json", status: int = 200) -> Handler:
