@@ -126,10 +126,10 @@ class UpstreamClient:
             await self._look()
 
     async def _look(self) -> None:
-        """One look for all who want one meanwhile. It goes on when one of them is gone."""
+        """One look for all who want one meanwhile. It goes on when one of them is gone, as they do without it."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.ensure_future(self._guarded(self._find_out()))
-        await asyncio.shield(self._looking)
+        await asyncio.wait({self._looking})
 
     async def _find_out(self) -> None:
         try:

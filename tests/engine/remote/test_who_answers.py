@@ -197,6 +197,18 @@ async def test_who_gives_up_waiting_takes_the_look_from_nobody() -> None:
 
 
 @pytest.mark.anyio
+async def test_who_waits_for_a_look_when_the_engine_stops_is_answered() -> None:
+    async with silent().serving() as upstream:
+        engine = RemoteEngine(base_url=upstream.base_url)
+        counting = asyncio.create_task(engine.count_tokens([ask().messages]))
+        async with asyncio.timeout(PATIENCE_S):
+            while not upstream.requests:  # noqa: ASYNC110 (that it was asked is all there is to watch)
+                await asyncio.sleep(0.005)
+        await engine.drain(0.0)
+        assert await counting > [0]
+
+
+@pytest.mark.anyio
 async def test_what_is_known_of_a_server_holds_while_it_is_looked_at_again() -> None:
     ill, again, server = False, asyncio.Event(), LlamaCpp()
     server.drops_tools = True
