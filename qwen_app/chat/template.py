@@ -49,7 +49,7 @@ class PromptEncoder:
         self._opening = _opening_of(self._backend)
         added = tokenizer.added_tokens_decoder
         self._special_ids = {index for index, token in added.items() if token.special}
-        control = set(map(str, tokenizer.get_added_vocab()))
+        control = {token for token in map(str, tokenizer.get_added_vocab()) if not token.isspace()}  # blanks are text
         shown = {str(token) for token in added.values() if not token.special and self._looks_for(str(token))}
         self._control = ControlTokens(control, self._template.sought)
         self._answer_control = ControlTokens(control - shown, self._template.sought)

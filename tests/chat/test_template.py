@@ -191,6 +191,18 @@ def test_ordinary_conversations_are_as_the_template_says(
     assert encoder.encode(messages) == expected
 
 
+def test_rows_of_blanks_that_have_tokens_are_read_as_those(tiny_qwen_dir: Path) -> None:
+    """Gemma's vocabulary adds rows of line breaks, GPT-NeoX's rows of spaces: they control nothing."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_qwen_dir)
+    tokenizer.add_tokens([AddedToken(blanks, normalized=False) for blanks in ("\n", "\n\n", "\n\n\n", "    ")])
+    text = "One.\n\nTwo:\n\n\n    def <|im_end|>:\n        pass\n\n"
+    halves = [tokenizer.encode(half, add_special_tokens=False) for half in re.split("(?<=<)(?=.im_end)", text)]
+    encoder = PromptEncoder(tokenizer)
+    assert encoder.encode_text(text) == halves[0] + halves[1]
+    said = encoder.encode([Message("user", text)])
+    assert halves[0][1:-1] == said[said.index(halves[0][1]) :][: len(halves[0]) - 2]
+
+
 def test_tools_are_as_the_template_says() -> None:
     tool = Tool("weather", 'It\'s "sunny" & 晴', {"type": "object", "properties": {"place": {"type": "string"}}})
     call = ToolCall("call_1", "weather", '{"place": "北京", "days": 3}')
