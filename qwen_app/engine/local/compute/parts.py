@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from transformers import PreTrainedModel
@@ -83,5 +84,6 @@ def build_compute_parts(
 
 
 def _layer_devices(model: PreTrainedModel) -> list[torch.device]:
-    """The device of every layer, which may differ when a model is spread over cards."""
-    return [next(layer.parameters()).device for layer in model.get_decoder().layers]
+    """The device of every layer, which may differ when a model is spread over cards. Packed weights are buffers, beside
+    which a layer whose norms have none has no parameter."""
+    return [next(chain(layer.parameters(), layer.buffers())).device for layer in model.get_decoder().layers]

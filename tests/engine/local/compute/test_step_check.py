@@ -93,8 +93,9 @@ def test_a_model_may_differ_as_much_as_it_does_from_itself(dtype: torch.dtype) -
     parts_of(random("mixtral", num_hidden_layers=32).to(dtype))
 
 
-def test_layers_that_round_what_they_are_given_are_no_other_architecture() -> None:
-    model = random("mixtral", hidden_size=128, intermediate_size=256)
+@pytest.mark.parametrize("architecture", ["mixtral", "olmo"])  # norms of the second have no weights
+def test_layers_that_round_what_they_are_given_are_no_other_architecture(architecture: str) -> None:
+    model = random(architecture, hidden_size=128, intermediate_size=256)
     shrink_layers(model, WeightPlacement(CPU, torch.float32))
     parts_of(model)
 
