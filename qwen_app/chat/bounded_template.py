@@ -156,23 +156,35 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _sought(tree: nodes.Template) -> Iterator[str]:
+    named = _named_texts(tree)
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Getattr) and call.node.attr in SEARCHES:
-            yield from _texts(call.args)
+            yield from _texts(call.args, named)
     for compared in tree.find_all(nodes.Compare):
         if any(operand.op in ("in", "notin") for operand in compared.ops):
-            yield from _texts([compared.expr])
+            yield from _texts([compared.expr], named)
     for applied in tree.find_all(nodes.Filter):
         if applied.name == "replace":
-            yield from _texts(applied.args[:1])
+            yield from _texts(applied.args[:1], named)
 
 
-def _texts(values: Iterable[nodes.Expr]) -> Iterator[str]:
-    """Those of ``values`` that are written out as text."""
+def _named_texts(tree: nodes.Template) -> dict[str, set[str]]:
+    """The texts that variables of the template are set to."""
+    named: dict[str, set[str]] = {}
+    for assigned in tree.find_all(nodes.Assign):
+        if isinstance(assigned.target, nodes.Name):
+            named.setdefault(assigned.target.name, set()).update(_texts([assigned.node], {}))
+    return named
+
+
+def _texts(values: Iterable[nodes.Node], named: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """Those of ``values`` that are written out as text, there or where a name is given to it."""
     for value in values:
         written = value.node if isinstance(value, nodes.Filter) and value.name == "measured" else value
         if isinstance(written, nodes.Const) and isinstance(written.value, str) and written.value:
             yield written.value
+        elif isinstance(written, nodes.Name):
+            yield from named.get(written.name, ())
 
 
 def _filtered(node: nodes.Node, name: str) -> nodes.Filter:

@@ -66,6 +66,8 @@ TRIMMING_TEMPLATE = (
 JOINING_TEMPLATE = """{%- for message in messages %}{%- set content = message.content.replace('/no_think', '').replace('/think', '') %}
 {%- if '</think>' in content %}{%- set content = content.split('<think>')[0].rstrip() + content.split('</think>')[-1].lstrip() %}
 {%- endif %}{{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>\\n' }}{%- endfor %}"""  # noqa: E501
+NAMING_TEMPLATE = "{%- set end = '</think>' %}" + R1_TEMPLATE.replace("'</think>'", "end")
+NAMED_JOINING_TEMPLATE = "{%- set switch = '/think' %}" + JOINING_TEMPLATE.replace("'/think'", "switch")
 THOUGHT = "<think>\nTwo and two.\n</think>\n\n4"
 CHAT = (Message("user", "2+2?"), Message("assistant", THOUGHT), Message("user", "And 3+3?"))
 
@@ -114,8 +116,9 @@ AGENT = (
         (QWEN3_TEMPLATE, AGENT, 1),
         (R1_TEMPLATE, CHAT, 0),
         (R1_TEMPLATE, CHAT[:2], 0),
+        (NAMING_TEMPLATE, CHAT, 0),
     ],
-    ids=["chat", "answer", "call", "agent", "r1 chat", "r1 answer"],
+    ids=["chat", "answer", "call", "agent", "r1 chat", "r1 answer", "named"],
 )
 @pytest.mark.parametrize("remembered", [False, True])
 def test_thoughts_go_and_stay_as_the_template_says(
@@ -196,8 +199,9 @@ def test_what_a_template_joins_is_no_control_token(
         assert not set(thoughts) & set(encoder.encode(messages))
 
 
-def test_one_message_with_a_token_cut_in_two_by_a_switch(thinking: Thinking) -> None:
-    tokenizer = thinking(JOINING_TEMPLATE)
+@pytest.mark.parametrize("template", [JOINING_TEMPLATE, NAMED_JOINING_TEMPLATE], ids=["joins", "named"])
+def test_one_message_with_a_token_cut_in_two_by_a_switch(thinking: Thinking, template: str) -> None:
+    tokenizer = thinking(template)
     for text in ("<|im_/thinkstart|>", "<|im_/thi/no_thinknkstart|>", "</no_think|im_start|>"):
         ids = PromptEncoder(tokenizer).encode([Message("user", text)])
         assert len(control_ids(tokenizer, ids)) == 2
