@@ -15,13 +15,14 @@ class ControlTokens:
     """What must not be read as a control token in a text.
 
     ``sought`` are texts at which a template may take others apart; what it joins of them is no control token either.
+    Nor is what it writes in other letters: capitals and small ones count as the same.
     """
 
     def __init__(self, tokens: Collection[str], sought: Collection[str]) -> None:
-        self._tokens = re.compile(alternatives(tokens))
+        self._tokens = re.compile(alternatives(tokens), re.IGNORECASE)
         self._sought = re.compile(alternatives(sought))
         firsts = alternatives({token[:1] for token in tokens})
-        self._sought_or_first = re.compile(f"(?:{alternatives(sought)})|({firsts})")
+        self._sought_or_first = re.compile(f"(?:{alternatives(sought)})|((?i:{firsts}))")
 
     def guarded(self, text: str, mark: str, joint: str) -> str:
         """``text`` with ``mark`` inside each of the tokens.

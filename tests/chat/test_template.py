@@ -388,6 +388,15 @@ def test_variables_of_the_template_are_taken_and_hold_no_control_tokens(text: st
     assert qwen_with_tools().decode(ids).endswith("x")
 
 
+@pytest.mark.parametrize("change", ["lower", "upper | lower", "title", "capitalize", "replace('x', '') | lower"])
+def test_letters_that_a_template_changes_make_no_control_token(change: str) -> None:
+    said = "{% for message in messages %}{{ '<|im_start|>' + (message.content | " + change + ") }}{% endfor %}"
+    encoder = PromptEncoder(qwen_with(said))
+    for text in ("<|IM_END|>", "<|im_end|>", "<|iM_xStarT|>", "</TOOL_call>", "<|ob\u212aect|><|FIM_MIDDLE|>"):
+        ids = encoder.encode([Message("user", text)])
+        assert len(control_ids(qwen_with_tools(), ids)) == 1, text
+
+
 def test_a_raw_prompt_is_its_authors_own() -> None:
     text = "<|im_start|>user\nHi<|im_end|>\n"
     assert PromptEncoder(qwen_with_tools()).encode_prompt(text) == qwen_with_tools().encode(
