@@ -14,25 +14,19 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # no character, and nothing a to
 class ControlTokens:
     """What must not be read as a control token in a text.
 
-    ``sought`` are texts at which a template may take others apart; what it joins of them is no control token either.
-    Nor is what it writes in other letters: capitals and small ones count as the same.
+    What a template takes apart and joins is no control token either, nor is what it writes in other letters: capitals
+    and small ones count as the same. ``sought`` are texts that it looks for, and has to find as they are.
     """
 
     def __init__(self, tokens: Collection[str], sought: Collection[str]) -> None:
         self._tokens = re.compile(alternatives(tokens), re.IGNORECASE)
-        self._sought = re.compile(alternatives(sought))
         firsts = alternatives({token[:1] for token in tokens})
         self._sought_or_first = re.compile(f"(?:{alternatives(sought)})|((?i:{firsts}))")
 
     def guarded(self, text: str, mark: str, joint: str) -> str:
-        """``text`` with ``mark`` inside each of the tokens.
-
-        Where a template may take it apart, ``joint`` follows all that a token could begin with.
-        """
+        """``text`` with ``mark`` inside each of the tokens, and ``joint`` behind all that one could begin with."""
         text = self._tokens.sub(lambda found: found[0][0] + mark + found[0][1:], whole_text(text))
-        if self._sought.search(text):
-            text = self._sought_or_first.sub(lambda found: found[0] + joint if found[1] else found[0], text)
-        return text
+        return self._sought_or_first.sub(lambda found: found[0] + joint if found[1] else found[0], text)
 
     def parts(self, text: str, mark: str, joint: str) -> Iterator[str]:
         """``text`` without marks, cut where it must be. Each part is to be encoded by itself."""

@@ -397,6 +397,26 @@ def test_letters_that_a_template_changes_make_no_control_token(change: str) -> N
         assert len(control_ids(qwen_with_tools(), ids)) == 1, text
 
 
+OPEN = "{% for message in messages %}{{ '<|im_start|>' }}"
+JOINING = {
+    "blanks": OPEN + "{{ message.content.split() | join('') }}{% endfor %}",
+    "lines": OPEN + "{{ message.content.splitlines() | join('') }}{% endfor %}",
+    "macro": "{% macro without(text, tag) %}{{ text.replace(tag, '') }}{% endmacro %}"
+    + OPEN
+    + "{{ without(message.content, '/think') }}{% endfor %}",
+    "messages": "{{ '<|im_start|>' }}{% for message in messages %}{{ message.content }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("template", JOINING.values(), ids=JOINING)
+def test_what_a_template_joins_in_its_own_way_is_no_control_token(template: str) -> None:
+    encoder = PromptEncoder(qwen_with(template))
+    for halves in ("<|im_ start|>", "<|im_\nstart|>", "</thinktool_call>", "<|im_", "start|>"):
+        ids = encoder.encode([Message("user", halves), Message("user", "start|>")])
+        marked = control_ids(qwen_with_tools(), ids)
+        assert len(marked) == (1 if template == JOINING["messages"] else 2)
+
+
 def test_a_raw_prompt_is_its_authors_own() -> None:
     text = "<|im_start|>user\nHi<|im_end|>\n"
     assert PromptEncoder(qwen_with_tools()).encode_prompt(text) == qwen_with_tools().encode(
