@@ -18,7 +18,6 @@ FACTOR = 4.0
 MOST_TOKENS = 131_072
 LARGEST = 2**40
 ARCHITECTURES = ("qwen2",)
-STRETCHED = ("linear", "yarn")  # by one factor whatever the text; others say in all how much they read, or change
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,17 @@ def rope_type(config: Mapping[str, object]) -> str:
 
 
 def readable_tokens(config: Mapping[str, object]) -> int:
-    """How many tokens a model with this config.json reads as it is: what it says, or how far its positions are
-    stretched from where they are not, as transformers computes them.
+    """How many tokens a model with this config.json reads as it is: what it says, or how far YaRN stretches its
+    positions from where they are not, as transformers computes them.
 
-    Whoever prepares a model for long texts as its card says adds the stretching alone.
+    Whoever prepares a model for long texts as its card says adds the stretching alone. Beside linear stretching most
+    files tell the stretched length (DeepSeek-Coder, Gemma 3), and those that do not look the same.
     """
     told = _number(config, "max_position_embeddings")
-    rope = rope_of(config)
-    if rope_type(config) not in STRETCHED:
+    if rope_type(config) != "yarn":
         return int(told)
-    original = told
-    if rope_type(config) == "yarn":
-        name = "original_max_position_embeddings"
-        original = _number(config, name) or _number(rope, name) or told
+    rope, name = rope_of(config), "original_max_position_embeddings"
+    original = _number(config, name) or _number(rope, name) or told
     return int(max(told, original * _number(rope, "factor")))
 
 

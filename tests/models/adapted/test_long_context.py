@@ -98,14 +98,14 @@ def test_who_is_offered_how_much(config: dict[str, object], own: int, most: int)
         ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, 65_536),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0}, "original_max_position_embeddings": 9_000}, 36_000),
         ({"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4_096}}, 32_768),
-        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, 131_072),
+        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, 32_768),
         ({"rope_parameters": {"rope_type": "llama3", "factor": 32.0}}, 32_768),
         ({"rope_parameters": {"rope_type": "yarn", "factor": None}}, 32_768),
-        ({"rope_parameters": {"rope_type": "linear", "factor": "4"}}, 32_768),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": "4"}}, 32_768),
         ({"rope_parameters": {"rope_type": "yarn", "factor": float("inf")}}, 32_768),
         ({"rope_scaling": None, "rope_parameters": {"rope_type": "default"}}, 32_768),
         ({"rope_scaling": [], "rope_parameters": "yarn"}, 32_768),
-        ({"rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 8.0}}}, 32_768),
+        ({"rope_parameters": {"full_attention": {"rope_type": "yarn", "factor": 8.0}}}, 32_768),
     ],
 )
 def test_how_far_a_configuration_reaches(config: dict[str, object], tokens: int) -> None:
