@@ -202,16 +202,12 @@ def fork(conversation: Conversation, turn: int) -> Conversation:
     return closed(copied)
 
 
-def edit(conversation: Conversation, turn: int, question: str, *, json_mode: bool = False) -> Conversation:
-    """Ask ``turn`` in other words. What there was of it, and after it, becomes a variant."""
-    before = conversation.turns[turn]
-    return ask(
-        truncate(conversation, turn),
-        question,
-        json_mode=json_mode,
-        documents=before.documents,
-        in_parts=before.summary is not None,
-    )
+def edit(conversation: Conversation, turn: Turn, question: str, *, json_mode: bool = False) -> Conversation:
+    """Ask ``turn`` in other words. What there was of it, and after it, becomes a variant, also where another variant is
+    shown by now."""
+    place = path_to(conversation, turn.parent_id)
+    in_parts = turn.summary is not None
+    return ask(place, question, json_mode=json_mode, documents=turn.documents, in_parts=in_parts)
 
 
 def undo(conversation: Conversation) -> tuple[Conversation, str]:

@@ -11,7 +11,7 @@ from qwen_app.documents.attachment import Attachment
 from qwen_app.live_answers import LiveAnswer, Snapshots
 from qwen_app.saved_chats.saved_chats import SavedChats
 from qwen_app.ui.conversations.choices import Choices
-from qwen_app.ui.conversations.conversation import Conversation, ask, edit
+from qwen_app.ui.conversations.conversation import Conversation, ask, edit, turn_named
 from qwen_app.ui.conversations.saved_form import conversation_of
 from qwen_app.ui.shared.stream import Progress
 
@@ -34,10 +34,9 @@ class TypedMessage:
 
     def asked_in(self, conversation: Conversation) -> Conversation:
         """``conversation`` with this as its last question."""
-        json_mode = self.choices.json_mode
-        for number, turn in enumerate(conversation.turns):
-            if turn.id == self.edits:
-                return edit(conversation, number, self.text, json_mode=json_mode)
+        json_mode, edited = self.choices.json_mode, turn_named(conversation, self.edits)
+        if edited is not None:
+            return edit(conversation, edited, self.text, json_mode=json_mode)
         return ask(conversation, self.text, json_mode=json_mode, documents=self.documents, in_parts=self.in_parts)
 
 

@@ -64,7 +64,8 @@ async def all_of(views: AsyncGenerator[ChatView, None]) -> list[ChatView]:
 
 async def test_earlier_turns_are_drawn_when_they_are_asked_for() -> None:
     chat = Chat(Script(("An answer.",)))
-    chat.session.chat.conversation = Conversation("c", tuple(Turn(f"q{n}", "a", run=RUN, id=str(n)) for n in range(45)))
+    turns = tuple(Turn(f"q{n}", "a", run=RUN, id=str(n), parent_id=str(n - 1)) for n in range(45))
+    chat.session.chat.conversation = Conversation("c", turns)
     shown = chat.actions.picture(chat.session)
     assert (len(shown), "q20" in str(shown[0]), shown_chat(chat.session).earlier) == (50, True, 20)
     await all_of(chat.actions.edit(chat.session, 2, "other", CHOICES, "ada"))

@@ -18,6 +18,7 @@ from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
+from qwen_app.ui.conversations.conversation import variants
 from qwen_app.ui.conversations.open_chat import OpenChats
 from qwen_app.ui.documents.attaching import Attaching, with_document
 
@@ -126,6 +127,18 @@ async def test_an_edit_while_an_answer_is_written_waits_for_its_end() -> None:
     await all_of(views)
     assert tab.questions == ["one, in other words"]
     assert [turn.question for turn in tab.session.conversation.others] == ["one", "two"]
+
+
+async def test_two_edits_of_a_question_that_wait_are_both_asked_in_its_place() -> None:
+    tab = Tab()
+    await all_of(tab.send("one"))
+    tab.engine.script = Script(text=("word ",) * 20, token_s=0.01)
+    await anext(views := tab.send("two"))
+    await all_of(tab.edit(0, "one, in other words"))
+    await all_of(tab.edit(0, "one, in still other words"))
+    await all_of(views)
+    assert (len(tab.questions), tab.waiting) == (1, [])
+    assert len(variants(tab.session.conversation, 0)) == 3
 
 
 @pytest.mark.parametrize("reloaded", [False, True])

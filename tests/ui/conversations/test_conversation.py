@@ -42,7 +42,8 @@ def test_an_id_is_given_once() -> None:
 
 
 def test_editing_forgets_what_came_after() -> None:
-    edited = edit(chat("a", "b", "c"), 1, "B")
+    before = chat("a", "b", "c")
+    edited = edit(before, before.turns[1], "B")
     assert [turn.question for turn in edited.turns] == ["a", "B"]
     assert edited.last.answer == ""
 

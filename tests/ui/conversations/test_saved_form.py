@@ -39,7 +39,7 @@ def after(steps: list[tuple[str, int]]) -> Conversation:
         elif step == "again":
             chat = answer(ask_again(chat), f"a{number}", Run("length"))
         elif step == "edit":
-            chat = answer(edit(chat, place, f"q{number}"), f"a{number}", Run("stop"))
+            chat = answer(edit(chat, chat.turns[place], f"q{number}"), f"a{number}", Run("stop"))
         elif step == "undo":
             chat, _ = undo(chat)
         else:
