@@ -179,21 +179,28 @@ class ChatActions:
     async def take_back(self, session: ChatSession, message_id: str, choices: Choices, what: str) -> Views:
         """Take a waiting message out of its queue: to "edit" it, in the composer, where the page has put its text; or
         "now", which ends the answer being written and asks it; or for good."""
-        chat = session.chat
-        taken = chat.take(message_id)
+        if what == "now":
+            async with aclosing(self._ask_now(session, message_id)) as views:
+                async for view in views:
+                    yield view
+            return
+        taken = session.chat.take(message_id)
         yield ChatView(shown=shown_chat(session))
-        if taken is None:
-            return
-        if what == "edit" and taken.documents:
+        if taken is not None and what == "edit" and taken.documents:
             yield ChatView(documents=await self.composed.take_back(session, taken.documents, choices))
-        if what != "now":
-            return
-        if chat.live is not None:
+
+    async def _ask_now(self, session: ChatSession, message_id: str) -> Views:
+        """End the answer being written, and ask the message. It waits until then, whatever becomes of this tab."""
+        chat = session.chat
+        if chat.live is not None and chat.waits(message_id):
             chat.live.stop()
             await chat.live.ended()
         if session.chat is not chat:  # it waits where it was written
-            chat.wait_first(taken)
             yield self.overtaken(session)
+            return
+        taken = chat.take(message_id)
+        if taken is None:
+            yield ChatView(shown=shown_chat(session))
             return
         async with aclosing(self._ask(session, taken)) as views:
             async for view in views:

@@ -82,6 +82,10 @@ class OpenChat:
         """It is the next that is asked, or taken back."""
         self.waiting = (message, *self.waiting)[: 2 * MOST_WAITING]
 
+    def waits(self, message_id: str) -> bool:
+        """Whether there is such a waiting message."""
+        return any(message.id == message_id for message in self.waiting)
+
     def take(self, message_id: str) -> TypedMessage | None:
         """The waiting message with this id, which waits no more."""
         taken = next((message for message in self.waiting if message.id == message_id), None)

@@ -129,6 +129,18 @@ async def test_an_edit_while_an_answer_is_written_waits_for_its_end() -> None:
     assert [turn.question for turn in tab.session.conversation.others] == ["one", "two"]
 
 
+async def test_a_message_that_is_to_be_asked_now_is_asked_or_waits_when_its_tab_is_closed() -> None:
+    tab = Tab(SLOW)
+    await anext(first := tab.send("one"))
+    await all_of(tab.send("two"))
+    tab.engine.script = Script()
+    asking = tab.take_back(0, "now")
+    await anext(asking)
+    await asking.aclose()
+    await all_of(first)
+    assert (tab.questions, tab.waiting) == (["one", "two"], [])
+
+
 async def test_two_edits_of_a_question_that_wait_are_both_asked_in_its_place() -> None:
     tab = Tab()
     await all_of(tab.send("one"))

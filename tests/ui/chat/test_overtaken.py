@@ -215,11 +215,11 @@ async def test_a_message_sent_at_once_stays_with_its_chat() -> None:
     chat = page.session.chat
     await all_of(page.actions.send(page.session, "now", CHOICES, "ada"))
     (message,) = chat.waiting
-    sending = page.actions.take_back(page.session, message.id, CHOICES, "now")
-    await anext(sending)
-    task = asyncio.create_task(all_of(sending))
-    page.session.chat = await page.chats.find("ada", two) or OpenChat()
-    await task
+    other = await page.chats.find("ada", two) or OpenChat()
+    sending = asyncio.create_task(all_of(page.actions.take_back(page.session, message.id, CHOICES, "now")))
+    await asyncio.sleep(0)
+    page.session.chat = other
+    await sending
     await all_of(views)
     assert page.questions == ["two"]
     assert [one.text for one in chat.waiting] == ["now"]
