@@ -42,7 +42,8 @@ class ReadingInParts:
             nonlocal with_question
             with_question = with_summary(with_question, summary, turn.id)
             chat.conversation = with_summary(chat.conversation, summary, turn.id)  # where another branch may be shown
-            saved()
+            if summary.notes:  # else it may still turn out that nothing of it can be asked
+                saved()
 
         task = ReadingTask(
             documents=tuple(attachment.document for attachment in turn.documents),

@@ -35,11 +35,11 @@ class Reader:
     def __init__(self, slow_from: int = 99) -> None:
         self.slow_from = slow_from
         self.engine = ScriptedEngine(self._script, context_tokens=2048)
-        service, self.saved = Service(self.engine), chats_in_memory()
+        self.service, self.saved = Service(self.engine), chats_in_memory()
         store = DocumentStore()
-        self.attaching = Attaching(service, store)
+        self.attaching = Attaching(self.service, store)
         self.chats = OpenChats(self.saved)
-        self.actions = ChatActions(service, Answering(service, self.saved), self.chats, self.attaching)
+        self.actions = ChatActions(self.service, Answering(self.service, self.saved), self.chats, self.attaching)
         self.session = ChatSession(owner="ada", uploader="ada")
         self.document_id = store.keep("ada", BOOK).id
 
@@ -111,6 +111,15 @@ async def test_stop_ends_it_at_once_and_it_goes_on_from_its_notes() -> None:
     await all_of(AnswerActions(reader.actions).go_on(reader.session, CHOICES, "ada"))
     assert reader.session.conversation.last.answer == "All is said [page 2]."
     assert 'number="3"' in reader.engine.requests[asked].messages[-1].content
+
+
+async def test_a_question_of_which_no_part_can_be_asked_is_saved_nowhere() -> None:
+    reader = Reader()
+    reader.service.stage.pause("presenter")
+    await all_of(await reader.ask())
+    await asyncio.sleep(0.1)  # what is saved is saved beside the reading
+    assert (reader.session.conversation.turns, reader.session.attached[0].name) == ((), "book.pdf")
+    assert reader.saved.chats.listed("ada") == []
 
 
 async def test_another_answer_is_made_of_the_same_notes() -> None:
