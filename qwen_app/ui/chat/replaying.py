@@ -43,6 +43,8 @@ class Replaying:
         finally:  # also where nobody looks on any more: what is asked next is asked in the chat itself
             if session.replay is replay:
                 session.replay = None
+            for message in reversed(stage.waiting):  # typed into the picture, meant for the chat
+                recorded.wait_first(message)
             left = session.chat is not stage
             if not left:
                 session.chat = recorded

@@ -253,3 +253,19 @@ async def test_a_replay_that_nobody_watches_any_more_leaves_the_chat_as_it_is() 
         ("one", "word " * 20),
         ("two", "word " * 20),
     ]
+
+
+async def test_an_edit_while_a_replay_runs_waits_in_the_chat_itself() -> None:
+    page = Page()
+    page.engine.script = Script(text=("word ",) * 20, token_s=0.01)
+    one = await page.asked("one")
+    views = Replaying(page.actions, page.chats).begin(page.session, {"id": one}, CHOICES, "ada")
+    async for view in views:
+        if view.live:
+            break
+    await all_of(page.actions.edit(page.session, 0, "one, in other words", CHOICES, "ada"))
+    page.session.stop()
+    await all_of(views)
+    assert [message.text for message in page.session.chat.waiting] == ["one, in other words"]
+    await all_of(page.actions.take_back(page.session, page.session.chat.waiting[0].id, CHOICES, "now"))
+    assert page.questions == ["one, in other words"]
