@@ -10,7 +10,8 @@ from qwen_app.searched_text.folding import folded
 
 PIECES = [
     *("违", "约", "か", "\u3099", "ﾊ", "ﾞ", "\n", " ", "\r\n", "\u00ad"),
-    *("ﬁ", "ß", "Ａ", "１", "a", "İ", "，", "\u0301", "\ufdfa"),
+    *("ﬁ", "ß", "Ａ", "１", "a", "İ", "，", "\u0301", "\ufdfa", "ΐ"),
+    *("\u0301\u0323" * 15, "\u0344" * 29, "\u0f73" * 30, "\u0345"),
 ]
 
 
@@ -40,3 +41,7 @@ def test_texts_that_read_alike_are_alike(text: str, alike: str) -> None:
 
 def test_a_run_of_blanks_costs_no_more_than_its_length() -> None:
     assert folded("违\n" + " " * 2_000_000 + "x").endswith(" x")
+
+
+def test_a_pile_of_accents_costs_no_more_than_its_length() -> None:
+    assert len(folded("a" + "\u0301\u0323" * 1_000_000 + "b")) < 50
