@@ -169,16 +169,16 @@ class Answering:
 
     def _go_on(self, chat: OpenChat, request: GenerationRequest, turn_id: str) -> None:
         turn = turn_named(chat.conversation, turn_id)
-        went_well = turn is not None and turn.run is not None and turn.run.reason in _GOES_ON
+        well = chat.refusal is None and turn is not None and turn.run is not None and turn.run.reason in _GOES_ON
         first_answer = len(chat.conversation.turns) + len(chat.conversation.others) == 1
-        if chat.waiting and went_well:
+        if chat.waiting and well:
             first, *rest = chat.waiting
             chat.waiting = tuple(rest)
             try:
                 self.ask(chat, first)
             except AppError as refused:  # nobody's hand is on it: the page shows it where it shows the answer's end
                 chat.refuse(refused, first)
-        if went_well and first_answer and self._named is not None:
+        if well and first_answer and self._named is not None:
             self._named(chat, request)
 
 

@@ -14,6 +14,7 @@ from qwen_app.saved_chats.saved_chats import chats_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.chat.actions import ChatActions
+from qwen_app.ui.chat.answer_actions import AnswerActions
 from qwen_app.ui.chat.session import ChatSession
 from qwen_app.ui.chat.view import ChatView
 from qwen_app.ui.conversations.answering import Answering
@@ -139,6 +140,18 @@ async def test_a_message_that_is_to_be_asked_now_is_asked_or_waits_when_its_tab_
     await asking.aclose()
     await all_of(first)
     assert (tab.questions, tab.waiting) == (["one", "two"], [])
+
+
+async def test_an_answer_that_cannot_be_gone_on_with_asks_nothing_that_waits() -> None:
+    tab = Tab(Script(reason="length"))
+    await all_of(tab.send("one"))
+    await all_of(tab.edit(0, TOO_LONG))
+    tab.service.stage.pause("presenter")
+    views = await all_of(AnswerActions(tab.actions).go_on(tab.session, CHOICES, "ada"))
+    refusal = tab.session.chat.refusal
+    assert refusal is not None
+    assert (refusal.message, tab.questions, len(tab.waiting)) == (None, ["one"], 1)
+    assert views[-1].notice
 
 
 async def test_two_edits_of_a_question_that_wait_are_both_asked_in_its_place() -> None:
