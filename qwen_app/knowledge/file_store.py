@@ -147,10 +147,13 @@ class FileStore:
             renamed = update(collections).where(_own(owner, collection_id)).values(name=name)
             return connection.execute(renamed).rowcount > 0
 
-    def drop(self, owner: str, collection_id: str) -> bool:
-        """Forget a collection and all its files."""
+    def drop(self, owner: str, collection_id: str, *, empty: bool = False) -> bool:
+        """Forget a collection and all its files; with ``empty`` only where it has none."""
+        wanted = _own(owner, collection_id)
+        if empty:
+            wanted &= ~select(files.c.id).where(files.c.collection_id == collections.c.id).exists()
         with self.engine.begin() as connection:
-            return connection.execute(delete(collections).where(_own(owner, collection_id))).rowcount > 0
+            return connection.execute(delete(collections).where(wanted)).rowcount > 0
 
     def keep_vectors(self, model: str, numbers: Mapping[int, bytes]) -> None:
         """Keep the vectors of passages, in the place of those they had. Those that are gone meanwhile are left out."""

@@ -141,9 +141,9 @@ class KnowledgeBase:
         """Give the collection another name; whether there was one. Raises AppError."""
         return await self._run(owner, lambda opened: opened.store.rename(owner, collection_id, name))
 
-    async def drop(self, owner: str, collection_id: str) -> bool:
-        """Forget the collection; whether there was one."""
-        return await self._run(owner, lambda opened: opened.store.drop(owner, collection_id))
+    async def drop(self, owner: str, collection_id: str, *, empty: bool = False) -> bool:
+        """Forget the collection, with ``empty`` only where it has no files; whether it is gone now."""
+        return await self._run(owner, lambda opened: opened.store.drop(owner, collection_id, empty=empty))
 
     async def find(self, owner: str, collection_id: str, question: str, limit: int = PASSAGES) -> SearchResult:
         """The passages that answer ``question`` best; none where nothing in the collection does."""

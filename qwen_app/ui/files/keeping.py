@@ -85,10 +85,11 @@ class CollectionActions:
         """The documents in the collection of this name, which is made where it is missing, with the lines of those that
         were ``refused`` already."""
         good: list[str] = []
-        bad, collection_id = list(refused), ""
+        bad, collection_id, is_new = list(refused), "", False
         try:
             if documents:
                 _check_owner(owner, texts)
+                is_new = await self._knowledge.named(owner, collection) is None
                 collection_id = await self._knowledge.create(owner, collection)
         except AppError as none:
             bad.append(texts.error(none.code, none.message))
@@ -96,6 +97,8 @@ class CollectionActions:
         for document in documents:
             kept, line = await self._kept(owner, collection_id, document, texts)
             (good if kept else bad).append(line)
+        if is_new and not good:  # an empty one would be all that is left of what was refused
+            await self._knowledge.drop(owner, collection_id, empty=True)
         name = "" if collection_id else " ".join(collection.split())
         return await self.shown(owner, name, texts, told_html(good, bad), collection_id=collection_id)
 

@@ -9,6 +9,7 @@ import pytest
 
 from qwen_app.documents.document import Document, Section
 from qwen_app.documents.document_store import DocumentStore
+from qwen_app.knowledge import file_store
 from qwen_app.knowledge.knowledge_base import KnowledgeBase, knowledge_in_memory
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
@@ -153,6 +154,21 @@ async def test_a_collection_is_forgotten_only_where_there_is_one_and_after_a_que
     assert "“work” with 1 file?" in asked.sure
     assert asked.collections == ["work"]
     assert "Tick the files" in (await tab.remove("ada", "work", [], ENGLISH)).told
+
+
+async def test_a_file_that_is_refused_leaves_no_collection_behind(
+    knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = DocumentStore()
+    tab = CollectionActions(knowledge, documents)
+    await knowledge.create("ada", "empty")
+    monkeypatch.setattr(file_store, "LIMIT_CHARACTERS", 10)
+    for _ in range(2):
+        view = await tab.arrive("ada", "ada", [documents.keep("ada", CONTRACT).id], ENGLISH)
+        assert "more than 10 characters" in view.told
+        assert view.collections == ["empty"]
+    outcome = json.dumps([{"id": documents.keep("ada", CONTRACT).id}])
+    assert (await tab.add("ada", "ada", "empty", outcome, ENGLISH)).collections == ["empty"]
 
 
 async def test_nobodys_files_are_not_kept(knowledge: KnowledgeBase) -> None:
