@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from qwen_app.documents.document import Document
-from qwen_app.errors import DiskFull, EngineUnavailable, UpstreamError
+from qwen_app.errors import AppError, DiskFull, EngineUnavailable, UpstreamError
 from qwen_app.http.turns import Turns
 from qwen_app.knowledge.embeddings import Embedder
 from qwen_app.knowledge.file_store import Collection, FileStore, KeptFile, embedded_text, kept_name
@@ -127,7 +127,7 @@ class KnowledgeBase:
         texts = [embedded_text(piece.title, piece.text) for piece in pieces]
         try:
             await self._making.make(owner, dict(zip(numbers, texts, strict=True)))
-        except UpstreamError as refused:
+        except AppError as refused:  # of the embedding server, or of the database: the file itself is kept
             log.warning("Vectors of a file are made later: %s", refused)
             self._wake()
             return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from qwen_app.documents.document import Document, Section
 from qwen_app.errors import EngineUnavailable, UpstreamError
 from qwen_app.knowledge.embeddings import Embedder, InputRefused
-from qwen_app.knowledge.knowledge_base import knowledge_in_memory, open_knowledge_base
+from qwen_app.knowledge.knowledge_base import FILE, knowledge_in_memory, open_knowledge_base
 from qwen_app.knowledge.vector_filling import VectorFilling
 from qwen_app.knowledge.vector_making import REFUSED, SHORTEST, VectorMaking
 from tests.knowledge.keeping import find_in, keep_in
@@ -119,6 +121,16 @@ async def test_another_model_of_the_same_name_has_its_vectors_made_anew(tmp_path
         while not (await find_in(base, "ada", "zoo", "zebra")).passages:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         assert await base.waiting_vectors("ada", await base.create("ada", "zoo")) == 0
+
+
+async def test_a_file_whose_vectors_cannot_be_kept_just_now_is_kept_with_its_words(tmp_path: Path) -> None:
+    base = open_knowledge_base(tmp_path, PickyEmbedder())
+    work = await base.create("ada", "work")
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        database.execute("CREATE TRIGGER full BEFORE INSERT ON vectors BEGIN SELECT RAISE(ABORT, 'full'); END")
+    added = await base.add("ada", work, of_lines("zoo.txt", "Stripes of zebras."))
+    assert (added.file.name, added.whole) == ("zoo.txt", False)
+    assert [one.name for one in await base.files("ada", work)] == ["zoo.txt"]
 
 
 async def test_a_database_that_fails_for_a_moment_does_not_end_the_filling() -> None:
