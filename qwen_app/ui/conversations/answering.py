@@ -22,6 +22,7 @@ from qwen_app.ui.conversations.conversation import (
     Turn,
     answer,
     begun,
+    held_as,
     places_held,
     sendable,
     turn_named,
@@ -99,7 +100,7 @@ class Answering:
         def noted(progress: Progress) -> None:
             if progress.planned is None and isinstance(progress.end, Failed):
                 chat.refuse(progress.end.error, message)
-                chat.conversation = before
+                chat.conversation = held_as(before, chat.conversation)  # may have been pinned meanwhile
                 if self._turns is not None:
                     self._turns.give_back(user)
                 return

@@ -225,6 +225,14 @@ def hold(conversation: Conversation, turn: int, wanted: Hold) -> Conversation:
     )
 
 
+def held_as(conversation: Conversation, other: Conversation) -> Conversation:
+    """With its turns held as they are in ``other``."""
+    holds = {turn.question_id: turn.hold for turn in (*other.turns, *other.others)}
+    return _with_turns(
+        conversation, lambda each: dataclasses.replace(each, hold=holds.get(each.question_id, each.hold))
+    )
+
+
 def places_held(conversation: Conversation, wanted: Hold) -> frozenset[int]:
     """The turns that are held so, by their places in a prompt."""
     turns = conversation.turns

@@ -154,6 +154,15 @@ async def test_an_answer_that_cannot_be_gone_on_with_asks_nothing_that_waits() -
     assert views[-1].notice
 
 
+async def test_what_is_pinned_while_a_question_is_refused_stays_pinned() -> None:
+    tab = Tab()
+    await all_of(tab.send("one"))
+    await anext(views := tab.send(TOO_LONG))
+    await tab.actions.hold(tab.session, 0, "pinned")
+    await all_of(views)
+    assert [(turn.question, turn.hold) for turn in tab.session.conversation.turns] == [("one", "pinned")]
+
+
 async def test_two_edits_of_a_question_that_wait_are_both_asked_in_its_place() -> None:
     tab = Tab()
     await all_of(tab.send("one"))
