@@ -12,7 +12,11 @@ _UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")  # soft hyphens, joine
 _COMMON = re.compile("[\u00a0\u2026\u3000\uff5f-\uffee]+")
 _WIDE_FIRST, _WIDE_LAST, _WIDER = 0xFF01, 0xFF5E, 0xFEE0  # ASCII in full width, which Chinese punctuation is
 _MOST_MARKS = 30  # on a letter, as Unicode's own stream-safe texts have: to order n of them takes n * n steps
-_PILE = re.compile(r"[^\0-\x7f\w\s]{31,}")  # of more than so many, or of other signs
+# Of more than so many, or of letters that have their places among them. Chinese and Latin have none there.
+_PILE = re.compile(
+    "[\u0300-\u1dff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\uabed\ufb1e\ufe20-\ufe2f"
+    "\U000101fd-\U0001e94a]{31,}"
+)
 _BREAK = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 # Han and kana, whose words a line's end does not part: these languages have no blanks between words.
 _GAP = re.compile(
@@ -27,7 +31,7 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = _COMMON.sub(lambda found: normalize("NFKC", found[0]), _narrow(_UNSEEN.sub("", text)))
-    text = _composed(_composed(text).casefold())
+    text = normalize("NFKC", normalize("NFKC", _PILE.sub(_without_excess, text)).casefold())
     return _GAP.sub(_closed, text) if _BREAK.search(text) else text
 
 
@@ -37,10 +41,6 @@ def _narrow(text: str) -> str:
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
     wide = (units >= _WIDE_FIRST) & (units <= _WIDE_LAST)
     return (units - wide * np.uint16(_WIDER)).astype("<u2").tobytes().decode("utf-16-le", "surrogatepass")
-
-
-def _composed(text: str) -> str:
-    return normalize("NFKC", _PILE.sub(_without_excess, text))
 
 
 def _without_excess(pile: re.Match[str]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from unicodedata import combining
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +48,8 @@ def test_a_run_of_blanks_costs_no_more_than_its_length() -> None:
 
 def test_a_pile_of_accents_costs_no_more_than_its_length() -> None:
     assert len(folded("a" + "\u0301\u0323" * 1_000_000 + "b")) < 50
+
+
+def test_every_mark_that_can_be_piled_up_is_one_of_a_pile() -> None:
+    marks = [chr(code) for code in range(sys.maxunicode + 1) if combining(chr(code))]
+    assert [mark for mark in marks if len(folded("a" + mark * 1000)) > 200] == []
