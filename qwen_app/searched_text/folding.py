@@ -31,7 +31,7 @@ def folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     text = _COMMON.sub(lambda found: normalize("NFKC", found[0]), _narrow(_UNSEEN.sub("", text)))
-    text = normalize("NFKC", normalize("NFKC", _PILE.sub(_without_excess, text)).casefold())
+    text = _composed(_composed(text).casefold())
     return _GAP.sub(_closed, text) if _BREAK.search(text) else text
 
 
@@ -41,6 +41,10 @@ def _narrow(text: str) -> str:
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
     wide = (units >= _WIDE_FIRST) & (units <= _WIDE_LAST)
     return (units - wide * np.uint16(_WIDER)).astype("<u2").tobytes().decode("utf-16-le", "surrogatepass")
+
+
+def _composed(text: str) -> str:
+    return normalize("NFKC", _PILE.sub(_without_excess, text))
 
 
 def _without_excess(pile: re.Match[str]) -> str:
