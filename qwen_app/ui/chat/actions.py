@@ -134,6 +134,7 @@ class ChatActions:
     async def clear(self, session: ChatSession, choices: Choices, *, temporary: bool = False) -> ChatView:
         """Show an empty chat. An answer that is being written in the one before goes on."""
         session.wishes.begin()
+        self.chats.keep()
         session.chat = OpenChat(temporary=temporary)
         return await self.show(session, choices)
 

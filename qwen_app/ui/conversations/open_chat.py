@@ -15,6 +15,7 @@ from qwen_app.ui.conversations.conversation import Conversation, ask, edit, turn
 from qwen_app.ui.conversations.saved_form import conversation_of
 from qwen_app.ui.shared.stream import Progress
 
+MOST_KEPT = 256  # chats that no tab shows, and in which a message waits
 MOST_WAITING = 10  # messages that wait in one chat, and as many that came back
 
 
@@ -100,17 +101,25 @@ class OpenChat:
 
 
 class OpenChats:
-    """The chats that a tab shows or an answer is being written in. The others are in the database alone."""
+    """The chats that a tab shows, an answer is being written in, or a message waits in: the newest of these, for it is
+    nowhere else. The others are in the database alone."""
 
     def __init__(self, saved: SavedChats) -> None:
         self._saved = saved
         self._open: WeakValueDictionary[tuple[str, str], OpenChat] = WeakValueDictionary()
+        self._kept: list[OpenChat] = []
         saved.when_gone(self._stop)
 
     def register(self, chat: OpenChat) -> None:
         """Let the owner's other tabs find the chat."""
         if chat.owner:
             self._open[chat.owner, chat.conversation.id] = chat
+            self.keep()
+
+    def keep(self) -> None:
+        """To be called before a tab shows another chat: what waits in the one it showed is found again."""
+        at_work = [chat for chat in list(self._open.values()) if chat.waiting or chat.live is not None]
+        self._kept = at_work[-MOST_KEPT:]
 
     def _stop(self, owner: str, chat_id: str | None) -> None:
         """End the answer in a chat that was deleted, or in all of the owner's: nobody sees them any more."""
@@ -122,6 +131,7 @@ class OpenChats:
         """The owner's chat with this id; None where he has none."""
         if not owner or not chat_id:
             return None
+        self.keep()
         saved = await self._saved.run(self._saved.chats.load, owner, chat_id)
         known = self._open.get((owner, chat_id))
         if known is not None and (saved is not None or not known.stored):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -21,6 +22,7 @@ from qwen_app.ui.conversations.answering import Answering
 from qwen_app.ui.conversations.choices import Choices
 from qwen_app.ui.conversations.conversation import variants
 from qwen_app.ui.conversations.open_chat import OpenChats
+from qwen_app.ui.conversations.turn_saver import SAVE_EVERY_S
 from qwen_app.ui.documents.attaching import Attaching, with_document
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +76,12 @@ class Tab:
 
 async def all_of(views: AsyncGenerator[ChatView, None]) -> list[ChatView]:
     return [view async for view in views]
+
+
+async def forgotten() -> None:
+    """Until nothing holds on to what nobody needs, as the saving of an answer does."""
+    await asyncio.sleep(SAVE_EVERY_S + 0.1)
+    gc.collect()
 
 
 def drafts(views: list[ChatView]) -> list[str]:
@@ -223,3 +231,39 @@ async def test_undo_brings_documents_beside_those_that_wait_in_the_composer() ->
     await tab.attach("b.txt")
     await tab.actions.undo(tab.session, CHOICES)
     assert tab.attached == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("by", ["new", "other"])
+async def test_what_waits_in_a_chat_that_was_left_is_there_when_it_is_opened_again(by: str) -> None:
+    tab = Tab()
+    await all_of(tab.send("other"))
+    other = tab.session.chat.address
+    await tab.actions.clear(tab.session, CHOICES)
+    await all_of(tab.send("one"))
+    await all_of(tab.edit(0, TOO_LONG))
+    left = tab.session.chat.address
+    if by == "new":
+        await tab.actions.clear(tab.session, CHOICES)
+    else:
+        await all_of(tab.actions.open(tab.session, other, CHOICES))
+    await forgotten()
+    assert tab.waiting == []
+    await all_of(tab.actions.open(tab.session, left, CHOICES))
+    assert (tab.questions, tab.waiting) == (["one"], [(TOO_LONG, [])])
+
+
+async def test_a_question_that_turns_out_to_be_refused_once_its_tab_shows_another_chat_waits_there() -> None:
+    tab = Tab()
+    await all_of(tab.send("one"))
+    left = tab.session.chat.address
+    sending = tab.send(TOO_LONG)
+    await anext(sending)
+    live = tab.session.chat.live
+    await tab.actions.clear(tab.session, CHOICES)
+    await sending.aclose()
+    if live is not None:
+        await live.ended()
+    del sending, live
+    await forgotten()
+    await all_of(tab.actions.open(tab.session, left, CHOICES))
+    assert (tab.questions, tab.waiting) == (["one"], [(TOO_LONG, [])])
