@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from tests.tiny_qwen import SIZES
+
 BLANK = "▁"
 CONTROL = ("<unk>", "<s>", "</s>")
 WORDS = ("world", "time", "hello", "cat")
@@ -48,12 +50,7 @@ def save_tiny_mistral(folder: Path) -> Path:
     torch.manual_seed(0)
     config = MistralConfig(
         vocab_size=core.get_vocab_size(),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
+        **SIZES,
         sliding_window=None,
         bos_token_id=1,
         eos_token_id=2,

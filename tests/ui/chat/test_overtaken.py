@@ -237,15 +237,20 @@ async def test_documents_that_were_sent_meanwhile_do_not_come_back() -> None:
     assert (await page.actions.look(page.session, "", CHOICES)).meter
 
 
+async def replay_of(page: Page, chat_id: str) -> AsyncGenerator[ChatView, None]:
+    """The rest of a replay whose first answer is being drawn."""
+    views = Replaying(page.actions, page.chats).begin(page.session, {"id": chat_id}, CHOICES, "ada")
+    async for view in views:
+        if view.live:
+            break
+    return views
+
+
 async def test_a_replay_that_nobody_watches_any_more_leaves_the_chat_as_it_is() -> None:
     page = Page()
     page.engine.script = Script(text=("word ",) * 20, token_s=0.01)
     one = await page.asked("one")
-    views = Replaying(page.actions, page.chats).begin(page.session, {"id": one}, CHOICES, "ada")
-    async for view in views:
-        if view.live:
-            break
-    await views.aclose()
+    await (await replay_of(page, one)).aclose()
     await all_of(page.actions.send(page.session, "two", CHOICES, "ada"))
     saved = page.saved.chats.load("ada", one)
     assert saved is not None
@@ -258,11 +263,7 @@ async def test_a_replay_that_nobody_watches_any_more_leaves_the_chat_as_it_is() 
 async def test_an_edit_while_a_replay_runs_waits_in_the_chat_itself() -> None:
     page = Page()
     page.engine.script = Script(text=("word ",) * 20, token_s=0.01)
-    one = await page.asked("one")
-    views = Replaying(page.actions, page.chats).begin(page.session, {"id": one}, CHOICES, "ada")
-    async for view in views:
-        if view.live:
-            break
+    views = await replay_of(page, await page.asked("one"))
     await all_of(page.actions.edit(page.session, 0, "one, in other words", CHOICES, "ada"))
     page.session.stop()
     await all_of(views)
