@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
+from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from qwen_app.messages import SAMPLING_RANGES, SamplingParams
@@ -36,11 +37,18 @@ def end_ids(loaded: LoadedModel, vocab_size: int) -> frozenset[int]:
     told = _listed(loaded.generation_config.eos_token_id)
     told = told or _listed(getattr(loaded.model.config.get_text_config(), "eos_token_id", None))
     told += _listed(loaded.tokenizer.eos_token_id)
-    ids = loaded.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True).values()
-    known = {token_id for token_id in ids if token_id < vocab_size}
-    if unknown := [token_id for token_id in told if _number(token_id) not in known]:
+    ids = [_token_id(written, loaded.tokenizer.backend_tokenizer, vocab_size) for written in told]
+    if unknown := [written for written, token_id in zip(told, ids, strict=True) if token_id is None]:
         log.warning("Its files end answers at %s, which its tokenizer does not have: left out.", unknown)
-    return frozenset(int(number) for number in map(_number, told) if number is not None and number in known)
+    return frozenset(token_id for token_id in ids if token_id is not None)
+
+
+def _token_id(written: object, tokenizer: Tokenizer, vocab_size: int) -> int | None:
+    """The id that a file says, where there is a token of it."""
+    number = _number(written)
+    if number is None or not number.is_integer() or not 0 <= number < vocab_size:
+        return None
+    return int(number) if tokenizer.id_to_token(int(number)) is not None else None
 
 
 def _usable(config: GenerationConfig, name: str) -> float:
