@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
+from functools import partial
 
 from qwen_app.errors import AppError, ContextLengthExceeded, TextTooLong
 from qwen_app.service import Service
@@ -304,59 +305,58 @@ class ChatActions:
 
         Nothing happens when there is nothing to change, or while another answer is being written.
         """
-        chat = session.chat
-        with_question = change(chat.conversation)
+        with_question = change(session.conversation)
         if with_question is None or session.busy:
             yield ChatView(self.picture(session))
             return
-        try:
-            self._prepare(session, choices)
-            self._answering.start(chat, with_question, choices, user)
-        except AppError as error:
-            yield ChatView(self.picture(session), notice=refusal_html(error, session.texts), running=False)
-            return
-        async with aclosing(self._begun(session, choices)) as views:
+        start = partial(self._answering.start, session.chat, with_question, choices, user)
+        async with aclosing(self._begin(session, start, choices)) as views:
             async for view in views:
                 yield view
 
     async def _ask(self, session: ChatSession, message: TypedMessage, *, composed: bool = False) -> Views:
         """Answer ``message``, and draw it. One that cannot be asked waits, or is in the composer still or again where
         that held it (``composed``)."""
-        chat = session.chat
         if session.busy:
             if not composed:
-                chat.wait_first(message)
+                session.chat.wait_first(message)
             yield ChatView(self.picture(session), shown=shown_chat(session))
             return
-        try:
-            self._prepare(session, message.choices)
-            self._answering.ask(chat, message)
-        except AppError as error:
-            if not composed:
-                chat.wait_first(message)
-            notice, draft = refusal_html(error, session.texts), message.text if composed else None
-            shown = shown_chat(session)
-            yield ChatView(self.picture(session), notice=notice, running=False, draft=draft, shown=shown)
-            return
-        async with aclosing(self._begun(session, message.choices, message if composed else None)) as views:
+        start = partial(self._answering.ask, session.chat, message)
+        async with aclosing(self._begin(session, start, message.choices, message, composed=composed)) as views:
             async for view in views:
                 yield view
 
-    def _prepare(self, session: ChatSession, choices: Choices) -> None:
-        """Before a question is asked. Raises AppError where the settings are wrong."""
-        check_choices(choices, session)
-        if not session.chat.stored:
-            session.chat.owner = "" if session.chat.temporary else session.owner
-
-    async def _begun(self, session: ChatSession, choices: Choices, composed: TypedMessage | None = None) -> Views:
-        """Pictures of an answer that was just begun, to what the composer held if it was ``composed`` there."""
-        self.chats.register(session.chat)
-        draft, chips = (None, None) if composed is None else ("", "")
-        if composed is not None:
+    async def _begin(
+        self,
+        session: ChatSession,
+        start: Callable[[], None],
+        choices: Choices,
+        message: TypedMessage | None = None,
+        *,
+        composed: bool = False,
+    ) -> Views:
+        """Pictures of the answer that ``start`` begins, or of why there is none; see ``_ask``."""
+        chat = session.chat
+        try:
+            check_choices(choices, session)
+            if not chat.stored:
+                chat.owner = "" if chat.temporary else session.owner
+            start()
+        except AppError as error:
+            if message is not None and not composed:
+                chat.wait_first(message)
+            notice, draft = refusal_html(error, session.texts), message.text if message and composed else None
+            shown = shown_chat(session)
+            yield ChatView(self.picture(session), notice=notice, running=False, draft=draft, shown=shown)
+            return
+        self.chats.register(chat)
+        draft, chips = ("", "") if composed else (None, None)
+        if composed:
             session.sending, session.attached = session.attached, ()
         shown = shown_chat(session)
         yield ChatView(self.picture(session), notice="", running=True, draft=draft, shown=shown, documents=chips)
-        async with aclosing(self._follow(session, choices, composed)) as views:
+        async with aclosing(self._follow(session, choices, message if composed else None)) as views:
             async for view in views:
                 yield view
 

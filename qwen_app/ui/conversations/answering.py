@@ -91,10 +91,7 @@ class Answering:
         chat.refusal = None
         unwatched_s = self._unwatched_s if chat.address else min(KEPT_NOWHERE_S, self._unwatched_s)
         saver = TurnSaver(self._saved, chat, turn.id)
-        events: Callable[[], Happenings] = partial(self._service.generate, request)
-        if turn.summary is not None and not turn.summary.ready:
-            final = partial(self.request, choices=choices, user=user)
-            events = partial(self._reading.events, chat, choices, user, final, saver.save_soon)
+        events = self._events(chat, turn, request, choices, saver)
         live = chat.go_live(partial(_snapshots, events), unwatched_s=unwatched_s)
 
         def noted(progress: Progress) -> None:
@@ -113,12 +110,18 @@ class Answering:
             if chat.refusal is None:
                 _close(chat, turn.id, "unwatched" if live.unwatched else "cancelled")
                 await saver.save()
-            deleted = bool(chat.waiting) and await self._is_deleted(chat)
-            chat.live = None
-            if not deleted:  # else the next question would bring the chat back
-                self._go_on(chat, request, turn.id)
+            await self._end(chat, request, turn.id)
 
         live.start(noted, ended)
+
+    def _events(
+        self, chat: OpenChat, turn: Turn, request: GenerationRequest, choices: Choices, saver: TurnSaver
+    ) -> Callable[[], Happenings]:
+        """What answers the turn: one request, or many where its documents have to be read in parts."""
+        if turn.summary is None or turn.summary.ready:
+            return partial(self._service.generate, request)
+        final = partial(self.request, choices=choices, user=request.user)
+        return partial(self._reading.events, chat, choices, request.user, final, saver.save_soon)
 
     def request(self, conversation: Conversation, choices: Choices, user: str) -> GenerationRequest:
         """What asks for the answer to the last turn, or for the rest of it."""
@@ -168,13 +171,19 @@ class Answering:
         except (AppError, SQLAlchemyError):
             return False
 
+    async def _end(self, chat: OpenChat, request: GenerationRequest, turn_id: str) -> None:
+        deleted = bool(chat.waiting) and await self._is_deleted(chat)
+        chat.live = None
+        if not deleted:  # else the next question would bring the chat back
+            self._go_on(chat, request, turn_id)
+
     def _go_on(self, chat: OpenChat, request: GenerationRequest, turn_id: str) -> None:
         turn = turn_named(chat.conversation, turn_id)
         well = chat.refusal is None and turn is not None and turn.run is not None and turn.run.reason in _GOES_ON
         first_answer = len(chat.conversation.turns) + len(chat.conversation.others) == 1
         if chat.waiting and well:
-            first, *rest = chat.waiting
-            chat.waiting = tuple(rest)
+            first = chat.waiting[0]
+            chat.take(first.id)
             try:
                 self.ask(chat, first)
             except AppError as refused:  # nobody's hand is on it: the page shows it where it shows the answer's end
