@@ -85,10 +85,10 @@ class BoundedTemplate:
 
     def __init__(self, source: str) -> None:
         environment = _Environment()
-        self._template = environment.from_string(source)
         tree = environment.parse(source)
         self.variables = frozenset(find_undeclared_variables(tree))
         self.sought = frozenset(_sought(tree))
+        self._template = environment.from_string(tree)
 
     def render(self, values: Mapping[str, object]) -> str:
         budget = _Budget(LIMIT + LIMIT_A_CHARACTER * _characters_of(values))
