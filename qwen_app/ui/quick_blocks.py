@@ -49,7 +49,9 @@ class QuickBlocks(gr.Blocks):
     ) -> list[Any]:
         """What the browser gets, for each of the handler's outputs in turn. Raises what Gradio raises."""
         outputs = list(block_fn.outputs)
-        if isinstance(predictions, dict) and predictions and predictions != SKIPPED:
+        if predictions == SKIPPED:
+            return [SKIPPED.copy() for _ in outputs]
+        if isinstance(predictions, dict) and predictions:
             predictions = convert_component_dict_to_list(outputs, predictions)
         if not isinstance(predictions, list | tuple) or len(predictions) != len(outputs) or len(outputs) == 1:
             return await super().postprocess_data(block_fn, predictions, state)

@@ -72,6 +72,13 @@ async def test_what_an_event_draws_comes_by_the_one_stream_that_keeps_their_orde
 
 
 @pytest.mark.anyio
+async def test_an_event_that_draws_answers_may_come_again_while_it_still_carries_others() -> None:
+    """It goes on as long as they do, and Gradio would drop a click that comes meanwhile."""
+    drawing = [handler for handler in page_handlers() if handler.name in ("send", "command", "regenerate", "edit")]
+    assert {handler.trigger_mode for handler in drawing} == {"multiple"}
+
+
+@pytest.mark.anyio
 async def test_no_event_that_is_kept_for_later_has_two_handlers() -> None:
     """When one is done, Gradio's browser side would send the event to both, and keep it for the other, for ever."""
     kept = [handler for handler in page_handlers() if handler.trigger_mode == "always_last"]

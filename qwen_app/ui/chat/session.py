@@ -10,7 +10,7 @@ from qwen_app.ui.conversations.conversation import Conversation
 from qwen_app.ui.conversations.open_chat import OpenChat
 from qwen_app.ui.conversations.replay import Replay
 from qwen_app.ui.documents.attaching import Attached
-from qwen_app.ui.shared.handlers import InOrder, Newest
+from qwen_app.ui.shared.handlers import InOrder, Newest, Updates
 from qwen_app.ui.shared.strings import Language, Texts
 
 
@@ -45,7 +45,7 @@ class ChatSession:
     wishes: Newest = field(default_factory=Newest)
     measurings: Newest = field(default_factory=Newest)
     choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    in_order: InOrder = field(default_factory=InOrder)
+    in_order: InOrder[Updates] = field(default_factory=InOrder)
 
     @property
     def texts(self) -> Texts:

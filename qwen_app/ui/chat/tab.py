@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Concatenate, ParamSpec
 
 import gradio as gr
@@ -94,14 +95,15 @@ class _Handlers:
         inputs, shown, measured = self.inputs, parts.shown(), [parts.meter, parts.documents]
         chat, composer, drafted = parts.conversation, parts.composer, inputs | {parts.composer}
         send, command = self._streaming(self.send), self._streaming(self.command)
+        # "multiple" wherever answers are drawn, for such an event goes on while it carries others' views
         sent = composer.submit(send, drafted, shown, trigger_mode="multiple", **QUEUED)
         done = parts.command.click(command, inputs, shown, trigger_mode="multiple", **QUEUED)
         measure = self._in_turn(self.measure)
         for over in (sent, done):  # something may have been typed meanwhile
             over.then(measure, drafted, measured, trigger_mode="always_last", **QUEUED)
-        chat.retry(self._streaming(self.regenerate), inputs, shown, **QUEUED)
-        chat.edit(self._streaming(self.edit), inputs, shown, **QUEUED)
-        chat.example_select(self._streaming(self.example), inputs, shown, **QUEUED)
+        chat.retry(self._streaming(self.regenerate), inputs, shown, trigger_mode="multiple", **QUEUED)
+        chat.edit(self._streaming(self.edit), inputs, shown, trigger_mode="multiple", **QUEUED)
+        chat.example_select(self._streaming(self.example), inputs, shown, trigger_mode="multiple", **QUEUED)
         composer.stop(self.stop, {self._session}, None, **QUICK)
         chat.undo(self._in_turn(self.undo), drafted, shown, **QUEUED)
         parts.new_chat.click(self._in_turn(self.clear), inputs, shown, **QUEUED)
@@ -125,23 +127,28 @@ class _Handlers:
         self, handler: Callable[Concatenate[Values, P], Views]
     ) -> Callable[Concatenate[Values, P], AsyncGenerator[Updates, None]]:
         @functools.wraps(handler)
-        def views(values: Values, /, *args: P.args, **kwargs: P.kwargs) -> Views:
+        def views(values: Values, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[Updates, None]:
             session = self._session_of(values)
-            return session.in_order.of(with_live_answer(handler(values, *args, **kwargs), writing=session.busy))
+            return session.in_order.of(self._drawn(handler(values, *args, **kwargs), writing=session.busy))
 
-        return streaming(views, self._updates)
+        return streaming(views, dict)
+
+    async def _drawn(self, views: Views, *, writing: bool) -> AsyncGenerator[Updates, None]:
+        async with aclosing(with_live_answer(views, writing=writing)) as views:
+            async for view in views:
+                yield self._updates(view)
 
     def _in_turn(
         self, handler: Callable[[Values], Awaitable[Updates]]
     ) -> Callable[[Values], AsyncGenerator[Updates, None]]:
-        """``handler`` with its one view sent in its turn, as those of ``_streaming`` are."""
+        """``handler`` with its one view sent in its turn, among those of ``_streaming``."""
 
         async def only(values: Values) -> AsyncGenerator[Updates, None]:
             yield await handler(values)
 
         @functools.wraps(handler)
         def view(values: Values, /) -> AsyncGenerator[Updates, None]:
-            return self._session_of(values).in_order.of(only(values))
+            return self._session_of(values).in_order.of(only(values), carries=False)
 
         return streaming(view, dict)
 

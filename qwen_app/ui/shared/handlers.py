@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeAlias, TypeVar
 
 import gradio as gr
 from gradio.blocks import Block
@@ -74,39 +74,110 @@ class Newest:
         return number != self.number
 
 
+@dataclass(slots=True, eq=False)
+class _Handed(Generic[V]):
+    """A view for the event that carries; ``refused`` where its own event is to send it."""
+
+    view: V
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    refused: bool = False
+
+    def settle(self, *, refused: bool = False) -> None:
+        self.refused |= refused
+        self.settled.set()
+
+
+_Queue: TypeAlias = "asyncio.Queue[_Handed[V] | None]"  # None: look who is left
+
+
 @dataclass(slots=True)
-class InOrder:
+class InOrder(Generic[V]):
     """Lets the views of several events reach one browser tab in the order in which they were made.
 
-    Gradio converts a view before it sends it: one that takes long would come after a quick one that was made later. It
-    asks for the next view when it has sent one, and until then the others wait; for ``limit_s`` at most, since it asks
-    no more once the browser is gone.
+    Gradio's page draws what one event sends in turn, but several events apart from each other: where the browser is
+    busy, an older view of one may be drawn after a newer one of another, and stay. So one event carries the views of
+    all, until none is left. Gradio asks it for a view when it has sent the one before, but no more once the browser is
+    gone: what is not sent within ``limit_s`` its own event sends.
     """
 
     limit_s: float = 2.0
-    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _handing: set[object] = field(default_factory=set)  # events that send nothing themselves, and are not over
+    _carrier: _Queue[V] | None = None
 
-    async def of(self, views: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
-        """``views``, each in its turn."""
-        async with aclosing(views) as views:
-            async for view in views:
-                sending = await self._turn()
-                try:
-                    yield view
-                finally:
-                    sending.release()
+    async def of(self, views: AsyncGenerator[V, None], *, carries: bool = True) -> AsyncGenerator[V, None]:
+        """``views``, of which another event may send some. One that ``carries`` may send those of others too."""
+        event = object()
+        self._handing.add(event)
+        try:
+            async with aclosing(views) as views:
+                async for view in views:
+                    if await self._handed_over(view):
+                        continue
+                    self._handing.discard(event)
+                    if not carries:
+                        yield view
+                        continue
+                    async with aclosing(self._carry(view, views)) as carried:
+                        async for each in carried:
+                            yield each
+        finally:
+            self._handing.discard(event)
+            if self._carrier is not None:
+                self._carrier.put_nowait(None)
 
-    async def _turn(self) -> asyncio.Lock:
-        """Taken, and to be released by the caller."""
-        while True:
-            sending = self._sending
-            try:
-                async with asyncio.timeout(self.limit_s):
-                    await sending.acquire()
-                return sending
-            except TimeoutError:
-                if sending is self._sending:  # whoever has it will not ask again
-                    self._sending = asyncio.Lock()
+    async def _handed_over(self, view: V) -> bool:
+        """Whether another event has sent the view."""
+        carrier, handed = self._carrier, _Handed(view)
+        if carrier is None:
+            return False
+        carrier.put_nowait(handed)
+        try:
+            async with asyncio.timeout(self.limit_s):
+                await handed.settled.wait()
+        except TimeoutError:
+            handed.settle(refused=True)
+            if carrier is self._carrier:  # it will not be asked again
+                self._carrier = None
+        return not handed.refused
+
+    async def _carry(self, first: V, others: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
+        """Both of one event, and what is handed over until no other event is left."""
+        queue: _Queue[V] = asyncio.Queue()
+        begun = _Handed(first)
+        queue.put_nowait(begun)
+        self._carrier = queue
+        own = asyncio.create_task(_hand_in_turn(begun, others, queue))
+        own.add_done_callback(lambda _: queue.put_nowait(None))
+        handed: _Handed[V] | None = None
+        try:
+            while not own.done() or not queue.empty() or (queue is self._carrier and self._handing):
+                handed = await queue.get()
+                if handed is not None and not handed.refused:
+                    yield handed.view
+                    handed.settle()
+                elif own.done():
+                    own.result()  # raises what the event raised
+        finally:
+            self._carrier = None if queue is self._carrier else self._carrier
+            own.cancel()
+            await asyncio.wait([own])
+            for left in (handed, *_all_of(queue)):
+                if left is not None and not left.settled.is_set():
+                    left.settle(refused=True)
+
+
+async def _hand_in_turn(before: _Handed[V], views: AsyncGenerator[V, None], queue: _Queue[V]) -> None:
+    """Each when the one before was sent, so that of what changes fast the newest is made."""
+    await before.settled.wait()
+    async for view in views:
+        before = _Handed(view)
+        queue.put_nowait(before)
+        await before.settled.wait()
+
+
+def _all_of(queue: _Queue[V]) -> Iterator[_Handed[V] | None]:
+    while not queue.empty():
+        yield queue.get_nowait()
 
 
 def changed(updates: Mapping[Block, Update | None]) -> Updates:

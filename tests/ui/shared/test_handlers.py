@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 import gradio as gr
 import pytest
@@ -120,23 +121,38 @@ async def test_the_last_view_is_not_drawn_again_when_a_handler_ends() -> None:
     assert response["data"] == [gr.skip()]
 
 
-async def sent(views: AsyncGenerator[int, None], conversion_s: Iterator[float], to: list[int]) -> None:
-    """As Gradio does: a view is converted, then sent, and then the next is asked for."""
-    async for view in views:
-        await asyncio.sleep(next(conversion_s))
-        to.append(view)
+@dataclass
+class Browser:
+    """What a tab gets of several events: numbers, and which event sent each. As Gradio does, a view is converted, then
+    sent, and then the next is asked for."""
+
+    conversion_s: Iterator[float] = field(default_factory=lambda: itertools.repeat(0.0))
+    reached: list[int] = field(default_factory=list)
+    senders: list[int] = field(default_factory=list)
+
+    async def follow(self, views: AsyncGenerator[int, None]) -> None:
+        async for view in views:
+            await asyncio.sleep(next(self.conversion_s))
+            self.reached.append(view)
+            self.senders.append(id(views))
 
 
-@settings(deadline=None, max_examples=30)
+async def numbers(*these: int) -> AsyncGenerator[int, None]:
+    for one in these:
+        yield one
+
+
+@settings(deadline=None, max_examples=60)
 @given(
-    st.lists(st.lists(st.sampled_from([0, 0.001]), min_size=1, max_size=4), min_size=2, max_size=5),
+    st.lists(
+        st.tuples(st.booleans(), st.lists(st.sampled_from([0, 0.001]), min_size=1, max_size=4)), min_size=2, max_size=5
+    ),
     st.lists(st.sampled_from([0, 0, 0.001, 0.003]), min_size=1, max_size=20),
 )
 def test_views_are_sent_in_the_order_in_which_they_were_made(
-    events: list[list[float]], conversions_s: list[float]
+    events: list[tuple[bool, list[float]]], conversions_s: list[float]
 ) -> None:
     made: list[int] = []
-    reached: list[int] = []
 
     async def views(waits_s: list[float]) -> AsyncGenerator[int, None]:
         for wait_s in waits_s:
@@ -144,34 +160,109 @@ def test_views_are_sent_in_the_order_in_which_they_were_made(
             made.append(len(made))
             yield made[-1]
 
+    browser = Browser(itertools.cycle(conversions_s))
+
     async def run() -> None:
-        in_order, conversion_s = InOrder(), itertools.cycle(conversions_s)
-        await asyncio.gather(*(sent(in_order.of(views(waits_s)), conversion_s, reached) for waits_s in events))
+        in_order = InOrder[int]()
+        first, *others = events
+        streams = [in_order.of(views(first[1]))]
+        streams += [in_order.of(views(waits_s), carries=carries) for carries, waits_s in others]
+        await asyncio.gather(*(browser.follow(stream) for stream in streams))
 
     asyncio.run(run())
-    assert reached == made == list(range(sum(map(len, events))))
+    assert sorted(browser.reached) == made == list(range(sum(len(waits_s) for _, waits_s in events)))
+    if all(carries for carries, _ in events[1:]):
+        assert browser.reached == made
+        assert len(set(browser.senders)) == 1  # a page draws what two send in any order
+
+
+@pytest.mark.anyio
+async def test_one_that_carries_goes_on_until_the_others_are_over() -> None:
+    in_order, browser, go = InOrder[int](), Browser(), asyncio.Event()
+
+    async def late() -> AsyncGenerator[int, None]:
+        yield 2
+        await go.wait()
+        yield 3
+
+    following = asyncio.create_task(browser.follow(in_order.of(numbers(1))))
+    other = asyncio.create_task(browser.follow(in_order.of(late())))
+    await asyncio.sleep(0.01)
+    assert browser.reached == [1, 2]
+    assert not following.done()
+    go.set()
+    await asyncio.gather(following, other)
+    assert browser.reached == [1, 2, 3]
+    assert len(set(browser.senders)) == 1
+
+
+@pytest.mark.anyio
+async def test_what_a_narrow_event_makes_is_sent_by_itself_where_nobody_carries_it() -> None:
+    in_order, browser = InOrder[int](), Browser()
+    await browser.follow(in_order.of(numbers(1, 2), carries=False))
+    await asyncio.gather(*(browser.follow(in_order.of(numbers(n), carries=False)) for n in (3, 4)))
+    assert browser.reached == [1, 2, 3, 4]
+
+
+@pytest.mark.anyio
+async def test_an_event_that_fails_fails_alone() -> None:
+    in_order, browser, failed = InOrder[int](), Browser(), asyncio.Event()
+
+    async def failing() -> AsyncGenerator[int, None]:
+        yield 1
+        await asyncio.sleep(0)
+        raise LookupError("of the one that carries")
+
+    async def other() -> AsyncGenerator[int, None]:
+        yield 2
+        await failed.wait()
+        yield 3
+
+    carrying = asyncio.create_task(browser.follow(in_order.of(failing())))
+    carried = asyncio.create_task(browser.follow(in_order.of(other())))
+    with pytest.raises(LookupError, match="of the one that carries"):
+        await carrying
+    failed.set()
+    await carried
+    assert browser.reached == [1, 2, 3]
+
+
+@pytest.mark.anyio
+async def test_what_waits_for_an_event_that_is_closed_is_sent_by_its_own() -> None:
+    in_order, browser, ended = InOrder[int](limit_s=60), Browser(), asyncio.Event()
+
+    async def closing() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    left = in_order.of(closing())
+    assert await anext(left) == 1
+    other = asyncio.create_task(browser.follow(in_order.of(numbers(2, 3))))
+    await asyncio.sleep(0.01)
+    await left.aclose()
+    assert ended.is_set()
+    await other
+    assert browser.reached == [2, 3]
 
 
 @pytest.mark.anyio
 async def test_one_that_is_asked_for_no_more_holds_the_rest_up_for_a_while_only() -> None:
-    async def views(*numbers: int) -> AsyncGenerator[int, None]:
-        for one in numbers:
-            yield one
-
-    in_order, reached = copy.deepcopy(InOrder(limit_s=0.05)), list[int]()
-    left = in_order.of(views(1, 2))
+    in_order, browser = copy.deepcopy(InOrder[int](limit_s=0.05)), Browser()
+    left = in_order.of(numbers(1, 2))
     assert await anext(left) == 1
-    at_once = itertools.repeat(0.0)
-    await asyncio.gather(*(sent(in_order.of(views(n, n)), at_once, reached) for n in (3, 4, 5)))
-    assert sorted(reached) == [3, 3, 4, 4, 5, 5]
+    await asyncio.gather(*(browser.follow(in_order.of(numbers(n, n))) for n in (3, 4, 5)))
+    assert sorted(browser.reached) == [3, 3, 4, 4, 5, 5]
     await left.aclose()
-    await sent(in_order.of(views(6)), at_once, reached)
-    assert reached[-1] == 6
+    await browser.follow(in_order.of(numbers(6)))
+    assert browser.reached[-1] == 6
 
 
 @given(st.integers(1, 20), st.permutations(range(20)))
 def test_in_whatever_order_looks_end_the_newest_alone_is_shown(count: int, order: list[int]) -> None:
     looks = Newest()
-    numbers = [looks.begin() for _ in range(count)]
-    ended = [numbers[place] for place in order if place < count]
-    assert [number for number in ended if not looks.is_overtaken(number)] == [numbers[-1]]
+    begun = [looks.begin() for _ in range(count)]
+    ended = [begun[place] for place in order if place < count]
+    assert [number for number in ended if not looks.is_overtaken(number)] == [begun[-1]]
