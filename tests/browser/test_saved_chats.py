@@ -358,6 +358,21 @@ async def test_a_double_click_on_fork_makes_one_chat(kept: str, open_chat: OpenC
     await expect(lines(chat.page)).to_have_count(2)
 
 
+async def test_what_is_typed_once_a_fork_is_asked_for_is_meant_for_the_fork(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("the first chat")
+    await chat.composer.fill("of the first")
+    go = await hold_requests(chat.page, "**/gradio_api/{queue/join,run/predict}*")
+    await chat.page.get_by_role("button", name="Go on from here in a new chat").click()
+    await chat.composer.press("End")
+    await chat.composer.press_sequentially(" and of the fork")
+    go.set()
+    await expect(lines(chat.page)).to_have_count(2)
+    await expect(chat.composer).to_have_value(" and of the fork")
+    await lines(chat.page).last.click()
+    await expect(chat.composer).to_have_value("of the first")
+
+
 async def test_a_double_click_makes_one_link_and_undoes_once(kept: str, open_chat: OpenChat) -> None:
     chat = await open_chat(kept)
     await chat.ask("first")

@@ -464,7 +464,7 @@ window.addEventListener("pageshow", (event) => event.persisted && lookAgain());
 const beginFork = () => {
   if (Date.now() - (state.forking || 0) < LEAVING_MS) return false;
   state.forking = Date.now();
-  keepDraft();
+  leave("");
   return true;
 };
 document.addEventListener("click", (event) => {
