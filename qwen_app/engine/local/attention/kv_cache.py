@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -52,8 +54,8 @@ class KVCache:
         self.scratch_rows = -(-slots // 8) * 8
         cells = slots * length + self.scratch_rows
         size = (cells, shape.heads, shape.head_dim)
-        self.keys = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
-        self.values = [torch.zeros(size, dtype=shape.dtype, device=device) for device in devices]
+        self.keys = [_zeros(size, shape.dtype, device) for device in devices]
+        self.values = [_zeros(size, shape.dtype, device) for device in devices]
         self.slot_keys = [self._by_slot(tensor) for tensor in self.keys]
         self.slot_values = [self._by_slot(tensor) for tensor in self.values]
         one_card = self.on_card and len({tensor.device for tensor in self.keys}) == 1
@@ -145,3 +147,11 @@ class KVCache:
         """Several cards know nothing of each other's copies; on one they are in order, or ``wait_for_copies``."""
         if len({tensor.device for tensor in self.keys}) > 1:
             self.wait()
+
+
+def _zeros(size: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """On a CPU, of memory that is taken page by page when it is first written to: most chats fill little of a slot."""
+    if device.type != "cpu":
+        return torch.zeros(size, dtype=dtype, device=device)
+    pages = mmap.mmap(-1, math.prod(size) * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=dtype).view(size)

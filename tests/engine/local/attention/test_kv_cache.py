@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psutil
 import pytest
 import torch
 from transformers import Qwen2Config
@@ -30,6 +31,19 @@ def test_qwen_7b_takes_57344_bytes_a_token() -> None:
         hidden_size=3584, num_hidden_layers=28, num_attention_heads=28, num_key_value_heads=4, vocab_size=8
     )
     assert KVShape.of(config, torch.float16).token_bytes == 57_344
+
+
+def test_what_no_chat_has_filled_takes_no_memory() -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    shape = KVShape(layers=4, heads=4, head_dim=64, dtype=torch.bfloat16)
+    cache = KVCache(shape, slots=8, length=16_384, devices=[CPU] * 4)
+    assert cache.size_bytes > 2**29
+    assert process.memory_info().rss - before < 2**24
+    assert not cache.keys[0][:100].any()
+    assert not cache.values[3][-100:].any()
+    cache.values[3].fill_(1)
+    assert process.memory_info().rss - before > cache.values[3].nbytes // 2
 
 
 def test_size_is_what_is_allocated(cache: KVCache) -> None:
