@@ -100,7 +100,7 @@ class InOrder(Generic[V]):
     gone: what is not sent within ``limit_s`` its own event sends.
     """
 
-    limit_s: float = 2.0
+    limit_s: float = 10.0
     _handing: set[object] = field(default_factory=set)  # events that send nothing themselves, and are not over
     _carrier: _Queue[V] | None = None
 
