@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Generic, ParamSpec, TypeAlias, TypeVar
@@ -114,11 +114,8 @@ class InOrder(Generic[V]):
                     if await self._handed_over(view):
                         continue
                     self._handing.discard(event)
-                    if not carries:
-                        yield view
-                        continue
-                    async with aclosing(self._carry(view, views)) as carried:
-                        async for each in carried:
+                    async with aclosing(self._carry(view, views) if carries else self._alone(view)) as sent:
+                        async for each in sent:
                             yield each
         finally:
             self._handing.discard(event)
@@ -127,18 +124,28 @@ class InOrder(Generic[V]):
 
     async def _handed_over(self, view: V) -> bool:
         """Whether another event has sent the view."""
-        carrier, handed = self._carrier, _Handed(view)
-        if carrier is None:
-            return False
-        carrier.put_nowait(handed)
+        while (carrier := self._carrier) is not None:
+            handed = _Handed(view)
+            carrier.put_nowait(handed)
+            try:
+                async with asyncio.timeout(self.limit_s):
+                    await handed.settled.wait()
+            except TimeoutError:
+                handed.settle(refused=True)
+                if carrier is self._carrier:  # it will not be asked again
+                    self._carrier = None
+            if not handed.refused:
+                return True
+        return False
+
+    async def _alone(self, view: V) -> AsyncGenerator[V, None]:
+        """The view. The others wait until it is sent, and then send for themselves."""
+        queue: _Queue[V] = asyncio.Queue()
+        self._carrier = queue
         try:
-            async with asyncio.timeout(self.limit_s):
-                await handed.settled.wait()
-        except TimeoutError:
-            handed.settle(refused=True)
-            if carrier is self._carrier:  # it will not be asked again
-                self._carrier = None
-        return not handed.refused
+            yield view
+        finally:
+            self._leave(queue)
 
     async def _carry(self, first: V, others: AsyncGenerator[V, None]) -> AsyncGenerator[V, None]:
         """Both of one event, and what is handed over until no other event is left."""
@@ -158,12 +165,18 @@ class InOrder(Generic[V]):
                 elif own.done():
                     own.result()  # raises what the event raised
         finally:
-            self._carrier = None if queue is self._carrier else self._carrier
+            self._leave(queue, handed)
             own.cancel()
             await asyncio.wait([own])
-            for left in (handed, *_all_of(queue)):
-                if left is not None and not left.settled.is_set():
-                    left.settle(refused=True)
+
+    def _leave(self, queue: _Queue[V], sending: _Handed[V] | None = None) -> None:
+        """Carry no more: what was handed over and is not sent, its own event sends."""
+        if queue is self._carrier:
+            self._carrier = None
+        left = [sending, *(queue.get_nowait() for _ in range(queue.qsize()))]
+        for handed in left:
+            if handed is not None and not handed.settled.is_set():
+                handed.settle(refused=True)
 
 
 async def _hand_in_turn(before: _Handed[V], views: AsyncGenerator[V, None], queue: _Queue[V]) -> None:
@@ -173,11 +186,6 @@ async def _hand_in_turn(before: _Handed[V], views: AsyncGenerator[V, None], queu
         before = _Handed(view)
         queue.put_nowait(before)
         await before.settled.wait()
-
-
-def _all_of(queue: _Queue[V]) -> Iterator[_Handed[V] | None]:
-    while not queue.empty():
-        yield queue.get_nowait()
 
 
 def changed(updates: Mapping[Block, Update | None]) -> Updates:

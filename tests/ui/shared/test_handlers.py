@@ -205,6 +205,15 @@ async def test_what_a_narrow_event_makes_is_sent_by_itself_where_nobody_carries_
 
 
 @pytest.mark.anyio
+async def test_what_is_made_while_a_narrow_event_sends_comes_after_it_and_by_one_event() -> None:
+    in_order, browser = InOrder[int](), Browser(itertools.chain([0.01], itertools.repeat(0.0)))
+    narrow = browser.follow(in_order.of(numbers(1), carries=False))
+    await asyncio.gather(narrow, *(browser.follow(in_order.of(numbers(n))) for n in (2, 3)))
+    assert browser.reached == [1, 2, 3]
+    assert len(set(browser.senders)) == 2
+
+
+@pytest.mark.anyio
 async def test_an_event_that_fails_fails_alone() -> None:
     in_order, browser, failed = InOrder[int](), Browser(), asyncio.Event()
 
@@ -255,6 +264,7 @@ async def test_one_that_is_asked_for_no_more_holds_the_rest_up_for_a_while_only(
     assert await anext(left) == 1
     await asyncio.gather(*(browser.follow(in_order.of(numbers(n, n))) for n in (3, 4, 5)))
     assert sorted(browser.reached) == [3, 3, 4, 4, 5, 5]
+    assert len(set(browser.senders)) == 1
     await left.aclose()
     await browser.follow(in_order.of(numbers(6)))
     assert browser.reached[-1] == 6
