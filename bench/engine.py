@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from operator import truediv
 from pathlib import Path
@@ -61,7 +62,8 @@ def main() -> None:
         int4 = in_int4(options.model)
         disturbed(report, int4, rounds=1)
         json_mode(report, int4, rounds=1)
-        int4_beside_others(report, loaded, int4, options.model, threads=options.threads, rounds=1, tokens=32)
+        beside = partial(int4_beside_others, rounds=1, tokens=32, prompt_tokens=600)
+        beside(report, loaded, int4, options.model, threads=options.threads)
     elif options.switches:
         switches(report, options.model, rounds=options.rounds)
     else:
@@ -71,8 +73,8 @@ def main() -> None:
         int4 = in_int4(options.model)
         disturbed(report, int4, rounds=options.rounds)
         cancel_latency(report, int4)
-        rounds, threads = options.rounds, options.threads
-        int4_beside_others(report, loaded, int4, options.model, threads=threads, rounds=rounds, tokens=48)
+        beside = partial(int4_beside_others, rounds=options.rounds, tokens=48, prompt_tokens=1000)
+        beside(report, loaded, int4, options.model, threads=options.threads)
     report.finish(options.json)
 
 

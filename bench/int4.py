@@ -14,9 +14,9 @@ from bench.servers import app_server, llama_cpp_server
 from qwen_app.models.loader import LoadedModel
 
 USERS = {1: "one", 8: "eight"}
-TURNS = {1: 5, 8: 3}  # in a round: what somebody gets in a moment says little
-PROMPT_TOKENS = 1000
 INT4, FLOAT32, SERVER, LLAMA_CPP = "int4", "float32", "app.py over HTTP", "llama.cpp over HTTP"
+# In a round, at each number of users: what somebody gets in a moment says little, and the slower take longer for each.
+TURNS = {INT4: {1: 5, 8: 5}, SERVER: {1: 5, 8: 5}, LLAMA_CPP: {1: 3, 8: 2}, FLOAT32: {1: 2, 8: 1}}
 
 
 def int4_beside_others(
@@ -28,6 +28,7 @@ def int4_beside_others(
     threads: int,
     rounds: int,
     tokens: int,
+    prompt_tokens: int,
 ) -> None:
     """Decode speed of all four at 1 and 8 users, and how fast they read a prompt; within a round one follows the other,
     so that noise falls on all."""
@@ -39,7 +40,7 @@ def int4_beside_others(
             _through(port, ["Hello"], 4)  # the first is slower
         through = {name: partial(_through, port, tokens=tokens) for name, port in servers.items()}
         for number in range(rounds):
-            prompt = chronicle(float32, PROMPT_TOKENS, number)
+            prompt = chronicle(float32, prompt_tokens, number)
             for name, loaded, beside in ((INT4, int4, through), (FLOAT32, float32, {})):
                 engine = Ours(loaded)
                 engine.run(["Hello"], 4)
@@ -51,7 +52,7 @@ def int4_beside_others(
     for (name, users), values in speeds.items():
         report.add(f"decode, {users} {'user' if users == 1 else 'users'}", name, statistics.median(values), "tokens/s")
     for name, seconds in reading_s.items():
-        report.add(f"first token, {PROMPT_TOKENS} tokens, cold", name, statistics.median(seconds), "s")
+        report.add(f"first token, {prompt_tokens} tokens, cold", name, statistics.median(seconds), "s")
     report.ratio_of("int4_vs_float32_prompt", reading_s[FLOAT32], reading_s[INT4])
     report.ratio_of("int4_vs_llamacpp_prompt", reading_s.get(LLAMA_CPP, []), reading_s[SERVER])
     for users, word in USERS.items():
@@ -70,13 +71,16 @@ def _add_speeds(
     speeds: dict[tuple[str, int], list[float]], contenders: Mapping[str, Callable[[Sequence[str]], float]], number: int
 ) -> None:
     """One speed of each contender at each number of users: the median of turns that they take one after the other."""
-    for users, turns in TURNS.items():
-        taken = [
-            {name: speed(_prompts(users, turns * number + turn)) for name, speed in contenders.items()}
-            for turn in range(turns)
-        ]
-        for name in contenders:
-            speeds.setdefault((name, users), []).append(statistics.median(turn[name] for turn in taken))
+    for users in USERS:
+        turns = {name: TURNS[name][users] for name in contenders}
+        most = max(turns.values())
+        taken: dict[str, list[float]] = {name: [] for name in contenders}
+        for turn in range(most):
+            for name, speed in contenders.items():
+                if turn < turns[name]:
+                    taken[name].append(speed(_prompts(users, most * number + turn)))
+        for name, its in taken.items():
+            speeds.setdefault((name, users), []).append(statistics.median(its))
 
 
 def _alone(engine: Ours, prompts: Sequence[str], tokens: int) -> float:
