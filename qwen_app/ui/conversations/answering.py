@@ -79,11 +79,11 @@ class Answering:
         The ``message`` that it came from waits where it turns out that it cannot be asked. Raises AppError where the
         user may not ask; then nothing has changed.
         """
-        if self._turns is not None:
-            self._turns.take(user)
         before = chat.conversation
         with_question = begun(with_question, choices.start)
         request = self.request(with_question, choices, user)
+        if self._turns is not None:
+            self._turns.take(user)
         turn = dataclasses.replace(
             with_question.last, settings=_settings(choices, request.sampling, with_question.last.answer)
         )
