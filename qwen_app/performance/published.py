@@ -19,28 +19,27 @@ INPUT_TOKENS = (1, 6144, 14_336, 30_720)
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Tokens a second at each of ``INPUT_TOKENS``; ``memory_gb`` of the first and the last, where it was told."""
+    """Tokens a second at each of ``INPUT_TOKENS``."""
 
     runtime: str
     precision: str
     tokens_per_s: tuple[float, float, float, float]
-    memory_gb: tuple[float, float] | None = None
 
 
 _7B = (
-    Published("transformers", "BF16", (40.38, 38.76, 29.78, 18.83), (14.38, 19.97)),
-    Published("transformers", "GPTQ-Int8", (31.55, 31.26, 26.86, 17.59), (8.42, 14.01)),
-    Published("transformers", "GPTQ-Int4", (43.10, 38.27, 28.70, 18.45), (5.52, 11.11)),
-    Published("transformers", "AWQ", (32.03, 32.37, 30.23, 19.11), (5.39, 10.98)),
+    Published("transformers", "BF16", (40.38, 38.76, 29.78, 18.83)),
+    Published("transformers", "GPTQ-Int8", (31.55, 31.26, 26.86, 17.59)),
+    Published("transformers", "GPTQ-Int4", (43.10, 38.27, 28.70, 18.45)),
+    Published("transformers", "AWQ", (32.03, 32.37, 30.23, 19.11)),
     Published("vLLM", "BF16", (84.28, 80.70, 77.69, 70.33)),
     Published("vLLM", "GPTQ-Int4", (154.05, 141.98, 129.35, 108.30)),
     Published("vLLM", "AWQ", (148.10, 137.64, 124.91, 104.66)),
 )
 _HALF_B = (
-    Published("transformers", "BF16", (47.40, 47.45, 47.11, 47.16), (0.97, 2.34)),
-    Published("transformers", "GPTQ-Int8", (35.17, 36.47, 35.44, 36.25), (0.64, 2.01)),
-    Published("transformers", "GPTQ-Int4", (50.60, 48.89, 48.26, 49.22), (0.48, 1.85)),
-    Published("transformers", "AWQ", (37.09, 37.04, 37.14, 36.90), (0.68, 1.84)),
+    Published("transformers", "BF16", (47.40, 47.45, 47.11, 47.16)),
+    Published("transformers", "GPTQ-Int8", (35.17, 36.47, 35.44, 36.25)),
+    Published("transformers", "GPTQ-Int4", (50.60, 48.89, 48.26, 49.22)),
+    Published("transformers", "AWQ", (37.09, 37.04, 37.14, 36.90)),
     Published("vLLM", "BF16", (311.55, 304.79, 290.28, 264.51)),
     Published("vLLM", "GPTQ-Int8", (257.07, 254.10, 243.69, 223.86)),
     Published("vLLM", "GPTQ-Int4", (260.93, 257.33, 247.01, 226.50)),

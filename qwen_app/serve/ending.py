@@ -43,10 +43,9 @@ def leave(code: int) -> int:
 
 
 class ForcedEnd:
-    """Ends the process ``after_s`` seconds from ``begin``, unless it has ended by then."""
+    """Ends the process END_S seconds from ``begin``, unless it has ended by then."""
 
-    def __init__(self, after_s: float = END_S) -> None:
-        self._after_s = after_s
+    def __init__(self) -> None:
         self._begun = threading.Event()
         threading.Thread(target=self._watch, name="forced-end", daemon=True).start()
 
@@ -56,8 +55,8 @@ class ForcedEnd:
 
     def _watch(self) -> None:
         self._begun.wait()
-        time.sleep(self._after_s)
-        _within(LAST_WORDS_S, lambda: log.error("Not all could be ended within %.0f s; it ends now.", self._after_s))
+        time.sleep(END_S)
+        _within(LAST_WORDS_S, lambda: log.error("Not all could be ended within %.0f s; it ends now.", END_S))
         _exit(0)
 
 

@@ -39,12 +39,14 @@ def with_login(settings: Settings, file: Path = LOGIN_FILE) -> Settings:
     return settings.model_copy(update={"auth": _kept(file) or _made(file)})
 
 
-def tell_login(settings: Settings, sessions: Sessions, url: str, file: Path = LOGIN_FILE) -> None:
+def tell_login(settings: Settings, sessions: Sessions, url: str) -> None:
     """Say on the console, which the log's file does not keep, how to get in with the login that was made."""
     user, password = settings.logins()[0]
     link = login_link(url, sessions.invite(user))
     kept = (
-        f"It is kept in {file}" if _kept(file) == settings.auth else "It is kept nowhere: the next start makes another"
+        f"It is kept in {LOGIN_FILE}"
+        if _kept(LOGIN_FILE) == settings.auth
+        else "It is kept nowhere: the next start makes another"
     )
     elsewhere = "" if is_loopback(settings.host) else f"\n{ELSEWHERE}"
     sys.stdout.write(

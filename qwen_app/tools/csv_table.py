@@ -36,10 +36,10 @@ class CsvTable:
         for line in itertools.islice(_lines(self.source), 1, None):
             yield (line + [""] * (width - len(line)))[:width]
 
-    def lookup(self, column: str, value: str, *, limit: int = LIMIT_FOUND) -> list[dict[str, str]]:
+    def lookup(self, column: str, value: str) -> list[dict[str, str]]:
         """Rows whose ``column`` contains ``value``, upper and lower case alike. ValueError for an unknown column.
 
-        At most ``limit`` of them, and none more once LIMIT_FOUND_CHARS are reached.
+        At most LIMIT_FOUND of them, and none more once LIMIT_FOUND_CHARS are reached.
         """
         if column not in self.columns:
             raise ValueError(f"There is no column {column[:LIMIT_COLUMN_CHARS]!r}. See {', '.join(self.columns)}.")
@@ -47,7 +47,7 @@ class CsvTable:
         found: list[dict[str, str]] = []
         chars = 0
         for row in self.rows():
-            if len(found) >= limit or chars > LIMIT_FOUND_CHARS:
+            if len(found) >= LIMIT_FOUND or chars > LIMIT_FOUND_CHARS:
                 break
             if wanted in row[place].casefold():
                 cells = [cell[:LIMIT_CELL_CHARS] for cell in row]

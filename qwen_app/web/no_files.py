@@ -14,7 +14,6 @@ from qwen_app.http.json_bounds import PAGE_BOUNDS
 from qwen_app.http.paths import PathPrefixes
 
 GRADIO = PathPrefixes(["/gradio_api"])
-FILE_TYPE = "gradio.FileData"
 REFUSED = "Files cannot be sent this way. Upload a table with the button of the page."
 UNREADABLE = "The body of the request must be JSON in UTF-8."
 NO_BODY = ("GET", "HEAD", "OPTIONS")

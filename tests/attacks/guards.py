@@ -243,7 +243,7 @@ GUARDS: tuple[Guard, ...] = (
         9,
         "an end that is asked for comes in time",
         "qwen_app/serve/ending.py",
-        "        time.sleep(self._after_s)\n        _within",
+        "        time.sleep(END_S)\n        _within",
         "        time.sleep(10**6)\n        _within",
         "faults/test_stuck_process.py::test_sigterm_ends_a_process_in_which_something_else_hangs",
     ),

@@ -8,29 +8,22 @@ from qwen_app.ui.shared.strings import Language, Texts
 
 
 class RunningAnswer:
-    """An answer's hold on the slot: it ends once ``stop`` is set, and writes nothing once it is not ``current``."""
+    """An answer's hold on the slot: it ends once ``stop`` is set."""
 
     def __init__(self, slot: AnswerSlot) -> None:
         self.stop = asyncio.Event()
         self._slot = slot
 
-    @property
-    def current(self) -> bool:
-        """Whether the session is still this answer's to write into."""
-        return self._slot.holder is self
-
     def release(self) -> None:
-        """Make room for the next answer. An answer that was abandoned has no room to make."""
-        if self.current:
-            self._slot.holder = None
+        """Make room for the next answer."""
+        self._slot.holder = None
 
 
 class AnswerSlot:
     """Room for one answer in a session.
 
-    An answer takes the slot and releases it when it has ended. A visitor can end it early in two ways: ``stop`` lets
-    it write its end, so that what there is is kept; ``abandon`` takes the slot away from it as well, for the session
-    goes on without it (a new chat, say, which the old answer must not write into).
+    An answer takes the slot and releases it when it has ended. A visitor can end it early by ``stop``: it still writes
+    its end, so that what there is is kept.
     """
 
     def __init__(self) -> None:
@@ -57,7 +50,3 @@ class AnswerSlot:
     def stop(self) -> None:
         if self.holder is not None:
             self.holder.stop.set()
-
-    def abandon(self) -> None:
-        self.stop()
-        self.holder = None

@@ -38,7 +38,7 @@ def add_code_dialog(page: PageContext, name: str, button: gr.Button, inputs: Set
                 elem_classes="segmented",
             )
             close = gr.Button(size="sm", elem_classes="close-code")
-        note = gr.HTML(elem_classes="code-note")
+        note = gr.HTML()
         code = gr.Code(language="python", show_label=False, max_lines=28, wrap_lines=True, interactive=False)
     page.localize(title, value="code_title")
     page.localize(kind, label="code_language")

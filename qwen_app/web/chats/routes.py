@@ -149,15 +149,14 @@ class _InTurn(Response):
             await _refusal(refused)(scope, receive, send)
 
 
-async def body_of(request: Request, limit_bytes: int = LIMIT_WISH_BYTES, wrong: str = "") -> bytes:
-    """The body. Raises RequestError for more than the page sends, before anything is made of it; its sentence begins
-    with ``wrong``."""
+async def body_of(request: Request) -> bytes:
+    """The body. Raises RequestError for more than the page sends, before anything is made of it."""
     body = await request.body()
-    if len(body) > limit_bytes:
-        raise TooLarge(f"The request is over the limit of {limit_bytes:,} bytes.")
+    if len(body) > LIMIT_WISH_BYTES:
+        raise TooLarge(f"The request is over the limit of {LIMIT_WISH_BYTES:,} bytes.")
     refusal = PAGE_BOUNDS.refusal(body)
     if refusal:
-        raise RequestError(f"{wrong} {refusal}".strip())
+        raise RequestError(refusal)
     return body
 
 

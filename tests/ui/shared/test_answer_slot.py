@@ -18,28 +18,12 @@ def test_a_stopped_answer_may_write_its_end() -> None:
     assert answer is not None
     slot.stop()
     assert answer.stop.is_set()
-    assert answer.current
     assert slot.busy
-
-
-def test_an_abandoned_answer_has_nothing_left_to_write_into() -> None:
-    slot = AnswerSlot()
-    old = slot.take()
-    assert old is not None
-    slot.abandon()
-    assert old.stop.is_set()
-    assert not old.current
-    new = slot.take()
-    assert new is not None
-    old.release()
-    assert new.current
-    assert not new.stop.is_set()
 
 
 def test_nothing_to_stop() -> None:
     slot = AnswerSlot()
     slot.stop()
-    slot.abandon()
     assert not slot.busy
 
 
