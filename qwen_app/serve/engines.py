@@ -19,7 +19,6 @@ from qwen_app.start.progress import StartProgress
 
 log = logging.getLogger(__name__)
 
-WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
 REMOTE_SLOTS = 64  # requests at once that another server is sent, which has a queue of its own
 CPU_S_PER_GB = 8.0  # but a large model may run on a small CPU, a long step for every GB of its weights
 
@@ -54,7 +53,7 @@ def _remote_engine(settings: Settings) -> Engine:
 def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress: StartProgress) -> Engine:
     if settings.model != "auto":
         local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
-    from qwen_app.engine.local.build import build_local_engine
+    from qwen_app.engine.local.build import WATCHDOG_S, build_local_engine
     from qwen_app.models.loader import load_checkpoint
 
     device = find_device()

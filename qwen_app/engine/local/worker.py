@@ -20,7 +20,6 @@ from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
 log = logging.getLogger(__name__)
 
 IDLE_WAIT_S = 0.2
-WATCHDOG_S = 30.0
 JOIN_S = 4.0  # at the end, for the step that runs; a thread that takes longer hangs
 SWITCH_INTERVAL_S = 0.0005  # Python's 5 ms would be waited out on every return from torch while the web server is busy
 STALLED = "The engine does not move. It is started anew if it stays so; try again in a minute."
@@ -39,7 +38,7 @@ class Worker:
         scheduler: Scheduler,
         *,
         on_fatal: Callable[[str], None],
-        watchdog_s: float = WATCHDOG_S,
+        watchdog_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._executor = executor
