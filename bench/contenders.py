@@ -257,22 +257,22 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
     return PromptEncoder(loaded.tokenizer).encode([Message("user", prompt)])
 
 
-def forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int) -> float:
+def forward_loop_speed(loaded: LoadedModel, *, tokens: int) -> float:
     """Tokens a second of the barest loop there is: forward, argmax, forward, on a DynamicCache."""
-    return on_own_thread(lambda: _forward_loop_speed(loaded, rows=rows, tokens=tokens))
+    return on_own_thread(lambda: _forward_loop_speed(loaded, tokens=tokens))
 
 
-def _forward_loop_speed(loaded: LoadedModel, *, rows: int, tokens: int) -> float:
+def _forward_loop_speed(loaded: LoadedModel, *, tokens: int) -> float:
     model = loaded.model
     model.set_attn_implementation("sdpa")
     cache = DynamicCache(config=model.config)
-    ids = torch.randint(100, 40_000, (rows, LOOP_PROMPT_TOKENS))
+    ids = torch.randint(100, 40_000, (1, LOOP_PROMPT_TOKENS))
     with torch.inference_mode():
         output = model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
         started = time.perf_counter()
         for _ in range(tokens):
             output = model(output.logits[:, -1:].argmax(-1), past_key_values=cache, use_cache=True)
-    return rows * tokens / (time.perf_counter() - started)
+    return tokens / (time.perf_counter() - started)
 
 
 def load_builtin(folder: Path, threads: int) -> LoadedModel:

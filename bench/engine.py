@@ -95,12 +95,12 @@ def one_user(report: Report, loaded: LoadedModel, theirs: LoadedModel, *, turns:
 
     Each turn of ours is held against the mean of the loop's turns before and after it.
     """
-    own, bare = [], [forward_loop_speed(theirs, rows=1, tokens=tokens)]
+    own, bare = [], [forward_loop_speed(theirs, tokens=tokens)]
     for number in range(turns):
         ours = Ours(loaded, slots=1, context_tokens=256)
         own.append(total_speed(ours.run([STORY.format(number)], tokens + 1)))
         ours.close()
-        bare.append(forward_loop_speed(theirs, rows=1, tokens=tokens))
+        bare.append(forward_loop_speed(theirs, tokens=tokens))
     report.add("decode, 1 user, in turns", "forward loop", statistics.median(bare), "tokens/s")
     report.add("decode, 1 user, in turns", Ours.name, statistics.median(own), "tokens/s")
     around = [(before + after) / 2 for before, after in pairwise(bare)]

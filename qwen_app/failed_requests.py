@@ -120,7 +120,7 @@ class _Answer:
         pass
 
 
-def read_record(path: Path = RECORD_FILE) -> list[FailedRequest]:
+def read_record(path: Path) -> list[FailedRequest]:
     """What is recorded, oldest first. Lines that broke off are passed over. Raises OSError without a file."""
     older = path.with_name(path.name + ".1")
     lines = [*(older.read_bytes().splitlines() if older.exists() else []), *path.read_bytes().splitlines()]

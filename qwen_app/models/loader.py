@@ -85,7 +85,7 @@ def load(path: Path, *, precision: str, name: str = "", context_tokens: int = 0)
 
 
 def load_checkpoint(
-    checkpoint: Checkpoint, *, precision: str, name: str = "", context_tokens: int = 0, cards: int = 1
+    checkpoint: Checkpoint, *, precision: str, name: str = "", context_tokens: int, cards: int = 1
 ) -> LoadedModel:
     """Load ``checkpoint`` as fp16, bf16, fp32, int4, 8bit or 4bit, under its own name unless ``name`` gives another.
 

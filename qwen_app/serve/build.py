@@ -28,7 +28,7 @@ class App:
     service: Service
 
 
-def load_app(settings: Settings, progress: StartProgress, guests: GuestDoor | None = None) -> App:
+def load_app(settings: Settings, progress: StartProgress, guests: GuestDoor) -> App:
     """Load the model and build what answers, guests at ``guests`` among them. Slow; raises StartupError."""
     service = build_service(settings, progress)
     progress.enter("page")

@@ -22,7 +22,7 @@ SHOWN_WHOLE = f"""() => {{
 }}"""
 
 
-def first_look_html(settings: Settings, *, guest: bool = False) -> str:
+def first_look_html(settings: Settings, *, guest: bool) -> str:
     """A script for the page's head. It decides as ``strings.language_for`` does, and the style sheet hides the page."""
     return f"""<link rel="apple-touch-icon" href="icon.png"><script>
 document.querySelector("link[rel=manifest]")?.setAttribute("href", "manifest.json"); // below a proxy's path too

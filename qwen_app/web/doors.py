@@ -18,7 +18,7 @@ def behind_doors(
     settings: Settings,
     sessions: Sessions | None,
     guests: GuestDoor | None,
-    passwords: Passwords | None = None,
+    passwords: Passwords | None,
 ) -> ASGIApp:
     """``app`` behind both. With no login in the settings of a server that strangers reach, nobody comes in."""
     door = guests or GuestDoor()  # one that is never opened knows nobody

@@ -78,9 +78,7 @@ def wall(
 
 
 @contextmanager
-def standing_wall(
-    app: ASGIApp, settings: Settings, sessions: Sessions | None = None, guests: GuestDoor | None = None
-) -> Iterator[ASGIApp]:
+def standing_wall(app: ASGIApp, settings: Settings, sessions: Sessions | None, guests: GuestDoor) -> Iterator[ASGIApp]:
     """The same as long as a server runs: the threads that compare passwords end with it."""
     with closing(Passwords(settings.logins())) as passwords:
         yield wall(app, settings, sessions, guests, passwords)

@@ -18,8 +18,8 @@ serves = pytest.mark.skipif(not multiplies_4_bits_on_a_cpu(), reason="needs g++,
 serves_8 = pytest.mark.skipif(not multiplies_8_bits_on_a_cpu(), reason="needs g++, AVX2 and FMA")
 
 
-def layer_of(out_features: int, columns: int, group: int, bias: torch.Tensor | None = None) -> Int4Linear:
-    return Int4Linear.of(random_weight(out_features, columns, group), bias, CPU)
+def layer_of(out_features: int, columns: int) -> Int4Linear:
+    return Int4Linear.of(random_weight(out_features, columns, 32), None, CPU)
 
 
 @serves
@@ -40,7 +40,7 @@ def test_it_computes_what_torchs_does(bias: bool) -> None:
 
 @serves
 def test_its_weights_are_those_it_had() -> None:
-    layer = layer_of(112, 192, 32)
+    layer = layer_of(112, 192)
     before, held = layer.dequantised_transposed(torch.float32), layer.packed.nbytes + layer.scales_and_zeros.nbytes
     use_cpp(layer)
     assert torch.equal(layer.dequantised_transposed(torch.float32), before)
@@ -52,21 +52,21 @@ def test_its_weights_are_those_it_had() -> None:
 
 @serves
 def test_all_4_bit_layers_of_a_model_become_ours() -> None:
-    model = nn.Sequential(layer_of(64, 64, 32), nn.Linear(64, 64), layer_of(64, 64, 32))
+    model = nn.Sequential(layer_of(64, 64), nn.Linear(64, 64), layer_of(64, 64))
     use_few_rows(model, lambda: frozenset())
     assert [type(layer) for layer in model] == [CppInt4Linear, nn.Linear, CppInt4Linear]
 
 
 def test_where_our_kernel_does_not_serve_torchs_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpp_linear, "multiplies_4_bits_on_a_cpu", lambda: False)
-    layer = layer_of(64, 64, 32)
+    layer = layer_of(64, 64)
     use_cpp(layer)
     assert type(layer) is Int4Linear
 
 
 def test_what_torch_packs_in_a_way_not_known_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cpp_linear, "tile_of", lambda: None)
-    layer = layer_of(64, 64, 32)
+    layer = layer_of(64, 64)
     use_cpp(layer)
     assert type(layer) is Int4Linear
 
@@ -104,7 +104,7 @@ def test_an_embedding_whose_matrix_is_the_heads_stays_so() -> None:
 
 @serves_8
 def test_an_embedding_of_its_own_stays_as_it_is() -> None:
-    apart = nn.ModuleList([Int8Embedding(Int8Weight.of(torch.randn(70, 192)), torch.float32), layer_of(64, 64, 32)])
+    apart = nn.ModuleList([Int8Embedding(Int8Weight.of(torch.randn(70, 192)), torch.float32), layer_of(64, 64)])
     apart.append(Int8Linear(Int8Weight.of(torch.randn(70, 192)), None))
     use_cpp(apart)
     assert type(apart[0]) is Int8Embedding

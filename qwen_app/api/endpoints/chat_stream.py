@@ -20,7 +20,7 @@ class ChatStream(ChunkStream):
         truncation: Truncation | None,
         *,
         with_usage: bool,
-        legacy: bool = False,
+        legacy: bool,
     ) -> None:
         """``legacy`` answers ``functions``: there a call has a form of its own."""
         super().__init__(head, '"delta":{"content":', "}", with_usage=with_usage)

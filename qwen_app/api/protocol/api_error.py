@@ -66,7 +66,7 @@ class ApiError:
         return JSONResponse(self.body(), self.status, dict(self.headers))
 
 
-def api_error(error: Exception, request_id: str = "") -> ApiError:
+def api_error(error: Exception, request_id: str) -> ApiError:
     """Whatever was raised, in our terms. What we did not foresee tells nothing but its id, under which it is logged."""
     if isinstance(error, RequestError | EngineError):
         return _from_app_error(error)

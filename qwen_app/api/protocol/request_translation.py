@@ -119,8 +119,8 @@ def sampling_of(
     service: Service,
     *,
     max_tokens: int | None,
-    logprobs: bool | None = None,
-    top_logprobs: int | None = None,
+    logprobs: bool | None,
+    top_logprobs: int | None,
     prompt_logprobs: bool | None = None,
 ) -> SamplingParams:
     """The model's defaults under what ``body`` chose; the keywords are fields of SamplingParams, None for no choice."""

@@ -47,7 +47,7 @@ class LocalEngine:
         *,
         grammars: GrammarAdmission,
         grace_s: float,
-        impairment: str = "",
+        impairment: str,
     ) -> None:
         self._grammars = grammars
         self._worker = worker

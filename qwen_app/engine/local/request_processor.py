@@ -41,7 +41,7 @@ class RequestProcessor:
         vocab_size: int,
         eos_ids: frozenset[int],
         context_tokens: int,
-        forces_tokens: bool = True,
+        forces_tokens: bool,
     ) -> None:
         self._encoder = encoder
         self._compiler = compiler

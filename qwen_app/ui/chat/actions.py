@@ -52,7 +52,7 @@ class ChatActions:
         self._service = service
         self._answering = answering
         self.chats = chats
-        self.composed = Composed(service, answering, attaching)
+        self.composed = Composed(service, answering, attaching or Attaching(service))
         self.prompt, self.body = self.composed.prompt, self.composed.body
 
     async def send(

@@ -21,10 +21,10 @@ from qwen_app.ui.documents.attachment_view import attached_html, document_refusa
 class Composed:
     """Looks at a session's composer. ``attaching`` finds the documents that wait there."""
 
-    def __init__(self, service: Service, answering: Answering, attaching: Attaching | None = None) -> None:
+    def __init__(self, service: Service, answering: Answering, attaching: Attaching) -> None:
         self._service = service
         self._answering = answering
-        self.attaching = attaching or Attaching(service)
+        self.attaching = attaching
 
     def hand_over(self, session: ChatSession) -> tuple[Attachment, ...]:
         """The documents of the next question. Raises DocumentRefused, and lets go of all, where one is lost."""

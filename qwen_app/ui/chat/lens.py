@@ -67,9 +67,7 @@ class Lens:
         return self.system + sum(turn.tokens for turn in self.turns if turn.sent)
 
 
-def lens_of(
-    plan: PromptPlan, drafted: Conversation, context_tokens: int, *, exact: bool, attached_tokens: int = 0
-) -> Lens:
+def lens_of(plan: PromptPlan, drafted: Conversation, context_tokens: int, *, exact: bool, attached_tokens: int) -> Lens:
     """The lens over ``drafted``, whose last turn is the draft, as ``plan`` would send it.
 
     ``attached_tokens`` are the draft's documents, for which the plan keeps room beside the answer's.

@@ -19,7 +19,7 @@ from qwen_app.ui.shared.stream import Happenings
 class ReadingInParts:
     """What happens on the way to such an answer, as one stream of events. A guest's ``turns`` count each part too."""
 
-    def __init__(self, service: Service, turns: TurnCounter | None = None) -> None:
+    def __init__(self, service: Service, turns: TurnCounter | None) -> None:
         self._service = service
         self._reader = DocumentReader(service, turns.take) if turns is not None else DocumentReader(service)
 

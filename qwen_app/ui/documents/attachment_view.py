@@ -73,7 +73,7 @@ def refused_html(reason: str, values: Mapping[str, str], detail: str, texts: Tex
         return notice_html(texts.translated(detail) or texts("document_broke_off"), about)
 
 
-def no_range_html(pages: str, texts: Texts, about: str = "") -> str:
+def no_range_html(pages: str, texts: Texts, about: str) -> str:
     """What was written is no range of the document; ``about`` names the wish that is refused."""
     return notice_html(texts("documents_no_range", pages=pages), about)
 

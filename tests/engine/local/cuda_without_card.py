@@ -144,7 +144,7 @@ class RecorderOnCpu:
         return self.captured[-1], self.captured[-1].logits
 
 
-def small_qwen(layers: int = 2, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+def small_qwen(layers: int = 2) -> PreTrainedModel:
     """Random weights in Qwen2's shape, attending over slots."""
     torch.manual_seed(0)
     config = Qwen2Config(
@@ -156,7 +156,7 @@ def small_qwen(layers: int = 2, dtype: torch.dtype = torch.float32) -> PreTraine
         num_key_value_heads=2,
         max_position_embeddings=1024,
     )
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     use_slots(model)
     return model
 

@@ -19,8 +19,8 @@ from tests.examples import examples
 NEVER = float("inf")
 
 
-def ticket(name: str, user: str = "", deadline: float = NEVER) -> Ticket:
-    return Ticket(name, user or name[0], deadline)
+def ticket(name: str, deadline: float = NEVER) -> Ticket:
+    return Ticket(name, name[0], deadline)
 
 
 def submit_all(scheduler: Scheduler, *names: str) -> list[int]:

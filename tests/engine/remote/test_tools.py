@@ -51,8 +51,8 @@ def calls_of(events: list[Event]) -> list[tuple[str, str]]:
     return [(name, arguments) for name, arguments in calls.values()]
 
 
-def in_pieces(text: str, size: int = 3) -> list[dict[str, Any]]:
-    return [piece(text[at : at + size]) for at in range(0, len(text), size)]
+def in_pieces(text: str) -> list[dict[str, Any]]:
+    return [piece(text[at : at + 3]) for at in range(0, len(text), 3)]
 
 
 async def answered(chat: Handler, request: GenerationRequest) -> list[Event]:

@@ -45,9 +45,7 @@ def choose_attention(
     return quickest_right(cache, plain, query_heads, own_decode=own_decode)
 
 
-def quickest_right(
-    cache: KVCache, plain: Attention, query_heads: int, *, own_decode: bool = True
-) -> tuple[Attention, str]:
+def quickest_right(cache: KVCache, plain: Attention, query_heads: int, *, own_decode: bool) -> tuple[Attention, str]:
     """``choose_attention`` on a card."""
     shape = cache.shape
     if own_decode and serves(shape.dtype, query_heads, shape.heads, shape.head_dim):

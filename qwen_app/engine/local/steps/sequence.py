@@ -50,9 +50,9 @@ class SequenceState:
         eos_ids: frozenset[int],
         answer: AnswerText,
         events: EventQueue,
-        constraint: Constraint | None = None,
-        banned_ids: Sequence[int] = (),
-        forces_tokens: bool = True,
+        constraint: Constraint | None,
+        banned_ids: Sequence[int],
+        forces_tokens: bool,
     ) -> None:
         self.id = request_id
         self.user = user

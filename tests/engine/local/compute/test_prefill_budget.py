@@ -11,10 +11,10 @@ from qwen_app.engine.local.compute.prefill_budget import CHUNKS_BEFORE_REGAIN, L
 DECODE_S = 0.01
 
 
-def learn(budget: PrefillBudget, token_s: float, *, rows: int = 2, steps: int = 60) -> int:
+def learn(budget: PrefillBudget, token_s: float, *, rows: int = 2) -> int:
     """Steps on a machine that takes ``token_s`` for each prompt token beside a decode step."""
     budget.measured(DECODE_S, decoding_rows=rows, chunk_tokens=0)
-    for _ in range(steps):
+    for _ in range(60):
         size = budget.tokens(rows)
         budget.measured(DECODE_S + size * token_s, decoding_rows=rows, chunk_tokens=size)
     return budget.tokens(rows)

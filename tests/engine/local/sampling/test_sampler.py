@@ -33,8 +33,8 @@ def sampler(*, text_vocab: int = VOCAB) -> Sampler:
     return Sampler(text_vocab_size=text_vocab, context_tokens=512, slots=8, device=torch.device("cpu"))
 
 
-def random_logits(seed: int, scale: float, vocab: int = VOCAB) -> torch.Tensor:
-    return torch.randn(1, vocab, generator=torch.Generator().manual_seed(seed)) * scale
+def random_logits(seed: int, scale: float) -> torch.Tensor:
+    return torch.randn(1, VOCAB, generator=torch.Generator().manual_seed(seed)) * scale
 
 
 def drawn(
@@ -54,7 +54,7 @@ def assert_drawn_as(counted: np.ndarray, expected: np.ndarray) -> None:
     assert (np.abs(counted - expected) <= MOST_SIGMAS * np.sqrt(expected) + MOST_SIGMAS).all()
 
 
-def of_transformers(logits: torch.Tensor, params: SamplingParams, ids: Sequence[int] = ()) -> np.ndarray:
+def of_transformers(logits: torch.Tensor, params: SamplingParams, ids: Sequence[int]) -> np.ndarray:
     processors = LogitsProcessorList()
     if params.repetition_penalty != 1.0:
         processors.append(RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
