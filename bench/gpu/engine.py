@@ -122,7 +122,7 @@ def _of_one_precision(rows: Rows, precision: str, options: Options, *, benchmark
     checks["end"] = ours.close
     if benchmarks:
         checks |= _through_the_benchmarks(rows, precision, loaded, options)
-        checks["HTTP"] = lambda: over_http(rows, precision, loaded, context)
+        checks["HTTP"] = lambda: over_http(rows, precision, loaded, context, tiny=options.tiny)
     checks["a device that hangs"] = lambda: _hang(rows, precision, loaded, options)
     for name, check in checks.items():
         if rows.may_begin(f"{precision}: {name}"):

@@ -12,18 +12,19 @@ from qwen_app.engine.local.build import build_local_engine
 from qwen_app.models.loader import LoadedModel
 from qwen_app.service import Service
 
-TOKENS = 48
+TOKENS, TOKENS_TINY = 48, 12
 CLIENTS = (1, 8)
 
 
-def over_http(rows: Rows, precision: str, loaded: LoadedModel, context_tokens: int) -> None:
+def over_http(rows: Rows, precision: str, loaded: LoadedModel, context_tokens: int, *, tiny: bool) -> None:
+    tokens = TOKENS_TINY if tiny else TOKENS
     engine = on_own_thread(lambda: build_local_engine(loaded, slots=max(CLIENTS), context_tokens=context_tokens))
     service = Service(engine)
     with serving(service) as port:
-        asyncio.run(straight(service, prompts(max(CLIENTS)), TOKENS))  # the first answers of a process are slow
+        asyncio.run(straight(service, prompts(max(CLIENTS)), tokens))  # the first answers of a process are slow
         for clients in CLIENTS:
-            run = ask_over_http(port, prompts(clients), TOKENS)
-            alone = asyncio.run(straight(service, prompts(clients), TOKENS))
+            run = ask_over_http(port, prompts(clients), tokens)
+            alone = asyncio.run(straight(service, prompts(clients), tokens))
             rows.add(f"{precision}: {clients} clients over HTTP", run.tokens_per_s, "tokens/s")
             rows.add(f"{precision}: {clients} clients, HTTP to engine", run.tokens_per_s / alone.tokens_per_s)
             rows.check(f"{precision}: {clients} clients were answered", len(run.answers) == clients and run.tokens > 0)
