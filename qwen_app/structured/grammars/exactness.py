@@ -5,6 +5,8 @@
 - A key that is not declared may be written in escapes, so also one that is: ``"\\u0061"`` for ``"a"``. So where keys
   are open, characters stand for themselves; but not where the schema holds characters that can only be written in
   escapes, which would be left out of its texts without a word.
+- In the classes of patterns, ``[``, ``&&``, ``--`` and ``~~`` make sets of sets, and are plain characters in
+  JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped.
 - Of dates and times, ``calendar.py`` has the rest.
 - ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
 """
@@ -22,6 +24,9 @@ from qwen_app.structured.schema_check import Schema, subschemas
 
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
+CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)  # or an escape, which begins none
+RANGE = re.compile(r"(\\.|.)(?:(-)(\\.|.))?", re.DOTALL)  # of characters in a class, or one of them
+BEGINS_SET = re.compile(r"[\[&~-]")
 CONTROL = re.compile(r"\\u00[01]|\x7f|\\\\[xu0]")  # as JSON writes it, or a pattern
 SHORT_ESCAPES = 'nrbtf\\"'  # all of JSON's but \u
 DIGITS = 15  # that a number keeps
@@ -29,13 +34,15 @@ DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excl
 
 
 def narrowed(schema: Schema) -> Schema:
-    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, and dates that are."""
+    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, dates that are, and
+    patterns whose classes are plain ones."""
     parts = [part for _, part in subschemas(schema)]
     combines = any(keyword in part for part in parts for keyword in COMBINING)
-    if not any(_moved(part, combines=combines) or pattern_of(part) for part in parts):
+    if not any(_moved(part, combines=combines) or pattern_of(part) or _plain_patterns(part) for part in parts):
         return schema
     changed = copy.deepcopy(schema)
     for _, part in subschemas(changed):
+        part.update(_plain_patterns(part))
         for excluded, included, bound in _moved(part, combines=combines):
             del part[excluded]
             part[included] = bound
@@ -44,6 +51,29 @@ def narrowed(schema: Schema) -> Schema:
             others = part.get("allOf")  # all are asked for at once, and a pattern of its own is kept
             part["allOf"] = [*(others if isinstance(others, list) else []), {"pattern": pattern}]
     return changed
+
+
+def _plain_patterns(part: Schema) -> Schema:
+    """Its keywords of patterns with what would make sets of sets in their classes escaped."""
+    changed: Schema = {}
+    pattern, named = part.get("pattern"), part.get("patternProperties")
+    if isinstance(pattern, str) and (plain := _plain_classes(pattern)) != pattern:
+        changed["pattern"] = plain
+    if isinstance(named, dict) and any(_plain_classes(name) != name for name in named):
+        changed["patternProperties"] = {_plain_classes(name): child for name, child in named.items()}
+    return changed
+
+
+def _plain_classes(pattern: str) -> str:
+    return CLASS.sub(lambda found: found[0] if found[2] is None else f"[{found[1]}{_plain_ranges(found[2])}]", pattern)
+
+
+def _plain_ranges(members: str) -> str:
+    return RANGE.sub(lambda found: _plain(found[1]) + (f"-{_plain(found[3])}" if found[2] else ""), members)
+
+
+def _plain(member: str) -> str:
+    return f"\\{member}" if BEGINS_SET.fullmatch(member) else member
 
 
 def _moved(part: Schema, *, combines: bool) -> list[tuple[str, str, float]]:

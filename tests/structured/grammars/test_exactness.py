@@ -245,3 +245,20 @@ def test_dates_that_are_named_stay_as_they_were_written() -> None:
     named = {"enum": ["2023-02-29", None], "format": "date"}
     assert narrowed(named) is named
     assert takes(named, '"2023-02-29"')
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("^[[:alpha:]]$", "^[a-z&&[^b]]$", "^[a&&b]$", "^[a-z--b]$", "^[+--]$", "^[[]$", "^[~~a]$", "^[^[a]$"),
+        *(r"^[\[a]$", r"^[\\[a]$", r"^\[[a]\]$", "^[a-c]$", r"^[&\&a]$"),
+    ],
+)
+def test_a_class_of_a_pattern_holds_what_it_does_in_json_schema(pattern: str) -> None:
+    names = {"type": "object", "patternProperties": {pattern: {}}, "additionalProperties": False}
+    schema = {"type": "string", "pattern": pattern}
+    valid = jsonschema_rs.validator_for(schema)
+    for text in ("a", "b", "x", "[", "]", ":", "&", "-", ",", "~", "\\", "x]", "a]", "[a]"):
+        matches = valid.is_valid(text)
+        assert takes(schema, json.dumps(text)) == matches, text
+        assert takes(names, json.dumps({text: 1})) == matches, text
