@@ -7,6 +7,7 @@
   escapes, which would be left out of its texts without a word.
 - In the classes of patterns, ``[``, ``&&``, ``--`` and ``~~`` make sets of sets, and are plain characters in
   JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped.
+- Beside ``additionalItems``, which no draft knows together with them, ``prefixItems`` are forgotten. So these stay.
 - Of dates and times, ``calendar.py`` has the rest.
 - ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
 """
@@ -24,6 +25,7 @@ from qwen_app.structured.schema_check import Schema, subschemas
 
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
+FIRST_AND_MORE = frozenset({"prefixItems", "additionalItems"})  # of two drafts
 CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)  # or an escape, which begins none
 RANGE = re.compile(r"(\\.|.)(?:(-)(\\.|.))?", re.DOTALL)  # of characters in a class, or one of them
 BEGINS_SET = re.compile(r"[\[&~-]")
@@ -34,14 +36,19 @@ DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excl
 
 
 def narrowed(schema: Schema) -> Schema:
-    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, dates that are, and
-    patterns whose classes are plain ones."""
+    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, dates that are,
+    patterns whose classes are plain ones, and first items alone."""
     parts = [part for _, part in subschemas(schema)]
     combines = any(keyword in part for part in parts for keyword in COMBINING)
-    if not any(_moved(part, combines=combines) or pattern_of(part) or _plain_patterns(part) for part in parts):
+    if not any(
+        _moved(part, combines=combines) or pattern_of(part) or _plain_patterns(part) or part.keys() >= FIRST_AND_MORE
+        for part in parts
+    ):
         return schema
     changed = copy.deepcopy(schema)
     for _, part in subschemas(changed):
+        if part.keys() >= FIRST_AND_MORE:
+            del part["additionalItems"]
         part.update(_plain_patterns(part))
         for excluded, included, bound in _moved(part, combines=combines):
             del part[excluded]

@@ -262,3 +262,11 @@ def test_a_class_of_a_pattern_holds_what_it_does_in_json_schema(pattern: str) ->
         matches = valid.is_valid(text)
         assert takes(schema, json.dumps(text)) == matches, text
         assert takes(names, json.dumps({text: 1})) == matches, text
+
+
+@pytest.mark.parametrize("more", [False, True, {"type": "null"}])
+def test_first_items_stay_beside_a_keyword_of_an_older_draft(more: object) -> None:
+    schema = {"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "null"}, "additionalItems": more}
+    valid = jsonschema_rs.validator_for(schema)
+    for text in ("[]", "[1]", "[null]", "[1, null]", "[1, 1]"):
+        assert takes(schema, text) == valid.is_valid(json.loads(text)), text
