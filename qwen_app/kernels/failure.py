@@ -11,5 +11,7 @@ def first_line(error: BaseException) -> str:
     """What an error says, short enough for a sentence."""
     if isinstance(error, subprocess.CalledProcessError):  # Triton compiles a file of C at the first launch
         return "the C compiler failed; does it find Python.h, of the system's package python3-dev?"
-    lines = str(error).splitlines()
-    return (lines[0] if lines and lines[0] else type(error).__name__)[:LONGEST_REASON]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # torch's "Kernel compilation failed:", before what NVRTC says
+        lines[0] += " " + next((line for line in lines[1:] if "error" in line), lines[1])
+    return (lines[0] if lines else type(error).__name__)[:LONGEST_REASON]

@@ -44,6 +44,26 @@ def test_a_compiler_that_fails_is_told_in_a_sentence() -> None:
     assert len(first_line(RuntimeError("x" * 999))) == 200
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        # As torch and NVRTC say it for a card of Turing's generation, and for one that is newer than NVRTC.
+        (
+            "Kernel compilation failed:\nnvrtc: warning: old architectures will go\n"
+            "ptxas application ptx input, line 296; error   : Feature '.m16n8k16' requires .target sm_80 or higher\n"
+            "ptxas fatal: aborted",
+            "Feature '.m16n8k16' requires .target sm_80 or higher",
+        ),
+        ("Kernel compilation failed:\nnvrtc: error: invalid value for --gpu-architecture (-arch)\n", "(-arch)"),
+        ("Kernel compilation failed:\n\nout of disk\n", "out of disk"),
+    ],
+)
+def test_why_a_kernel_was_not_compiled_is_told(said: str, reason: str) -> None:
+    told = first_line(RuntimeError(said))
+    assert told.startswith("Kernel compilation failed: ")
+    assert told.endswith(reason)
+
+
 def test_a_triton_that_does_not_load_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "qwen_app.kernels.cuda.fused", None)
     kernels, problem = choose_kernels(torch.device("cuda"), torch.float16, 64, Heads(2, 1, 16))
