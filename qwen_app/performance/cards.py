@@ -18,14 +18,19 @@ CARDS = (
     ("A100", 1555),
     ("RTX 5090", 1792),
     ("RTX 5080", 960),
+    ("RTX 5070 Ti", 896),
+    ("RTX 5070", 672),
     ("RTX 4090", 1008),
     ("RTX 4080 SUPER", 736),
     ("RTX 4080", 717),
     ("RTX 4070 Ti SUPER", 672),
+    ("RTX 4070 (Ti|SUPER)", 504),
     ("RTX 4070", 504),
     ("RTX 3090 Ti", 1008),
     ("RTX 3090", 936),
+    ("RTX 3080 Ti", 912),
     ("RTX 3080", 760),
+    ("RTX 3060 Ti", 448),
     ("RTX 3060", 360),
     ("RTX 6000 Ada", 960),
     ("RTX A6000", 768),
@@ -40,13 +45,14 @@ CARDS = (
     (r"T4\b", 320),
     ("V100", 900),
 )
+OTHER_MODEL = r"(?! (Ti|SUPER|D|Laptop|with Max-Q)\b)"  # a name that goes on so is another card's
 COPIED_BYTES = {"cuda": 2**28, "cpu": 2**26}
 COPIES = 8
 
 
 def stated_bandwidth(name: str) -> float:
     """Bytes a second of the memory of the card called ``name``; 0.0 of one that is not known here."""
-    return next((speed * GB for pattern, speed in CARDS if re.search(rf"\b{pattern}", name)), 0.0)
+    return next((speed * GB for pattern, speed in CARDS if re.search(rf"\b{pattern}{OTHER_MODEL}", name)), 0.0)
 
 
 def copy_bandwidth(kind: str) -> float:

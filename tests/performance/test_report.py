@@ -55,6 +55,13 @@ def test_another_model_has_no_published_figures() -> None:
         ("NVIDIA GeForce RTX 4090", 1008),
         ("NVIDIA GeForce RTX 3090 Ti", 1008),
         ("NVIDIA GeForce RTX 3090", 936),
+        ("NVIDIA GeForce RTX 3080 Ti", 912),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", 672),
+        ("NVIDIA GeForce RTX 4070 Ti", 504),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", 0),  # half of what its namesake has
+        ("NVIDIA GeForce RTX 3080 Ti Laptop GPU", 0),
+        ("NVIDIA RTX A5000 Laptop GPU", 0),
+        ("NVIDIA GeForce RTX 4090 D", 0),
         ("NVIDIA A100-SXM4-80GB", 2039),
         ("NVIDIA A100 80GB PCIe", 1935),
         ("NVIDIA A100-SXM4-40GB", 1555),
