@@ -208,3 +208,17 @@ def test_the_table_says_what_does_not_fit() -> None:
     table = plan_table(DEFAULT, SEVEN, ["fp16", "4bit"], imagined_card(12))
     assert "fp16 does not fit" in table
     assert "5.55 GB" in table
+
+
+def test_a_gguf_file_is_not_advised_to_run_as_nf4() -> None:
+    turing = Device("cuda", "Tesla T4", 15_800_000_000, 15_400_000_000, ampere=False)
+    with pytest.raises(DoesNotFit, match="It would fit with --precision 4bit"):
+        plan_memory(SEVEN, "fp16", turing)
+    with pytest.raises(DoesNotFit, match="Choose a smaller model"):
+        plan_memory(SEVEN, "fp16", turing, nf4=False)
+    with pytest.raises(DoesNotFit, match="It would fit with --precision int4"):
+        plan_memory(SEVEN, "fp16", dataclasses.replace(turing, ampere=True), nf4=False)
+    small = Device("cuda", "small", 12_000_000_000, 10_000_000_000)
+    two = Device("cuda", "2 x small", 24_000_000_000, 15_000_000_000, cards=2, first=small)
+    with pytest.raises(DoesNotFit, match="It would fit with --precision int4"):
+        plan_memory(SEVEN, "fp16", two, nf4=False)
