@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import JsonSchema
@@ -21,6 +22,7 @@ SINGLE = (
     *("propertyNames", "not", "if", "then", "else"),
 )
 NUMBERS = ("const", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+OUTWARDS = {"maximum": 1, "exclusiveMaximum": 1, "minimum": -1, "exclusiveMinimum": -1}
 
 # As JSON calls them.
 KINDS = {list: "an array", str: "a string", int: "a number", float: "a number", type(None): "null"}
@@ -93,17 +95,37 @@ def _too_large() -> SchemaError:
     return SchemaError(f"The schema is larger than {LIMIT_BYTES // 1024} KB. Split it or leave out descriptions.")
 
 
-def check_integers(schema: Schema) -> None:
-    """Refuse integers beyond 2**53: the grammar counts in doubles, and would take a neighbour for the number."""
+def check_numbers(schema: Schema) -> None:
+    """Refuse numbers for which the grammar, which counts in doubles, would take a neighbour."""
     for pointer, part in subschemas(schema):
         for keyword in NUMBERS:
             for value in _plain_values(part.get(keyword)):
-                if isinstance(value, int) and abs(value) > LIMIT_INTEGER:
+                if isinstance(value, int | float) and (problem := _inexact(keyword, value)):
                     raise SchemaError(
-                        f"{keyword} at {pointer}/{keyword} holds {str(value)[:40]}. "
-                        "Integers beyond 2^53 cannot be enforced exactly: use a string.",
+                        f"{keyword} at {pointer}/{keyword} holds {str(value)[:40]}. {problem}",
                         pointer=f"{pointer}/{keyword}",
                     )
+
+
+def _inexact(keyword: str, value: float) -> str:
+    if abs(value) > LIMIT_INTEGER:
+        return "" if is_far_bound(keyword, value) else "Integers beyond 2^53 cannot be enforced exactly: use a string."
+    if keyword in ("const", "enum") and isinstance(value, float) and _as_read(value) != value:
+        return "A fraction of so many digits cannot be enforced exactly: round it, or use a string."
+    return ""
+
+
+def is_far_bound(keyword: str, value: object) -> bool:
+    """Whether ``value`` bounds what lies beyond 2**53: no number that the grammar counts to exceeds it."""
+    return isinstance(value, int | float) and value * OUTWARDS.get(keyword, 0) > LIMIT_INTEGER
+
+
+def _as_read(value: float) -> float:
+    """``value`` as llguidance reads it: its digits times a power of ten, each rounded (serde_json's quick way)."""
+    sign, digits, exponent = Decimal(repr(value)).as_tuple()
+    power = float(f"1e{abs(int(exponent))}")
+    whole = float((-1) ** sign * int("".join(map(str, digits))))
+    return whole / power if int(exponent) < 0 else whole * power
 
 
 def _plain_values(value: object) -> Iterator[object]:

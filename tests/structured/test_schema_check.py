@@ -9,7 +9,7 @@ from qwen_app.errors import SchemaError
 from qwen_app.structured.schema_bounds import LIMIT_DEPTH
 from qwen_app.structured.schema_check import (
     LIMIT_BYTES,
-    check_integers,
+    check_numbers,
     json_schema,
     parse_schema,
     subschemas,
@@ -114,7 +114,16 @@ def test_a_number_with_too_many_digits_is_refused_in_our_words() -> None:
 
 
 def test_integers_that_doubles_cannot_hold() -> None:
-    check_integers({"enum": [2**53, True, "x", None, 1e300]})
+    check_numbers({"enum": [2**53, True, "x", None, 0.1, 1e-22], "maximum": 2**63 - 1, "exclusiveMinimum": -1e300})
     with pytest.raises(SchemaError) as refused:
-        check_integers({"items": {"const": {"a": [2**53 + 1]}}})
+        check_numbers({"items": {"const": {"a": [2**53 + 1]}}})
     assert refused.value.pointer == "/items/const"
+    for beyond in ({"minimum": 2**63 - 1}, {"exclusiveMaximum": -1e300}, {"const": 1e300}, {"multipleOf": 1e300}):
+        with pytest.raises(SchemaError, match="use a string"):
+            check_numbers(beyond)
+
+
+def test_fractions_that_doubles_read_as_a_neighbour() -> None:
+    with pytest.raises(SchemaError, match="round it") as refused:
+        check_numbers({"enum": [1, 123456789.123456789]})
+    assert refused.value.pointer == "/enum"

@@ -8,6 +8,8 @@
 - In the classes of patterns, ``[``, ``&&``, ``--`` and ``~~`` make sets of sets, and are plain characters in
   JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped.
 - Beside ``additionalItems``, which no draft knows together with them, ``prefixItems`` are forgotten. So these stay.
+- Bounds beyond 2**53, as ``9223372036854775807``, are counted in too few bits: ``2**60`` took what exceeds it. So no
+  number goes beyond 2**53 where one of them stands.
 - Of dates and times, ``calendar.py`` has the rest.
 - ``minProperties`` counts a key that is written twice as two. So more of them than surely differ are refused.
 """
@@ -21,7 +23,7 @@ import re
 
 from qwen_app.errors import SchemaError
 from qwen_app.structured.grammars.calendar import pattern_of
-from qwen_app.structured.schema_check import Schema, subschemas
+from qwen_app.structured.schema_check import LIMIT_INTEGER, OUTWARDS, Schema, is_far_bound, subschemas
 
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
@@ -36,20 +38,16 @@ DIGITS_WITHIN = 9  # of the room between two bounds: what is lost beside an excl
 
 
 def narrowed(schema: Schema) -> Schema:
-    """``schema`` with excluded whole bounds moved inwards, where they would be taken themselves, dates that are,
-    patterns whose classes are plain ones, and first items alone."""
-    parts = [part for _, part in subschemas(schema)]
-    combines = any(keyword in part for part in parts for keyword in COMBINING)
-    if not any(
-        _moved(part, combines=combines) or pattern_of(part) or _plain_patterns(part) or part.keys() >= FIRST_AND_MORE
-        for part in parts
-    ):
-        return schema
+    """``schema`` as llguidance must be told it: excluded whole bounds moved inwards, where they would be taken
+    themselves, and those beyond 2**53 to there, dates that are, patterns whose classes are plain ones, and first items
+    alone."""
     changed = copy.deepcopy(schema)
+    combines = any(keyword in part for _, part in subschemas(schema) for keyword in COMBINING)
     for _, part in subschemas(changed):
         if part.keys() >= FIRST_AND_MORE:
             del part["additionalItems"]
         part.update(_plain_patterns(part))
+        part.update({far: LIMIT_INTEGER * OUTWARDS[far] for far in part if is_far_bound(far, part[far])})
         for excluded, included, bound in _moved(part, combines=combines):
             del part[excluded]
             part[included] = bound

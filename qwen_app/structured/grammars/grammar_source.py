@@ -20,7 +20,7 @@ from qwen_app.structured.closing.minimal_match import minimal_match
 from qwen_app.structured.grammars.exactness import allowed_escapes, check_distinct, narrowed
 from qwen_app.structured.grammars.loosening import Loosening
 from qwen_app.structured.json_text import StringTracker
-from qwen_app.structured.schema_check import Schema, check_integers, check_schema, locate
+from qwen_app.structured.schema_check import Schema, check_numbers, check_schema, locate
 from qwen_app.structured.validation import check_against_draft
 from qwen_app.structured.vocabulary import Vocabulary
 
@@ -128,7 +128,7 @@ def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True
 
 def check_enforceable(schema: Schema, vocabulary: Vocabulary) -> None:
     """Raises SchemaError, with the place, where not all of ``schema`` can be enforced."""
-    check_integers(schema)
+    check_numbers(schema)
     check_distinct(schema)
     if problem := problem_with(schema, vocabulary):
         raise refusal(schema, problem, vocabulary)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qwen_app.errors import SchemaError
-from qwen_app.structured.schema_check import LISTS, MANY, SINGLE, Schema, check_integers, check_schema
+from qwen_app.structured.schema_check import LISTS, MANY, SINGLE, Schema, check_numbers, check_schema
 
 SHARED = ("$defs", "definitions")  # what references from everywhere lead to
 TRIES = 2_000  # of a request, some 0.2 ms each; what is left untried is left out
@@ -59,7 +59,7 @@ class Loosening:
         if self._tries > TRIES:
             return False
         try:
-            check_integers(check_schema(part))
+            check_numbers(check_schema(part))
         except SchemaError:
             return False
         return self._compiles({**self._shared, **part})

@@ -10,7 +10,7 @@ from qwen_app.errors import AppError, SchemaError
 from qwen_app.messages import Tool
 from qwen_app.sandbox.checks import checks
 from qwen_app.structured.schema_bounds import check_whole_characters
-from qwen_app.structured.schema_check import Schema, check_integers, check_schema, read_json
+from qwen_app.structured.schema_check import Schema, check_numbers, check_schema, read_json
 from qwen_app.tools.prompt_format import tool_definition
 
 LIMIT_BYTES = 256 * 1024
@@ -91,7 +91,7 @@ def _parameters(parameters: object, pointer: str) -> Schema:
         raise _wrong(pointer, 'The parameters must be a JSON Schema of type "object".')
     try:
         schema = check_schema(parameters)
-        check_integers(schema)
+        check_numbers(schema)
     except SchemaError as error:
         raise _wrong(pointer + error.pointer, error.message) from error
     except RecursionError as error:

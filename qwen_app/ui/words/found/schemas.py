@@ -79,6 +79,11 @@ SCHEMAS: dict[str, tuple[str, str]] = {
         "{keyword} at {place} holds {number}. Integers beyond 2^53 cannot be enforced exactly: use a string.",
         "{place} 处的 {keyword} 含有 {number}。超过 2^53 的整数无法精确约束，请改用字符串。",
     ),
+    "wrong_schema_fraction": (
+        "{keyword} at {place} holds {number}. A fraction of so many digits cannot be enforced exactly: round it, or use"
+        " a string.",
+        "{place} 处的 {keyword} 含有 {number}。位数过多的小数无法精确约束，请四舍五入或改用字符串。",
+    ),
     "wrong_nan": (
         "JSON has no NaN, which stands at {place}. Write a number.",
         "{place} 处是 NaN，它不是 JSON。请写一个数字。",
