@@ -11,11 +11,12 @@ import difflib
 import logging
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -122,6 +123,14 @@ class Settings(BaseSettings):
     plan: bool = Field(False, description="print the memory plan and stop")
     gpu_gb: float = Field(0.0, ge=0, le=10_000, description="with --plan: plan for a card of this many GB (10^9 bytes)")
 
+    # Read once: what somebody does to the files meanwhile makes nobody the owner.
+    _logins_of_file: tuple[str, ...] = PrivateAttr(())
+    _keys_of_file: tuple[str, ...] = PrivateAttr(())
+
+    def model_post_init(self, _: object) -> None:
+        self._logins_of_file = tuple(_lines_of(self.auth_file))
+        self._keys_of_file = tuple(_keys_in(self.api_keys_file))
+
     @field_validator("auth_file", "api_keys_file", "models_dir", "data_dir", mode="before")
     @classmethod
     def _home_is_expanded(cls, value: object) -> object:
@@ -221,8 +230,6 @@ class Settings(BaseSettings):
     @field_validator("api_keys_file")
     @classmethod
     def _keys_file_has_keys(cls, value: str) -> str:
-        if value and not Path(value).is_file():
-            raise ValueError("names a file that does not exist")
         keys = _keys_in(value)
         if value and not keys:
             raise ValueError(
@@ -292,11 +299,11 @@ class Settings(BaseSettings):
 
     def keys(self) -> list[str]:
         """The API keys of ``api_keys``, and of the file: one a line, ``#`` for comments."""
-        return [*_parts(self.api_keys), *_keys_in(self.api_keys_file)]
+        return [*_parts(self.api_keys), *self._keys_of_file]
 
     def logins(self) -> list[tuple[str, str]]:
         """The (user, password) pairs that may open the page."""
-        entries = [*(part for part in self.auth.split(",") if part), *_lines_of(self.auth_file)]
+        entries = [*(part for part in self.auth.split(",") if part), *self._logins_of_file]
         pairs = (part.split(":", 1) for part in entries)
         return [(user, password) for user, password in pairs]
 
@@ -483,8 +490,12 @@ def _parts(value: str) -> list[str]:
 
 def _lines_of(file: str) -> list[str]:
     """The lines of ``file`` that say something; none of no file. Raises ValueError where it cannot be read."""
+    if not file:
+        return []
     try:
-        text = Path(file).read_text(encoding="utf-8-sig") if file else ""  # editors begin a file with a mark
+        if not stat.S_ISREG(os.stat(file).st_mode):  # a pipe, as <(command), would be empty the second time
+            raise ValueError("names a folder, a pipe or a device where a file is needed")
+        text = Path(file).read_text(encoding="utf-8-sig")  # editors begin a file with a mark
     except OSError as refused:
         raise ValueError(f"names a file that cannot be read ({refused.strerror})") from refused
     except UnicodeDecodeError as refused:

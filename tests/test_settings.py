@@ -135,8 +135,25 @@ def test_the_address_of_another_server_is_checked_and_trimmed() -> None:
     assert settings.base_url == "http://host:8000/v1"
 
 
-def test_the_file_of_keys_must_exist(tmp_path: Path) -> None:
-    assert "does not exist" in refusal("--api-keys-file", str(tmp_path / "none"))
+@pytest.mark.parametrize("option", ["--api-keys-file", "--auth-file"])
+def test_a_file_of_secrets_must_be_a_file(tmp_path: Path, option: str) -> None:
+    assert "cannot be read (No such file or directory)" in refusal(option, str(tmp_path / "none"))
+    os.mkfifo(tmp_path / "pipe")
+    for other in (tmp_path, tmp_path / "pipe"):
+        assert "a folder, a pipe or a device where a file is needed" in refusal(option, str(other))
+
+
+@pytest.mark.parametrize("later", ["", "bob:other\n", "ada", None])
+def test_what_becomes_of_a_file_of_secrets_changes_nobodys_rights(tmp_path: Path, later: str | None) -> None:
+    file = tmp_path / "secrets"
+    file.write_text("ada:lovelace\nbob:other\n", encoding="utf-8")
+    settings = load_settings(["--auth-file", str(file), "--api-keys-file", str(file)], {})
+    file.unlink()
+    if later is not None:
+        file.write_text(later, encoding="utf-8")
+    assert settings.is_owner("ada")
+    assert not settings.is_owner("bob")
+    assert settings.keys() == ["ada:lovelace", "bob:other"]
 
 
 @pytest.mark.parametrize("written", [b"", b"\n \n", b"# nobody yet\n", b"\xef\xbb\xbf", b"  # a\n#b"])
@@ -162,11 +179,14 @@ def test_a_file_of_secrets_may_begin_with_a_mark_and_must_be_text(tmp_path: Path
         assert "cannot be read as UTF-8 text" in refusal(option, str(file))
 
 
+@pytest.mark.parametrize("shut", [".", "secrets"])
 @pytest.mark.parametrize("option", ["--api-keys-file", "--auth-file"])
-def test_a_file_of_secrets_that_may_not_be_read_is_told(tmp_path: Path, option: str) -> None:
-    file = tmp_path / "secrets"
+def test_a_file_of_secrets_that_may_not_be_read_is_told(tmp_path: Path, option: str, shut: str) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    file = folder / "secrets"
     file.write_text("ada:lovelace", encoding="utf-8")
-    file.chmod(0)
+    (folder / shut).chmod(0)
     script = "import sys, app; sys.exit(app.main())"
     command = [*WITHOUT_ROOTS_RIGHTS, sys.executable, "-c", script, option, str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
