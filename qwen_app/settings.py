@@ -63,7 +63,9 @@ class Settings(BaseSettings):
 
     auth: str = Field("", repr=False, description="logins for the page: user:password[,user:password]")
     auth_file: str = Field("", description="file with one user:password a line")
-    host: str = Field("127.0.0.1", description="address to listen on; any but this machine's own asks for a login")
+    host: str = Field(
+        "127.0.0.1", min_length=1, description="address to listen on; any but this machine's own asks for a login"
+    )
     port: int = Field(7860, ge=1, le=65535, description="port of page and API")
     share: bool = Field(False, description="open Gradio's public link to the page, which asks for a login")
     share_relay: str = Field("", description="frp server of your own for the public link, as host:port; none: Gradio's")
@@ -130,6 +132,13 @@ class Settings(BaseSettings):
     def model_post_init(self, _: object) -> None:
         self._logins_of_file = tuple(_lines_of(self.auth_file))
         self._keys_of_file = tuple(_keys_in(self.api_keys_file))
+
+    @field_validator("models_dir", "data_dir", mode="before")
+    @classmethod
+    def _folder_has_a_name(cls, value: object) -> object:
+        if value == "":  # of a variable that a shell does not know; the path would be the current folder
+            raise ValueError("needs the name of a folder")
+        return value
 
     @field_validator("auth_file", "api_keys_file", "models_dir", "data_dir", mode="before")
     @classmethod
