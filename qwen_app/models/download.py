@@ -41,7 +41,9 @@ def local_path(name: str, models_dir: Path, revision: str = "") -> Path:
         raise ModelFilesError(
             f"There is no model {name}. Give a folder that exists, a .gguf file, a hub id (owner/name), or builtin."
         )
-    return models_dir / (name.replace("/", "--") + (f"@{revision.replace('/', '-')}" if revision else ""))
+    of_the_hub = name != BUILTIN  # the other has no revisions, and a start without a card may come to it
+    suffix = f"@{revision.replace('/', '-')}" if revision and of_the_hub else ""
+    return models_dir / (name.replace("/", "--") + suffix)
 
 
 def ensure_model(

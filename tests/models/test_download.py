@@ -200,6 +200,11 @@ def test_what_is_no_model_at_all(name: str, tmp_path: Path, monkeypatch: pytest.
         ensure_model(name, tmp_path)
 
 
+def test_a_revision_is_of_hub_models_alone(tmp_path: Path) -> None:
+    assert local_path("owner/tiny", tmp_path, "v1") == tmp_path / "owner--tiny@v1"
+    assert local_path("builtin", tmp_path, "v1") == tmp_path / "builtin"
+
+
 @pytest.mark.slow
 def test_the_command_prints_the_folder_and_its_errors_have_exit_codes(tiny_qwen_dir: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
