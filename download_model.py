@@ -1,7 +1,6 @@
-"""Fetches or prepares the model that ``--model`` names:
-``.venv/bin/python download_model.py --model Qwen/Qwen2.5-7B-Instruct``.
+"""Fetches or prepares the model that --model names: .venv/bin/python download_model.py --model Qwen/Qwen2.5-7B-Instruct
 
-Takes the same options as app.py. ``--verify`` also checks every file's sha256.
+Prints the model's folder. Takes all options and variables of app.py; these do something here:
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from qwen_app.settings import Settings
 
+USED = ("model", "revision", "source", "models_dir", "log_level", "log_format")
 INTERRUPTED = 130  # as shells say of what Ctrl+C ended
 
 
@@ -25,8 +25,11 @@ def main() -> int:
 
 def _run(arguments: list[str]) -> int:
     from qwen_app.errors import StartupError
-    from qwen_app.settings import load_settings
+    from qwen_app.settings import described, load_settings
 
+    if {"-h", "--help"} & {*arguments}:
+        sys.stdout.write(f"{__doc__}\n  --verify\n      compare the weights with the manifest too\n{described(USED)}")
+        return 0
     options = [argument for argument in arguments if argument != "--verify"]
     try:
         download(load_settings(options), verify=len(options) < len(arguments))

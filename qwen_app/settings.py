@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -340,6 +340,15 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def described(names: Iterable[str]) -> str:
+    """The help of the options called ``names``, a paragraph each."""
+    fields = {name: Settings.model_fields[name] for name in names}
+    return "".join(
+        f"  {flag(name)}{_metavar(field)}\n      {field.description} (default: {_shown(field.default)})\n"
+        for name, field in fields.items()
+    )
+
+
 def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """``arguments`` without their secrets, and these as variables.
 
@@ -366,10 +375,6 @@ class _Parser(argparse.ArgumentParser):
     """argparse finds the flags; the help is ours, one option a paragraph."""
 
     def format_help(self) -> str:
-        options = (
-            f"  {flag(name)}{_metavar(field)}\n      {field.description} (default: {_shown(field.default)})\n"
-            for name, field in Settings.model_fields.items()
-        )
         head = (
             f"usage: {PYTHON} app.py [options]\n\nChat page and OpenAI-compatible API for Qwen2.5 on your own GPU.\n\n"
         )
@@ -377,7 +382,7 @@ class _Parser(argparse.ArgumentParser):
             f"\nEach option is also a variable: --port is {PREFIX}PORT. A flag wins over a variable.\n"
             "What is on or off is switched on by its flag and off by --no- before its name: --no-chat-titles.\n"
         )
-        return head + "".join(options) + foot
+        return head + described(Settings.model_fields) + foot
 
 
 def _parse_flags(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:

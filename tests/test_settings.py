@@ -329,6 +329,14 @@ def test_a_start_that_is_interrupted_ends_without_a_traceback(program: str) -> N
     assert "Traceback" not in done.stderr
 
 
+def test_help_of_the_download_is_its_own() -> None:
+    command = [sys.executable, "download_model.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert {"--verify", "--model", "--models-dir"} <= set(done.stdout.split())
+    assert "app.py [options]" not in done.stdout
+    assert "--port" not in done.stdout
+
+
 def test_help_lists_every_option_with_its_default() -> None:
     done = subprocess.run(
         [sys.executable, "app.py", "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
