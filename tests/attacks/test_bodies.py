@@ -28,6 +28,8 @@ ROUTES = (
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
     "/tokenize",
     "/detokenize",
     "/v1/tokenize",
@@ -37,6 +39,8 @@ LISTS = {  # where each route takes a list
     "/v1/chat/completions": ("messages", "tools", "stop"),
     "/v1/completions": ("prompt", "stop"),
     "/v1/responses": ("input", "tools", "include"),
+    "/v1/messages": ("messages", "system", "tools", "stop_sequences"),
+    "/v1/messages/count_tokens": ("messages", "system", "tools"),
     "/tokenize": ("messages", "tools"),
     "/detokenize": ("tokens",),
     "/v1/tokenize": ("messages",),
@@ -46,6 +50,8 @@ REST = {
     "/v1/chat/completions": {"model": "default", "messages": [{"role": "user", "content": "x"}]},
     "/v1/completions": {"model": "default", "prompt": "x"},
     "/v1/responses": {"model": "default", "input": "x"},
+    "/v1/messages": {"model": "default", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]},
+    "/v1/messages/count_tokens": {"model": "default", "messages": [{"role": "user", "content": "x"}]},
     "/tokenize": {"model": "default"},
     "/detokenize": {"model": "default", "tokens": []},
 }
@@ -102,11 +108,26 @@ def bodies_of_one_route() -> Iterator[tuple[str, str, bytes]]:
     yield "/v1/responses", "metadata", f'{{"model":"default","input":"x","metadata":{{{pairs}}}}}'.encode()
     arguments = json.dumps(json.dumps({"a": [{}] * 700_000}, separators=(",", ":")))
     one = f'{{"id":"a","function":{{"name":"f","arguments":{arguments}}}}}'
+    for route in ("/v1/messages", "/v1/messages/count_tokens"):
+        yield route, "calls and all but one of their results", messages_of_calls(4_600)
     yield "/v1/chat/completions", "arguments", f'{chat}"", "tool_calls": [{one}]}}]}}'.encode()
     properties = {f"k{n}": 1 for n in range(34_000)}
     for schema in (json.dumps({"enum": [{}] * 30_000, "properties": properties}), f'{{"x":[{"0," * 250_000}0]}}'):
         wanted = f'{{"type":"json_schema","json_schema":{{"schema":{schema}}}}}'
         yield "/v1/chat/completions", f"schema {schema[:6]}", f'{chat}"x"}}], "response_format": {wanted}}}'.encode()
+
+
+def messages_of_calls(count: int, most: int = 1_000) -> bytes:
+    """A conversation in Anthropic's form: ``count`` calls in a turn, ``most`` in a message, and a result for each but
+    the last."""
+    calls = [{"type": "tool_use", "id": f"c{n}", "name": "f"} for n in range(count)]
+    results = [{"type": "tool_result", "tool_use_id": f"c{n}"} for n in range(count - 1)]
+    messages = [
+        {"role": role, "content": blocks[start : start + most]}
+        for role, blocks in (("assistant", calls), ("user", results))
+        for start in range(0, count, most)
+    ]
+    return json.dumps({"model": "default", "max_tokens": 1, "messages": messages}).encode()
 
 
 @pytest.fixture(scope="module")

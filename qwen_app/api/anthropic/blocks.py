@@ -7,7 +7,7 @@ what this model said or was told.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from qwen_app.api.anthropic.message_request import BlockSource, ContentBlock, ResultBlock
@@ -72,9 +72,10 @@ def user_messages(blocks: Sequence[PathBlock], calls: Sequence[ToolCall]) -> lis
     Raises RequestError for a result of no such call, for two of one call, and for a round that is partly answered.
     """
     results: dict[str, Message] = {}
+    made = {call.id for call in calls}
     for placed in blocks:
         if placed.block.type == "tool_result":
-            _add_result(results, placed, calls)
+            _add_result(results, placed, made)
     missing = [call.id for call in calls if call.id not in results]
     if results and missing:
         raise RequestError(f"The tool_use {missing[0]!r} has no tool_result. Send one for each.", param=blocks[0].path)
@@ -85,10 +86,11 @@ def user_messages(blocks: Sequence[PathBlock], calls: Sequence[ToolCall]) -> lis
     ]
 
 
-def _add_result(results: dict[str, Message], placed: PathBlock, calls: Sequence[ToolCall]) -> None:
+def _add_result(results: dict[str, Message], placed: PathBlock, made: Set[str]) -> None:
+    """``made`` are the ids of the calls that may have a result."""
     call_id = placed.block.tool_use_id or ""
     param = f"{placed.path}.tool_use_id"
-    if call_id not in {call.id for call in calls}:
+    if call_id not in made:
         raise RequestError(f"The assistant's message before this result made no tool_use {call_id!r}.", param=param)
     if call_id in results:
         raise RequestError(f"The tool_use {call_id!r} has two results. Send one for each.", param=param)

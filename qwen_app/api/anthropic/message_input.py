@@ -49,7 +49,7 @@ async def generation_request(service: Service, body: MessagesRequest, context: R
         raise ThreadUnsupported("This server keeps no threads. Send the whole conversation.", param="thread")
     tools = tools_of(body.tools)
     choice = choice_of(body.tool_choice, tools)
-    messages = await converted(len(body.messages), conversation, body)
+    messages = await conversation(body)
     grammar = grammar_of_format(body, choice)
     template = template_of(messages)
     if template.continue_final:
@@ -91,7 +91,13 @@ def _check_beginning(beginning: Message, grammar: GrammarSpec | None, body: Mess
         raise RequestError("A format is that of a whole answer. Leave it out to go on with one.", param=param)
 
 
-def conversation(body: CountTokensRequest) -> tuple[Message, ...]:
+async def conversation(body: CountTokensRequest) -> tuple[Message, ...]:
+    """As ``_conversation``. It is as long as it has blocks: a few messages may hold thousands."""
+    blocks = sum(1 if isinstance(turn.content, str) else len(turn.content) for turn in body.messages)
+    return await converted(blocks, _conversation, body)
+
+
+def _conversation(body: CountTokensRequest) -> tuple[Message, ...]:
     """The system prompt and the turns. Turns of one role in a row are one, as at Anthropic."""
     messages: list[Message] = []
     if body.system:

@@ -20,7 +20,6 @@ from qwen_app.api.anthropic.message_input import (
 from qwen_app.api.anthropic.message_request import CountTokensRequest, MessagesRequest
 from qwen_app.api.endpoints.api_parts import ApiParts
 from qwen_app.api.protocol.anthropic_error import AnthropicErrorBody
-from qwen_app.api.protocol.long_lists import converted
 from qwen_app.api.protocol.request_translation import check_model
 from qwen_app.api.protocol.sse import STREAMED
 
@@ -47,7 +46,7 @@ def add_message_routes(router: APIRouter, parts: ApiParts) -> None:
         """The number of tokens of a prompt, tools, system prompt and format included."""
         check_fields(parts, body)
         check_model(body.model, parts.service.info())
-        messages, tools = await converted(len(body.messages), conversation, body), tools_of(body.tools)
+        messages, tools = await conversation(body), tools_of(body.tools)
         grammar = grammar_of_format(body, choice_of(body.tool_choice, tools))
         return {"input_tokens": await parts.service.count_tokens(messages, tools, grammar, template_of(messages))}
 
