@@ -28,7 +28,7 @@ from qwen_app.structured.schema_check import LIMIT_INTEGER, OUTWARDS, Schema, is
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
 FIRST_AND_MORE = frozenset({"prefixItems", "additionalItems"})  # of two drafts
-CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)  # or an escape, which begins none
+CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)(\]?)", re.DOTALL)  # or an escape, which begins none
 RANGE = re.compile(r"(\\.|.)(?:(-)(\\.|.))?", re.DOTALL)  # of characters in a class, or one of them
 BEGINS_SET = re.compile(r"[\[&~-]")
 CONTROL = re.compile(r"\\u00[01]|\x7f|\\\\[xu0]")  # as JSON writes it, or a pattern
@@ -70,7 +70,10 @@ def _plain_patterns(part: Schema) -> Schema:
 
 
 def _plain_classes(pattern: str) -> str:
-    return CLASS.sub(lambda found: found[0] if found[2] is None else f"[{found[1]}{_plain_ranges(found[2])}]", pattern)
+    """``pattern`` with its classes so; one that nothing ends stays without an end, and is refused."""
+    return CLASS.sub(
+        lambda found: found[0] if found[2] is None else f"[{found[1]}{_plain_ranges(found[2])}{found[3]}", pattern
+    )
 
 
 def _plain_ranges(members: str) -> str:
