@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, is_error, read_error_body
 from qwen_app.structured.json_text import whole_characters
@@ -37,8 +37,15 @@ def _object_or_nothing(value: object) -> object:
     return value if isinstance(value, Mapping) else None
 
 
-# A part that an answer can do without: whatever is no JSON object counts as left out.
-Dispensable = Annotated[T | None, BeforeValidator(_object_or_nothing)]
+def _as_known_or_nothing(value: object, validated: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return validated(value)
+    except ValidationError:
+        return None
+
+
+# A part that an answer can do without: one of another shape than OpenAI's counts as left out.
+Dispensable = Annotated[T | None, WrapValidator(_as_known_or_nothing)]
 
 
 def _without_halves(value: object) -> object:
@@ -72,7 +79,7 @@ class ChunkToken(BaseModel):
 
     token: Text[str | None] = None
     logprob: float | None = None
-    bytes: list[int] | None = None
+    bytes: list[Annotated[int, Field(ge=0, le=255)]] | None = None
     top_logprobs: list[ChunkToken] | None = None
 
 
@@ -88,7 +95,7 @@ class ChunkLogprobs(BaseModel):
 class ChunkChoice(BaseModel):
     """A chat sends ``delta``, a plain completion ``text``."""
 
-    delta: Dispensable[ChunkDelta] = None
+    delta: Annotated[ChunkDelta | None, BeforeValidator(_object_or_nothing)] = None
     text: Text[str | None] = None
     logprobs: Dispensable[ChunkLogprobs] = None
     finish_reason: str | None = None

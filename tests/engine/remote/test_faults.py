@@ -488,3 +488,25 @@ async def test_an_unknown_ending_is_a_failure() -> None:
     last, _, _ = await outcome(says(piece("x"), piece("", finish="abort")))
     assert isinstance(last, Failed)
     assert "abort" in last.error.message
+
+
+ODD_FIGURES: dict[str, dict[str, Any]] = {
+    "usage in words": piece("Hi") | {"usage": {"prompt_tokens": "few", "completion_tokens": 1.5}},
+    "usage as a list": piece("Hi") | {"usage": [1, 2]},
+    "details of usage in words": piece("Hi") | {"usage": {"prompt_tokens_details": {"cached_tokens": "all"}}},
+    "timings in words": piece("Hi") | {"timings": {"cache_n": "all"}},
+    "progress in words": piece("Hi") | {"prompt_progress": {"processed": "half"}},
+    "logprobs as a text": piece("Hi", logprobs={"content": "none"}),
+    "likeliest tokens as an object": piece("Hi", logprobs={"content": [{"token": "Hi", "top_logprobs": {"Hi": -1}}]}),
+    "tokens by number": piece("Hi", logprobs={"tokens": [17], "token_logprobs": [-1]}),
+    "bytes that are none": piece("Hi", logprobs={"content": [{"token": "Hi", "logprob": -1, "bytes": [300]}]}),
+}
+
+
+@pytest.mark.parametrize("chunk", ODD_FIGURES.values(), ids=ODD_FIGURES.keys())
+@pytest.mark.anyio
+async def test_figures_of_an_unknown_shape_cost_no_answer(chunk: dict[str, Any]) -> None:
+    last, text, _ = await outcome(says(chunk, piece("", finish="stop"), "[DONE]"))
+    assert isinstance(last, Finished)
+    assert text == "Hi"
+    assert last.usage.completion_tokens > 0
