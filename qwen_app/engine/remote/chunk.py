@@ -56,6 +56,14 @@ def _without_halves(value: object) -> object:
 Text = Annotated[T, BeforeValidator(_without_halves)]
 
 
+def _joined(content: object) -> object:
+    """Content as a list of parts, as Mistral's servers send it. A part without a text is what the model thinks."""
+    if not isinstance(content, list):
+        return content
+    texts = (part.get("text") for part in content if isinstance(part, Mapping))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 class ChunkFunction(BaseModel):
     name: Text[str | None] = None
     arguments: Text[object] = None
@@ -70,7 +78,7 @@ class ChunkToolCall(BaseModel):
 
 
 class ChunkDelta(BaseModel):
-    content: Text[str | None] = None
+    content: Annotated[Text[str | None], BeforeValidator(_joined)] = None
     tool_calls: list[ChunkToolCall] | None = None
 
 

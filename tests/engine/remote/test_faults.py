@@ -510,3 +510,17 @@ async def test_figures_of_an_unknown_shape_cost_no_answer(chunk: dict[str, Any])
     assert isinstance(last, Finished)
     assert text == "Hi"
     assert last.usage.completion_tokens > 0
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "streamed"])
+@pytest.mark.anyio
+async def test_content_in_parts_is_the_text_of_its_parts(whole: bool) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}]}
+    parts = [thought, {"type": "text", "text": "Hi "}, {"type": "text", "text": "there"}]
+    if whole:
+        chat = answers({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]})
+    else:
+        chat = says(*(piece("", delta={"content": [part]}) for part in parts), piece("", finish="stop"), "[DONE]")
+    last, text, _ = await outcome(chat)
+    assert isinstance(last, Finished)
+    assert text == "Hi there"
