@@ -70,10 +70,10 @@ class ChunkFunction(BaseModel):
 
 
 class ChunkToolCall(BaseModel):
-    """Some servers send no ``index``, a string as index, no ``id``, or arguments as an object."""
+    """Some servers send no ``index``, a string as index, no ``id`` or a number, or arguments as an object."""
 
-    index: int | None = None
-    id: str | None = None
+    index: Dispensable[int] = None
+    id: Dispensable[str] = None
     function: ChunkFunction | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from qwen_app.messages import (
     ToolCallDelta,
     Usage,
 )
+from qwen_app.structured.json_text import whole_characters
 from qwen_app.tools.messages import parsed_arguments
 from qwen_app.tools.parser import ToolCallParser
 from qwen_app.tools.prompt_format import CALL_OPEN
@@ -61,6 +63,7 @@ class _Heads:
 
     offered: frozenset[str]
     calls: dict[int, ToolCall] = field(default_factory=dict)
+    _ids: set[str] = field(default_factory=set)  # of calls that were told: a result names its call by it
 
     def add(self, index: int, call_id: str, name: str, arguments: str) -> None:
         call = self.calls.get(index, ToolCall("", "", ""))
@@ -88,7 +91,9 @@ class _Heads:
 
     def _told(self, index: int) -> ToolCallDelta:
         call = self.calls.pop(index)
-        return ToolCallDelta(index, call.id or f"call_{uuid.uuid4().hex[:24]}", call.name, call.arguments)
+        call_id = call.id if call.id and call.id not in self._ids else f"call_{uuid.uuid4().hex[:24]}"
+        self._ids.add(call_id)
+        return ToolCallDelta(index, call_id, call.name, call.arguments)
 
     def _joined(self, begun: str, piece: str) -> str:
         """The name so far. Some servers send a piece of it at a time, others all of it with every chunk."""
@@ -264,9 +269,12 @@ class Transcript:
 
     def _feed_call(self, place: int, call: ChunkToolCall) -> Iterator[Event]:
         arguments = (call.function.arguments if call.function else None) or ""
+        if isinstance(arguments, Mapping):
+            arguments = whole_characters(json.dumps(arguments, ensure_ascii=False))
         name = (call.function.name if call.function else None) or ""
         if not isinstance(arguments, str):
-            raise StreamBroken(UpstreamFailure(0, "It sent tool arguments that are not text.", "malformed"))
+            sentence = "It sent tool arguments that are neither text nor an object."
+            raise StreamBroken(UpstreamFailure(0, sentence, "malformed"))
         place = place if call.index is None else call.index
         index = self._places.get(place)
         if index is None or (name and self._is_another(index, call.id or "", name, arguments)):
@@ -285,9 +293,9 @@ class Transcript:
 
     def _is_another(self, index: int, call_id: str, name: str, arguments: str) -> bool:
         """Whether a call with a name is not that of ``index``. Some servers give every call the same index: another id
-        tells them apart, or, without ids, that the one before is whole."""
-        if call_id:
-            return self._ids.get(index, call_id) != call_id
+        tells them apart, or, without ids and with the same one, that the one before is whole."""
+        if call_id and self._ids.get(index, call_id) != call_id:
+            return True
         repeated = index in self.calls and self.calls[index].name == name and not arguments.strip()
         return not repeated and self._turns.is_whole(index)
 

@@ -471,6 +471,26 @@ async def test_calls_without_index_or_id_are_mended() -> None:
     assert last.reason == "tool_calls"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"index": 0, "id": "a", "function": {"name": "clock", "arguments": {"zone": "中国"}}},
+        {"index": 0, "id": 7, "function": {"name": "clock", "arguments": '{"zone": "中国"}'}},
+        {"index": "first", "id": "a", "function": {"name": "clock", "arguments": '{"zone": "中国"}'}},
+    ],
+    ids=["object", "number", "word"],
+)
+@pytest.mark.anyio
+async def test_a_call_is_read_whatever_json_its_parts_are(odd: dict[str, Any]) -> None:
+    chunk = piece("", delta={"tool_calls": [odd]})
+    async with engine_with_chat(says(chunk, piece("", finish="stop"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    (call,) = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert (call.name, call.arguments) == ("clock", '{"zone": "中国"}')
+    assert call.id
+
+
 @pytest.mark.anyio
 async def test_logprobs_come_through() -> None:
     entry = {"token": "Yes", "logprob": -0.5, "bytes": [89, 101, 115]}

@@ -107,6 +107,14 @@ WAYS: dict[str, tuple[list[Part | str], list[tuple[str, str]]]] = {
         [Part(0, name="set", arguments='{"x": 1}'), Part(0, name="time"), Part(0, arguments="{}")],
         [("set", '{"x": 1}'), ("time", "{}")],
     ),
+    "one index and one id for all": (
+        [Part(0, "x", "set", '{"x": 1}'), Part(0, "x", "set", '{"x": 2}'), Part(0, "x", "time", "{}")],
+        [("set", '{"x": 1}'), ("set", '{"x": 2}'), ("time", "{}")],
+    ),
+    "one id for all": (
+        [Part(0, "x", "set", '{"x": 1}'), Part(1, "x", "time", "{}")],
+        [("set", '{"x": 1}'), ("time", "{}")],
+    ),
     "the name once more when all is said": (
         [Part(0, name="set", arguments="{}"), Part(0, name="set")],
         [("set", "{}")],
