@@ -142,6 +142,9 @@ class Chunk(BaseModel):
     prompt_progress: Dispensable[ChunkProgress] = None
 
 
+ENDED = Chunk()  # stands for the end mark
+
+
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
     """``name`` is empty where the server gave none."""
@@ -205,8 +208,8 @@ class EventReader:
 
 
 async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> AsyncGenerator[Chunk, None]:
-    """The chunks of an answer that the server calls ``content_type``: of a stream up to its end mark, of a whole
-    answer the one that says all of it. What it is called decides only where its beginning does not tell.
+    """The chunks of an answer that the server calls ``content_type``: of a stream up to its end mark, which is ENDED,
+    of a whole answer the one that says all of it. What it is called decides only where its beginning does not tell.
 
     Raises ValueError or RecursionError for what is no JSON, StreamBroken for all else that is no answer, and as
     ``read_chunk`` does.
@@ -247,6 +250,7 @@ async def _read_events(begun: bytes, content: AsyncIterator[bytes]) -> AsyncGene
     while piece is not None:
         for event in reader.feed(piece):
             if event.data.startswith(END_MARK):
+                yield ENDED
                 return
             yield _read_event(event)
         piece = await anext(content, None)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from qwen_app.engine.remote.chunk import Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
+from qwen_app.engine.remote.chunk import ENDED, Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
 from qwen_app.engine.remote.tools_as_prompt import is_call_forced
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure
 from qwen_app.messages import (
@@ -28,15 +28,14 @@ from qwen_app.tools.prompt_format import CALL_OPEN
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
 
+# What servers, and the services behind their gateways, call an ending, in whatever letters.
 _REASONS: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "eos_token": "stop",
-    "stop_sequence": "stop",
-    "content_filter": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed"), "stop"),
+    **dict.fromkeys(("content_filter", "safety", "sensitive", "refusal"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
+_NO_REASONS = ("", "null", "none")
 
 
 def transcript_of(request: GenerationRequest) -> Transcript:
@@ -191,6 +190,8 @@ class Transcript:
         if progress is not None and not self.started:
             yield Prefill(progress.processed, progress.total, progress.cache)
         self.usage = _usage(chunk) or self.usage
+        if chunk is ENDED and self.reason is None and (self.started or self._heads.calls):
+            yield from self._end("stop")  # some servers give no reason
         for choice in chunk.choices or ():
             yield from self._feed_choice(choice)
 
@@ -208,11 +209,18 @@ class Transcript:
         for place, call in enumerate(calls or ()):
             self.chunks += 1
             yield from self._feed_call(place, call)
-        if choice.finish_reason:
-            yield from self.flush(cut=choice.finish_reason == "length")
-            self.reason = self._reason(choice.finish_reason)
+        reason = (choice.finish_reason or "").lower()
+        if reason not in _NO_REASONS:
+            if reason not in _REASONS:
+                sentence = f"It ended the answer with {choice.finish_reason!r}."
+                raise StreamBroken(UpstreamFailure(0, sentence, "aborted"))
+            yield from self._end(_REASONS[reason])
             met = choice.stop_reason or choice.matched_stop
             self.stop = met if isinstance(met, str) and self.reason == "stop" else None
+
+    def _end(self, reason: FinishReason) -> Iterator[Event]:
+        yield from self.flush(cut=reason == "length")
+        self.reason = "tool_calls" if self.calls and reason == "stop" else reason
 
     def _opened(self, text: str) -> str:
         """``text``, with the tag before it where it begins a call without one."""
@@ -299,16 +307,10 @@ class Transcript:
         repeated = index in self.calls and self.calls[index].name == name and not arguments.strip()
         return not repeated and self._turns.is_whole(index)
 
-    def _reason(self, reason: str) -> FinishReason:
-        if reason not in _REASONS:
-            raise StreamBroken(UpstreamFailure(0, f"It ended the answer with {reason!r}.", "aborted"))
-        known = _REASONS[reason]
-        return "tool_calls" if self.calls and known == "stop" else known
-
 
 def _usage(chunk: Chunk) -> Usage | None:
     usage = chunk.usage
-    if usage is None or usage.prompt_tokens is None:
+    if usage is None or not usage.prompt_tokens:  # a prompt has tokens: zero is of a server that counts none
         return None
     reused_tokens = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
     reused_tokens = reused_tokens or (chunk.timings.cache_n if chunk.timings else None)

@@ -11,7 +11,7 @@ import pytest
 
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import EngineUnavailable, RequestError, TooManyRequests, UpstreamError
-from qwen_app.messages import Delta, Failed, Finished, Queued, ToolCallDelta
+from qwen_app.messages import Delta, Failed, Finished, Queued, Tool, ToolCallDelta
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of, until_text
 from tests.engine.remote.engines import CHAT, engine_with_chat, says
 from tests.engine.remote.fake_servers import Ollama
@@ -306,8 +306,9 @@ async def test_a_stream_that_stays_open_after_its_end(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.anyio
-async def test_usage_is_counted_where_it_is_missing() -> None:
-    last, _, _ = await outcome(says(piece("four"), piece("", finish="stop"), "[DONE]"))
+@pytest.mark.parametrize("told", [{}, {"usage": {"prompt_tokens": 0, "completion_tokens": 0}}], ids=["none", "zero"])
+async def test_usage_is_counted_where_it_is_missing(told: dict[str, Any]) -> None:
+    last, _, _ = await outcome(says(piece("four"), piece("", finish="stop") | told, "[DONE]"))
     assert isinstance(last, Finished)
     assert last.usage.completion_tokens == 4  # the pretend tokenizer: a byte a token
     assert last.usage.prompt_tokens == 7
@@ -501,6 +502,49 @@ async def test_logprobs_come_through() -> None:
     (token,) = next(event.logprobs for event in events if isinstance(event, Delta))
     assert (token.text, token.logprob, token.bytes) == ("Yes", -0.5, b"Yes")
     assert [(other.text, other.logprob) for other in token.top] == [("No", -1.0)]
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        *((word, "stop") for word in ("eos", "eos_token", "stop_sequence", "end_turn", "STOP", "content_filter")),
+        *((word, "length") for word in ("max_tokens", "MAX_TOKENS", "model_length")),
+        *((word, "tool_calls") for word in ("tool_use", "function_call")),
+    ],
+)
+@pytest.mark.anyio
+async def test_an_ending_is_known_whatever_the_server_calls_it(word: str, reason: str) -> None:
+    last, text, _ = await outcome(says(piece("Hi", finish="null"), piece("!"), piece("", finish=word), "[DONE]"))
+    assert isinstance(last, Finished)
+    assert (last.reason, text) == (reason, "Hi!")
+
+
+@pytest.mark.parametrize("held", ["", "<tool_"])
+@pytest.mark.anyio
+async def test_the_end_mark_is_an_end_where_the_server_gives_no_reason(held: str) -> None:
+    async with engine_with_chat(says(piece("Hi"), piece(held), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(tools=(Tool("clock"),)))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert (last.reason, text_of(events)) == ("stop", f"Hi{held}")
+
+
+@pytest.mark.anyio
+async def test_a_call_that_the_end_mark_ends_is_one() -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "clock"}}
+    async with engine_with_chat(says(piece("", delta={"tool_calls": [call]}), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(tools=(Tool("clock"),)))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert last.reason == "tool_calls"
+    assert "".join(event.arguments for event in events if isinstance(event, ToolCallDelta)) == "{}"
+
+
+@pytest.mark.anyio
+async def test_an_end_mark_after_nothing_is_no_answer() -> None:
+    last, _, requests = await outcome(says("[DONE]"))
+    assert isinstance(last, Failed)
+    assert requests == 3
 
 
 @pytest.mark.anyio
