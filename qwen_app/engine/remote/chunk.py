@@ -26,7 +26,7 @@ END_MARK = "[DONE]"
 EVENTS, ERROR_EVENT = "text/event-stream", "error"
 LIMIT_CHARACTERS = 16 * 2**20  # of one event: a whole long answer, with all its log-probabilities
 TELLING_BYTES = len(b"event:")  # what a stream of events is known by, whatever the server calls it
-_DOCUMENT, _EVENT = re.compile(rb"[{\[]"), re.compile(rb"(?:data|event|id|retry)?:")
+_DOCUMENT, _EVENT = re.compile(rb"[{\[]"), re.compile(rb"(?:data|event|id|retry|error)?:")
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # with the mark of the byte order
 _LINE_END = re.compile(r"\r\n|\r|\n")  # and nothing else: JSON may hold what str.splitlines takes for one
 
@@ -107,6 +107,7 @@ class ChunkChoice(BaseModel):
     text: Text[str | None] = None
     logprobs: Dispensable[ChunkLogprobs] = None
     finish_reason: str | None = None
+    error: object = None  # OpenRouter's, of the server behind it
     stop_reason: object = None  # vLLM's word for the stop string that was met
     matched_stop: object = None  # SGLang's; a number is the id of a token
 
@@ -199,6 +200,9 @@ class EventReader:
                 self._data.append(value.removeprefix(" "))
             elif field == "event":
                 self._name = value.removeprefix(" ")
+            elif field == ERROR_EVENT:  # as llama.cpp wrote one before the middle of 2025
+                self._data.append(value.removeprefix(" "))
+                self._name = ERROR_EVENT
             return
         event = ServerEvent("\n".join(self._data), self._name)
         self._data.clear()
@@ -300,9 +304,13 @@ def read_chunk(value: object) -> Chunk:
     if is_error(value):
         raise StreamBroken(read_error_body(0, value))
     try:
-        return Chunk.model_validate(value)
-    except ValidationError as error:
-        log.warning("a chunk of the remote server is of no known shape, in %d places", error.error_count())
+        chunk = Chunk.model_validate(value)
+    except ValidationError as invalid:
+        log.warning("a chunk of the remote server is of no known shape, in %d places", invalid.error_count())
         raise StreamBroken(
             UpstreamFailure(0, "It sent a chunk of a shape that is not OpenAI's.", "malformed")
         ) from None
+    error = next((choice.error for choice in chunk.choices or () if choice.error), None)
+    if error is not None:
+        raise StreamBroken(read_error_body(0, {"error": error}))
+    return chunk

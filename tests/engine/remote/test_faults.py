@@ -150,8 +150,9 @@ async def test_an_error_page_is_an_error() -> None:
         {"object": "error", "message": "out of memory", "type": "500", "code": 500},
         {"code": "InternalError", "message": "out of memory", "request_id": "7"},
         {"error_code": 336100, "error_msg": "out of memory", "id": "7"},
+        piece("", finish="error", error={"code": 500, "message": "out of memory"}),
     ],
-    ids=["nested", "string", "flat", "bare", "prefixed"],
+    ids=["nested", "string", "flat", "bare", "prefixed", "choice"],
 )
 @pytest.mark.parametrize("before", ["Once", ""])
 @pytest.mark.anyio
@@ -266,11 +267,12 @@ async def test_a_whole_plain_completion_is_one() -> None:
 
 
 @pytest.mark.parametrize("data", ['{"message": "the reason", "code": "X"}', "the reason"])
+@pytest.mark.parametrize("fields", ["event: error\ndata: ", "error: "], ids=["event", "field"])
 @pytest.mark.anyio
-async def test_an_event_called_error_is_one(data: str) -> None:
+async def test_an_event_called_error_is_one(fields: str, data: str) -> None:
     async def chat(request: Request, reply: Reply) -> None:
         await reply.stream()
-        await reply.piece(f"event: error\ndata: {data}\n\n".encode())
+        await reply.piece(f"{fields}{data}\n\n".encode())
         await reply.end()
 
     last, _, requests = await outcome(chat)
