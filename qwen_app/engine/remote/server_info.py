@@ -15,6 +15,7 @@ from qwen_app.engine.remote.server_profile import (
     UNKNOWN_SERVER,
     ServerProfile,
 )
+from qwen_app.engine.remote.upstream_errors import sent_on_to
 from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
@@ -99,6 +100,8 @@ async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[s
     response = await http.get(base_url.rstrip("/") + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code in (401, 403):
         raise UpstreamError(f"The server at {base_url} refused this app's key. Set the right one with --api-key.")
+    if response.is_redirect:
+        raise UpstreamError(f"The server at {base_url} says: {sent_on_to(response)}")
     if response.status_code in AWAY:
         raise _not_ready(f"The server at {base_url}", response.status_code)
     try:

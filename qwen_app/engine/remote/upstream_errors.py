@@ -6,7 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import openai
@@ -14,9 +17,11 @@ import openai
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaError, TooManyRequests, UpstreamError
 
 MESSAGE_LIMIT = 600
+PAGE_LIMIT = 10_000  # characters of a page in which its headline is looked for
 
 _RETRY = frozenset({429, 502, 503, 504})
 _REASONS = ("message", "detail", "msg", "error_msg")  # what a flat body calls its reason
+_HEADLINE = re.compile(r"<(title|h1)\b[^>]*>\s*(.+?)\s*</\1>", re.IGNORECASE | re.DOTALL)
 _STATUSES = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503}  # by code or type
 
 OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
@@ -168,7 +173,8 @@ def read_error_body(status: int, body: object) -> UpstreamFailure:
     elif inner:
         fields = {"type": fields.get("error_type"), "message": inner}
     reasons = (fields.get(name) for name in _REASONS)
-    message = _text(next(filter(None, reasons), body or "no reason given"))
+    silent = f"HTTP {status}, and no reason given" if status else "no reason given"
+    message = _text(next(filter(None, reasons), body or silent))
     code, param = fields.get("code"), fields.get("param")
     kind = code if isinstance(code, str) and not code.isdigit() else str(fields.get("type") or "")
     return UpstreamFailure(
@@ -184,6 +190,8 @@ def read_error_body(status: int, body: object) -> UpstreamFailure:
 def read_exception(error: Exception) -> UpstreamFailure:
     """What the client library raised. Anything unforeseen is re-raised for the caller's boundary to log."""
     if isinstance(error, openai.APIStatusError):
+        if error.response.is_redirect:
+            return UpstreamFailure(error.status_code, sent_on_to(error.response))
         failure = read_error_body(error.status_code, error.body)
         return replace(failure, retry_after_s=_retry_after_s(error.response.headers))
     if isinstance(error, StreamBroken):
@@ -201,13 +209,20 @@ def read_exception(error: Exception) -> UpstreamFailure:
     raise error
 
 
+def sent_on_to(response: httpx2.Response) -> str:
+    """Where a redirect leads, as the address to be set: neither a body nor a key is sent after it."""
+    parts = urlsplit(urljoin(str(response.url), response.headers.get("location", "")))
+    path = re.sub("/(models|(chat/)?completions)/?$", "", parts.path)
+    return f"It sends requests on to {parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}: set --base-url to that."
+
+
 def words_of(error: BaseException) -> str:
     """What ``error`` says; of one without a word, such as a timeout, what it is."""
     return str(error) or type(error).__name__
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds from ``retry-after-ms`` or ``retry-after``; a date, or nonsense, is None."""
+    """Seconds from ``retry-after-ms`` or ``retry-after``, which may be a date; None for nonsense."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             seconds = float(headers[name]) * unit_s
@@ -215,7 +230,10 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
             continue
         if math.isfinite(seconds):
             return max(0.0, seconds)
-    return None
+    try:
+        return max(0.0, (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds())
+    except (KeyError, ValueError, TypeError, OverflowError):  # the last two for a date without its zone, or of no year
+        return None
 
 
 def _status_in(code: object) -> int:
@@ -229,8 +247,13 @@ def _number(value: object) -> int:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Mapping) and "detail" in value:  # Mistral's message
+        value = value["detail"]
     if isinstance(value, list):  # FastAPI's detail: one entry for each bad field
         entries = [entry for entry in value if isinstance(entry, Mapping)]
-        value = "; ".join(f"{'.'.join(map(str, entry.get('loc', ())))}: {entry.get('msg')}" for entry in entries)
+        value = "; ".join(f"{'.'.join(map(str, entry.get('loc') or ()))}: {entry.get('msg')}" for entry in entries)
     text = str(value).strip()
+    if text.startswith("<"):  # a gateway's page
+        headline = _HEADLINE.search(text[:PAGE_LIMIT])
+        text = re.sub(r"(?:<[^>]*>|\s)+", " ", headline[2]).strip() if headline else "a page of HTML"
     return text[:MESSAGE_LIMIT] + ("" if text[:MESSAGE_LIMIT].endswith((".", "!", "?")) else ".")

@@ -133,13 +133,49 @@ async def test_every_error_shape_gives_its_reason(body: object) -> None:
 
 
 @pytest.mark.anyio
-async def test_an_error_page_is_an_error() -> None:
-    async def chat(request: Request, reply: Reply) -> None:
-        await reply.raw(b"<html><h1>Bad Gateway</h1></html>", 500, "text/html")
-
-    last, _, _ = await outcome(chat)
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        (b"<html><head><title>502 Bad Gateway</title></head><h1>nginx</h1></html>", "says: 502 Bad Gateway."),
+        (b"<!DOCTYPE html>\n<H1 class=x>Bad <b>\nGateway</b></H1>", "says: Bad Gateway."),
+        (b"<html></html>", "says: a page of HTML."),
+        (b"", "says: HTTP 500, and no reason given."),
+    ],
+    ids=["title", "headline", "neither", "nothing"],
+)
+async def test_an_error_page_is_told_by_what_a_reader_sees_of_it(page: bytes, sentence: str) -> None:
+    last, _, _ = await outcome(answers(page, "text/html", 500))
     assert isinstance(last, Failed)
     assert isinstance(last.error, UpstreamError)
+    assert last.error.message.endswith(sentence)
+
+
+@pytest.mark.parametrize("path", ["GET /v1/models", f"POST {CHAT}"])
+@pytest.mark.parametrize("location", ["https://ada:hunter2@there.example/v2{}?key=hunter2", "//there.example/v2{}/"])
+@pytest.mark.anyio
+async def test_a_server_that_sends_requests_on_says_which_address_to_set(path: str, location: str) -> None:
+    async def elsewhere(request: Request, reply: Reply) -> None:
+        await reply.raw(b"", 308, location=location.format(request.path.removeprefix("/v1")))
+
+    async with engine_with_chat(says()) as (engine, upstream):
+        upstream.routes[path] = elsewhere
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert last.error.message.endswith("://there.example/v2: set --base-url to that.")
+    assert "hunter2" not in last.error.message
+
+
+@pytest.mark.parametrize(
+    ("date", "requests", "seconds"),
+    [("Fri, 21 Oct 2095 07:28:00 GMT", 1, 1e6), ("Wed, 21 Oct 2015 07:28:00 GMT", 3, 0.0), ("soon", 3, 0.0)],
+)
+@pytest.mark.anyio
+async def test_a_date_to_come_again_at_is_heeded(date: str, requests: int, seconds: float) -> None:
+    last, _, asked = await outcome(refuses(429, {"error": "slow down"}, retry_after=date))
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, TooManyRequests)
+    assert (last.error.retry_after_s or 0.0) >= seconds
+    assert asked == requests
 
 
 @pytest.mark.parametrize(
