@@ -130,7 +130,7 @@ class UpstreamAnswer:
                         yield event
                 return
             except CLIENT_ERRORS as error:
-                failure = read_exception(error)
+                failure = self.upstream.without_key(read_exception(error))
             again = await self._other_try(failure, body, server, attempt)
             if again is None:
                 raise await self.budget.explain(failure, self.request)

@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -24,7 +25,7 @@ from qwen_app.engine.remote.token_counter import (
     ServerTokenCounter,
     TokenCounter,
 )
-from qwen_app.engine.remote.upstream_errors import words_of
+from qwen_app.engine.remote.upstream_errors import UpstreamFailure, words_of
 from qwen_app.errors import AppError, EngineUnavailable, SettingsError
 from qwen_app.http.key_values import fits_header, header_key
 from qwen_app.http.server_address import ServerAddress
@@ -37,6 +38,7 @@ FindTokenizer = Callable[[str], Path | None]
 
 NO_KEY = "none"  # the client library insists on a key, local servers on none
 CONNECT_TIMEOUT_S = 5.0
+KEY_CHARACTERS = 8  # a shorter key is no secret but a word, such as EMPTY
 AFTER_DONE_S = 0.1  # for the end of a stream that has said [DONE]
 
 # The same id under both names: vLLM's router hashes on X-Session-Id, and knows no conversations.
@@ -101,6 +103,11 @@ class UpstreamClient:
             stream_cls=openai.AsyncStream[object],
         )
         return UpstreamCall(stream)
+
+    def without_key(self, failure: UpstreamFailure) -> UpstreamFailure:
+        """``failure`` as everybody may read it: some servers say which key it was that they refused."""
+        key = self._headers.get("Authorization", "").rpartition(" ")[2]
+        return replace(failure, message=failure.message.replace(key, "***")) if len(key) >= KEY_CHARACTERS else failure
 
     async def ready_server(self) -> ServerInfo:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable."""

@@ -8,7 +8,9 @@ from qwen_app.engine.remote import RemoteEngine
 from qwen_app.errors import SettingsError
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect
+from tests.engine.remote.engines import engine_with_chat
 from tests.engine.remote.fake_servers import Vllm
+from tests.engine.remote.upstream import Reply, Request
 
 
 @pytest.mark.parametrize(
@@ -75,3 +77,17 @@ def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
     with pytest.raises(SettingsError, match="The address of the other server must") as refused:
         RemoteEngine(base_url=address)
     assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 429])
+@pytest.mark.anyio
+async def test_nobody_reads_the_key_that_a_server_repeats(status: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.json({"error": f"I do not like {request.headers['authorization']}."}, status)
+
+    caplog.set_level("DEBUG")
+    async with engine_with_chat(chat, api_key="sk-123456") as (engine, _):
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert "I do not like Bearer ***." in last.error.message
+    assert "sk-123456" not in caplog.text
