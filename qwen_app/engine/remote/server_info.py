@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import httpx2
 
@@ -19,6 +20,7 @@ from qwen_app.engine.remote.upstream_errors import sent_on_to
 from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
+NAMED_MODELS = 8  # of a list that may have hundreds
 AWAY = (502, 503, 504)  # what a gateway says of a server behind it, whatever is asked for
 NO_JSON = (ValueError, RecursionError)  # the latter for what is nested too deeply
 
@@ -46,15 +48,15 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerIn
     Raises httpx2.HTTPError where nobody answers, EngineUnavailable or UpstreamError where a gateway says that nobody
     does, and UpstreamError for a wrong key, address or model.
     """
-    entries = await _model_entries(http, base_url)
-    pages: Pages = {MODELS_PATH: {"data": entries}}
+    listed = await _model_list(http, base_url)
+    pages: Pages = {MODELS_PATH: {"data": listed.entries}}
     root = root_of(base_url)
-    profile = _by_owner(entries)
+    profile = _by_owner(listed.entries)
     if profile is None:
         pages |= await _fetch(http, root, {known.sign.path for known in SERVER_PROFILES if known.sign})
         profile = _by_sign(pages)
     pages |= await _fetch(http, root, profile.fact_paths - pages.keys())
-    served = _choose_model(entries, model, base_url, profile)
+    served = _choose_model(listed, model, base_url, profile)
     return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages))
 
 
@@ -75,8 +77,8 @@ async def check_model(http: httpx2.AsyncClient, base_url: str, server: ServerInf
     Raises as ``probe`` does where nobody answers, UpstreamError for a wrong key, and EngineUnavailable where there is a
     list of models and the model is not on it any more.
     """
-    ids = [str(entry["id"]) for entry in await _model_entries(http, base_url)]
-    if ids and server.model not in ids and server.profile.lists_all_models:
+    listed = await _model_list(http, base_url)
+    if listed.ids and server.model not in listed.ids and listed.complete and server.profile.lists_all_models:
         raise EngineUnavailable(f"The server at {base_url} has the model {server.model!r} no more.")
 
 
@@ -95,8 +97,29 @@ def _by_sign(pages: Pages) -> ServerProfile:
     return next(known, UNKNOWN_SERVER)
 
 
-async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[str, object]]:
-    """The server's list of models, empty where it has none. Raises as ``probe`` does."""
+@dataclass(frozen=True, slots=True)
+class _ModelList:
+    """``entries`` are empty where the server has no list. Where more pages follow, it is not ``complete``."""
+
+    status: int
+    entries: list[dict[str, object]]
+    complete: bool = True
+
+    @property
+    def ids(self) -> list[str]:
+        return [str(entry["id"]) for entry in self.entries]
+
+    def id_of(self, model: str) -> str | None:
+        """How the list names ``model``: as it is, else in other letters, or with the tag that Ollama leaves unsaid."""
+        if model in self.ids:
+            return model
+        same = (model.casefold(), f"{model}:latest".casefold())
+        found = [listed for listed in self.ids if listed.casefold() in same]
+        return found[0] if len(found) == 1 else None
+
+
+async def _model_list(http: httpx2.AsyncClient, base_url: str) -> _ModelList:
+    """Raises as ``probe`` does."""
     response = await http.get(base_url.rstrip("/") + "/models", timeout=PROBE_TIMEOUT_S)
     if response.status_code in (401, 403):
         raise UpstreamError(f"The server at {base_url} refused this app's key. Set the right one with --api-key.")
@@ -106,22 +129,31 @@ async def _model_entries(http: httpx2.AsyncClient, base_url: str) -> list[dict[s
         raise _not_ready(f"The server at {base_url}", response.status_code)
     try:
         response.raise_for_status()
-        return [entry for entry in response.json()["data"] if isinstance(entry, dict) and entry.get("id")]
+        body = response.json()
+        told = body if isinstance(body, list) else body["data"]  # Together's is the list alone
+        entries = [entry for entry in told if isinstance(entry, dict) and entry.get("id")]
+        return _ModelList(response.status_code, entries, complete=told is body or not body.get("has_more"))
     except (httpx2.HTTPStatusError, *NO_JSON, KeyError, TypeError):
-        return []
+        return _ModelList(response.status_code, [])
 
 
-def _choose_model(entries: list[dict[str, object]], model: str, base_url: str, profile: ServerProfile) -> str:
+def _choose_model(listed: _ModelList, model: str, base_url: str, profile: ServerProfile) -> str:
     """The model to ask for. Raises UpstreamError where the server has no such model."""
-    ids = [str(entry["id"]) for entry in entries]
-    if model in ids or (model and not profile.lists_all_models):
-        return model
+    known = listed.id_of(model)
+    if known or (model and not (profile.lists_all_models and listed.complete)):
+        return known or model
+    ids = listed.ids
     if not ids:
-        raise UpstreamError(f"The server at {base_url} lists no models. Check --base-url: it usually ends in /v1.")
+        raise UpstreamError(
+            f"The server at {base_url} lists no models (HTTP {listed.status}). "
+            "Check --base-url: it usually ends in /v1. Name one with --remote-model where it has no list."
+        )
     if not model:
-        return ids[0]
+        return next((one for one in ids if "embed" not in one.lower()), ids[0])  # which answers no chat
+    likely = get_close_matches(model, ids, NAMED_MODELS, cutoff=0.0)
+    more = f" and {len(ids) - len(likely)} more" if len(ids) > len(likely) else ""
     raise UpstreamError(
-        f"The server at {base_url} has no model {model!r}; it has: {', '.join(ids)}. Set --remote-model."
+        f"The server at {base_url} has no model {model!r}; it has: {', '.join(likely)}{more}. Set --remote-model."
     )
 
 

@@ -35,8 +35,9 @@ class FactSource:
         return value
 
 
-# Entries of the model list tell the context at vLLM and SGLang, and at this app.
-CONTEXT_IN_MODEL_LIST = tuple(FactSource(MODELS_PATH, ("data", name)) for name in ("max_model_len", "context_length"))
+# Entries of the model list tell the context: at vLLM and SGLang, at this app and OpenRouter, at Groq, at Mistral.
+CONTEXT_NAMES = ("max_model_len", "context_length", "context_window", "max_context_length")
+CONTEXT_IN_MODEL_LIST = tuple(FactSource(MODELS_PATH, ("data", name)) for name in CONTEXT_NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,4 +281,5 @@ SERVER_PROFILES = (
     ),
 )
 
-UNKNOWN_SERVER = ServerProfile("an OpenAI-compatible server", health_path="")
+# Its list need not name what it answers for: deployments at Azure, variants at OpenRouter, patterns at LiteLLM.
+UNKNOWN_SERVER = ServerProfile("an OpenAI-compatible server", health_path="", lists_all_models=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -314,3 +315,73 @@ async def test_an_unknown_model_is_named_with_those_there_are() -> None:
     assert isinstance(last.error, UpstreamError) or last.error.http_status == 503
     assert "'other'" in last.error.message
     assert "tiny" in last.error.message
+
+
+async def chosen(body: object, model: str, status: int = 200) -> tuple[str, str, int]:
+    """The model that a server with this list of models is asked for, what health says, and the context."""
+
+    async def models(request: Request, reply: Reply) -> None:
+        await reply.json(body, status)
+
+    async with Upstream({"GET /v1/models": models}).serving() as upstream:
+        engine = await asyncio.to_thread(lambda: RemoteEngine(base_url=upstream.base_url, model=model).connect())
+        info, health = engine.info(), engine.health()
+        await engine.drain(0.0)
+    return info.model, health.reason, info.context_tokens
+
+
+def listing(*ids: str, owner: str = "", **more: object) -> dict[str, object]:
+    return {"object": "list", "data": [{"id": one, "owned_by": owner} for one in ids], **more}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "model", "asked"),
+    [
+        (listing("gpt-4o"), 200, "my-deployment", "my-deployment"),
+        ({"error": "no such page"}, 404, "qwen-plus", "qwen-plus"),
+        (listing(), 200, "qwen-plus", "qwen-plus"),
+        ([{"id": "one"}, {"id": "two"}], 200, "", "one"),
+        (listing("one", owner="vllm", has_more=True), 200, "two", "two"),
+        (listing("nomic-embed-text:latest", "qwen2.5:latest", owner="library"), 200, "", "qwen2.5:latest"),
+        (listing("text-embedding-3-small"), 200, "", "text-embedding-3-small"),
+        (listing("qwen2.5:latest", "qwen2.5:7b", owner="library"), 200, "Qwen2.5", "qwen2.5:latest"),
+        (listing("qwen2.5:7b-q4", "qwen2.5:7b", owner="library"), 200, "qwen2.5:7b", "qwen2.5:7b"),
+        (listing("Qwen", "qwen"), 200, "qwen", "qwen"),
+    ],
+    ids=[
+        "unlisted", "no-list", "empty", "bare-list", "more-pages", "embeddings-first", "embeddings-alone", "no-tag",
+        "longer-tag", "two-in-letters",
+    ],
+)  # fmt: skip
+@pytest.mark.anyio
+async def test_the_model_is_found_whatever_the_list_is_like(body: object, status: int, model: str, asked: str) -> None:
+    assert (await chosen(body, model, status))[:2] == (asked, "")
+
+
+@pytest.mark.anyio
+async def test_of_a_long_list_the_likeliest_models_are_named() -> None:
+    ids = [f"vendor/model-{number}" for number in range(500)]
+    _, reason, _ = await chosen(listing(*ids, "vendor/qwen2.5", owner="vllm"), "qwen2.5")
+    assert "vendor/qwen2.5" in reason
+    assert "and 493 more" in reason
+    assert len(reason) < 400
+
+
+@pytest.mark.parametrize("model", ["qwen2.5:7b-instruct", "qwen2.5:14b"])
+@pytest.mark.anyio
+async def test_another_tag_is_another_model(model: str) -> None:
+    _, reason, _ = await chosen(listing("qwen2.5:7b", "qwen2.5:latest", owner="library"), model)
+    assert f"has no model {model!r}" in reason
+
+
+@pytest.mark.parametrize("name", ["max_model_len", "context_length", "context_window", "max_context_length"])
+@pytest.mark.anyio
+async def test_the_context_is_read_from_the_list_whatever_its_name(name: str) -> None:
+    assert (await chosen({"data": [{"id": "m", name: 4321}]}, ""))[2] == 4321
+
+
+@pytest.mark.anyio
+async def test_a_server_without_a_list_says_what_it_answered_in_its_place() -> None:
+    _, reason, _ = await chosen({"error": "slow down"}, "", 429)
+    assert "HTTP 429" in reason
+    assert "--remote-model" in reason
