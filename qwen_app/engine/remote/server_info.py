@@ -55,6 +55,8 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerIn
     if profile is None:
         pages |= await _fetch(http, root, {known.sign.path for known in SERVER_PROFILES if known.sign})
         profile = _by_sign(pages)
+    if not profile.health_path:
+        _check_status(listed.status, base_url, profile)
     pages |= await _fetch(http, root, profile.fact_paths - pages.keys())
     served = _choose_model(listed, model, base_url, profile)
     return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages))
@@ -63,12 +65,12 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerIn
 async def check_health(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
     """Raises httpx2.HTTPError where nobody answers, EngineUnavailable or UpstreamError for a server that is not well.
 
-    One without a page for that is as well as its list of models.
+    One without a page for that is as well as its list of models, which ``probe`` and ``check_model`` read.
     """
     path = server.profile.health_path
-    response = await http.get(root_of(base_url) + path if path else base_url + "/models", timeout=PROBE_TIMEOUT_S)
-    if response.status_code >= 500:
-        raise _not_ready(f"{server.profile.title} at {base_url}", response.status_code)
+    if path:
+        response = await http.get(root_of(base_url) + path, timeout=PROBE_TIMEOUT_S)
+        _check_status(response.status_code, base_url, server.profile)
 
 
 async def check_model(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
@@ -78,8 +80,15 @@ async def check_model(http: httpx2.AsyncClient, base_url: str, server: ServerInf
     list of models and the model is not on it any more.
     """
     listed = await _model_list(http, base_url)
+    if not server.profile.health_path:
+        _check_status(listed.status, base_url, server.profile)
     if listed.ids and server.model not in listed.ids and listed.complete and server.profile.lists_all_models:
         raise EngineUnavailable(f"The server at {base_url} has the model {server.model!r} no more.")
+
+
+def _check_status(status: int, base_url: str, profile: ServerProfile) -> None:
+    if status >= 500:
+        raise _not_ready(f"{profile.title} at {base_url}", status)
 
 
 def _not_ready(server: str, status: int) -> AppError:

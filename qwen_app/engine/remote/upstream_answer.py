@@ -148,7 +148,10 @@ class UpstreamAnswer:
             return server
         if failure.no_model:
             other = await self.deadline.within(self.upstream.other_server(server))
-            return other if other.model != server.model else None
+            if other.model != server.model:
+                return other
+            if not (failure.denies_model and self.upstream.state == "ready"):  # else one of several denied it
+                return None
         wait_s = self._retry_wait_s(failure, attempt)
         if wait_s is None:
             return None
@@ -198,7 +201,7 @@ class UpstreamAnswer:
 
     def _retry_wait_s(self, failure: UpstreamFailure, attempt: int) -> float | None:
         """Seconds until another try, or None where none is sensible."""
-        if not (failure.transient or failure.code == "lost"):
+        if not (failure.transient or failure.denies_model or failure.code == "lost"):
             return None
         if failure.retry_after_s is not None:
             return failure.retry_after_s if failure.retry_after_s <= RETRY_AFTER_LIMIT_S else None

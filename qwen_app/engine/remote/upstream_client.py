@@ -68,7 +68,7 @@ class UpstreamClient:
         self._poll_s = poll_s
         self._http = self._new_http()
         self._looking: asyncio.Future[None] | None = None
-        self._looked_at = float("-inf")
+        self._looked_at = self._same_at = float("-inf")
         self._poll: asyncio.Task[None] | None = None
         self._seen_at = time.monotonic()
 
@@ -119,9 +119,14 @@ class UpstreamClient:
         return self.server
 
     async def other_server(self, server: ServerInfo) -> ServerInfo:
-        """Who answers now that ``server`` has not the model that it had. Raises EngineUnavailable."""
-        if self.server is server:
+        """Who answers now that ``server`` has not what it had. Raises EngineUnavailable.
+
+        That it is the same counts for as long as the watch waits: what is missing for good is asked for often.
+        """
+        if self.server is server and time.monotonic() - self._same_at >= self._poll_s:
             await self._look()
+            if self.server == server:
+                self._same_at = time.monotonic()
         return await self.ready_server()
 
     async def look(self) -> None:

@@ -63,7 +63,7 @@ ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
     "no_model": _any_of(  # it is named in another way, or gone
         r"model\b.{0,300}\b(?:does not exist|not found|not (?:loaded|available))",  # vLLM, Ollama
         r"(?:invalid|unknown) model|no such model",  # gateways
-        statuses=(400, 422),
+        statuses=(400, 404, 422),
     ),
     "tools_refused": _any_of(  # no tools the way it was started, or for this model
         r"enable-auto-tool-choice",  # vLLM
@@ -110,7 +110,12 @@ class UpstreamFailure:
     @property
     def no_model(self) -> bool:
         """The server has no model of the name that was asked for, or nothing at that address."""
-        return self.status == 404 or ERROR_TEXTS["no_model"].found_in(self.status, self.message)
+        return self.status == 404 or self.denies_model
+
+    @property
+    def denies_model(self) -> bool:
+        """It says itself that it is the model which it has not."""
+        return ERROR_TEXTS["no_model"].found_in(self.status, self.message)
 
     @property
     def tools_refused(self) -> bool:

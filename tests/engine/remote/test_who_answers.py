@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from qwen_app.engine.remote import RemoteEngine
+from qwen_app.engine.remote.server_info import check_health, check_model, probe
 from qwen_app.errors import EngineUnavailable, UpstreamError
 from qwen_app.messages import Failed, Finished, Tool
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of
 from tests.engine.remote.engines import CHAT, says
-from tests.engine.remote.fake_servers import LlamaCpp
+from tests.engine.remote.fake_servers import FakeServer, LlamaCpp, Vllm, WebUi
 from tests.engine.remote.upstream import Reply, Request, Upstream
 from tests.engine.remote.vllm_like import VllmLike, piece
 
@@ -269,3 +271,56 @@ async def test_a_look_that_fails_in_an_unforeseen_way_is_not_the_last(caplog: py
     assert next(looks, None) is None
     assert caplog.text.count("sent something this app does not understand") == 1
     assert "RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [WebUi, Vllm], ids=lambda kind: kind.__name__)
+@pytest.mark.anyio
+async def test_the_list_of_models_is_read_once_a_look_where_it_stands_for_a_page_of_health_too(
+    kind: type[FakeServer],
+) -> None:
+    async def broken(request: Request, reply: Reply) -> None:
+        await reply.raw(b"", 500)
+
+    async def checked() -> None:
+        await check_health(http, upstream.base_url, server)
+        await check_model(http, upstream.base_url, server)
+
+    async with kind().upstream().serving() as upstream, httpx2.AsyncClient() as http:
+        server = await probe(http, upstream.base_url, "")
+        assert len(upstream.requests_to(MODELS)) == 1
+        await checked()
+        assert len(upstream.requests_to(MODELS)) == 2
+        upstream.routes |= {f"GET {MODELS}": broken, "GET /health": broken}
+        with pytest.raises(UpstreamError, match="HTTP 500"):
+            await checked()
+
+
+@pytest.mark.anyio
+async def test_a_path_that_is_missing_is_looked_into_once_for_a_while() -> None:
+    upstream = VllmLike().upstream()
+    del upstream.routes[f"POST {CHAT}"]
+    async with upstream.serving():
+        engine = await asyncio.to_thread(lambda: RemoteEngine(base_url=upstream.base_url, poll_s=PATIENCE_S).connect())
+        first_look = len(upstream.requests_to("/tokenize"))
+        for _ in range(4):
+            assert isinstance(check_shape(await collect(engine, ask())), Failed)
+        await engine.drain(0.0)
+    assert len(upstream.requests_to("/tokenize")) == 2 * first_look
+
+
+@pytest.mark.anyio
+async def test_a_model_that_one_of_several_servers_lacks_is_asked_for_again() -> None:
+    server, turns = Router(), iter((False, True))
+
+    async def chat(request: Request, reply: Reply) -> None:
+        if next(turns):
+            await server.complete(request, reply)
+        else:
+            await reply.json({"error": {"message": server.sentence.format("first")}}, server.status)
+
+    upstream = server.upstream()
+    upstream.routes[f"POST {CHAT}"] = chat
+    async with upstream.serving():
+        engine = RemoteEngine(base_url=upstream.base_url, poll_s=PATIENCE_S)
+        assert text_of(await collect(engine, ask())) == "first"
+        await engine.drain(0.0)
