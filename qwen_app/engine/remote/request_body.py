@@ -53,7 +53,9 @@ def build_body(
     request = with_tools_as_prompt(request, profile, tools_refused=tools_refused, by_schema=by_schema)
     if not request.messages and request.prompt is None:
         raise RequestError("There is nothing to answer: give messages or a prompt.", param="messages")
-    body: RequestBody = {"model": server.model, "stream": True, "stream_options": {"include_usage": True}}
+    body: RequestBody = {"model": server.model, "stream": True}
+    if profile.stream_options:
+        body["stream_options"] = {"include_usage": True}
     body |= _sampling(request, profile) | _token_limit(request, profile, room_tokens)
     if request.grammar is not None:
         body |= _grammar(request.grammar, profile)
@@ -110,7 +112,7 @@ def _sampling(request: GenerationRequest, profile: ServerProfile) -> RequestBody
             raise RequestError(f"{profile.title} does not know {name}. Leave it out.", param=name)
         body |= {name: params[name]} if params[name] is not None else {}
     if profile.refuses_top_p_one and request.sampling.top_p >= 1.0:
-        del body["top_p"]
+        body.pop("top_p", None)
     return body
 
 

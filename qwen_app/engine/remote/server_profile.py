@@ -6,11 +6,12 @@ asks a row for facts and never for its name, so a new server is a new row, and n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 STANDARD_SAMPLING = frozenset({"temperature", "top_p", "seed", "stop", "presence_penalty", "frequency_penalty"})
+MUST_END = frozenset({"stop"})  # an answer that goes on behind it is another one
 OUR_SAMPLING = {name: name for name in ("top_k", "min_p", "repetition_penalty")}
 LOGIT_BIAS = frozenset({"logit_bias"})
 ALL_HEEDED = LOGIT_BIAS | {"stop_token_ids", "min_tokens", "ignore_eos"}
@@ -92,7 +93,7 @@ class ServerProfile:
     (``grammar``, in GBNF, choices alone). ``tool_choice`` ``words`` lacks the named form; ``none`` lacks the field.
     ``strict_tools`` marks servers that hold arguments to their schema only when told ``strict``; ``needs_max_tokens``
     those whose own default is a few words; ``truncates`` those that cut an over-long prompt without a word;
-    ``reports_progress`` those that tell the prefill's.
+    ``reports_progress`` those that tell the prefill's; ``stream_options`` those that count a stream when asked.
     """
 
     title: str
@@ -118,6 +119,7 @@ class ServerProfile:
     logprobs: bool = True
     truncates: bool = False
     reports_progress: bool = False
+    stream_options: bool = True
     tokenizer: TokenizerApi | None = None
 
     @property
@@ -125,6 +127,18 @@ class ServerProfile:
         """The pages to read for context and version, beside the model list."""
         version = (self.version_source,) if self.version_source else ()
         return {source.path for source in (*self.context_sources, *version)}
+
+    def without(self, refused: Set[str]) -> ServerProfile:
+        """The same server where it takes none of these fields of a request, as far as an answer can do without them."""
+        limits = tuple(name for name in self.max_tokens_fields if name not in refused)
+        return replace(
+            self,
+            sampling=self.sampling - (refused - MUST_END),
+            sampling_names={ours: theirs for ours, theirs in self.sampling_names.items() if theirs not in refused},
+            max_tokens_fields=limits or ("max_completion_tokens",),
+            parallel_tool_calls=self.parallel_tool_calls and "parallel_tool_calls" not in refused,
+            stream_options=self.stream_options and "stream_options" not in refused,
+        )
 
     def ignored_sampling(self) -> list[str]:
         """Our sampling fields that the server has no place for."""

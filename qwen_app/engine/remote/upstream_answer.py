@@ -121,7 +121,8 @@ class UpstreamAnswer:
 
     async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
-        for attempt in range(1, TRIES + 1):
+        attempt = 1
+        while True:
             body = self._body(server, room_tokens)
             self.transcript.bare_call = self.transcript.calls_only and "tools" not in body
             try:
@@ -134,6 +135,8 @@ class UpstreamAnswer:
             again = await self._other_try(failure, body, server, attempt)
             if again is None:
                 raise await self.budget.explain(failure, self.request)
+            spoken_to_otherwise = again.model == server.model and again.profile != server.profile
+            attempt += not spoken_to_otherwise  # a server may refuse one field after the other
             server = again
             self.transcript = transcript_of(self.request)  # a call may have begun of which nothing was told yet
 
@@ -146,6 +149,9 @@ class UpstreamAnswer:
         if failure.tools_refused and "tools" in body:
             self.upstream.refuses_tools = True  # the next body has them in its prompt
             return server
+        refused = failure.refused_fields(body)
+        if refused and (otherwise := self.upstream.without_fields(server, refused)):
+            return otherwise
         if failure.no_model:
             other = await self.deadline.within(self.upstream.other_server(server))
             if other.model != server.model:

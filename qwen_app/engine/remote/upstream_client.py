@@ -8,7 +8,7 @@ import hashlib
 import logging
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +128,12 @@ class UpstreamClient:
             if self.server == server:
                 self._same_at = time.monotonic()
         return await self.ready_server()
+
+    def without_fields(self, server: ServerInfo, refused: Set[str]) -> ServerInfo | None:
+        """``server``, from now on without the fields that it refused; None where it could not do without them."""
+        known = self.server or server
+        self.server = replace(known, profile=known.profile.without(refused))
+        return self.server if self.server.profile != server.profile else None
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.

@@ -51,7 +51,9 @@ def _any_of(*alternatives: str, statuses: Iterable[int] = ()) -> ErrorText:
 
 
 # Every wording that is looked for. A server that words an error in a way of its own is one more line here.
-ErrorKind = Literal["overflow", "no_model", "tools_refused", "bad_format", "limit_tokens", "prompt_tokens"]
+ErrorKind = Literal[
+    "overflow", "no_model", "tools_refused", "field_refused", "bad_format", "limit_tokens", "prompt_tokens"
+]
 ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
     "overflow": _any_of(  # the prompt and its answer do not fit
         r"maximum context|model's context",  # vLLM, SGLang
@@ -70,6 +72,12 @@ ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
         r"tools param requires",  # llama.cpp
         r"does not support tools",  # Ollama
         statuses=(400, 422, 500, 501),
+    ),
+    "field_refused": _any_of(  # a field of the request, or its value, is none that this model or server takes
+        r"unsupported|not support",  # OpenAI, Groq, LiteLLM
+        r"unrecognized|unknown|unexpected",  # Azure, Gemini, transformers serve
+        r"extra (?:inputs|fields)|not permitted|not allowed",  # Mistral and others that check by pydantic
+        statuses=(400, 422),
     ),
     "bad_format": _any_of(r"response_format|json.?schema|grammar|structured|guided", statuses=(400, 413, 422, 501)),
     "limit_tokens": _any_of(
@@ -121,6 +129,13 @@ class UpstreamFailure:
     def tools_refused(self) -> bool:
         """The server takes no tools the way it was started, or for this model."""
         return ERROR_TEXTS["tools_refused"].found_in(self.status, self.message)
+
+    def refused_fields(self, body: Iterable[str]) -> frozenset[str]:
+        """Those fields of ``body`` that the server says it does not take."""
+        if self.overflow or not ERROR_TEXTS["field_refused"].found_in(self.status, self.message):
+            return frozenset()
+        named = frozenset(re.findall(r"\w+", f"{self.param} {self.message}"))
+        return named.intersection(body)
 
     @property
     def transient(self) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -385,3 +387,62 @@ async def test_a_server_without_a_list_says_what_it_answered_in_its_place() -> N
     _, reason, _ = await chosen({"error": "slow down"}, "", 429)
     assert "HTTP 429" in reason
     assert "--remote-model" in reason
+
+
+Refusal = Callable[[str], dict[str, Any]]
+REFUSALS: dict[str, Refusal] = {
+    "openai": lambda name: {
+        "error": {"message": f"Unsupported parameter: '{name}' is not supported with this model.", "param": name}
+    },
+    "openai-value": lambda name: {
+        "error": {"message": "Unsupported value: only the default is supported.", "param": name, "code": "x"}
+    },
+    "azure": lambda name: {"error": {"message": f"Unrecognized request argument supplied: {name}", "param": None}},
+    "groq": lambda name: {"error": {"message": f"property '{name}' is unsupported"}},
+    "litellm": lambda name: {"error": {"message": f"UnsupportedParamsError: does not support parameters: ['{name}']"}},
+    "gemini": lambda name: {"error": {"code": 400, "message": f'Unknown name "{name}": Cannot find field.'}},
+    "mistral": lambda name: {
+        "object": "error",
+        "message": {"detail": [{"loc": ["body", name], "msg": "Extra inputs are not permitted"}]},
+    },
+}
+
+
+class Choosy(FakeServer):
+    """Refuses some fields, one at a time, in the words of ``says``."""
+
+    name = "an OpenAI-compatible server"
+    refuses = ("max_tokens", "seed", "temperature", "top_p", "stream_options", "presence_penalty", "stop")
+
+    def __init__(self, says: Refusal) -> None:
+        super().__init__()
+        self.says = says
+
+    def refusal(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
+        refused = next((name for name in self.refuses if name in body), None)
+        return (400, self.says(refused)) if refused else None
+
+
+@pytest.mark.parametrize("says", REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.anyio
+async def test_fields_that_a_server_refuses_are_left_out_and_named(says: Refusal) -> None:
+    server = Choosy(says)
+    async with engine_on(server) as engine:
+        events = await collect(engine, ask(max_tokens=9))
+        assert isinstance(check_shape(events), Finished)
+        assert server.seen["max_completion_tokens"] == 9
+        assert server.seen.keys().isdisjoint(server.refuses)
+        assert "seed, temperature" in engine.info().notice
+        asked = len(server.bodies)
+        assert isinstance(check_shape(await collect(engine, ask(max_tokens=9))), Finished)
+        assert len(server.bodies) == asked + 1  # what was learnt is kept
+
+
+@pytest.mark.anyio
+async def test_a_field_that_an_answer_cannot_do_without_stays_refused() -> None:
+    server = Choosy(REFUSALS["openai"])
+    request = ask(max_tokens=9)
+    error = await refusal(server, replace(request, sampling=replace(request.sampling, stop=("END",))))
+    assert isinstance(error, RequestError)
+    assert "'stop'" in error.message
+    assert len(server.bodies) == len(server.refuses)
