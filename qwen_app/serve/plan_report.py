@@ -17,9 +17,16 @@ from qwen_app.settings import Settings
 
 log = logging.getLogger(__name__)
 
+REMOTE_PLAN = (
+    "With --engine remote no model is loaded here: another server answers, and plans its memory itself. "
+    "For a plan of this machine leave out --engine remote (QWEN_ENGINE)."
+)
+
 
 def plan_report(settings: Settings) -> str:
     """The memory plan as a table, for this machine or for the card that ``gpu_gb`` imagines. Loads no weights."""
+    if settings.engine == "remote":
+        return REMOTE_PLAN
     device = imagined_card(settings.gpu_gb) if settings.gpu_gb else find_device()
     name = choose_model(settings.model, device)
     known = known_model(name)

@@ -26,6 +26,12 @@ def test_the_plan_for_a_card_that_is_not_there_needs_neither_torch_nor_a_model()
     assert "8 x 32,768" in done.stdout
 
 
+def test_another_server_has_no_plan_here() -> None:
+    told = plan_report(Settings(plan=True, engine="remote", base_url="http://ada:hunter2@127.0.0.1:9/v1", gpu_gb=24))
+    assert "another server answers" in told
+    assert "GB" not in told
+
+
 def test_one_precision_asked_for_is_one_column() -> None:
     table = plan_report(Settings(plan=True, gpu_gb=24, precision="8bit"))
     assert "8bit" in table
