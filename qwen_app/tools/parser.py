@@ -15,6 +15,7 @@ Piece = str | ToolCallDelta
 
 CALL_KEYS = frozenset({"name", "id", *ARGUMENT_KEYS})
 BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
+BARE_MARKS = ("[TOOL_CALLS]", "<|python_tag|>")  # what Mistral's and Llama's models begin such a message with
 BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
 
 
@@ -23,7 +24,7 @@ class ToolCallParser:
 
     A call of a tool that was not offered, and what is no call in the end, is text: nothing is lost. A message that is
     nothing but the JSON of calls, which Qwen2.5 sometimes writes without tags and other models always, as Mistral's do
-    in a list, is held back and counts as calls.
+    in a list, is held back and counts as calls, with one of BARE_MARKS before it or without.
     """
 
     def __init__(self, tool_names: Iterable[str]) -> None:
@@ -179,7 +180,9 @@ class ToolCallParser:
 
     def _still_bare(self) -> bool:
         """Whether the message so far may turn out to be calls without tags, and nothing else."""
-        text = self._held.lstrip()
+        text = _without_mark(self._held)
+        if any(mark.startswith(text) for mark in BARE_MARKS):
+            return True
         if text.startswith("["):
             text = text[1:].lstrip()
         if not text:
@@ -194,7 +197,7 @@ class ToolCallParser:
 
     def _bare_calls(self) -> bool:
         """Take the whole message as calls, if JSON objects that are calls are all it is."""
-        calls = _objects(self._held)
+        calls = _objects(_without_mark(self._held))
         if not calls or not all(self._is_call(call) for call in calls):
             return False
         for call in calls:
@@ -213,6 +216,11 @@ class ToolCallParser:
 
 def _arguments_of(call: dict[str, object]) -> object:
     return next((call[key] for key in ARGUMENT_KEYS if not is_nothing(call.get(key))), {})
+
+
+def _without_mark(text: str) -> str:
+    text = text.lstrip()
+    return next((text[len(mark) :].lstrip() for mark in BARE_MARKS if text.startswith(mark)), text)
 
 
 def _overlap(text: str, tag: str) -> int:

@@ -160,6 +160,18 @@ CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
         "",
         [("now", "{}"), ("save", '{"a": 1}')],
     ),
+    "Mistral's mark before a list": (
+        '[TOOL_CALLS] [{"name": "now", "arguments": {}}, {"name": "save", "arguments": {"a": 1}}]',
+        "",
+        [("now", "{}"), ("save", '{"a": 1}')],
+    ),
+    "Llama's mark before a call": (
+        '<|python_tag|>{"name": "save", "parameters": {"a": 1}}',
+        "",
+        [("save", '{"a": 1}')],
+    ),
+    "a mark before no call": ("[TOOL_CALLS] are made so", "[TOOL_CALLS] are made so", []),
+    "half a mark": (" <|python", " <|python", []),
     "an empty list": ("[]", "[]", []),
     "a list that is an answer": ('[{"city": "Rome"}]', '[{"city": "Rome"}]', []),
     "a list of a call and more": ('[{"name": "now"}, 1]', '[{"name": "now"}, 1]', []),
