@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import httpx2
@@ -35,6 +35,10 @@ class ServerInfo:
     model: str
     context_tokens: int = 0
     version: str = ""
+
+    def without(self, refused: Set[str]) -> ServerInfo:
+        """The same server where it takes none of these fields, as far as an answer can do without them."""
+        return replace(self, profile=self.profile.without(refused)) if refused else self
 
 
 def root_of(base_url: str) -> str:

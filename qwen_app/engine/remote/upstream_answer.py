@@ -121,7 +121,7 @@ class UpstreamAnswer:
 
     async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""
-        attempt = 1
+        attempt, refused = 1, set[str]()
         while True:
             body = self._body(server, room_tokens)
             self.transcript.bare_call = self.transcript.calls_only and "tools" not in body
@@ -129,14 +129,18 @@ class UpstreamAnswer:
                 async with aclosing(self._stream(body, room_tokens)) as events:
                     async for event in events:
                         yield event
+                if refused:
+                    self.upstream.goes_without(refused, server)
                 return
             except CLIENT_ERRORS as error:
                 failure = self.upstream.without_key(read_exception(error))
             again = await self._other_try(failure, body, server, attempt)
             if again is None:
                 raise await self.budget.explain(failure, self.request)
-            spoken_to_otherwise = again.model == server.model and again.profile != server.profile
-            attempt += not spoken_to_otherwise  # a server may refuse one field after the other
+            if again.model == server.model and again.profile != server.profile:  # it may refuse one after the other
+                refused |= set() if failure.of_a_value else failure.refused_fields(body)
+            else:
+                attempt += 1
             server = again
             self.transcript = transcript_of(self.request)  # a call may have begun of which nothing was told yet
 
@@ -149,8 +153,8 @@ class UpstreamAnswer:
         if failure.tools_refused and "tools" in body:
             self.upstream.refuses_tools = True  # the next body has them in its prompt
             return server
-        refused = failure.refused_fields(body)
-        if refused and (otherwise := self.upstream.without_fields(server, refused)):
+        otherwise = server.without(failure.refused_fields(body))
+        if otherwise != server:
             return otherwise
         if failure.no_model:
             other = await self.deadline.within(self.upstream.other_server(server))

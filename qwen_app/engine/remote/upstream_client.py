@@ -123,17 +123,17 @@ class UpstreamClient:
 
         That it is the same counts for as long as the watch waits: what is missing for good is asked for often.
         """
-        if self.server is server and time.monotonic() - self._same_at >= self._poll_s:
+        known = self.server is not None and self.server.model == server.model
+        if known and time.monotonic() - self._same_at >= self._poll_s:
             await self._look()
-            if self.server == server:
+            if self.server is not None and self.server.model == server.model:
                 self._same_at = time.monotonic()
         return await self.ready_server()
 
-    def without_fields(self, server: ServerInfo, refused: Set[str]) -> ServerInfo | None:
-        """``server``, from now on without the fields that it refused; None where it could not do without them."""
-        known = self.server or server
-        self.server = replace(known, profile=known.profile.without(refused))
-        return self.server if self.server.profile != server.profile else None
+    def goes_without(self, refused: Set[str], server: ServerInfo) -> None:
+        """Leave these fields out from now on: ``server`` has answered without them, having refused them."""
+        if self.server is not None and self.server.model == server.model:
+            self.server = self.server.without(refused)
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
@@ -76,7 +75,7 @@ ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
     "field_refused": _any_of(  # a field of the request, or its value, is none that this model or server takes
         r"unsupported|not support",  # OpenAI, Groq, LiteLLM
         r"unrecognized|unknown|unexpected",  # Azure, Gemini, transformers serve
-        r"extra (?:inputs|fields)|not permitted|not allowed",  # Mistral and others that check by pydantic
+        r"extra (?:inputs|fields)",  # Mistral and others that check by pydantic
         statuses=(400, 422),
     ),
     "bad_format": _any_of(r"response_format|json.?schema|grammar|structured|guided", statuses=(400, 413, 422, 501)),
@@ -129,6 +128,11 @@ class UpstreamFailure:
     def tools_refused(self) -> bool:
         """The server takes no tools the way it was started, or for this model."""
         return ERROR_TEXTS["tools_refused"].found_in(self.status, self.message)
+
+    @property
+    def of_a_value(self) -> bool:
+        """What is refused may be the value that this request gave, and no other."""
+        return re.search(r"\bvalues?\b", self.message, re.IGNORECASE) is not None
 
     def refused_fields(self, body: Iterable[str]) -> frozenset[str]:
         """Those fields of ``body`` that the server says it does not take."""
@@ -250,8 +254,9 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
             continue
         if math.isfinite(seconds):
             return max(0.0, seconds)
-    try:
-        return max(0.0, (parsedate_to_datetime(headers["retry-after"]) - datetime.now(UTC)).total_seconds())
+    try:  # by the server's own clock: ours may be set
+        come, sent = (parsedate_to_datetime(headers[name]) for name in ("retry-after", "date"))
+        return max(0.0, (come - sent).total_seconds())
     except (KeyError, ValueError, TypeError, OverflowError):  # the last two for a date without its zone, or of no year
         return None
 

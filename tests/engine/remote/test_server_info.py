@@ -394,9 +394,6 @@ REFUSALS: dict[str, Refusal] = {
     "openai": lambda name: {
         "error": {"message": f"Unsupported parameter: '{name}' is not supported with this model.", "param": name}
     },
-    "openai-value": lambda name: {
-        "error": {"message": "Unsupported value: only the default is supported.", "param": name, "code": "x"}
-    },
     "azure": lambda name: {"error": {"message": f"Unrecognized request argument supplied: {name}", "param": None}},
     "groq": lambda name: {"error": {"message": f"property '{name}' is unsupported"}},
     "litellm": lambda name: {"error": {"message": f"UnsupportedParamsError: does not support parameters: ['{name}']"}},
@@ -406,6 +403,10 @@ REFUSALS: dict[str, Refusal] = {
         "message": {"detail": [{"loc": ["body", name], "msg": "Extra inputs are not permitted"}]},
     },
 }
+
+
+def of_a_value(name: str) -> dict[str, Any]:
+    return {"error": {"message": f"Unsupported value: '{name}' does not support 0.7 with this model.", "param": name}}
 
 
 class Choosy(FakeServer):
@@ -446,3 +447,29 @@ async def test_a_field_that_an_answer_cannot_do_without_stays_refused() -> None:
     assert isinstance(error, RequestError)
     assert "'stop'" in error.message
     assert len(server.bodies) == len(server.refuses)
+
+
+@pytest.mark.anyio
+async def test_a_value_that_is_refused_is_left_out_of_that_request_alone() -> None:
+    server = Choosy(of_a_value)
+    async with engine_on(server) as engine:
+        for asked in (1, 2):
+            assert isinstance(check_shape(await collect(engine, ask(max_tokens=9))), Finished)
+            assert "seed" not in server.seen
+            assert "seed" not in engine.info().notice
+            assert sum("seed" in body for body in server.bodies) == 2 * asked
+
+
+@pytest.mark.anyio
+async def test_words_that_somebody_sent_switch_no_field_off() -> None:
+    class Pedant(FakeServer):
+        name = "an OpenAI-compatible server"
+
+        def refusal(self, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]] | None:
+            return (400, {"error": "unsupported keyword in property 'temperature'"}) if len(self.bodies) < 3 else None
+
+    server = Pedant()
+    async with engine_on(server) as engine:
+        assert isinstance((await collect(engine, ask()))[-1], Failed)
+        assert isinstance(check_shape(await collect(engine, ask())), Finished)
+        assert "temperature" in server.seen
