@@ -16,6 +16,7 @@ import openai
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, SchemaError, TooManyRequests, UpstreamError
 
 MESSAGE_LIMIT = 600
+SOON_S = 5.0  # until another try, where a busy server names no time
 PAGE_LIMIT = 10_000  # characters of a page in which its headline is looked for
 
 _RETRY = frozenset({429, 502, 503, 504})
@@ -150,7 +151,9 @@ class UpstreamFailure:
         """Our error. ``server`` names the remote server for the reader."""
         sentence = f"{server} says: {self.message}"
         if self.status == 429:
-            return TooManyRequests(f"{sentence} Try again in a few seconds.", retry_after_s=self.retry_after_s or 5.0)
+            wait_s = self.retry_after_s or SOON_S
+            when = f"{math.ceil(wait_s)} seconds" if wait_s > SOON_S else "a few seconds"
+            return TooManyRequests(f"{sentence} Try again in {when}.", retry_after_s=wait_s)
         if self.status in (401, 403):
             return UpstreamError(f"{server} refused this app's key. Set the right one with --api-key. ({self.message})")
         if self.status == 404:
