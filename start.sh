@@ -259,7 +259,7 @@ suggestion() { # suggestion WORD KNOWN...
 run() {
   install
   say "Starting the chat page; it says below where it opens. Stop it with Ctrl+C or ./start.sh stop."
-  [[ "$RESTARTS" =~ ^[0-9]+$ ]] || fail 2 "START_RESTARTS=$RESTARTS is not possible: it takes a whole number."
+  [[ "$RESTARTS" =~ ^(0|[1-9][0-9]*)$ ]] || fail 2 "START_RESTARTS=$RESTARTS is not possible: it takes 0, 1, 2 and so on."
   ((RESTARTS > 0)) || exec "$PYTHON" app.py "$@"
   keep_running "$@"
 }

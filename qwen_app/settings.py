@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
@@ -326,7 +327,7 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
     problems += _unknown_variables(os.environ if environ is None else environ)
     try:
         settings = Settings(**flags)
-        problems += _unusable_folders(settings)
+        problems += _unusable_folders(settings) + _doubled_logins(settings)
         _warn_of_keys(settings)
     except ValidationError as invalid:
         problems += [_sentence(detail) for detail in invalid.errors()]
@@ -430,6 +431,16 @@ def _unusable_folders(settings: Settings) -> list[str]:
     if "data_dir" not in settings.model_fields_set or _may_be_written(settings.data_dir.absolute()):
         return []
     return [f"{flag('data_dir')} ({PREFIX}DATA_DIR) {str(settings.data_dir)!r} names a folder that cannot be written."]
+
+
+def _doubled_logins(settings: Settings) -> list[str]:
+    """One password would hold, and which it is nobody could tell."""
+    users = Counter(user for user, _ in settings.logins())
+    doubled = [user for user, count in users.items() if count > 1]
+    if not doubled:
+        return []
+    places = f"{flag('auth')} ({PREFIX}AUTH) and {flag('auth_file')} ({PREFIX}AUTH_FILE)"
+    return [f"{places} name {', '.join(doubled)} more than once. Give each user one password."]
 
 
 def _warn_of_keys(settings: Settings) -> None:

@@ -114,6 +114,15 @@ def test_secrets_among_the_flags_become_variables(given: list[str], shown: list[
     assert without_secrets(given) == (shown, hidden)
 
 
+def test_a_user_has_one_password(tmp_path: Path) -> None:
+    file = tmp_path / "logins"
+    file.write_text("ada:one\neve:two\n", encoding="utf-8")
+    for doubled in (["--auth", "ada:one,ada:two"], ["--auth", "ada:three", "--auth-file", str(file)]):
+        told = refusal(*doubled)
+        assert "ada more than once" in told
+        assert "eve" not in told
+
+
 @pytest.mark.parametrize("auth", ["ada", "ada:", ":secret", "ada:secret,", "ada:secret,bob"])
 def test_a_login_is_a_user_and_a_password(auth: str) -> None:
     assert "--auth" in refusal("--auth", auth)
