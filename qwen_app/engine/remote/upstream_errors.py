@@ -21,7 +21,7 @@ PAGE_LIMIT = 10_000  # characters of a page in which its headline is looked for
 
 _RETRY = frozenset({429, 502, 503, 504})
 _REASONS = ("message", "detail", "msg", "error_msg")  # what a flat body calls its reason
-_HEADLINE = re.compile(r"<(title|h1)\b[^>]*>\s*(.+?)\s*</\1>", re.IGNORECASE | re.DOTALL)
+_HEADLINE = re.compile(r"<(title|h1)\b[^<>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _STATUSES = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503}  # by code or type
 
 OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
@@ -282,6 +282,7 @@ def _text(value: object) -> str:
         value = "; ".join(f"{'.'.join(map(str, entry.get('loc') or ()))}: {entry.get('msg')}" for entry in entries)
     text = str(value).strip()
     if text.startswith("<"):  # a gateway's page
-        headline = _HEADLINE.search(text[:PAGE_LIMIT])
-        text = re.sub(r"(?:<[^>]*>|\s)+", " ", headline[2]).strip() if headline else "a page of HTML"
+        headlines = (headline[2] for headline in _HEADLINE.finditer(text[:PAGE_LIMIT]))
+        texts = (" ".join(re.sub(r"<[^<>]*>", " ", headline).split()) for headline in headlines)
+        text = next(filter(None, texts), "a page of HTML")
     return text[:MESSAGE_LIMIT] + ("" if text[:MESSAGE_LIMIT].endswith((".", "!", "?")) else ".")

@@ -138,10 +138,12 @@ async def test_every_error_shape_gives_its_reason(body: object) -> None:
     [
         (b"<html><head><title>502 Bad Gateway</title></head><h1>nginx</h1></html>", "says: 502 Bad Gateway."),
         (b"<!DOCTYPE html>\n<H1 class=x>Bad <b>\nGateway</b></H1>", "says: Bad Gateway."),
+        (b"<title> </title><h1>Gone</h1>", "says: Gone."),
         (b"<html></html>", "says: a page of HTML."),
+        (b"<h1>" + b" " * 9_000 + b"x", "says: a page of HTML."),
         (b"", "says: HTTP 500, and no reason given."),
     ],
-    ids=["title", "headline", "neither", "nothing"],
+    ids=["title", "headline", "empty-title", "neither", "blanks-without-an-end", "nothing"],
 )
 async def test_an_error_page_is_told_by_what_a_reader_sees_of_it(page: bytes, sentence: str) -> None:
     last, _, _ = await outcome(answers(page, "text/html", 500))
