@@ -52,7 +52,14 @@ def _any_of(*alternatives: str, statuses: Iterable[int] = ()) -> ErrorText:
 
 # Every wording that is looked for. A server that words an error in a way of its own is one more line here.
 ErrorKind = Literal[
-    "overflow", "no_model", "tools_refused", "field_refused", "bad_format", "limit_tokens", "prompt_tokens"
+    "overflow",
+    "no_model",
+    "tools_refused",
+    "field_refused",
+    "fields_taken",
+    "bad_format",
+    "limit_tokens",
+    "prompt_tokens",
 ]
 ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
     "overflow": _any_of(  # the prompt and its answer do not fit
@@ -78,6 +85,10 @@ ERROR_TEXTS: Mapping[ErrorKind, ErrorText] = {
         r"unrecognized|unknown|unexpected",  # Azure, Gemini, transformers serve
         r"extra (?:inputs|fields)",  # Mistral and others that check by pydantic
         statuses=(400, 422),
+    ),
+    "fields_taken": _any_of(  # behind the refused ones: those that may be sent
+        r"expected one of",  # serde, which servers in Rust read requests with
+        r"(?<!not )(?<!yet )(?<!currently )\b(?:supported|allowed|permitted|accepted|valid|known)(?: \w+)?(?::| are\b)",
     ),
     "bad_format": _any_of(r"response_format|json.?schema|grammar|structured|guided", statuses=(400, 413, 422, 501)),
     "limit_tokens": _any_of(
@@ -136,10 +147,11 @@ class UpstreamFailure:
         return re.search(r"\bvalues?\b", self.message, re.IGNORECASE) is not None
 
     def refused_fields(self, body: Iterable[str]) -> frozenset[str]:
-        """Those fields of ``body`` that the server says it does not take."""
+        """Those fields of ``body`` that the server says it does not take. Behind them some name those that they do."""
         if self.overflow or not ERROR_TEXTS["field_refused"].found_in(self.status, self.message):
             return frozenset()
-        named = frozenset(re.findall(r"\w+", f"{self.param} {self.message}"))
+        refused = ERROR_TEXTS["fields_taken"].pattern.split(self.message, maxsplit=1)[0]
+        named = frozenset(re.findall(r"\w+", f"{self.param} {refused}"))
         return named.intersection(body)
 
     @property

@@ -413,7 +413,15 @@ class Choosy(FakeServer):
     """Refuses some fields, one at a time, in the words of ``says``."""
 
     name = "an OpenAI-compatible server"
-    refuses = ("max_tokens", "seed", "temperature", "top_p", "stream_options", "presence_penalty", "stop")
+    refuses: tuple[str, ...] = (
+        "max_tokens",
+        "seed",
+        "temperature",
+        "top_p",
+        "stream_options",
+        "presence_penalty",
+        "stop",
+    )
 
     def __init__(self, says: Refusal) -> None:
         super().__init__()
@@ -437,6 +445,27 @@ async def test_fields_that_a_server_refuses_are_left_out_and_named(says: Refusal
         asked = len(server.bodies)
         assert isinstance(check_shape(await collect(engine, ask(max_tokens=9))), Finished)
         assert len(server.bodies) == asked + 1  # what was learnt is kept
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "unknown field `{}`, expected one of `model`, `messages`, `max_tokens`, `temperature`, `top_p`",
+        "Unrecognized parameter {}. Supported parameters are temperature, top_p and max_tokens.",
+        "The following are not supported: {}. Allowed: temperature, top_p, max_tokens.",
+    ],
+    ids=["serde", "supported", "allowed"],
+)
+@pytest.mark.anyio
+async def test_fields_that_a_server_names_as_those_it_takes_are_sent(sentence: str) -> None:
+    class Strict(Choosy):
+        refuses = ("seed", "presence_penalty")
+
+    server = Strict(lambda name: {"error": {"message": sentence.format(name)}})
+    async with engine_on(server) as engine:
+        assert isinstance(check_shape(await collect(engine, ask(max_tokens=9))), Finished)
+    assert server.seen.keys().isdisjoint(server.refuses)
+    assert server.seen.keys() >= {"temperature", "top_p", "max_tokens"}
 
 
 @pytest.mark.anyio
