@@ -50,6 +50,7 @@ class UpstreamAnswer:
     announced: bool = False
     transcript: Transcript = field(init=False)
     _spent: Usage | None = None  # by a first try that made no call
+    _by_schema: bool = False  # that try is over
 
     def __post_init__(self) -> None:
         self.transcript = transcript_of(self.request)
@@ -98,26 +99,33 @@ class UpstreamAnswer:
         yield Finished(reason, usage, self.deadline.timings(), self._seed, bool(ending), self.transcript.stop)
 
     def _body(self, server: ServerInfo, room_tokens: int | None) -> RequestBody:
-        tools_refused, by_schema = self.upstream.refuses_tools, self.upstream.ignores_forced_calls
+        tools_refused = self.upstream.refuses_tools
+        by_schema = self._by_schema or self.upstream.ignores_forced_calls
         return build_body(
             self.request, server, room_tokens=room_tokens, tools_refused=tools_refused, by_schema=by_schema
         )
 
     async def _with_its_call(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
-        """The answer; where a call was forced and none came, the answer to the same as a question of its schema."""
+        """The answer; where a call was forced and none came, the answer to the same as a question of its schema.
+
+        That all are to be asked so is known once one was that came to its end: by a limit, or a filter, a single
+        request may have no call of any server.
+        """
         by_schema = self.upstream.ignores_forced_calls or server.profile.json_formats == "none"
         async with aclosing(self._tries(server, room_tokens)) as events:
             async for event in events:
                 yield event
         if not self.transcript.calls_only or self.transcript.calls or by_schema:
             return
-        self.upstream.ignores_forced_calls = True
+        self._by_schema = True
         self._spent = await self._usage()
         self.transcript = transcript_of(self.request)
         async with aclosing(self._tries(server, room_tokens)) as events:
             async for event in events:
                 if not isinstance(event, Prefill):  # that was read before, too
                     yield event
+        if self.transcript.calls and self.transcript.reason != "length":
+            self.upstream.ignores_forced_calls = True
 
     async def _tries(self, server: ServerInfo, room_tokens: int | None) -> AsyncGenerator[Event, None]:
         """Sends until something was said; from then on a failure is final."""

@@ -396,6 +396,23 @@ async def test_a_call_that_the_server_does_not_make_is_had_by_a_schema(choice: T
     assert ["tools" in body for body in bodies] == [True, False, False]  # and what was learnt is kept
 
 
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+@pytest.mark.anyio
+async def test_what_one_request_has_no_call_for_is_not_learnt_of_the_server(finish: str) -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        if request.body.get("max_tokens") == 1:
+            await says(piece("{"), piece("", finish=finish))(request, reply)
+        else:
+            await says(call_chunk('{"zone": "UTC"}'), piece("", finish="tool_calls"))(request, reply)
+
+    async with engine_with_chat(chat) as (engine, upstream):
+        request = ask(tools=(CLOCK,), tool_choice=NAMED)
+        short = ask(max_tokens=1, tools=(CLOCK,), tool_choice=NAMED)
+        assert isinstance(check_shape(await collect(engine, short)), Failed)
+        assert calls_of(await collect(engine, request)) == [("clock", '{"zone": "UTC"}')]
+        assert "tools" in upstream.requests_to("/v1/chat/completions")[-1].body
+
+
 @pytest.mark.parametrize(("finish", "error"), [("stop", UpstreamError), ("length", RequestError)])
 @pytest.mark.anyio
 async def test_a_call_that_cannot_be_had_at_all_is_a_failure(finish: str, error: type[AppError]) -> None:
