@@ -51,6 +51,7 @@ class UpstreamAnswer:
     transcript: Transcript = field(init=False)
     _spent: Usage | None = None  # by a first try that made no call
     _by_schema: bool = False  # that try is over
+    _tools_refused: bool = False
 
     def __post_init__(self) -> None:
         self.transcript = transcript_of(self.request)
@@ -99,7 +100,7 @@ class UpstreamAnswer:
         yield Finished(reason, usage, self.deadline.timings(), self._seed, bool(ending), self.transcript.stop)
 
     def _body(self, server: ServerInfo, room_tokens: int | None) -> RequestBody:
-        tools_refused = self.upstream.refuses_tools
+        tools_refused = self._tools_refused or self.upstream.refuses_tools
         by_schema = self._by_schema or self.upstream.ignores_forced_calls
         return build_body(
             self.request, server, room_tokens=room_tokens, tools_refused=tools_refused, by_schema=by_schema
@@ -145,6 +146,8 @@ class UpstreamAnswer:
             again = await self._other_try(failure, body, server, attempt)
             if again is None:
                 raise await self.budget.explain(failure, self.request)
+            if self._tools_refused and "tools" in body and not failure.repeats(body):
+                refused.add("tools")
             if again.model == server.model and again.profile != server.profile:  # it may refuse one after the other
                 refused |= set() if failure.of_a_value else failure.refused_fields(body)
             else:
@@ -159,7 +162,7 @@ class UpstreamAnswer:
         if self.transcript.started or attempt == TRIES:
             return None
         if failure.tools_refused and "tools" in body:
-            self.upstream.refuses_tools = True  # the next body has them in its prompt
+            self._tools_refused = True  # the next body has them in its prompt
             return server
         otherwise = server.without(failure.refused_fields(body))
         if otherwise != server:

@@ -134,6 +134,7 @@ class UpstreamClient:
         """Leave these fields out from now on: ``server`` has answered without them, having refused them."""
         if self.server is not None and self.server.model == server.model:
             self.server = self.server.without(refused)
+            self.refuses_tools = self.refuses_tools or "tools" in refused
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -140,6 +141,10 @@ class UpstreamFailure:
     def tools_refused(self) -> bool:
         """The server takes no tools the way it was started, or for this model."""
         return ERROR_TEXTS["tools_refused"].found_in(self.status, self.message)
+
+    def repeats(self, body: Mapping[str, object]) -> bool:
+        """Whether the words that refuse tools stand in ``body`` too: then they may be somebody's and not its own."""
+        return ERROR_TEXTS["tools_refused"].pattern.search(json.dumps(body, ensure_ascii=False)) is not None
 
     @property
     def of_a_value(self) -> bool:

@@ -109,6 +109,23 @@ async def test_refused_tools_are_written_into_the_prompt(sentence: str) -> None:
     assert "<tools>" in bodies[-1]["messages"][0]["content"]
 
 
+@pytest.mark.anyio
+async def test_words_that_somebody_sent_take_no_tools_from_others() -> None:
+    """Servers repeat what they refuse: here the schema of a tool."""
+
+    async def chat(request: Request, reply: Reply) -> None:
+        (tool, *_) = request.body.get("tools") or (None,)
+        if tool and tool["function"]["name"] == "other":
+            await reply.json({"error": {"message": f"Not a schema: {tool}", "code": 400}}, 400)
+        else:
+            await says(call_chunk('{"zone": "UTC"}'), piece("", finish="tool_calls"))(request, reply)
+
+    async with engine_with_chat(chat) as (engine, upstream):
+        await collect(engine, ask(tools=(Tool("other", "It does not support tools."),)))
+        assert calls_of(await collect(engine, ask(tools=(CLOCK,)))) == [("clock", '{"zone": "UTC"}')]
+        assert "tools" in upstream.requests_to("/v1/chat/completions")[-1].body
+
+
 @pytest.mark.parametrize("choice", [NAMED, ToolChoice("required")], ids=["named", "required"])
 @pytest.mark.anyio
 async def test_ollama_is_made_to_call_by_a_schema(choice: ToolChoice) -> None:
