@@ -259,7 +259,9 @@ async def _read_events(begun: bytes, content: AsyncIterator[bytes]) -> AsyncGene
             yield _read_event(event)
         piece = await anext(content, None)
     for event in reader.rest():
-        if isinstance(_json_or_text(event.data), Mapping):  # and not what there was of it when the server broke off
+        if event.data.startswith(END_MARK):
+            yield ENDED
+        elif isinstance(_json_or_text(event.data), Mapping):  # and not what there was of it when the server broke off
             yield _read_event(event)
 
 

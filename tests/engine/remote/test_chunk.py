@@ -168,6 +168,13 @@ async def test_the_last_event_needs_no_blank_line_behind_it(end: bytes) -> None:
     assert text_of(events) == "Hi!"
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.anyio
+async def test_the_end_mark_needs_no_blank_line_behind_it(end: bytes) -> None:
+    async with engine_with_chat(sends(written(piece("Hi")), b"data: [DONE]" + end)) as (engine, _):
+        assert isinstance(check_shape(await collect(engine, ask())), Finished)
+
+
 @pytest.mark.anyio
 async def test_an_error_that_a_stream_ends_in_is_told() -> None:
     refused = b'event: error\ndata: {"message": "the reason"}\n'
