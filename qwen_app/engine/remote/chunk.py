@@ -57,10 +57,11 @@ Text = Annotated[T, BeforeValidator(_without_halves)]
 
 
 def _joined(content: object) -> object:
-    """Content as a list of parts, as Mistral's servers send it. A part without a text is what the model thinks."""
+    """Content as a list of parts, as Mistral's servers send it, or of bare strings. A part without a text is what the
+    model thinks."""
     if not isinstance(content, list):
         return content
-    texts = (part.get("text") for part in content if isinstance(part, Mapping))
+    texts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
     return "".join(text for text in texts if isinstance(text, str))
 
 

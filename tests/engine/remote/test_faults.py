@@ -623,7 +623,7 @@ async def test_figures_of_an_unknown_shape_cost_no_answer(chunk: dict[str, Any])
 @pytest.mark.anyio
 async def test_content_in_parts_is_the_text_of_its_parts(whole: bool) -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hmm."}]}
-    parts = [thought, {"type": "text", "text": "Hi "}, {"type": "text", "text": "there"}]
+    parts = [thought, {"type": "text", "text": "Hi "}, "there"]
     if whole:
         chat = answers({"choices": [{"message": {"content": parts}, "finish_reason": "stop"}]})
     else:
