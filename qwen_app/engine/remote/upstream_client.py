@@ -105,9 +105,15 @@ class UpstreamClient:
         return UpstreamCall(stream)
 
     def without_key(self, failure: UpstreamFailure) -> UpstreamFailure:
-        """``failure`` as everybody may read it: some servers say which key it was that they refused."""
+        """``failure`` as everybody may read it: some servers say which key it was that they refused. A long message is
+        cut, maybe within the key."""
         key = self._headers.get("Authorization", "").rpartition(" ")[2]
-        return replace(failure, message=failure.message.replace(key, "***")) if len(key) >= KEY_CHARACTERS else failure
+        if len(key) < KEY_CHARACTERS:
+            return failure
+        message = failure.message.replace(key, "***")
+        beginnings = (key[:length] + "." for length in range(len(key) - 1, KEY_CHARACTERS - 1, -1))
+        cut = next(filter(message.endswith, beginnings), "")
+        return replace(failure, message=message.removesuffix(cut) + "***." if cut else message)
 
     async def ready_server(self) -> ServerInfo:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable."""

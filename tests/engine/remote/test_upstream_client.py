@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_app.engine.remote import RemoteEngine
+from qwen_app.engine.remote.upstream_errors import MESSAGE_LIMIT
 from qwen_app.errors import SettingsError
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect
@@ -91,3 +92,14 @@ async def test_nobody_reads_the_key_that_a_server_repeats(status: int, caplog: p
     assert isinstance(last, Failed)
     assert "I do not like Bearer ***." in last.error.message
     assert "sk-123456" not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_nobody_reads_the_beginning_of_a_key_that_a_long_message_ends_in() -> None:
+    async def chat(request: Request, reply: Reply) -> None:
+        await reply.json({"error": "no" * ((MESSAGE_LIMIT - 20) // 2) + request.headers["authorization"]}, 400)
+
+    async with engine_with_chat(chat, api_key="sk-1234567890123456") as (engine, _):
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Failed)
+    assert last.error.message.endswith("noBearer ***.")
