@@ -107,7 +107,7 @@ class UpstreamClient:
     def without_key(self, failure: UpstreamFailure) -> UpstreamFailure:
         """``failure`` as everybody may read it: some servers say which key it was that they refused. A long message is
         cut, maybe within the key."""
-        key = self._headers.get("Authorization", "").rpartition(" ")[2]
+        key = self._headers.get("Authorization", "").partition(" ")[2]
         if len(key) < KEY_CHARACTERS:
             return failure
         message = failure.message.replace(key, "***")

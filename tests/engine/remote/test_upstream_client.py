@@ -80,14 +80,17 @@ def test_an_address_that_is_none_is_refused_at_the_start(address: str) -> None:
     assert "hunter2" not in refused.value.message
 
 
+@pytest.mark.parametrize("key", ["sk-123456", "sk-123456 of mine"])
 @pytest.mark.parametrize("status", [200, 400, 401, 429])
 @pytest.mark.anyio
-async def test_nobody_reads_the_key_that_a_server_repeats(status: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nobody_reads_the_key_that_a_server_repeats(
+    status: int, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def chat(request: Request, reply: Reply) -> None:
         await reply.json({"error": f"I do not like {request.headers['authorization']}."}, status)
 
     caplog.set_level("DEBUG")
-    async with engine_with_chat(chat, api_key="sk-123456") as (engine, _):
+    async with engine_with_chat(chat, api_key=key) as (engine, _):
         last = check_shape(await collect(engine, ask()))
     assert isinstance(last, Failed)
     assert "I do not like Bearer ***." in last.error.message
