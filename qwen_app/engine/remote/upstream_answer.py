@@ -149,7 +149,8 @@ class UpstreamAnswer:
             if self._tools_refused and "tools" in body and not failure.repeats(body):
                 refused.add("tools")
             if again.model == server.model and again.profile != server.profile:  # it may refuse one after the other
-                refused |= set() if failure.of_a_value else failure.refused_fields(body)
+                fields = failure.refused_fields(body)
+                refused |= set() if failure.of_this_request(fields) else fields
             else:
                 attempt += 1
             server = again

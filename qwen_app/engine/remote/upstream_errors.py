@@ -23,6 +23,7 @@ PAGE_LIMIT = 10_000  # characters of a page in which its headline is looked for
 _RETRY = frozenset({429, 502, 503, 504})
 _REASONS = ("message", "detail", "msg", "error_msg")  # what a flat body calls its reason
 _HEADLINE = re.compile(r"<(title|h1)\b[^<>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_OF_THIS_REQUEST = r"\bvalues?\b|\b(?:when|while|together|both|combin\w+)\b|\bwith\b(?! (?:this |the )?model)"
 _STATUSES = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "overloaded_error": 503}  # by code or type
 
 OVERFLOW_CODES = ("context_length_exceeded", "exceed_context_size_error")
@@ -146,10 +147,11 @@ class UpstreamFailure:
         """Whether the words that refuse tools stand in ``body`` too: then they may be somebody's and not its own."""
         return ERROR_TEXTS["tools_refused"].pattern.search(json.dumps(body, ensure_ascii=False)) is not None
 
-    @property
-    def of_a_value(self) -> bool:
-        """What is refused may be the value that this request gave, and no other."""
-        return re.search(r"\bvalues?\b", self.message, re.IGNORECASE) is not None
+    def of_this_request(self, refused: Iterable[str]) -> bool:
+        """What is refused of these fields may be the value that this request gave, or one beside another, and not the
+        field itself."""
+        valued = rf"\b(?:{'|'.join(refused)})\W{{1,4}}\d"
+        return any(re.search(wording, self.message, re.IGNORECASE) for wording in (_OF_THIS_REQUEST, valued))
 
     def refused_fields(self, body: Iterable[str]) -> frozenset[str]:
         """Those fields of ``body`` that the server says it does not take. Behind them some name those that they do."""

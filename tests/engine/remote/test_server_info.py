@@ -405,8 +405,12 @@ REFUSALS: dict[str, Refusal] = {
 }
 
 
-def of_a_value(name: str) -> dict[str, Any]:
-    return {"error": {"message": f"Unsupported value: '{name}' does not support 0.7 with this model.", "param": name}}
+OF_ONE_REQUEST = (
+    "Unsupported value: '{}' does not support 0.7 with this model.",
+    "{} is not supported when another field is 0",
+    "`{}` is not supported with this combination",
+    "unsupported {}: 0.7",
+)
 
 
 class Choosy(FakeServer):
@@ -478,9 +482,10 @@ async def test_a_field_that_an_answer_cannot_do_without_stays_refused() -> None:
     assert len(server.bodies) == len(server.refuses)
 
 
+@pytest.mark.parametrize("sentence", OF_ONE_REQUEST)
 @pytest.mark.anyio
-async def test_a_value_that_is_refused_is_left_out_of_that_request_alone() -> None:
-    server = Choosy(of_a_value)
+async def test_what_is_refused_of_one_request_is_left_out_of_that_alone(sentence: str) -> None:
+    server = Choosy(lambda name: {"error": {"message": sentence.format(name), "param": name}})
     async with engine_on(server) as engine:
         for asked in (1, 2):
             assert isinstance(check_shape(await collect(engine, ask(max_tokens=9))), Finished)
