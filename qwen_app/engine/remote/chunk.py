@@ -214,7 +214,8 @@ class EventReader:
 
 async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> AsyncGenerator[Chunk, None]:
     """The chunks of an answer that the server calls ``content_type``: of a stream up to its end mark, which is ENDED,
-    of a whole answer the one that says all of it. What it is called decides only where its beginning does not tell.
+    of a whole answer the one that says all of it, and ENDED. What it is called decides only where its beginning does
+    not tell.
 
     Raises ValueError or RecursionError for what is no JSON, StreamBroken for all else that is no answer, and as
     ``read_chunk`` does.
@@ -223,6 +224,7 @@ async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> Async
     kind = content_type.partition(";")[0].strip().lower()
     if _DOCUMENT.match(begun):
         yield await asyncio.to_thread(_read_whole, await _all_of(begun, content))
+        yield ENDED
     elif kind in ("", EVENTS) or _EVENT.match(begun):
         async for chunk in _read_events(begun, content):
             yield chunk

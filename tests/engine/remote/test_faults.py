@@ -296,6 +296,14 @@ async def test_a_whole_answer_is_one() -> None:
     assert len(upstream.requests_to(CHAT)) == 1
 
 
+@pytest.mark.parametrize("word", ["null", "None", "", None])
+@pytest.mark.anyio
+async def test_a_whole_answer_has_ended_whatever_is_said_of_its_end(word: str | None) -> None:
+    last, text, requests = await outcome(answers({"choices": [{"message": {"content": "Yes"}, "finish_reason": word}]}))
+    assert isinstance(last, Finished)
+    assert (last.reason, text, requests) == ("stop", "Yes", 1)
+
+
 @pytest.mark.anyio
 async def test_a_whole_plain_completion_is_one() -> None:
     async with engine_with_chat(says()) as (engine, upstream):
