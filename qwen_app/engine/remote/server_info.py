@@ -21,6 +21,7 @@ from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
 NAMED_MODELS = 8  # of a list that may have hundreds
+LOOKED_MODELS = 500  # to find the likeliest among them
 AWAY = (502, 503, 504)  # what a gateway says of a server behind it, whatever is asked for
 NO_JSON = (ValueError, RecursionError)  # the latter for what is nested too deeply
 
@@ -163,7 +164,7 @@ def _choose_model(listed: _ModelList, model: str, base_url: str, profile: Server
         )
     if not model:
         return next((one for one in ids if "embed" not in one.lower()), ids[0])  # which answers no chat
-    likely = get_close_matches(model, ids, NAMED_MODELS, cutoff=0.0)
+    likely = get_close_matches(model, ids[:LOOKED_MODELS], NAMED_MODELS, cutoff=0.0)
     more = f" and {len(ids) - len(likely)} more" if len(ids) > len(likely) else ""
     raise UpstreamError(
         f"The server at {base_url} has no model {model!r}; it has: {', '.join(likely)}{more}. Set --remote-model."
