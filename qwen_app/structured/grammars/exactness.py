@@ -7,6 +7,8 @@
   escapes, which would be left out of its texts without a word.
 - In the classes of patterns, ``[``, ``&&``, ``--`` and ``~~`` make sets of sets, and are plain characters in
   JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped.
+- Of a class that holds all of ``\\b\\f\\n\\r\\t`` it takes every short escape: ``[^"]`` took a quotation mark, and
+  ``[^\\\\]`` a backslash. So it is asked for without the form feed, which nobody misses.
 - Beside ``additionalItems``, which no draft knows together with them, ``prefixItems`` are forgotten. So these stay.
 - Bounds beyond 2**53, as ``9223372036854775807``, are counted in too few bits: ``2**60`` took what exceeds it. So no
   number goes beyond 2**53 where one of them stands.
@@ -31,6 +33,7 @@ FIRST_AND_MORE = frozenset({"prefixItems", "additionalItems"})  # of two drafts
 CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)(\]?)", re.DOTALL)  # or an escape, which begins none
 RANGE = re.compile(r"(\\.|.)(?:(-)(\\.|.))?", re.DOTALL)  # of characters in a class, or one of them
 BEGINS_SET = re.compile(r"[\[&~-]")
+MAY_HOLD_CONTROLS = re.compile(r"\\[xu]|[\x00-\x08]")  # a class that is not negated
 CONTROL = re.compile(r"\\u00[01]|\x7f|\\\\[xu0]")  # as JSON writes it, or a pattern
 SHORT_ESCAPES = 'nrbtf\\"'  # all of JSON's but \u
 DIGITS = 15  # that a number keeps
@@ -71,9 +74,12 @@ def _plain_patterns(part: Schema) -> Schema:
 
 def _plain_classes(pattern: str) -> str:
     """``pattern`` with its classes so; one that nothing ends stays without an end, and is refused."""
-    return CLASS.sub(
-        lambda found: found[0] if found[2] is None else f"[{found[1]}{_plain_ranges(found[2])}{found[3]}", pattern
-    )
+    return CLASS.sub(lambda found: found[0] if found[2] is None else _plain_class(*found.groups()), pattern)
+
+
+def _plain_class(negation: str, members: str, end: str) -> str:
+    plain = f"[{negation}{_plain_ranges(members)}{end}"
+    return rf"[{plain}&&[^\f]]" if end and (negation or MAY_HOLD_CONTROLS.search(members)) else plain
 
 
 def _plain_ranges(members: str) -> str:

@@ -299,6 +299,23 @@ def test_a_class_of_a_pattern_holds_what_it_does_in_json_schema(pattern: str) ->
         assert takes(names, json.dumps({text: 1})) == matches, text
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *('^[^"]$', r"^[^\\]$", r'^[^\\/:*?"<>|]+$', "^[^ -~]$", r'^"(?:[^"\\]|\\.)*"$', r'^[^\n"\\]$', "^[^a]+$"),
+        *(r"^[\x00-\x1f]$", r"^[\u0000-!#-\[\]-\uffff]$", "^[\0-!]$", r"^[^\u0022]$"),
+    ],
+)
+def test_a_class_holds_no_quotation_mark_and_no_backslash_for_its_control_characters(pattern: str) -> None:
+    names = {"type": "object", "patternProperties": {pattern: {}}, "additionalProperties": False}
+    schema = {"type": "string", "pattern": pattern}
+    valid = jsonschema_rs.validator_for(schema)
+    for text in ('"', "\\", "\n", "\t", "\r", "a", "/", "é", "n", 'a"', "a\\", '"a"', '"\\""', '"""'):
+        matches = valid.is_valid(text)
+        assert takes(schema, json.dumps(text, ensure_ascii=False)) == matches, text
+        assert takes(names, json.dumps({text: 1}, ensure_ascii=False)) == matches, text
+
+
 @pytest.mark.parametrize("more", [False, True, {"type": "null"}])
 def test_first_items_stay_beside_a_keyword_of_an_older_draft(more: object) -> None:
     schema = {"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "null"}, "additionalItems": more}
