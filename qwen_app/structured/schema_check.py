@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from urllib.parse import unquote
 
 from qwen_app.errors import SchemaError
 from qwen_app.messages import JsonSchema
@@ -151,12 +153,33 @@ def children(schema: Schema) -> Iterator[tuple[str, object]]:
 
 
 def subschemas(schema: Schema) -> Iterator[tuple[str, Schema]]:
-    """``schema`` and every schema inside it, each with its JSON pointer. Boolean schemas are left out."""
-    waiting = [("", schema)]
+    """``schema`` and every schema inside it, each with its JSON pointer. Boolean schemas are left out.
+
+    A reference may lead to where no keyword has schemas, as OpenAPI's ``#/components/schemas/Pet`` does.
+    """
+    waiting, met = deque([("", schema)]), set[int]()
     while waiting:
         pointer, part = waiting.pop()
+        if id(part) in met:
+            continue
+        met.add(id(part))
         yield pointer, part
         waiting.extend((pointer + step, child) for step, child in children(part) if isinstance(child, dict))
+        reference = part.get("$ref")
+        if isinstance(reference, str) and isinstance(target := target_of(reference, schema), dict):
+            waiting.appendleft((reference.removeprefix("#"), target))  # last: keywords may lead there too
+
+
+def target_of(reference: str, root: Schema) -> object:
+    """What the pointer ``reference``, such as ``#/$defs/a``, leads to in ``root``; None where it leads nowhere."""
+    place: object = root
+    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(place, list):
+            place = place[int(step)] if step.isdecimal() and int(step) < len(place) else None
+        else:
+            place = place.get(step) if isinstance(place, dict) else None
+    return place
 
 
 def locate(schema: Schema, problem: str, compile_problem: Callable[[Schema], str]) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from qwen_app.structured.closing.minimal_match import minimal_match
-from qwen_app.structured.schema_check import Schema, subschemas
+from qwen_app.structured.schema_check import Schema, subschemas, target_of
 
 LIMIT_CHARS = 65_536
 FEW_VALUES = 16
@@ -90,7 +90,8 @@ class _Instances:
         if isinstance(schema.get("enum"), list):
             return self._picked([_dumps(value) for value in _list(schema, "enum")])
         if isinstance(reference := schema.get("$ref"), str):
-            return self.of(self._target(reference))
+            target = target_of(reference, self._root)
+            return None if target is None else self.of(target)
         for keyword in ("anyOf", "oneOf"):
             if isinstance(schema.get(keyword), list):
                 return self._picked([self.of(option) for option in _list(schema, keyword)])
@@ -100,13 +101,6 @@ class _Instances:
 
     def _picked(self, texts: Sequence[str | None]) -> str | None:
         return self._pick((text for text in texts if text is not None), key=len, default=None)
-
-    def _target(self, reference: str) -> object:
-        place: object = self._root
-        for part in reference.removeprefix("#").split("/")[1:]:
-            step = part.replace("~1", "/").replace("~0", "~")
-            place = place.get(step) if isinstance(place, dict) else None
-        return place if place is not None else False
 
     def _typed(self, schema: Schema, name: str) -> str | None:
         match name:

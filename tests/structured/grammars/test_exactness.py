@@ -316,6 +316,31 @@ def test_a_class_holds_no_quotation_mark_and_no_backslash_for_its_control_charac
         assert takes(names, json.dumps({text: 1}, ensure_ascii=False)) == matches, text
 
 
+@pytest.mark.parametrize(
+    ("held", "text"),
+    [
+        ({"exclusiveMinimum": 0, "maximum": 0.5}, "0"),
+        ({"type": "integer", "maximum": 2**60}, str(2**60 + 1)),
+        ({"prefixItems": [{"type": "integer"}], "additionalItems": False}, '["a"]'),
+        ({"type": "string", "pattern": "^[a&&b]$"}, '"x"'),
+        (DATE, '"2023-02-29"'),
+        ({"anyOf": [{"items": {"$ref": "#/components/schemas/more~1kinds/0"}}]}, "[0]"),
+    ],
+)
+def test_what_a_reference_leads_to_is_held_to_the_letter_wherever_it_stands(held: dict[str, Any], text: str) -> None:
+    more = [{"exclusiveMinimum": 0, "maximum": 0.5}]
+    schema = {"$ref": "#/components/schemas/A%20kind", "components": {"schemas": {"A kind": held, "more/kinds": more}}}
+    assert not jsonschema_rs.is_valid(schema, json.loads(text), validate_formats=True)
+    assert not takes(schema, text)
+
+
+def test_a_number_that_is_not_enforced_is_found_behind_references() -> None:
+    schema = {"$ref": "#/components/A", "components": {"A": {"properties": {"a": {"const": 2**53 + 1}}}}}
+    with pytest.raises(SchemaError, match="beyond 2\\^53") as refused:
+        COMPILER.compile(JsonSchema(schema, True))
+    assert refused.value.pointer == "/components/A/properties/a/const"
+
+
 @pytest.mark.parametrize("more", [False, True, {"type": "null"}])
 def test_first_items_stay_beside_a_keyword_of_an_older_draft(more: object) -> None:
     schema = {"type": "array", "prefixItems": [{"type": "integer"}], "items": {"type": "null"}, "additionalItems": more}
