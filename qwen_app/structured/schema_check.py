@@ -173,7 +173,8 @@ def subschemas(schema: Schema) -> Iterator[tuple[str, Schema]]:
 def target_of(reference: str, root: Schema) -> object:
     """What the pointer ``reference``, such as ``#/$defs/a``, leads to in ``root``; None where it leads nowhere."""
     place: object = root
-    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
+    pointer = unquote(reference) if "%" in reference else reference
+    for part in pointer.removeprefix("#").split("/")[1:]:
         step = part.replace("~1", "/").replace("~0", "~")
         if isinstance(place, list):
             place = place[int(step)] if step.isdecimal() and int(step) < len(place) else None

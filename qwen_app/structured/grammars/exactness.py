@@ -30,6 +30,7 @@ from qwen_app.structured.schema_check import LIMIT_INTEGER, OUTWARDS, Schema, is
 BOUNDS = (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1))
 COMBINING = ("allOf", "anyOf", "oneOf", "$ref")
 FIRST_AND_MORE = frozenset({"prefixItems", "additionalItems"})  # of two drafts
+CHANGED = frozenset({"pattern", "patternProperties", "additionalItems", "format", *OUTWARDS})  # whatever may be
 CLASS = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^\]\\])*)(\]?)", re.DOTALL)  # or an escape, which begins none
 RANGE = re.compile(r"(\\.|.)(?:(-)(\\.|.))?", re.DOTALL)  # of characters in a class, or one of them
 BEGINS_SET = re.compile(r"[\[&~-]")
@@ -44,21 +45,32 @@ def narrowed(schema: Schema) -> Schema:
     """``schema`` as llguidance must be told it: excluded whole bounds moved inwards, where they would be taken
     themselves, and those beyond 2**53 to there, dates that are, patterns whose classes are plain ones, and first items
     alone."""
+    parts = [part for _, part in subschemas(schema)]
+    combines = any(keyword in part for part in parts for keyword in COMBINING)
+    if not any(any(_changes(part, combines=combines)) for part in parts if not CHANGED.isdisjoint(part)):
+        return schema  # as most are: a copy for each of many tries would take longer than they do
     changed = copy.deepcopy(schema)
-    combines = any(keyword in part for _, part in subschemas(schema) for keyword in COMBINING)
     for _, part in subschemas(changed):
-        if part.keys() >= FIRST_AND_MORE:
-            del part["additionalItems"]
-        part.update(_plain_patterns(part))
-        part.update({far: LIMIT_INTEGER * OUTWARDS[far] for far in part if is_far_bound(far, part[far])})
-        for excluded, included, bound in _moved(part, combines=combines):
-            del part[excluded]
-            part[included] = bound
-        if (pattern := pattern_of(part)) is not None:
-            del part["format"]
-            others = part.get("allOf")  # all are asked for at once, and a pattern of its own is kept
-            part["allOf"] = [*(others if isinstance(others, list) else []), {"pattern": pattern}]
+        dropped, told = _changes(part, combines=combines)
+        for keyword in dropped:
+            del part[keyword]
+        part.update(told)
     return changed
+
+
+def _changes(part: Schema, *, combines: bool) -> tuple[set[str], Schema]:
+    """The keywords that ``part`` is told without, and those that it is told instead."""
+    far: Schema = {bound: LIMIT_INTEGER * OUTWARDS[bound] for bound in part if is_far_bound(bound, part[bound])}
+    told = {**_plain_patterns(part), **far}
+    dropped = {"additionalItems"} if part.keys() >= FIRST_AND_MORE else set()
+    for excluded, included, bound in _moved({**part, **far}, combines=combines):
+        dropped.add(excluded)
+        told[included] = bound
+    if (pattern := pattern_of(part)) is not None:
+        dropped.add("format")
+        others = part.get("allOf")  # all are asked for at once, and a pattern of its own is kept
+        told["allOf"] = [*(others if isinstance(others, list) else []), {"pattern": pattern}]
+    return dropped, {keyword: value for keyword, value in told.items() if keyword not in dropped}
 
 
 def _plain_patterns(part: Schema) -> Schema:

@@ -123,7 +123,7 @@ def test_what_is_held_to_the_letter_is_left_as_it_is() -> None:
             "wide": {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
         }
     }
-    assert narrowed(schema) == schema
+    assert narrowed(schema) is schema  # no copy for each of the tries that leave parts out
 
 
 DECLARED = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
