@@ -21,7 +21,7 @@ from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0
 NAMED_MODELS = 8  # of a list that may have hundreds
-LOOKED_MODELS = 500  # to find the likeliest among them
+LOOKED_MODELS = 1000  # to find the likeliest among them
 AWAY = (502, 503, 504)  # what a gateway says of a server behind it, whatever is asked for
 NO_JSON = (ValueError, RecursionError)  # the latter for what is nested too deeply
 

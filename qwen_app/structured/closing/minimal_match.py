@@ -16,6 +16,7 @@ from typing import Any
 Parsed = Any  # parts of a pattern as re._parser gives them: untyped, and different for each kind
 
 LIMIT_CHARS = 256
+HYPHEN = re.compile(r"(\\[wWdDsS])-|(\\.)|-(?=\\[wWdDsS])", re.DOTALL)
 CATEGORIES = {"CATEGORY_DIGIT": "0", "CATEGORY_WORD": "a", "CATEGORY_SPACE": " "}
 OTHERS = {"CATEGORY_NOT_DIGIT": "a", "CATEGORY_NOT_WORD": " ", "CATEGORY_NOT_SPACE": "a"}
 PRINTABLE = "a0A-_.,:/ @#" + "".join(map(chr, range(0x21, 0x7F)))
@@ -25,10 +26,16 @@ def minimal_match(pattern: str) -> str | None:
     """A short text that probably matches ``pattern``; None for what Python's own parser does not know."""
     try:
         with warnings.catch_warnings(action="ignore"):  # of sets that a later Python may read otherwise
-            parsed = importlib.import_module("re._parser").parse(pattern)
+            parsed = importlib.import_module("re._parser").parse(with_plain_hyphens(pattern))
         return _text(parsed)[:LIMIT_CHARS]
     except (re.error, _Unknown, OverflowError, RecursionError):
         return None
+
+
+def with_plain_hyphens(pattern: str) -> str:
+    """``pattern`` with hyphens escaped that stand beside a class, as in ``[\\w-.]``: JavaScript takes them for
+    characters, and others for ranges that cannot be."""
+    return HYPHEN.sub(lambda found: found[0] if found[2] else (found[1] or "") + r"\-", pattern)
 
 
 class _Unknown(Exception):

@@ -6,7 +6,8 @@
   are open, characters stand for themselves; but not where the schema holds characters that can only be written in
   escapes, which would be left out of its texts without a word.
 - In the classes of patterns, ``[``, ``&&``, ``--`` and ``~~`` make sets of sets, and are plain characters in
-  JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped.
+  JSON Schema's: ``[[:alpha:]]`` took any letter, and ``[a&&b]`` nothing. So they are escaped, and so is a
+  hyphen beside ``\\w`` and the like, as in ``[.-\\w]``: nothing satisfied that.
 - Of a class that holds all of ``\\b\\f\\n\\r\\t`` it takes every short escape: ``[^"]`` took a quotation mark, and
   ``[^\\\\]`` a backslash. So it is asked for without the form feed, which nobody misses.
 - Beside ``additionalItems``, which no draft knows together with them, ``prefixItems`` are forgotten. So these stay.
@@ -24,6 +25,7 @@ import math
 import re
 
 from qwen_app.errors import SchemaError
+from qwen_app.structured.closing.minimal_match import with_plain_hyphens
 from qwen_app.structured.grammars.calendar import pattern_of
 from qwen_app.structured.schema_check import LIMIT_INTEGER, OUTWARDS, Schema, is_far_bound, subschemas
 
@@ -86,7 +88,9 @@ def _plain_patterns(part: Schema) -> Schema:
 
 def _plain_classes(pattern: str) -> str:
     """``pattern`` with its classes so; one that nothing ends stays without an end, and is refused."""
-    return CLASS.sub(lambda found: found[0] if found[2] is None else _plain_class(*found.groups()), pattern)
+    return CLASS.sub(
+        lambda found: found[0] if found[2] is None else _plain_class(*found.groups()), with_plain_hyphens(pattern)
+    )
 
 
 def _plain_class(negation: str, members: str, end: str) -> str:

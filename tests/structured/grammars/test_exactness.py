@@ -300,6 +300,21 @@ def test_a_class_of_a_pattern_holds_what_it_does_in_json_schema(pattern: str) ->
 
 
 @pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [
+        (r"^[\w-\.]+@([\w-]+\.)+[\w-]{2,4}$", {"a-b.c@d-e.org": True, "a,b@d.org": False, "@d.org": False}),
+        (r"^[.-\w]$", {"-": True, ".": True, "x": True, "/": False}),
+        (r"^[\d-x]$", {"-": True, "7": True, "x": True, "w": False}),
+        (r"^\d-\d$", {"1-2": True, "1": False}),
+        (r"^[\\w-z]$", {"\\": True, "w": True, "x": True, "-": False}),
+    ],
+)
+def test_a_hyphen_beside_a_class_is_a_character(pattern: str, texts: dict[str, bool]) -> None:
+    for text, matches in texts.items():
+        assert takes({"type": "string", "pattern": pattern}, json.dumps(text)) == matches, text
+
+
+@pytest.mark.parametrize(
     "pattern",
     [
         *('^[^"]$', r"^[^\\]$", r'^[^\\/:*?"<>|]+$', "^[^ -~]$", r'^"(?:[^"\\]|\\.)*"$', r'^[^\n"\\]$', "^[^a]+$"),
