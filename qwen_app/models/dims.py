@@ -28,7 +28,8 @@ from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, nee
 class ModelDims:
     """A decoder's dimensions. ``linear_parameters`` are those that 8-bit and 4-bit loading shrinks; the embedding, the
     output head, norms and biases (``other_parameters``) stay as they are. ``context_tokens`` is what the model reads by
-    itself, ``longest_tokens`` what it reads by YaRN, the same where that is not offered."""
+    itself, ``longest_tokens`` what it reads by YaRN, the same where that is not offered. ``nf4`` tells whether
+    bitsandbytes can hold its weights in 4 bits: not those of a GGUF file."""
 
     layers: int
     hidden: int
@@ -41,6 +42,7 @@ class ModelDims:
     linear_parameters: int
     other_parameters: int
     longest_tokens: int = 0
+    nf4: bool = True
 
     @property
     def parameters(self) -> int:
@@ -157,7 +159,7 @@ def dims_of(path: Path) -> ModelDims:
     with _reading(path):
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True).to_dict()
         scaling = scaling_in(gguf.GGUFReader(path), config.get("max_position_embeddings"))
-    return dims_from_config(config | ({"rope_parameters": scaling} if scaling else {}))
+    return replace(dims_from_config(config | ({"rope_parameters": scaling} if scaling else {})), nf4=False)
 
 
 def bytes_as_stored(checkpoint: Checkpoint, precision: str) -> int:

@@ -68,28 +68,18 @@ class MemoryPlan:
 
 
 def plan_memory(
-    dims: ModelDims,
-    precision: str,
-    device: Device,
-    *,
-    users: int = 0,
-    context: int = 0,
-    weights_bytes: int = 0,
-    nf4: bool = True,
+    dims: ModelDims, precision: str, device: Device, *, users: int = 0, context: int = 0, weights_bytes: int = 0
 ) -> MemoryPlan:
     """The best plan that fits ``device``; ``users`` and ``context`` are kept where they are not 0.
 
     One of several cards takes the model where it has room for it and for conversations: steps that go from card to card
     are not captured, and the cards wait for each other. ``weights_bytes`` is given for a checkpoint that comes
-    quantised; ``nf4`` tells whether its weights can be held so: those of a GGUF file cannot. Raises DoesNotFit, saying
-    what would.
+    quantised. Raises DoesNotFit, saying what would.
     """
     plans, refusals = list[MemoryPlan](), list[DoesNotFit]()
     for part in device.parts[:1] if precision == INT4 else device.parts:
         try:
-            plans.append(
-                _best(dims, precision, part, users=users, context=context, weights_bytes=weights_bytes, nf4=nf4)
-            )
+            plans.append(_best(dims, precision, part, users=users, context=context, weights_bytes=weights_bytes))
         except DoesNotFit as refused:
             refusals.append(refused)
     if not plans:
@@ -98,14 +88,7 @@ def plan_memory(
 
 
 def _best(
-    dims: ModelDims,
-    precision: str,
-    device: Device,
-    *,
-    users: int,
-    context: int,
-    weights_bytes: int,
-    nf4: bool,
+    dims: ModelDims, precision: str, device: Device, *, users: int, context: int, weights_bytes: int
 ) -> MemoryPlan:
     longest = max(dims.context_tokens, dims.longest_tokens)
     if context > longest:
@@ -113,7 +96,7 @@ def _best(
     tried = [estimate(dims, precision, device, *size, weights_bytes) for size in _sizes(dims, device, users, context)]
     fitting = next((candidate for candidate in tried if candidate.fits), None)
     if fitting is None:
-        raise DoesNotFit(_refusal(dims, tried[-1], device, nf4=nf4))
+        raise DoesNotFit(_refusal(dims, tried[-1], device))
     if device.kind == "cpu" or precision in _NEVER_UNPACKED:
         return fitting
     size = fitting.slots, fitting.context_tokens
@@ -200,7 +183,7 @@ def _sizes(dims: ModelDims, device: Device, users: int, context: int) -> list[tu
     return list(dict.fromkeys(sizes))
 
 
-def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device, *, nf4: bool) -> str:
+def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device) -> str:
     sentence = (
         f"{smallest.slots} x {smallest.context_tokens:,} tokens in {smallest.precision} need "
         f"{smallest.need_bytes / 1e9:.1f} GB, and {device.name} has {device.free_bytes / 1e9:.1f} GB free "
@@ -208,9 +191,9 @@ def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device, *, nf4: bool
     )
     longest = _longest(smallest, dims, device)
     advice = [f"--context {longest}"] if longest else []
-    smaller = four_bits_on(device if nf4 else device.one)
+    smaller = four_bits_on(device if dims.nf4 else device.one)
     if (
-        (nf4 or smaller == INT4)
+        (dims.nf4 or smaller == INT4)
         and smallest.precision in (*NUMBER_BYTES, "8bit")
         and estimate(dims, smaller, device, smallest.slots, smallest.context_tokens).fits
     ):

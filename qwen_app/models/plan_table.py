@@ -28,22 +28,18 @@ def plan_table(
     users: int = 0,
     context: int = 0,
     weights_bytes: int = 0,
-    nf4: bool = True,
 ) -> str:
     """One column for each precision. Where one does not fit, a line below says why and what would. Raises DoesNotFit,
     with the same lines, where none does.
 
     ``weights_bytes``, where not 0, are those of the first precision: a file's that stays as it is.
-    ``nf4`` as ``plan_memory`` has it.
     """
     plans: list[MemoryPlan] = []
     refusals: list[str] = []
     for precision in dict.fromkeys(precisions):
         try:
             as_stored = weights_bytes if precision == precisions[0] else 0
-            plans.append(
-                plan_memory(dims, precision, device, users=users, context=context, weights_bytes=as_stored, nf4=nf4)
-            )
+            plans.append(plan_memory(dims, precision, device, users=users, context=context, weights_bytes=as_stored))
         except DoesNotFit as refusal:
             refusals.append(f"{precision} does not fit: {refusal}")
     lines = [

@@ -38,14 +38,7 @@ def plan_report(settings: Settings) -> str:
     precisions = [chosen, *(("fp16", INT4) if has_choice else ())]
     as_stored = bytes_as_stored(checkpoint, chosen)
     return plan_table(
-        name,
-        dims,
-        precisions,
-        device,
-        users=settings.users,
-        context=settings.context,
-        weights_bytes=as_stored,
-        nf4=not checkpoint.is_gguf,
+        name, dims, precisions, device, users=settings.users, context=settings.context, weights_bytes=as_stored
     )
 
 
@@ -54,15 +47,7 @@ def plan_and_log(settings: Settings, checkpoint: Checkpoint, device: Device, *, 
     dims = dims_of(checkpoint.path)
     precision = _precision(settings, checkpoint, dims, device, four_bit_file=four_bit_file)
     as_stored = bytes_as_stored(checkpoint, precision)
-    plan = plan_memory(
-        dims,
-        precision,
-        device,
-        users=settings.users,
-        context=settings.context,
-        weights_bytes=as_stored,
-        nf4=not checkpoint.is_gguf,
-    )
+    plan = plan_memory(dims, precision, device, users=settings.users, context=settings.context, weights_bytes=as_stored)
     if plan.cards > 1:
         log.warning(
             "The weights spread over %d cards, which makes steps slow: one that has room for them is faster. "

@@ -22,6 +22,7 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_gguf_file_tells_its_dimensions(gguf_file: Path) -> None:
     dims = dims_of(gguf_file)
+    assert not dims.nf4
     assert (dims.layers, dims.hidden) == (LAYERS, WIDTH)
 
 

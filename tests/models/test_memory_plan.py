@@ -214,11 +214,12 @@ def test_a_gguf_file_is_not_advised_to_run_as_nf4() -> None:
     turing = Device("cuda", "Tesla T4", 15_800_000_000, 15_400_000_000, ampere=False)
     with pytest.raises(DoesNotFit, match="It would fit with --precision 4bit"):
         plan_memory(SEVEN, "fp16", turing)
+    gguf = dataclasses.replace(SEVEN, nf4=False)
     with pytest.raises(DoesNotFit, match="Choose a smaller model"):
-        plan_memory(SEVEN, "fp16", turing, nf4=False)
+        plan_memory(gguf, "fp16", turing)
     with pytest.raises(DoesNotFit, match="It would fit with --precision int4"):
-        plan_memory(SEVEN, "fp16", dataclasses.replace(turing, ampere=True), nf4=False)
+        plan_memory(gguf, "fp16", dataclasses.replace(turing, ampere=True))
     small = Device("cuda", "small", 12_000_000_000, 10_000_000_000)
     two = Device("cuda", "2 x small", 24_000_000_000, 15_000_000_000, cards=2, first=small)
     with pytest.raises(DoesNotFit, match="It would fit with --precision int4"):
-        plan_memory(SEVEN, "fp16", two, nf4=False)
+        plan_memory(gguf, "fp16", two)
