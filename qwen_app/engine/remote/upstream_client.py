@@ -129,18 +129,21 @@ class UpstreamClient:
 
         That it is the same counts for as long as the watch waits: what is missing for good is asked for often.
         """
-        known = self.server is not None and self.server.model == server.model
-        if known and time.monotonic() - self._same_at >= self._poll_s:
+        if self._known(server) and time.monotonic() - self._same_at >= self._poll_s:
             await self._look()
-            if self.server is not None and self.server.model == server.model:
+            if self._known(server):
                 self._same_at = time.monotonic()
         return await self.ready_server()
 
     def goes_without(self, refused: Set[str], server: ServerInfo) -> None:
         """Leave these fields out from now on: ``server`` has answered without them, having refused them."""
-        if self.server is not None and self.server.model == server.model:
-            self.server = self.server.without(refused)
+        if known := self._known(server):
+            self.server = known.without(refused)
             self.refuses_tools = self.refuses_tools or "tools" in refused
+
+    def _known(self, server: ServerInfo) -> ServerInfo | None:
+        """What is known by now of ``server``; None where another model answers."""
+        return self.server if self.server is not None and self.server.model == server.model else None
 
     async def look(self) -> None:
         """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.
