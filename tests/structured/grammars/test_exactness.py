@@ -282,6 +282,17 @@ def test_dates_that_are_named_stay_as_they_were_written() -> None:
     assert takes(named, '"2023-02-29"')
 
 
+def held_as_json_schema_says(pattern: str, *texts: str) -> None:
+    """``pattern`` takes of ``texts`` what a validator takes, as a string's own and as one of names."""
+    names = {"type": "object", "patternProperties": {pattern: {}}, "additionalProperties": False}
+    schema = {"type": "string", "pattern": pattern}
+    valid = jsonschema_rs.validator_for(schema)
+    for text in texts:
+        matches = valid.is_valid(text)
+        assert takes(schema, json.dumps(text, ensure_ascii=False)) == matches, text
+        assert takes(names, json.dumps({text: 1}, ensure_ascii=False)) == matches, text
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -290,13 +301,7 @@ def test_dates_that_are_named_stay_as_they_were_written() -> None:
     ],
 )
 def test_a_class_of_a_pattern_holds_what_it_does_in_json_schema(pattern: str) -> None:
-    names = {"type": "object", "patternProperties": {pattern: {}}, "additionalProperties": False}
-    schema = {"type": "string", "pattern": pattern}
-    valid = jsonschema_rs.validator_for(schema)
-    for text in ("a", "b", "x", "[", "]", ":", "&", "-", ",", "~", "\\", "x]", "a]", "[a]"):
-        matches = valid.is_valid(text)
-        assert takes(schema, json.dumps(text)) == matches, text
-        assert takes(names, json.dumps({text: 1})) == matches, text
+    held_as_json_schema_says(pattern, "a", "b", "x", "[", "]", ":", "&", "-", ",", "~", "\\", "x]", "a]", "[a]")
 
 
 @pytest.mark.parametrize(
@@ -322,13 +327,8 @@ def test_a_hyphen_beside_a_class_is_a_character(pattern: str, texts: dict[str, b
     ],
 )
 def test_a_class_holds_no_quotation_mark_and_no_backslash_for_its_control_characters(pattern: str) -> None:
-    names = {"type": "object", "patternProperties": {pattern: {}}, "additionalProperties": False}
-    schema = {"type": "string", "pattern": pattern}
-    valid = jsonschema_rs.validator_for(schema)
-    for text in ('"', "\\", "\n", "\t", "\r", "a", "/", "é", "n", 'a"', "a\\", '"a"', '"\\""', '"""'):
-        matches = valid.is_valid(text)
-        assert takes(schema, json.dumps(text, ensure_ascii=False)) == matches, text
-        assert takes(names, json.dumps({text: 1}, ensure_ascii=False)) == matches, text
+    texts = ('"', "\\", "\n", "\t", "\r", "a", "/", "é", "n", 'a"', "a\\", '"a"', '"\\""', '"""')
+    held_as_json_schema_says(pattern, *texts)
 
 
 @pytest.mark.parametrize(
