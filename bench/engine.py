@@ -17,7 +17,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from operator import truediv
 from pathlib import Path
@@ -62,8 +61,9 @@ def main() -> None:
         int4 = in_int4(options.model)
         disturbed(report, int4, rounds=1)
         json_mode(report, int4, rounds=1)
-        beside = partial(int4_beside_others, rounds=1, tokens=32, prompt_tokens=600)
-        beside(report, loaded, int4, options.model, threads=options.threads)
+        int4_beside_others(
+            *(report, loaded, int4, options.model), threads=options.threads, rounds=1, tokens=32, prompt_tokens=600
+        )
     elif options.switches:
         switches(report, options.model, rounds=options.rounds)
     else:
@@ -73,8 +73,13 @@ def main() -> None:
         int4 = in_int4(options.model)
         disturbed(report, int4, rounds=options.rounds)
         cancel_latency(report, int4)
-        beside = partial(int4_beside_others, rounds=options.rounds, tokens=48, prompt_tokens=1000)
-        beside(report, loaded, int4, options.model, threads=options.threads)
+        int4_beside_others(
+            *(report, loaded, int4, options.model),
+            threads=options.threads,
+            rounds=options.rounds,
+            tokens=48,
+            prompt_tokens=1000,
+        )
     report.finish(options.json)
 
 
