@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 from pydantic_core import from_json
@@ -77,24 +78,33 @@ def message_head(request_id: str, model: str) -> MessageHead:
 
 def whole_message(head: MessageHead, answer: Answer, limits: AnswerLimits) -> AnthropicMessage:
     """All that was answered."""
-    calls = list(_called(answer.ordered_calls(), cut=answer.end.reason in ("length", "deadline")))
-    text: list[TextBlock | ToolUseBlock] = [{"type": "text", "text": answer.text}] if answer.text else []
-    reason = stop_reason(answer.end, limits, called=bool(answer.calls))
+    content = list(_blocks(answer))
+    reason = stop_reason(answer.end, limits, called=any(block["type"] == "tool_use" for block in content))
     return {
         **head,
-        "content": [*text, *calls],
+        "content": content,
         "stop_reason": reason,
         "stop_sequence": answer.end.stop if reason == "stop_sequence" else None,
         "usage": usage_of_message(answer.end.usage),
     }
 
 
-def _called(calls: list[ToolCallBody], *, cut: bool) -> Iterator[ToolUseBlock]:
+def _blocks(answer: Answer) -> Iterator[TextBlock | ToolUseBlock]:
+    """Text and calls in the order in which they were written, as a stream has them."""
+    cut = answer.ordered_calls()[-1:] if answer.end.reason in ("length", "deadline") else []
+    for is_text, parts in groupby(answer.parts, lambda part: isinstance(part, str)):
+        if not is_text:
+            yield from _called((part for part in parts if not isinstance(part, str)), cut)
+        elif text := "".join(part for part in parts if isinstance(part, str)):
+            yield {"type": "text", "text": text}
+
+
+def _called(calls: Iterable[ToolCallBody], cut: Sequence[ToolCallBody]) -> Iterator[ToolUseBlock]:
     """Calls that can be made, and the one that the limit ``cut``: the stop reason says that its input is not all."""
     for call in calls:
         function = call["function"]
         arguments = parsed_arguments(ToolCall(call["id"], function["name"], function["arguments"]))
-        if arguments is None and cut and call is calls[-1]:
+        if arguments is None and call in cut:
             arguments = _begun(function["arguments"])
         if arguments is not None:
             yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}

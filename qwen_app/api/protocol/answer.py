@@ -25,9 +25,9 @@ LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity; OpenAI writes this for i
 
 @dataclass(slots=True)
 class Answer:
-    """One choice, collected from its events."""
+    """One choice, made of its events. ``parts`` are pieces of text and calls, in the order in which they come."""
 
-    pieces: list[str] = field(default_factory=list)
+    parts: list[str | ToolCallBody] = field(default_factory=list)
     calls: dict[int, ToolCallBody] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(part for part in self.parts if isinstance(part, str))
 
     @property
     def end(self) -> Finished:
@@ -48,11 +48,13 @@ class Answer:
 
     def add(self, event: Event) -> None:
         if isinstance(event, Delta):
-            self.pieces.append(event.text)
+            self.parts.append(event.text)
             self.logprobs.extend(event.logprobs)
         elif isinstance(event, ToolCallDelta):
-            call = self.calls.setdefault(event.index, call_head(event))
-            call["function"]["arguments"] += event.arguments
+            if event.index not in self.calls:
+                self.calls[event.index] = call_head(event)
+                self.parts.append(self.calls[event.index])
+            self.calls[event.index]["function"]["arguments"] += event.arguments
         elif isinstance(event, Prefill):
             self.prompt_logprobs.extend(event.logprobs)
         elif isinstance(event, Finished):

@@ -87,6 +87,33 @@ def test_text_and_calls_are_blocks_of_their_own() -> None:
     assert pieces == ['{"city": ', '"Berlin"}', "{}"]
 
 
+def test_blocks_of_a_whole_answer_stand_in_the_order_in_which_they_were_written() -> None:
+    """As the stream has them: a whole one had all of its text before the first call."""
+    first, second = ToolCallDelta(0, "call_a", "get_weather", "{}"), ToolCallDelta(1, "call_b", "get_time", "{}")
+    written = [Delta("I look. "), Delta("Now."), first, Delta("And the time."), second, Delta("Done.")]
+    with running_api(LoggedEngine(written, "tool_calls")) as api:
+        content = api.post(MESSAGES, ask(tools=[WEATHER])).json()["content"]
+    assert [block.get("text") or block["name"] for block in content] == [
+        "I look. Now.",
+        "get_weather",
+        "And the time.",
+        "get_time",
+        "Done.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reasons"),
+    [(['{"city": 1,'], ("end_turn", [])), (['{"city": 1,', "{}"], ("tool_use", ["tool_use"]))],
+)
+def test_a_tool_is_to_be_run_only_where_a_call_can_be_made(arguments: list[str], reasons: object) -> None:
+    """Agents that read tool_use and find no call ask on with a message of nothing, which is refused everywhere."""
+    calls = [ToolCallDelta(index, f"call_{index}", "get_weather", text) for index, text in enumerate(arguments)]
+    with running_api(LoggedEngine(calls, "tool_calls")) as api:
+        message = api.post(MESSAGES, ask(tools=[WEATHER])).json()
+    assert (message["stop_reason"], [block["type"] for block in message["content"]]) == reasons
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     ("arguments", "begun"),
