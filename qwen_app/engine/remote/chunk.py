@@ -15,7 +15,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, is_error, read_error_body
 from qwen_app.structured.json_text import whole_characters
@@ -79,8 +87,18 @@ class ChunkToolCall(BaseModel):
 
 
 class ChunkDelta(BaseModel):
+    """Some servers make the one call they can in ``function_call``, the older form of ``tool_calls``."""
+
     content: Annotated[Text[str | None], BeforeValidator(_joined)] = None
     tool_calls: list[ChunkToolCall] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _newer(cls, value: Mapping[str, object]) -> Mapping[str, object]:
+        older = value.get("function_call")
+        if value.get("tool_calls") or not isinstance(older, Mapping) or not any(older.values()):
+            return value
+        return {**value, "tool_calls": [{"index": 0, "function": older}]}
 
 
 class ChunkToken(BaseModel):

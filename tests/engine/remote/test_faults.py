@@ -543,6 +543,28 @@ async def test_a_call_is_read_whatever_json_its_parts_are(odd: dict[str, Any]) -
     assert call.id
 
 
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [{"name": "clock", "arguments": '{"zone": "UTC"}'}],
+        [{"name": "clock", "arguments": ""}, {"arguments": '{"zone":'}, {"name": "", "arguments": ' "UTC"}'}, {}],
+    ],
+    ids=["whole", "in pieces"],
+)
+@pytest.mark.anyio
+async def test_a_call_in_the_older_form_is_one(deltas: list[dict[str, str]]) -> None:
+    """It was left out, and the answer was empty, though it had ended with a call."""
+    chunks = [piece("", delta={"content": None, "tool_calls": None, "function_call": call}) for call in deltas]
+    async with engine_with_chat(says(*chunks, piece("", finish="function_call"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(tools=(Tool("clock"),)))
+    last = check_shape(events)
+    assert isinstance(last, Finished)
+    assert last.reason == "tool_calls"
+    calls = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert [call.name for call in calls if call.name] == ["clock"]
+    assert "".join(call.arguments for call in calls) == '{"zone": "UTC"}'
+
+
 @pytest.mark.anyio
 async def test_logprobs_come_through() -> None:
     entry = {"token": "Yes", "logprob": -0.5, "bytes": [89, 101, 115]}
