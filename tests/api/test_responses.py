@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 
-from qwen_app.errors import OutOfDeviceMemory, RequestError, SchemaError
+from qwen_app.errors import AppError, OutOfDeviceMemory, RequestError, SchemaError, TooManyRequests
 from qwen_app.messages import (
     Delta,
     Event,
@@ -254,11 +254,24 @@ def test_what_an_engine_refuses_is_called_as_it_is_here(chat: str, own: str) -> 
         assert respond(api).json()["error"]["param"] == own
 
 
-def test_a_failure_in_mid_stream_is_one_error_event_and_the_end_mark() -> None:
-    with running_api(ScriptedEngine(Script(error=OutOfDeviceMemory("No memory."), error_at=2))) as api:
+@pytest.mark.parametrize(
+    ("failure", "code", "meant"),
+    [
+        (OutOfDeviceMemory("No memory."), "out_of_memory", "server_error"),
+        (TooManyRequests("Full.", retry_after_s=1), "rate_limit_exceeded", "rate_limit_exceeded"),
+    ],
+)
+def test_a_failure_in_mid_stream_is_told_by_both_events_and_the_end_mark(
+    failure: AppError, code: str, meant: str
+) -> None:
+    """Codex reads response.failed alone: without it the sentence was lost, and it said that the stream had closed."""
+    with running_api(ScriptedEngine(Script(error=failure, error_at=2))) as api:
         response = respond(api, stream=True)
-    events = [strictly(ResponseStreamEvent, event) for event in events_of(response)]
-    assert (events[-1].type, events[-1].code) == ("error", "out_of_memory")
+    *_, error, ended = [strictly(ResponseStreamEvent, event) for event in events_of(response)]
+    assert (error.type, error.code, error.message) == ("error", code, str(failure))
+    assert (ended.type, ended.response.status) == ("response.failed", "failed")
+    assert (ended.response.error.code, ended.response.error.message) == (meant, str(failure))
+    assert ended.sequence_number == error.sequence_number + 1
     assert response.text.endswith("data: [DONE]\n\n")
 
 
@@ -267,7 +280,7 @@ def test_what_is_refused_in_the_middle_is_called_as_it_is_here(stream: bool) -> 
     refusal = RequestError("Allow more tokens.", param="max_tokens")
     with running_api(ScriptedEngine(Script(error=refusal, error_at=0))) as api:
         response = respond(api, stream=stream)
-    error = events_of(response)[-1] if stream else response.json()["error"]
+    error = events_of(response)[-2] if stream else response.json()["error"]
     assert (error["param"], error["message"]) == ("max_output_tokens", "Allow more tokens.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import Literal
 
 from pydantic import BaseModel
@@ -10,6 +11,7 @@ from typing_extensions import TypedDict
 
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
 from qwen_app.api.protocol.answer import finish_reason
+from qwen_app.api.protocol.api_error import ApiError
 from qwen_app.api.protocol.response_bodies import TopLogprobsBody
 from qwen_app.messages import Finished, ToolChoice, Usage
 from qwen_app.openai_format import ToolCallBody
@@ -65,14 +67,21 @@ class IncompleteDetails(TypedDict):
     reason: Literal["max_output_tokens"]
 
 
+class ResponseError(TypedDict):
+    """OpenAI's codes say no more."""
+
+    code: Literal["server_error", "rate_limit_exceeded"]
+    message: str
+
+
 class ResponseBody(TypedDict):
     """``output`` holds messages and function calls; much of the rest repeats what was asked."""
 
     id: str
     object: Literal["response"]
     created_at: int
-    status: Literal["in_progress", "completed", "incomplete"]
-    error: None
+    status: Literal["in_progress", "completed", "incomplete", "failed"]
+    error: ResponseError | None
     incomplete_details: IncompleteDetails | None
     instructions: str | None
     max_output_tokens: int | None
@@ -129,6 +138,15 @@ def ended_response(draft: ResponseBody, output: list[OutputItem], end: Finished,
     ended["output"] = output
     ended["usage"] = _usage(end.usage)
     return ended
+
+
+def failed_response(draft: ResponseBody, shown: ApiError) -> ResponseBody:
+    """``draft`` with what it failed with."""
+    failed = draft.copy()
+    failed["status"] = "failed"
+    too_many = shown.status == HTTPStatus.TOO_MANY_REQUESTS
+    failed["error"] = {"code": "rate_limit_exceeded" if too_many else "server_error", "message": shown.message}
+    return failed
 
 
 def status_of(end: Finished, choice: ToolChoice) -> Literal["completed", "incomplete"]:

@@ -11,6 +11,7 @@ from qwen_app.api.endpoints.responses_body import (
     MessageItem,
     ResponseBody,
     ended_response,
+    failed_response,
     output_text,
 )
 from qwen_app.api.endpoints.responses_input import own_path
@@ -30,7 +31,8 @@ class ResponseStream:
     _number: int = -1
 
     async def chunks(self, generation: Generation) -> AsyncGenerator[bytes, None]:
-        """The whole body. A failure is one ``error`` event and the end mark."""
+        """The whole body. A failure is an ``error`` event, the response that failed, and the end mark: some clients
+        read the one event, and some, such as Codex, the other."""
         yield self._event("response.created", response=self.draft)
         yield self._event("response.in_progress", response=self.draft)
         try:
@@ -53,7 +55,8 @@ class ResponseStream:
     def _error(self, error: Exception) -> bytes:
         shown = api_error(error, self.draft["id"])
         param = shown.param and own_path(shown.param)
-        return self._event("error", code=shown.code, message=shown.message, param=param)
+        told = self._event("error", code=shown.code, message=shown.message, param=param)
+        return told + self._event("response.failed", response=failed_response(self.draft, shown))
 
     def _end(self, end: Finished) -> bytes:
         body = ended_response(self.draft, self.output.items, end, self.output.choice)
