@@ -124,7 +124,8 @@ def test_a_conversation_with_calls() -> None:
     assert engine.requests[0].tool_choice == ToolChoice("none")
 
 
-def test_a_history_that_another_model_began() -> None:
+@pytest.mark.parametrize("field", ["id", "call_id"])  # OpenAI's reference and its agents SDK have the first
+def test_a_history_that_another_model_began(field: str) -> None:
     """Calls of tools that are no functions are calls all the same; what servers did themselves is left out."""
     engine = ScriptedEngine()
     items = [
@@ -136,7 +137,7 @@ def test_a_history_that_another_model_began() -> None:
         {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": "*** Begin"},
         {"type": "local_shell_call", "call_id": "c2", "action": {"type": "exec", "command": ["ls"]}},
         {"type": "custom_tool_call_output", "call_id": "c1", "output": [{"type": "input_text", "text": "done"}]},
-        {"type": "local_shell_call_output", "call_id": "c2", "output": "a.txt"},
+        {"type": "local_shell_call_output", field: "c2", "output": "a.txt"},
         {"type": "shell_call", "call_id": "c3", "action": {"commands": ["pwd"]}},
         {"type": "shell_call_output", "call_id": "c3", "output": [{"stdout": "/", "outcome": {"type": "timeout"}}]},
         {"role": "user", "content": "Thanks."},

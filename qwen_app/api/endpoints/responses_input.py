@@ -75,10 +75,13 @@ class InputItem(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _shell_output_as_text(cls, value: object) -> object:
-        """What a shell wrote comes in pieces that are no parts of a content."""
+    def _of_a_shell(cls, value: object) -> object:
+        """What a shell wrote comes in pieces that are no parts of a content; a local one's has its call's id as its
+        own."""
         if isinstance(value, dict) and value.get("type") == "shell_call_output":
             return {**value, "output": text_of_arguments(value.get("output"))}
+        if isinstance(value, dict) and value.get("type") == "local_shell_call_output":
+            return {**value, "call_id": value.get("call_id") or value.get("id")}
         return value
 
     @property
