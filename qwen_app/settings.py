@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -134,10 +134,16 @@ class Settings(BaseSettings):
         self._logins_of_file = tuple(_lines_of(self.auth_file))
         self._keys_of_file = tuple(_keys_in(self.api_keys_file))
 
+    @model_validator(mode="before")
+    @classmethod
+    def _blanks_around_a_value_are_none_of_it(cls, values: dict[str, object]) -> dict[str, object]:
+        """Files and shells leave a line break there. A value of blanks alone stays: it must not turn anything off."""
+        return {name: value.strip() or value if isinstance(value, str) else value for name, value in values.items()}
+
     @field_validator("models_dir", "data_dir", mode="before")
     @classmethod
     def _folder_has_a_name(cls, value: object) -> object:
-        if value == "":  # of a variable that a shell does not know; the path would be the current folder
+        if not str(value).strip():  # of a variable that a shell does not know; the path would be the current folder
             raise ValueError("needs the name of a folder")
         return value
 
@@ -154,7 +160,7 @@ class Settings(BaseSettings):
     @field_validator("auth")
     @classmethod
     def _auth_is_pairs(cls, value: str) -> str:
-        if value and not all(_is_login(part) for part in value.split(",")):
+        if value and not all(_is_login(part.strip()) for part in value.split(",")):
             raise ValueError("must be user:password, or several of them separated by commas, with no empty part")
         return value
 
@@ -313,7 +319,7 @@ class Settings(BaseSettings):
 
     def logins(self) -> list[tuple[str, str]]:
         """The (user, password) pairs that may open the page."""
-        entries = [*(part for part in self.auth.split(",") if part), *self._logins_of_file]
+        entries = [*_parts(self.auth), *self._logins_of_file]
         pairs = (part.split(":", 1) for part in entries)
         return [(user, password) for user, password in pairs]
 

@@ -47,6 +47,23 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
     assert load_settings([]).port == 7860
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", "builtin"),
+        ("precision", "int4"),
+        ("host", "::1"),
+        ("data_dir", Path("/tmp/chats of ada")),
+        ("share", True),
+    ],
+)
+def test_blanks_and_line_breaks_around_a_value_are_none_of_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    monkeypatch.setenv(f"QWEN_{name.upper()}", f" {value}\r\n")
+    assert getattr(load_settings([]), name) == value
+
+
 def test_all_bad_values_are_told_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN_PRECISION", "fp17")
     with pytest.raises(SettingsError) as caught:
@@ -126,6 +143,11 @@ def test_a_user_has_one_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize("auth", ["ada", "ada:", ":secret", "ada:secret,", "ada:secret,bob"])
 def test_a_login_is_a_user_and_a_password(auth: str) -> None:
     assert "--auth" in refusal("--auth", auth)
+
+
+def test_blanks_and_line_breaks_around_a_login_are_none_of_it() -> None:
+    """As behind each comma of a list, or at the end of what a shell read from a file."""
+    assert load_settings(["--auth", "ada:x, bob:y z \n"], {}).logins() == [("ada", "x"), ("bob", "y z")]
 
 
 def test_several_logins_and_a_colon_in_a_password() -> None:
@@ -271,6 +293,9 @@ def test_a_broken_hash_of_a_key_is_refused_at_once() -> None:
         (["--host="], "--host (QWEN_HOST) '' is not possible"),
         (["--data-dir", ""], "needs the name of a folder"),
         (["--models-dir="], "needs the name of a folder"),
+        (["--models-dir", " "], "needs the name of a folder"),
+        (["--auth", "ada:x, ,bob:y"], "with no empty part"),
+        (["--auth", " "], "must be user:password"),
         (["--data-dir", __file__], "names a file where a folder is needed"),
         (["--models-dir", __file__], "names a file where a folder is needed"),
         (["--data-dir", f"{__file__}/x"], "names a folder that cannot be written"),
