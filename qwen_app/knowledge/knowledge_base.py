@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -67,11 +68,14 @@ class _Opened:
 
 
 class KnowledgeBase:
-    """Collections of files in the database that ``open_database`` opens once it is needed; with ``embedder``, found by
-    what they mean too."""
+    """Collections of files in the database that ``open_database`` opens once it is needed, or as soon as it runs where
+    it ``is_there``; with ``embedder``, found by what they mean too."""
 
-    def __init__(self, open_database: Callable[[], Engine], embedder: Embedder | None = None) -> None:
+    def __init__(
+        self, open_database: Callable[[], Engine], embedder: Embedder | None = None, *, is_there: bool = False
+    ) -> None:
         self._open_database = open_database
+        self._is_there = is_there
         self._embedder = embedder
         self._opened: _Opened | None = None  # touched in the thread alone
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="knowledge")
@@ -164,7 +168,13 @@ class KnowledgeBase:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
-        """Missing vectors are made meanwhile; the database is closed at the end of the block."""
+        """Missing vectors are made meanwhile; the database is closed at the end of the block.
+
+        One that is there is opened aside at once: if it is damaged the owner is to know, and nobody's first question
+        waits for the look at it.
+        """
+        if self._is_there:
+            self._thread.submit(self._open)
         filling = asyncio.create_task(self._filling.run()) if self._filling is not None else None
         try:
             yield
@@ -215,7 +225,8 @@ class KnowledgeBase:
 def open_knowledge_base(data_dir: Path, embedder: Embedder | None = None, tell: Tell = log.warning) -> KnowledgeBase:
     """The knowledge base in ``data_dir``: always SQLite, whatever holds the chats. Where it cannot be used, ``tell`` is
     told how it goes on."""
-    return KnowledgeBase(partial(open_file, data_dir, CONTENTS, tell), embedder)
+    is_there = os.path.lexists(data_dir / FILE)
+    return KnowledgeBase(partial(open_file, data_dir, CONTENTS, tell), embedder, is_there=is_there)
 
 
 def knowledge_in_memory(embedder: Embedder | None = None) -> KnowledgeBase:

@@ -57,6 +57,20 @@ def _behind(app: FastAPI) -> FastAPI:
     return app
 
 
+async def test_a_database_that_was_damaged_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"no database" * 1000)
+    told = list[str]()
+    async with open_knowledge_base(tmp_path, tell=told.append).running():
+        pass
+    assert ["Files of the Files tab begin anew" in sentence for sentence in told] == [True]
+
+
+async def test_a_database_is_made_only_where_somebody_keeps_files(tmp_path: Path) -> None:
+    async with open_knowledge_base(tmp_path).running():
+        pass
+    assert os.listdir(tmp_path) == []
+
+
 async def test_a_second_start_finds_what_the_first_one_kept(tmp_path: Path) -> None:
     await keep_in(open_knowledge_base(tmp_path), "ada", "zoo", ZOO)
     again = open_knowledge_base(tmp_path)
