@@ -72,8 +72,14 @@ find_python() {
   fail 6 "Python 3.11 or newer is needed and was not found. Install it, or name it with PYTHON_BIN=/path/to/python."
 }
 
+# The environment's Python runs and still is the one whose packages lie in it: a folder outlives the system it was made on.
+has_its_python() {
+  local check='import os, sys, sysconfig as s; sys.exit(sys.version_info < (3, 11) or not os.path.isdir(s.get_path("purelib")))'
+  [[ -x "$PYTHON" ]] && "$PYTHON" -c "$check" 2>/dev/null
+}
+
 environment_made() { # whole, and with something that installs packages into it
-  [[ -x "$PYTHON" && ! -e "$UNFINISHED" ]] || return 1
+  [[ ! -e "$UNFINISHED" ]] && has_its_python || return 1
   command -v uv >/dev/null || "$PYTHON" -m pip --version >/dev/null 2>&1
 }
 
@@ -124,10 +130,25 @@ install_torch() {
   rm -rf "$wheels"
 }
 
-installed() { [[ -x "$PYTHON" && ! -e "$UNFINISHED" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]]; }
+installed() {
+  [[ ! -e "$UNFINISHED" && -f "$STAMP" && "$(<"$STAMP")" == "$(requirements_hash)" ]] && has_its_python
+}
+
+wait_for_others() { # two that made one environment at once would spoil it
+  command -v flock >/dev/null && exec {setting_up}<requirements.txt || return 0
+  flock -n -E 75 "$setting_up" || [[ $? != 75 ]] || # otherwise this file system has no locks
+    { say "Another ./start.sh sets up this folder. Waiting for it ..." && flock "$setting_up"; }
+}
 
 install() {
   installed && return
+  local setting_up=
+  wait_for_others
+  installed || install_anew
+  [[ -z "$setting_up" ]] || exec {setting_up}<&-
+}
+
+install_anew() {
   local free_kb
   if ! environment_made; then make_environment; fi
   free_kb="$(df -Pk . | awk 'NR == 2 { print $4 }')"
@@ -310,12 +331,19 @@ read_arguments() { # read_arguments [options]: sets arguments, the options with 
   done
 }
 
+asks_for_help() { # asks_for_help [options]
+  local argument
+  for argument in "$@"; do [[ "$argument" != -h && "$argument" != --help ]] || return 0; done
+  return 1
+}
+
 main() {
   local arguments=()
   read_arguments "$@"
   set -- "${arguments[@]}"
   hide_secrets "$@"
   without_proxy_for_loopback
+  [[ "${1:-}" == sessions ]] || ! asks_for_help "$@" || set -- --help
   case "${1:-}" in
     setup)
       shift

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
@@ -133,6 +134,45 @@ def test_an_environment_that_was_not_finished_is_made_anew(copy: Copy) -> None:
     done = copy.run("setup", **without_uv)
     assert done.returncode == 0, done.stderr
     assert subprocess.run([copy.folder / ".venv/bin/python", "-m", "pip", "--version"], check=False).returncode == 0
+
+
+@pytest.mark.slow
+def test_an_environment_of_another_python_is_made_anew(copy: Copy) -> None:
+    """As on a folder that outlives its pod, whose next one has a newer Python: its packages lie where this one looks
+    for none."""
+    copy.stub_app()
+    for name in LISTS:
+        (copy.folder / name).write_text("")
+    assert copy.run("setup").returncode == 0
+    (packages,) = (copy.folder / ".venv/lib").glob("python3*")
+    packages.rename(packages.with_name("python3.0"))
+    done = copy.run("setup")
+    assert (done.returncode, "Making the virtual environment" in done.stderr) == (0, True), done.stderr
+    assert [path.name for path in (copy.folder / ".venv/lib").iterdir()] == [packages.name]
+
+
+def test_two_that_set_up_one_folder_do_so_one_after_the_other(copy: Copy) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    with (copy.folder / LISTS[0]).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        second = subprocess.Popen(["./start.sh", "setup"], cwd=copy.folder, stderr=subprocess.PIPE, text=True)
+        assert second.stderr is not None
+        assert "Another ./start.sh sets up this folder" in second.stderr.readline()
+        assert copy.pip_calls() == 0
+    with second:
+        assert "Everything is set up" in second.stderr.read()
+    assert (second.returncode, copy.pip_calls()) == (0, 1)
+
+
+def test_a_running_app_does_not_hold_up_those_who_set_up(copy: Copy) -> None:
+    restarted = Restarted(copy, "serve")
+    (copy.folder / ".venv/requirements.sha256").unlink()
+    with restarted.start() as process:
+        restarted.wait_for("serving")
+        with (copy.folder / LISTS[0]).open() as free:
+            fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ask_to_end("signal", restarted, process)
 
 
 def test_a_python_that_makes_no_environments_is_told_with_what_to_install(
@@ -359,8 +399,9 @@ def test_help_explains_the_commands_and_the_options(copy: Copy) -> None:
     assert "--precision" in done.stdout
 
 
-def test_help_before_anything_is_set_up_lists_the_options_too(copy: Copy) -> None:
-    done = copy.run("--help")
+@pytest.mark.parametrize("words", [["--help"], ["setup", "--help"], ["--port", "7861", "-h"], ["stop", "--help"]])
+def test_help_before_anything_is_set_up_lists_the_options_too(copy: Copy, words: list[str]) -> None:
+    done = copy.run(*words)
     assert done.returncode == 0
     assert "./start.sh status" in done.stdout
     assert [name for name in Settings.model_fields if f"  {flag(name)}\n      " not in done.stdout] == []
