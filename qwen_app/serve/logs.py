@@ -63,7 +63,8 @@ FORMATTERS: dict[LogFormat, type[logging.Formatter]] = {"plain": LineFormatter, 
 
 
 class LogFile(RotatingFileHandler):
-    """The log's file, rotated, for its owner's eyes alone.
+    """The log's file, rotated, for its owner's eyes alone. Where somebody moves or deletes it (logrotate, or ``rm`` for
+    want of room), a new one stands in its place with the next line.
 
     Lines that cannot be written (a full disk) are lost, with one warning on the console.
     """
@@ -72,6 +73,21 @@ class LogFile(RotatingFileHandler):
         """Raises OSError where the file cannot be opened."""
         super().__init__(path, maxBytes=_FILE_LIMIT_BYTES, backupCount=_OLD_FILES, encoding="utf-8")
         self._warned = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            if (moved := self.stream) and not self._is_in_its_place(moved):
+                self.stream = self._open()
+                moved.close()
+        except OSError:
+            self.handleError(record)
+        super().emit(record)
+
+    def _is_in_its_place(self, stream: TextIOWrapper) -> bool:
+        try:
+            return os.path.samestat(os.stat(self.baseFilename), os.fstat(stream.fileno()))
+        except FileNotFoundError:
+            return False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name logging calls
         trouble = sys.exception()

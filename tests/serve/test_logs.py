@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -85,6 +86,25 @@ def test_once_visitors_come_the_words_of_other_packages_are_left_out(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["renamed", "deleted", "emptied"])
+def test_a_log_that_somebody_took_away_goes_on_in_its_place(tmp_path: Path, how: str) -> None:
+    file = tmp_path / "server.log"
+    set_up_logs("info", file)
+    log = logging.getLogger("qwen_app.service")
+    log.info("before")
+    if how == "renamed":
+        file.rename(tmp_path / "server.log-20261129")
+    elif how == "deleted":
+        file.unlink()
+    else:
+        os.truncate(file, 0)
+    log.info("after")
+    log.info("and on")
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" INFO ")[2] for line in lines] == ["after", "and on"]
+    assert file.stat().st_mode & 0o077 == 0
+
+
 def test_the_files_stay_small_and_few(tmp_path: Path) -> None:
     set_up_logs("info", tmp_path / "server.log")
     for _ in range(60):
