@@ -199,9 +199,15 @@ run_once() { # run_once [options]: the app, in a process group of its own, so th
   done
 }
 
+pass_on() { # a signal, to what keep_running waits for
+  signalled=1 stopping=1
+  [[ -z "$app" ]] || kill -TERM "$app" 2>/dev/null || true
+}
+
 keep_running() { # keep_running [options]: exits with the code of the last try
   local app= code=0 signalled= stopping= tries=() now pause # app: what is waited for, the app or a pause
-  trap 'signalled=1 stopping=1; [[ -z "$app" ]] || kill -TERM "$app" 2>/dev/null || true' INT TERM HUP
+  trap pass_on INT TERM
+  trap '[[ -n "$stopping" ]] && signalled=1 || pass_on' HUP # a terminal that closes says so twice: that is no hurry
   restarter >/dev/null || { mkdir -p run && echo "$$ $(began $$)" >"$NOTE"; } 2>/dev/null || true
   while [[ -z "$stopping" ]]; do
     run_once "$@"

@@ -501,7 +501,8 @@ def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -
 
 
 # An app.py that ends as the lines of "ends" say, one a start: a number is its exit code, a name the signal that kills
-# it, and "serve" runs until it is told to stop. It notes its starts and what it is told.
+# it, "serve" runs until it is told to stop, and "finish" until there is nothing more to do, "done". It notes its starts and
+# what it is told.
 SCRIPTED_APP = """
 import os, signal, sys, time
 with open("starts", "a") as starts:
@@ -511,12 +512,18 @@ end = ends[min(len(open("starts").readlines()), len(ends)) - 1]
 def told(number, _):
     with open("told", "a") as file:
         file.write(signal.Signals(number).name + "\\n")
-    sys.exit(0)
+    if end == "serve":
+        sys.exit(0)
 signal.signal(signal.SIGTERM, told)
 signal.signal(signal.SIGINT, told)
 if end == "serve":
     open("serving", "w").close()
     time.sleep(60)
+if end == "finish":
+    open("serving", "w").close()
+    while not os.path.exists("done"):
+        time.sleep(0.05)
+    sys.exit(0)
 sys.exit(int(end)) if end.isdigit() else os.kill(os.getpid(), getattr(signal, end))
 """
 
@@ -616,6 +623,20 @@ def test_the_app_is_told_once_and_both_end(copy: Copy, end: str) -> None:
         assert process.wait(20) == 0
     assert restarted.lines("told") == ["SIGTERM"]
     assert len(restarted.lines("starts")) == 1
+
+
+def test_a_terminal_that_closes_says_so_twice_and_the_app_is_told_once(copy: Copy) -> None:
+    """To be told again is to end at once, whoever waits for an answer."""
+    restarted = Restarted(copy, "finish")
+    with restarted.start() as process:
+        restarted.wait_for("serving")
+        process.send_signal(signal.SIGHUP)
+        restarted.wait_for("told")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        (copy.folder / "done").touch()
+        assert process.wait(20) == 0
+    assert restarted.lines("told") == ["SIGTERM"]
 
 
 def test_it_can_be_ended_while_it_waits_to_start_again(copy: Copy, end: str) -> None:

@@ -63,6 +63,7 @@ class ForcedEnd:
 def set_at_signal(stop: asyncio.Event) -> ForcedEnd:
     """Set ``stop`` at the first SIGTERM or SIGINT, after which the end is forced in time; the next one ends at once.
 
+    So does SIGHUP, of a terminal that closes, but for the haste: it comes more than once. ``nohup`` keeps it away.
     The loop is told, and the handler runs by itself too: between any two steps of a loop that is busy with one of them.
     """
     forced = ForcedEnd()
@@ -70,12 +71,13 @@ def set_at_signal(stop: asyncio.Event) -> ForcedEnd:
 
     def note(number: int, _: FrameType | None) -> None:
         nonlocal signalled
-        if signalled:
+        if signalled and number != signal.SIGHUP:
             os._exit(128 + number)
         signalled = True
         forced.begin()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    hangup = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)
+    for number in (signal.SIGTERM, signal.SIGINT, *hangup):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
         signal.signal(number, note)
     return forced

@@ -145,7 +145,7 @@ def test_until_the_model_is_loaded_every_path_says_so_and_then_the_app_takes_ove
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_loading_ends_it_at_once(process: Process, number: signal.Signals) -> None:
     assert process.get("/").status_code == 503
     process.popen.send_signal(number)
