@@ -74,7 +74,8 @@ find_python() {
 
 # The environment's Python runs and still is the one whose packages lie in it: a folder outlives the system it was made on.
 has_its_python() {
-  local check='import os, sys, sysconfig as s; sys.exit(sys.version_info < (3, 11) or not os.path.isdir(s.get_path("purelib")))'
+  local check='import os, sys, sysconfig; ours = os.path.isdir(sysconfig.get_path("purelib"))
+sys.exit(not ours or sys.version_info < (3, 11))'
   [[ -x "$PYTHON" ]] && "$PYTHON" -c "$check" 2>/dev/null
 }
 

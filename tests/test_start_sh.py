@@ -486,7 +486,7 @@ def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -
     assert "SmolLM2-135M-Instruct" in said
     taken = copy.run("--port", str(port))
     assert taken.returncode == 2
-    assert f"Port {port} is taken" in taken.stderr
+    assert f"Another copy runs in this folder already on port {port}" in taken.stderr
     logs = subprocess.Popen(["./start.sh", "logs"], cwd=copy.folder, stdout=subprocess.PIPE, text=True)
     with logs:
         assert logs.stdout is not None
@@ -501,8 +501,8 @@ def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -
 
 
 # An app.py that ends as the lines of "ends" say, one a start: a number is its exit code, a name the signal that kills
-# it, "serve" runs until it is told to stop, and "finish" until there is nothing more to do, "done". It notes its starts and
-# what it is told.
+# it, "serve" runs until it is told to stop, and "finish" until there is a file "done". It notes its starts and what it
+# is told.
 SCRIPTED_APP = """
 import os, signal, sys, time
 with open("starts", "a") as starts:

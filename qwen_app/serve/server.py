@@ -54,11 +54,14 @@ _UNFORESEEN_EXIT = 1
 
 def main(settings: Settings) -> int:
     """Run page and API as ``settings`` say; the exit code. Raises StartupError before anything slow begins."""
-    limits = connection_limits(raise_open_files())
-    listener = listen(settings.host, settings.port)
+    limits, pid_file = connection_limits(raise_open_files()), PidFile()
+    try:
+        listener = listen(settings.host, settings.port)
+    except PortTaken:
+        pid_file.claim()  # by this folder's own app, most likely, which is no other program
+        raise
     set_up_logs(settings.log_level, form=settings.log_format)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
-    pid_file = PidFile()
     pid_file.claim()
     pid_file.write(process)
     settings, door = open_to(settings, process.url)
