@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import logging
 import os
 import re
 import stat
@@ -30,8 +29,6 @@ from qwen_app.http.origins import origin_of
 from qwen_app.http.root_path import root_of
 from qwen_app.http.server_address import ServerAddress
 from qwen_app.switches import Switches
-
-log = logging.getLogger(__name__)
 
 PREFIX = "QWEN_"
 ANY_ORIGIN = "*"
@@ -55,6 +52,8 @@ _NEEDS = {
     "embeddings_model": _EMBEDDING,
     "gpu_gb": _Need("plan", False, "is the size of a card to plan for, so it also needs --plan"),
 }
+
+_OF_A_LOCAL_MODEL = ("model", "revision", "source", "precision", "without")
 
 
 class Settings(BaseSettings):
@@ -313,6 +312,24 @@ class Settings(BaseSettings):
         """Names of the model beside its own."""
         return tuple(dict.fromkeys(_parts(self.model_name)))
 
+    def unused(self) -> list[str]:
+        """What was set and does nothing beside the rest, a sentence each. No refusal: variables may stand there for
+        another start, and clients read their key from one called QWEN_API_KEY too."""
+        told = []
+        if self.engine == "remote" and (idle := [name for name in _OF_A_LOCAL_MODEL if self._was_changed(name)]):
+            told.append(f"Not used with --engine remote, whose server has its own model: {_called(*idle)}.")
+        elif self.engine == "local" and self.api_key:
+            told.append(
+                f"Not used: {_called('api_key')}. It is for another server, with --engine remote. "
+                f"Keys of this API are {flag('api_keys')}."
+            )
+        if self.share_relay and not self.share:
+            told.append(f"Not used without --share: {_called('share_relay')}. No public link is opened.")
+        return told
+
+    def _was_changed(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
+
     def keys(self) -> list[str]:
         """The API keys of ``api_keys``, and of the file: one a line, ``#`` for comments."""
         return [*_parts(self.api_keys), *self._keys_of_file]
@@ -334,7 +351,6 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
     try:
         settings = Settings(**flags)
         problems += _unusable_folders(settings) + _doubled_logins(settings)
-        _warn_of_keys(settings)
     except ValidationError as invalid:
         problems += [_sentence(detail) for detail in invalid.errors()]
     if problems:
@@ -345,6 +361,10 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
 def flag(name: str) -> str:
     """The command-line flag of the option called ``name``."""
     return "--" + name.replace("_", "-")
+
+
+def _called(*names: str) -> str:
+    return ", ".join(f"{flag(name)} ({PREFIX}{name.upper()})" for name in names)
 
 
 def described(names: Iterable[str]) -> str:
@@ -436,7 +456,7 @@ def _unusable_folders(settings: Settings) -> list[str]:
     """Chats stay in memory where the default folder cannot be written; one that was asked for must do."""
     if "data_dir" not in settings.model_fields_set or _may_be_written(settings.data_dir.absolute()):
         return []
-    return [f"{flag('data_dir')} ({PREFIX}DATA_DIR) {str(settings.data_dir)!r} names a folder that cannot be written."]
+    return [f"{_called('data_dir')} {str(settings.data_dir)!r} names a folder that cannot be written."]
 
 
 def _doubled_logins(settings: Settings) -> list[str]:
@@ -445,17 +465,8 @@ def _doubled_logins(settings: Settings) -> list[str]:
     doubled = [user for user, count in users.items() if count > 1]
     if not doubled:
         return []
-    places = f"{flag('auth')} ({PREFIX}AUTH) and {flag('auth_file')} ({PREFIX}AUTH_FILE)"
+    places = f"{_called('auth')} and {_called('auth_file')}"
     return [f"{places} name {', '.join(doubled)} more than once. Give each user one password."]
-
-
-def _warn_of_keys(settings: Settings) -> None:
-    """No refusal: clients read their key from a variable of this name too, and may be started beside the server."""
-    if settings.api_key and settings.engine == "local":
-        log.warning(
-            "%s (%sAPI_KEY) is not used: it is for another server, with --engine remote. Keys of this API are %s.",
-            *(flag("api_key"), PREFIX, flag("api_keys")),
-        )
 
 
 def _may_be_written(folder: Path) -> bool:
@@ -478,7 +489,7 @@ def _suggestion(word: str, known: Sequence[str]) -> str:
 def _sentence(detail: ErrorDetails) -> str:
     name = str(detail["loc"][0])
     field = Settings.model_fields[name]
-    subject = f"{flag(name)} ({PREFIX}{name.upper()})"
+    subject = _called(name)
     shown = f" {str(detail['input'])!r}" if field.repr else ""
     if detail["type"] == "value_error":
         return f"{subject}{shown} {detail['ctx']['error']}."

@@ -329,13 +329,30 @@ def test_a_switch_may_have_its_value_behind_it(argument: str, on: bool) -> None:
     assert load_settings([argument], {}).share is on
 
 
-def test_a_key_for_a_server_that_is_not_asked_is_told_and_no_refusal(caplog: pytest.LogCaptureFixture) -> None:
-    assert load_settings(["--api-key", "hunter2"], {}).api_key == "hunter2"
-    assert "is not used: it is for another server" in caplog.text
-    assert "hunter2" not in caplog.text
-    caplog.clear()
-    load_settings(["--api-key", "hunter2", *REMOTE], {})
-    assert caplog.text == ""
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--api-key", "hunter2"], "Not used: --api-key (QWEN_API_KEY). It is for another server"),
+        ([*REMOTE, "--model", "a/b", "--without", "drafts"], "--model (QWEN_MODEL), --without (QWEN_WITHOUT)"),
+        (["--share-relay", "relay.example:7000"], "No public link is opened"),
+    ],
+)
+def test_what_was_set_and_does_nothing_is_told_and_no_refusal(arguments: list[str], told: str) -> None:
+    (sentence,) = load_settings(arguments, {}).unused()
+    assert told in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--model", "a/b", "--precision", "int4"],
+        [*REMOTE, "--api-key", "k", "--model", "auto", "--users", "3"],
+        ["--share", "--share-relay", "relay.example:7000"],
+    ],
+)
+def test_nothing_is_told_of_what_is_used(arguments: list[str]) -> None:
+    assert load_settings(arguments, {}).unused() == []
 
 
 def test_home_is_found_where_the_shell_left_its_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -463,6 +463,7 @@ def running(copy: Copy, builtin_dir: Path) -> Iterator[tuple[Copy, subprocess.Po
         port = probe.getsockname()[1]
     environment = {**os.environ, "QWEN_MODELS_DIR": str(builtin_dir.parent), "QWEN_MODEL": "builtin"}
     environment["START_RESTARTS"] = "0"  # start.sh becomes the app, so that the process is known
+    environment["QWEN_SHARE_RELAY"] = "relay.example:7000"  # which nothing is done with
     process = subprocess.Popen(
         ["./start.sh", "--port", str(port)], cwd=copy.folder, env=environment, stderr=subprocess.DEVNULL
     )
@@ -478,6 +479,7 @@ def test_start_status_stop(running: tuple[Copy, subprocess.Popen[bytes], int]) -
     while not log.exists() or "Ready." not in log.read_text():  # to ask ``status`` again and again slows the start down
         assert process.poll() is None, log.read_text()
         time.sleep(0.3)
+    assert "Not used without --share: --share-relay (QWEN_SHARE_RELAY)" in log.read_text()
     said = copy.run("status").stdout
     assert "health:  ready" in said
     assert "running: yes" in said

@@ -63,6 +63,8 @@ def main(settings: Settings) -> int:
     set_up_logs(settings.log_level, form=settings.log_format)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file.claim()
+    for sentence in settings.unused():
+        log.warning("%s", sentence)
     pid_file.write(process)
     settings, door = open_to(settings, process.url)
     log.info("Loading the model. The page opens at %s", process.url)
