@@ -19,6 +19,7 @@ from alembic.util import CommandError
 from sqlalchemy import Engine, MetaData, StaticPool, Table, create_engine, event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from qwen_app.errors import PYTHON
 from qwen_app.saved_chats.integrity import (
     DatabaseDamaged,
     DatabaseUnusable,
@@ -127,7 +128,7 @@ def postgresql(url: str) -> Engine:
             address, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": _CONNECT_S}
         )
     except ModuleNotFoundError as absent:
-        raise DatabaseUnusable('PostgreSQL needs its driver: pip install "psycopg[binary]".') from absent
+        raise DatabaseUnusable(f'PostgreSQL needs its driver: {PYTHON} -m pip install "psycopg[binary]".') from absent
     except (ArgumentError, ValueError) as refused:  # ValueError: a port that is no number
         raise DatabaseUnusable(_NO_URL) from refused
     if "@" in (engine.url.host or ""):  # of the password, whose end the driver would name with the host

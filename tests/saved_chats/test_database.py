@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -274,3 +275,12 @@ def test_a_database_that_is_not_there_is_told_without_its_password(tmp_path: Pat
     open_database(tmp_path, url, told.append)
     assert "Saved chats are kept in memory only" in told[0]
     assert "hunter2" not in told[0]
+
+
+def test_a_driver_that_is_missing_is_installed_where_the_app_looks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    told = list[str]()
+    open_database(tmp_path, "postgresql://ada@127.0.0.1:9/chats", told.append).dispose()
+    assert '.venv/bin/python -m pip install "psycopg[binary]"' in told[0]
