@@ -179,6 +179,22 @@ def test_the_commands_that_copy_the_data_make_no_files_of_their_own(tmp_path: Pa
     assert (tmp_path / "copied").read_text() == ".backup 'chats.copy'\n"
 
 
+def test_a_copy_without_files_of_the_files_tab_leaves_those_that_are_there(tmp_path: Path) -> None:
+    """With what is in the log of changes alone."""
+    manual = (DEPLOY.parent / "DEPLOYMENT.md").read_text(encoding="utf-8")
+    commands = manual.partition("To put it back:")[2].partition("```bash\n")[2].partition("```")[0]
+    (tmp_path / "data").mkdir()
+    for name in ("chats.copy", "browser.copy", "data/knowledge.sqlite3", "data/knowledge.sqlite3-wal"):
+        (tmp_path / name).write_text(name)
+    subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
+    assert (tmp_path / "data/chats.sqlite3").read_text() == "chats.copy"
+    assert (tmp_path / "data/knowledge.sqlite3-wal").exists()
+    (tmp_path / "knowledge.copy").write_text("knowledge.copy")
+    subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
+    assert (tmp_path / "data/knowledge.sqlite3").read_text() == "knowledge.copy"
+    assert not (tmp_path / "data/knowledge.sqlite3-wal").exists()
+
+
 @asynccontextmanager
 async def nginx_before(upstreams: list[Upstream], folder: Path) -> AsyncGenerator[str, None]:
     """nginx with our configuration, its names and port replaced by loopback ones; yields its address."""
