@@ -137,6 +137,28 @@ async def test_whoever_types_on_while_a_message_is_on_its_way_keeps_that(
     await expect(await chat.answered(2)).to_contain_text("You said: and two.")
 
 
+@pytest.mark.parametrize("keys", [("Control+a",), ("Control+a", "Delete"), ("Backspace",)])
+async def test_what_is_typed_in_the_place_of_a_message_on_its_way_stays(
+    scripted: str, open_chat: OpenChat, keys: tuple[str, ...]
+) -> None:
+    """The server that empties the composer means what it was sent, and nothing else."""
+    chat = await open_chat(scripted)
+    await chat.send("write slowly")
+    await expect(chat.stop).to_be_visible()
+    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+    async with chat.page.expect_request("**/gradio_api/queue/join*"):
+        await chat.send("one")
+    for key in keys:
+        await chat.composer.press(key)
+    await chat.composer.press_sequentially("two")
+    kept = await chat.composer.input_value()
+    go.set()
+    await expect(chat.page.locator("#chat-waiting .waiting-message")).to_contain_text("one")
+    await expect(chat.composer).to_have_value(kept)
+    await chat.composer.press_sequentially(" three")
+    await expect(chat.composer).to_have_value(f"{kept} three")
+
+
 async def test_an_error_keeps_what_was_written(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     answer = await chat.ask("please break")

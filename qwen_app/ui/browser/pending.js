@@ -4,7 +4,7 @@ const PENDING_LIMIT_MS = 30_000;
 const EMPTIED_MS = 50; // how often it is looked whether the server has emptied the composer
 let pending = null; // the picture of the question
 let typed = ""; // by hand, and not sent
-let sent = null; // what the composer holds until the server has it, and what was typed behind it meanwhile
+let sent = null; // what the composer holds until the server has it, and what was typed meanwhile: behind it or in its place
 let waited = null;
 const composer = () => document.querySelector("#composer textarea");
 const settle = () => {
@@ -15,7 +15,7 @@ const settle = () => {
 // A question that cannot be asked comes back into the composer, before what was typed since.
 const keepTyped = () => {
   const now = composer()?.value;
-  if (now && now === sent?.source) window.chatType?.(now + sent.typed);
+  if (now && now === sent?.source && sent.behind) window.chatType?.(now + sent.typed);
   else if (now && typed && !now.includes(typed)) window.chatType?.(`${now}\n${typed}`);
 };
 const giveUp = () => {
@@ -37,31 +37,38 @@ const showPending = (text) => {
 forEvery("#conversation .user-row", settle);
 forEvery('#notice .notice, [data-testid="toast-text"]', giveUp);
 
-// Whoever types on while a message is on its way keeps that: the server empties the composer when it has the message.
-const watchEmptied = (one) => {
-  if (sent !== one) return;
-  if (composer()?.value) return setTimeout(watchEmptied, EMPTIED_MS, one);
+// Whoever types on while a message is on its way keeps that: the server empties the composer when it has the message. It
+// was the server where nobody's hand emptied it, and that may be seen first when the next letter comes.
+const keepTypedSince = () => {
+  const held = sent?.behind ? sent.source : sent?.typed;
+  if (!held || composer()?.value) return;
+  const since = sent.typed;
   sent = null;
   typed = "";
-  if (one.typed) window.chatType?.(one.typed);
+  if (since) window.chatType?.(since);
 };
+const watchEmptied = (one) => {
+  keepTypedSince();
+  if (sent === one) setTimeout(watchEmptied, EMPTIED_MS, one);
+};
+document.addEventListener("beforeinput", (event) => event.target === composer() && keepTypedSince());
 document.addEventListener("input", (event) => {
   if (event.target !== composer()) return;
   typed = event.target.value;
   if (!sent) return;
-  const behind = event.target.value.startsWith(sent.source);
-  sent = behind ? Object.assign(sent, { typed: event.target.value.slice(sent.source.length) }) : null;
+  sent.behind &&= typed.startsWith(sent.source);
+  sent.typed = sent.behind ? typed.slice(sent.source.length) : typed;
   document.getElementById("composer").classList.remove("sending");
 });
 // A double click, or Return held down, sends what is already on its way: the server would ask it twice. So it would with
 // what was typed behind it.
 const sendOnce = (event) => {
   const text = composer().value;
-  if (sent && text.startsWith(sent.source)) {
+  if (sent?.behind) {
     event.preventDefault();
     event.stopImmediatePropagation();
   } else if (text.trim()) {
-    sent = { source: text, typed: "" };
+    sent = { source: text, typed: "", behind: true };
     watchEmptied(sent);
     showPending(text);
   }
