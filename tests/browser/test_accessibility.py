@@ -277,6 +277,33 @@ async def test_keys_go_on_where_something_was_drawn_anew_or_taken_away(scripted:
     await page.wait_for_function("document.activeElement !== document.body")
 
 
+async def test_keys_go_on_where_a_message_waited_and_an_answer_was_stopped(scripted: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(scripted)
+    await chat.send("write slowly")
+    lines = chat.page.locator("#chat-waiting .waiting-message")
+    for number, text in enumerate(("one", "two", "three"), 1):
+        await chat.send(text)
+        await expect(lines).to_have_count(number)
+
+    async def press(name: str) -> None:
+        await lines.first.get_by_role("button", name=name).focus()
+        await chat.page.keyboard.press("Enter")
+
+    await press("Take back")
+    await expect(lines).to_have_count(2)
+    await expect(lines.first.get_by_role("button", name="Take back")).to_be_focused()
+    await press("Edit")
+    await expect(lines).to_have_count(1)
+    await expect(chat.composer).to_be_focused()
+    await press("Take back")
+    await expect(lines).to_have_count(0)
+    await expect(chat.composer).to_be_focused()
+    await chat.stop.focus()
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.stop).to_have_count(0)
+    await expect(chat.composer).to_be_focused()
+
+
 async def test_a_key_that_comes_while_something_is_drawn_anew_loses_no_focus(
     scripted: str, open_chat: OpenChat
 ) -> None:

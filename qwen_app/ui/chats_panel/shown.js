@@ -39,8 +39,11 @@ const draw = () => {
     made.setAttribute("aria-label", words[name]);
     made.addEventListener("click", () => {
       made.disabled = true; // until the list is drawn anew
-      const draft = document.querySelector("#composer textarea").value;
-      if (what === "edit") window.chatType([message.text, draft].filter(Boolean).join("\n"));
+      const composer = document.querySelector("#composer textarea");
+      if (what === "edit") {
+        window.chatType([message.text, composer.value].filter(Boolean).join("\n"));
+        composer.focus();
+      }
       window.chatCommand({ do: "waiting", what, id: message.id });
     });
     return made;
