@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -139,3 +140,25 @@ async def test_schemas_are_checked_without_a_model() -> None:
     assert "can be enforced" in await actions.check('{"type": "array", "contains": {"const": 1}}', False, "ada", "en")
     assert "结构不是有效的 JSON：第 1 行第 2 列" in await actions.check("{", True, "ada", "zh")
     assert engine.requests == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        '{"pattern": "("}',
+        '{"pattern": "(?P<n>a)\\\\k<n>"}',
+        '{"patternProperties": {"[": {}}}',
+        '{"$ref": "#x"}',
+        '{"$ref": 5}',
+        '{"$id": "::bad"}',
+        '{"$schema": "https://schemas.example/x"}',
+        '{"multipleOf": 0}',
+        '{"required": [1]}',
+    ],
+)
+async def test_what_the_libraries_say_of_a_schema_is_said_in_chinese(schema: str) -> None:
+    actions, *_ = json_lab()
+    for strict in (True, False):
+        said = await actions.check(schema, strict, "ada", "zh")
+        assert "✗" in said
+        assert re.search(r"[a-z]+ [a-z]+ [a-z]+", re.sub(r"<[^>]*>", "", said)) is None
