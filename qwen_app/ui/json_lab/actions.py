@@ -41,7 +41,7 @@ class JsonLabActions:
 
     async def check(self, schema: str, strict: bool, user: str, language: Language) -> str:
         """The line under the editor."""
-        return check_html(await schema_problem(schema, strict, user), Texts(language))
+        return check_html(await schema_problem(schema, strict, user), Texts(language), strict=strict)
 
     def run(self, session: JsonLabSession, task: JsonTask, user: str, language: Language) -> Views:
         """Answer once."""

@@ -25,10 +25,10 @@ def failure_html(error: Exception, texts: Texts, about: str = "") -> str:
     return notice_html(texts.error(error.code, error.message), about)
 
 
-def check_html(problem: AppError | None, texts: Texts) -> str:
-    """The line under an editor: fine, or what is wrong and where."""
+def check_html(problem: AppError | None, texts: Texts, *, strict: bool = True) -> str:
+    """The line under an editor: fine, where ``strict`` all of it; or what is wrong and where."""
     if problem is None:
-        return f'<div class="check good">✓ {texts("check_good")}</div>'
+        return f'<div class="check good">✓ {texts("check_good" if strict else "check_usable")}</div>'
     place = problem.pointer if isinstance(problem, SchemaError) else ""
     pointer = "" if place in problem.message else f" <code>{escape(place)}</code>"
     sentence = escape(texts.error(problem.code, problem.message))

@@ -22,6 +22,10 @@ JSON_LAB: dict[str, tuple[str, str]] = {
     "tree": ("Tree", "树形"),
     "raw": ("Raw", "原文"),
     "check_good": ("This schema can be enforced.", "可以强制遵循这个结构。"),
+    "check_usable": (
+        "This schema can be used. What cannot be enforced of it is checked afterwards.",
+        "可以使用这个结构；无法强制的部分在回答完成后检查。",
+    ),
     "stage_start": ("Starting the document", "文档开始"),
     "stage_key": ("Writing a key in", "正在写键名"),
     "stage_value": ("About to write", "即将写入"),
