@@ -153,6 +153,15 @@ async def test_bad_files_get_their_sentence_in_the_visitors_language(address: st
     await expect(chip(chat.page)).to_have_count(0)
 
 
+async def test_the_chips_of_documents_speak_the_language_that_is_chosen(address: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(address)
+    await give(chat.page, "notes.txt", b"The code is 11.")
+    await expect(chip(chat.page)).to_contain_text("tokens")
+    await chat.page.locator("#language").get_by_text("中文").click()
+    await expect(chip(chat.page)).to_contain_text("个词元")
+    await expect(chip(chat.page)).not_to_contain_text("tokens")
+
+
 async def test_what_is_beyond_the_most_is_left_out_at_once_and_said(
     address: str, open_chat: OpenChat, tmp_path: Path
 ) -> None:

@@ -121,7 +121,7 @@ class _Handlers:
             **QUEUED,
         )
         page.translate(self.speak, drafted, [chat, parts.meter])
-        page.translate_apart(self._in_turn(self.translate), drafted | {page.language}, [chat, parts.meter])
+        page.translate_apart(self._in_turn(self.translate), drafted | {page.language}, [chat, *measured])
 
     def _streaming(
         self, handler: Callable[Concatenate[Values, P], Views]
@@ -200,13 +200,16 @@ class _Handlers:
         )
 
     async def translate(self, values: Values) -> Updates:
-        """What was said, in the same; and what is measured again, for a meter of before may have been on its way."""
+        """What was said, in the same, with the documents' chips; and what is measured again, for a meter of before may
+        have been on its way."""
         session = self._session_of(values)
-        meter = None if session.busy else await self._meter(values)
+        meter, attached = None if session.busy else await self._meter(values), session.attached
+        chips = await self._actions.composed.documents(session, self._choices(values)) if attached else None
         picture = self._actions.picture(session)
         if session.busy:
             del picture[-1]  # it is being written, and drawn apart
-        return changed({self._parts.conversation: picture, self._parts.meter: meter})
+        shown = chips if session.attached == attached else None
+        return changed({self._parts.conversation: picture, self._parts.meter: meter, self._parts.documents: shown})
 
     async def prompt(self, values: Values, user: str) -> GenerationRequest:
         """What would be sent for the draft, else for the last question."""
