@@ -174,6 +174,13 @@ class _Reader(HTMLParser):
         elif text.strip():  # a caption, or what stands in a table where nothing may
             self._pieces.append(f"\n{text.strip()}\n")
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """``<![ if !IE]>``, or whatever stands there: of another name the parser gives up; browsers skip it."""
+        try:
+            return super().parse_marked_section(i, report)
+        except AssertionError:
+            return self.parse_bogus_comment(i, report)
+
     def end_table(self) -> None:
         """Write the table that was read."""
         rows = self._grid.texts()

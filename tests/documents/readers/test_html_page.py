@@ -90,3 +90,8 @@ def test_a_span_of_rows_ends_with_its_table() -> None:
 
 def test_text_before_the_first_cell_of_a_row_stays_outside() -> None:
     assert text_of("<table><caption>Prices</caption><tr><td>1</table>").startswith("Prices")
+
+
+@pytest.mark.parametrize("section", ["<![ if !IE]>", "<![foo]>", "<![[x]]>", "<![if !mso]>", "<![0]>"])
+def test_a_marked_section_of_whatever_name_is_skipped(section: str) -> None:
+    assert text_of(f"<p>before</p>{section}<p>after</p><![endif]>") == "before\n\nafter"
