@@ -8,12 +8,11 @@ import re
 import zipfile
 from collections.abc import Iterator
 
-import openpyxl
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
 
 from qwen_app.documents.document import Note, Section
 from qwen_app.documents.readers.tables import row_sections
+from qwen_app.documents.readers.workbook import Sheet, opened_workbook
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, DocumentRefused
 
 _FORMULA = re.compile(rb"<(?:[^\s<>/:]{1,100}:)?f[\s/>]")
@@ -21,8 +20,8 @@ _FORMULA = re.compile(rb"<(?:[^\s<>/:]{1,100}:)?f[\s/>]")
 
 def read_xlsx(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
     """Sections of rows, sheet after sheet. A formula saved without its value stands as it was typed, with a note."""
-    values = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-    typed = openpyxl.load_workbook(io.BytesIO(data), read_only=True) if _has_formulas(data) else None
+    values = opened_workbook(data, data_only=True)
+    typed = opened_workbook(data) if _has_formulas(data) else None
     sections: list[Section] = []
     unsaved = _Unsaved()
     room = LIMIT_CHARACTERS
@@ -45,13 +44,11 @@ class _Unsaved:
     cells = 0
 
 
-def _rows(sheet: ReadOnlyWorksheet, typed: ReadOnlyWorksheet | None, unsaved: _Unsaved) -> Iterator[list[str]]:
-    sheet.reset_dimensions()  # what the file says of its size may be wrong, or made up
+def _rows(sheet: Sheet, typed: Sheet | None, unsaved: _Unsaved) -> Iterator[list[str]]:
     if typed is None:
         for row in sheet.iter_rows(values_only=True):
             yield _without_end([_cell(value) for value in row])
         return
-    typed.reset_dimensions()
     for row, formulas in zip(sheet.iter_rows(), typed.iter_rows(values_only=True), strict=False):
         cells = []
         for saved, formula in zip(row, formulas, strict=False):

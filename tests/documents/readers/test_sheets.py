@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from io import BytesIO
 
@@ -59,3 +60,42 @@ def test_formulas_are_found_whatever_prefix_the_file_gives_its_names() -> None:
 
 def test_a_cell_of_several_lines_stays_in_its_row() -> None:
     assert read(sheet_of(["a", "b"], ["one\rtwo", "x"])).sections[0].text.endswith("\n| one<br>two | x |")
+
+
+@pytest.mark.parametrize(
+    ("part", "old", "new"),
+    [
+        ("xl/styles.xml", rb"<fill>.*?</fill>", b"<fill/>"),
+        ("xl/styles.xml", rb'<family val="2" ?/>', b'<family val="34"/>'),
+        ("docProps/core.xml", rb"(<dcterms:created[^>]*>)[^<]*", rb"\1 29.11.2024"),
+        (SHEET, b"</sheetData>", b'</sheetData><autoFilter ref="#REF!"/>'),
+        (SHEET, b"</sheetData>", b'</sheetData><dataValidations><dataValidation sqref="#REF!"/></dataValidations>'),
+    ],
+    ids=["fill", "font", "properties", "filter", "validation"],
+)
+def test_only_what_makes_values_of_cells_can_refuse_a_sheet(part: str, old: bytes, new: bytes) -> None:
+    made = sheet_of(["day", "sum"], [datetime.date(2024, 2, 29), 7])
+    changed = re.sub(old, new, files.part_of(made, part))
+    assert changed != files.part_of(made, part)
+    assert read(files.with_part(made, part, changed)).sections[0].text.endswith("\n| 2024-02-29 | 7 |")
+
+
+def test_a_book_with_an_empty_chart_sheet_is_read() -> None:
+    book = openpyxl.Workbook()
+    book.worksheets[0].append(["x"])
+    book.create_chartsheet("Chart")
+    saved = BytesIO()
+    book.save(saved)
+    assert [section.title for section in read(saved.getvalue()).sections] == ["Sheet"]
+
+
+def test_numbers_are_dates_and_durations_by_formats_of_the_files_own() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["day", "hours", "share", "unknown"])
+    sheet.append([45351, 1.25, 0.5, 7])
+    for cell, form in zip(sheet[2], ('dd" of "mmmm', "[h]:mm:ss", '0.0" days"', "0"), strict=True):
+        cell.number_format = form
+    saved = BytesIO()
+    book.save(saved)
+    assert read(saved.getvalue()).sections[0].text.endswith("\n| 2024-02-29 | 1 day, 6:00:00 | 0.5 | 7 |")

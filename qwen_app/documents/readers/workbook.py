@@ -1,0 +1,79 @@
+"""A workbook as far as the values of its cells need it, by openpyxl.
+
+How cells look, filters, rules, names, charts and who wrote it are not read: programs write these in ways that openpyxl
+refuses the whole file for, though spreadsheets show it.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
+from openpyxl.workbook import Workbook
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
+from openpyxl.xml.constants import ARC_STYLE, SHEET_MAIN_NS
+from openpyxl.xml.functions import fromstring, iterparse
+
+_IN_SHEETS = {"": SHEET_MAIN_NS}
+
+
+class Sheet(ReadOnlyWorksheet):  # type: ignore[misc] # openpyxl has no types
+    """``iter_rows`` gives its rows, the missing ones between them without cells."""
+
+    def _get_size(self) -> None:
+        """Nothing: what the file says of its size may be wrong, or made up."""
+
+    def _cells_by_row(
+        self, min_col: int, min_row: int, max_col: int | None, max_row: int | None, values_only: bool = False
+    ) -> Iterator[tuple[Any, ...]]:
+        book, following = self.parent, min_row
+        with self._get_source() as source:
+            formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
+            parser = _RowParser(source, self._shared_strings, book.data_only, book.epoch, **formats)
+            for number, cells in parser.parse():
+                for _ in range(following, number):
+                    yield ()
+                if number >= following:
+                    yield self._get_row(cells, min_col, None, values_only)
+                following = max(following, number + 1)
+
+
+class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
+    """Reads the rows of a sheet."""
+
+    def parse(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        for _, element in iterparse(self.source):
+            if element.tag == ROW_TAG:
+                yield self.parse_row(element)
+                element.clear()
+
+
+def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:
+    """The workbook; its ``worksheets`` hold formulas, with ``data_only`` the values that were saved of them. Raises
+    whatever openpyxl comes across in a damaged file."""
+    reader = ExcelReader(io.BytesIO(data), read_only=True, data_only=data_only, keep_links=False)
+    reader.read_manifest()
+    reader.read_strings()
+    reader.read_workbook()
+    _read_number_formats(reader.archive, reader.wb)
+    for sheet, relation in reader.parser.find_sheets():
+        if relation.target in reader.valid_files and "chartsheet" not in relation.Type:
+            reader.wb._sheets.append(Sheet(reader.wb, sheet.name, relation.target, reader.shared_strings))
+    return reader.wb
+
+
+def _read_number_formats(package: zipfile.ZipFile, book: Workbook) -> None:
+    """Note which formats of cells make dates and durations of numbers."""
+    if ARC_STYLE not in package.namelist():
+        return
+    styles = fromstring(package.read(ARC_STYLE))
+    own = {one.get("numFmtId"): one.get("formatCode") for one in styles.iterfind("numFmts/numFmt", _IN_SHEETS)}
+    numbers = [one.get("numFmtId", "0") for one in styles.iterfind("cellXfs/xf", _IN_SHEETS)]
+    codes = [own[number] if number in own else builtin_format_code(int(number)) for number in numbers]
+    book._date_formats = {place for place, code in enumerate(codes) if is_date_format(code)}
+    book._timedelta_formats = {place for place, code in enumerate(codes) if is_timedelta_format(code)}
