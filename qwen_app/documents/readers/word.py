@@ -25,7 +25,8 @@ from qwen_app.documents.readers.tables import markdown_table
 
 _WITH_MACROS = "application/vnd.ms-word.document.macroEnabled.main+xml"
 PartFactory.part_type_for[_WITH_MACROS] = DocumentPart  # read as any other; what is in it never runs
-_CONTROLS = frozenset({qn("w:sdt"), qn("w:sdtContent")})  # around paragraphs, tables, rows or cells of a form
+# Around paragraphs, tables, rows or cells: of a form, or of somebody's own marks.
+_CONTROLS = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml")))
 # What was deleted or moved elsewhere, and how something looks.
 _UNSHOWN = frozenset(map(qn, ("w:moveFrom", "w:del", "w:pPr", "w:rPr", "w:sdtPr")))
 _TEXT_BOX = qn("w:txbxContent")

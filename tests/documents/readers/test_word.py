@@ -44,6 +44,10 @@ def control(content: str) -> str:
     return f"<w:sdt><w:sdtPr/><w:sdtContent>{content}</w:sdtContent></w:sdt>"
 
 
+def marked(content: str) -> str:
+    return f'<w:customXml w:uri="u" w:element="e"><w:customXmlPr/>{content}</w:customXml>'
+
+
 def paragraph(text: str) -> str:
     return f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"
 
@@ -72,6 +76,11 @@ def test_what_was_filled_in_in_a_form_within_a_table_is_read(row: str) -> None:
 def test_a_form_within_a_table_within_a_form_is_read_once() -> None:
     row = f"<w:tr><w:tc>{control(paragraph('Jane'))}</w:tc></w:tr>"
     assert text_of(control(table(row))).count("Jane") == 1
+
+
+@pytest.mark.parametrize("content", [paragraph("Jane"), table(f"<w:tr>{marked(cell('Jane'))}</w:tr>")])
+def test_what_somebody_marked_with_a_name_of_his_own_is_read(content: str) -> None:
+    assert text_of(marked(content)).count("Jane") == 1
 
 
 def test_moved_text_stands_where_it_went_alone() -> None:
