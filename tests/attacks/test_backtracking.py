@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.documents.document import Document, Section
+from qwen_app.documents.readers.plain_text import read_markdown
 from qwen_app.knowledge.citing import with_footnotes
 from qwen_app.knowledge.passages import passages_of
 from qwen_app.knowledge.query_terms import terms_of
@@ -144,6 +145,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "citations": lambda text: with_footnotes(text, 6),
     "passages": lambda text: passages_of(Document("a.txt", "txt", (Section("lines", 1, 1, text),))),
     "a search": terms_of,
+    "Markdown": read_markdown,
     "tool calls": tool_calls,
     "a number with its unit": lambda text: value_in_unit(TaskAnswer(text), 5.0, ("km", "公里")),
     "a refusal": lambda text: refusal(TaskAnswer(text)),
@@ -155,7 +157,7 @@ WORDS = [
     *("``` ", "~~~\n", "$$ ", "$$\n", "$$a", "\\[ ", "\\( ", "\\[", "\\(", "**a ", "```mermaid", "![](", "`a", "``a`"),
     *("[1,", "[1, ", "# a\n", " \n", "\n\n", '{"name"', "<tool_call>", "</tool_call>", "【1", "`$$ ", "<a ", "<!--"),
 ]
-BEGINNINGS = ("", "$$", "```", "**", "[1", "\\[", '{"name": "', "<tool_call>")
+BEGINNINGS = ("", "# a", "$$", "```", "**", "[1", "\\[", '{"name": "', "<tool_call>")
 
 
 def long_texts() -> Iterator[Sized]:

@@ -9,7 +9,7 @@ from qwen_app.documents.document import Section
 from qwen_app.documents.refusal import LIMIT_SECTIONS
 
 LINES_A_PART = 100
-_HEADING = re.compile(r"^ {0,3}#{1,6} +(\S.*?)(?: +#+)?$")
+_HEADING = re.compile(r"^ {0,3}#{1,6} +(\S.*)$")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 
 
@@ -32,12 +32,19 @@ def read_markdown(text: str) -> list[Section]:
             fence = ""
         heading = None if fence else _HEADING.match(line)
         if heading:
-            parts.append((heading[1], []))
+            parts.append((_title(heading[1]), []))
         parts[-1][1].append(line)
     if len(parts) == 1 or len(parts) > LIMIT_SECTIONS:
         return read_lines(text)
     filled = [part for part in parts if any(line.strip() for line in part[1])]
     return [Section("section", number, number, "\n".join(part[1]), part[0]) for number, part in enumerate(filled, 1)]
+
+
+def _title(heading: str) -> str:
+    """Without the signs that may close it behind a blank."""
+    title = heading.rstrip()
+    closed = title.rstrip("#")
+    return closed.rstrip() if closed.endswith(" ") else title
 
 
 def _lines_section(lines: list[str], first: int, end: int) -> Section:

@@ -111,6 +111,13 @@ def test_no_title_is_larger_than_the_text_it_stands_over() -> None:
         assert all(len(one.title) <= LIMIT_TITLE_CHARACTERS for one in document.sections)
 
 
+@pytest.mark.parametrize(
+    ("heading", "title"), [("# A #", "A"), ("## A ##  ", "A"), ("# C#", "C#"), ("# A # b", "A # b"), ("# ##", "##")]
+)
+def test_signs_behind_a_heading_close_it(heading: str, title: str) -> None:
+    assert read_document("a.md", f"{heading}\ntext\n# Z\n".encode()).sections[0].title == title
+
+
 def test_a_word_file_asks_for_its_styles_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     default = Styles.default
