@@ -23,16 +23,16 @@ Input = str | list[int]  # a text, or its token ids
 
 class _Vector(BaseModel):
     index: int
-    embedding: list[float]
+    embedding: list[float | None]  # in the place of what is no number, for which JSON has no word
 
 
 class _Usage(BaseModel):
-    prompt_tokens: int = 0
+    prompt_tokens: int | None = None
 
 
 class _Answer(BaseModel):
     data: list[_Vector]
-    usage: _Usage = _Usage()
+    usage: _Usage | None = None
 
 
 class _Reason(BaseModel):
@@ -134,13 +134,17 @@ def _words_of(content: bytes) -> str:
 
 
 def _read(content: bytes, count: int) -> Embedded:
-    """Raises ValidationError, and UpstreamError where there are not ``count`` vectors of one size."""
+    """Raises ValidationError, UpstreamError where there are not ``count`` vectors of one size, and InputRefused where
+    one holds what is no number: a text, or its place among others, was too much for the model."""
     answer = _Answer.model_validate_json(content)
     rows = {one.index: one.embedding for one in answer.data}
-    if sorted(rows) != list(range(count)) or len({len(row) for row in rows.values()}) != 1:
+    if sorted(rows) != list(range(count)) or len({len(row) for row in rows.values()} | {0}) != 2:
         raise UpstreamError("The embedding server did not give a vector for each text.")
-    vectors = tuple(np.asarray(rows[index], dtype=np.float32) for index in range(count))
-    return Embedded(vectors, answer.usage.prompt_tokens)
+    with np.errstate(over="ignore"):  # it is found as no number below
+        vectors = tuple(np.asarray(rows[index], dtype=np.float32) for index in range(count))
+    if not all(np.isfinite(vector).all() for vector in vectors):
+        raise InputRefused("The embedding server gave a vector that holds more than numbers.")
+    return Embedded(vectors, (answer.usage.prompt_tokens if answer.usage else None) or 0)
 
 
 def of_length_one(vector: np.ndarray) -> np.ndarray:

@@ -34,14 +34,17 @@ class Asked(BaseModel):
 
 
 def embedding_server() -> FastAPI:
-    """Vectors of two numbers: whether a text is about animals. Its model "broken" gives none."""
+    """Vectors of two numbers: whether a text is about animals. A number is too large for one of whales, which JSON has
+    no word for. Its model "broken" gives none. It counts no tokens."""
     app = FastAPI()
 
     @app.post("/v1/embeddings")
     async def embed(asked: Asked) -> dict[str, object]:
         animals = [any(word in text for word in ("zebra", "lions")) for text in asked.input]
         rows = [{"index": n, "embedding": [3.0, 0.0] if one else [0.0, 2.0]} for n, one in enumerate(animals)]
-        return {"data": [] if asked.model == "broken" else rows[::-1]}
+        for row, text in zip(rows, asked.input, strict=True):
+            row |= {"embedding": [None, 0.0]} if "whale" in text else {}
+        return {"data": [] if asked.model == "broken" else rows[::-1], "usage": None}
 
     return app
 
@@ -84,6 +87,13 @@ async def test_a_folder_that_cannot_be_used_is_a_warning(tmp_path: Path, caplog:
     kept = open_knowledge_base(tmp_path / "data")
     assert (await keep_in(kept, "ada", "zoo", ZOO)).whole
     assert "in memory only" in caplog.text
+
+
+async def test_a_text_that_makes_no_numbers_costs_no_other_its_vector(url: str) -> None:
+    base = knowledge_in_memory(Embedder(url, model="small"))
+    sea = Document("sea.txt", "txt", (Section("lines", 1, 1, "whale"), Section("lines", 2, 2, "lions")))
+    assert (await keep_in(base, "ada", "zoo", sea)).whole
+    assert [one.text for one in (await find_in(base, "ada", "zoo", "zebra")).passages] == ["lions"]
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
