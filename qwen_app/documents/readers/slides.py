@@ -10,6 +10,7 @@ from pptx.shapes.base import BaseShape
 from pptx.shapes.graphfrm import GraphicFrame
 from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
+from pptx.table import Table
 
 from qwen_app.documents.document import Section
 from qwen_app.documents.readers.tables import markdown_table
@@ -44,9 +45,14 @@ def _shapes(shapes: Iterable[BaseShape]) -> Iterator[BaseShape]:
 
 def _lines(shape: BaseShape) -> Iterator[str]:
     if isinstance(shape, GraphicFrame) and shape.has_table:
-        rows = [[cell.text for cell in row.cells] for row in shape.table.rows]
-        yield "\n" + markdown_table(rows) + "\n"
+        yield "\n" + markdown_table(_rows(shape.table)) + "\n"
     elif shape.has_text_frame:
         text = str(getattr(shape, "text_frame").text).replace("\v", "\n").strip()  # noqa: B009 # not on every shape
         if text:
             yield text
+
+
+def _rows(table: Table) -> list[list[str]]:
+    """One cell after the other: asked for a row, python-pptx looks through all of them."""
+    cells = table.iter_cells()
+    return [[next(cells).text for _ in row.tc_lst] for row in table._tbl.tr_lst]
