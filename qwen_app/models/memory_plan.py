@@ -96,7 +96,7 @@ def _best(
     tried = [estimate(dims, precision, device, *size, weights_bytes) for size in _sizes(dims, device, users, context)]
     fitting = next((candidate for candidate in tried if candidate.fits), None)
     if fitting is None:
-        raise DoesNotFit(_refusal(dims, tried[-1], device))
+        raise DoesNotFit(_refusal(dims, tried[-1], device, as_stored=bool(weights_bytes)))
     if device.kind == "cpu" or precision in _NEVER_UNPACKED:
         return fitting
     size = fitting.slots, fitting.context_tokens
@@ -183,7 +183,8 @@ def _sizes(dims: ModelDims, device: Device, users: int, context: int) -> list[tu
     return list(dict.fromkeys(sizes))
 
 
-def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device) -> str:
+def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device, *, as_stored: bool) -> str:
+    """Weights that are kept ``as_stored`` are so in any precision."""
     sentence = (
         f"{smallest.slots} x {smallest.context_tokens:,} tokens in {smallest.precision} need "
         f"{smallest.need_bytes / 1e9:.1f} GB, and {device.name} has {device.free_bytes / 1e9:.1f} GB free "
@@ -191,14 +192,17 @@ def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device) -> str:
     )
     longest = _longest(smallest, dims, device)
     advice = [f"--context {longest}"] if longest else []
-    smaller = four_bits_on(device if dims.nf4 else device.one)
-    if (
-        (dims.nf4 or smaller == INT4)
-        and smallest.precision in (*NUMBER_BYTES, "8bit")
-        and estimate(dims, smaller, device, smallest.slots, smallest.context_tokens).fits
-    ):
+    if not as_stored and (smaller := _fitting_four_bits(smallest, dims, device)):
         advice.append(f"--precision {smaller}")
     return f"{sentence} {'It would fit with ' + ' or '.join(advice) if advice else 'Choose a smaller model'}."
+
+
+def _fitting_four_bits(refused: MemoryPlan, dims: ModelDims, device: Device) -> str:
+    """The precision of 4 bits in which as many tokens would fit; NF4, the smaller, where int4 has no room either."""
+    offered = [four_bits_on(device if dims.nf4 else device.one), *(["4bit"] if device.kind == "cuda" else [])]
+    size = refused.slots, refused.context_tokens
+    able = [precision for precision in offered if dims.nf4 or precision == INT4]
+    return next((precision for precision in able if estimate(dims, precision, device, *size).fits), "")
 
 
 def _longest(refused: MemoryPlan, dims: ModelDims, device: Device) -> int:

@@ -159,6 +159,20 @@ def test_where_nothing_helps_a_smaller_model_is_advised() -> None:
         plan_memory(SEVEN, "4bit", imagined_card(4))
 
 
+@pytest.mark.parametrize("precision", ["fp16", "int4"])
+@pytest.mark.parametrize(("size", "gpu_gb"), [("14B", 12), ("32B", 24), ("72B", 48)])
+def test_where_int4_has_no_room_nf4_is_advised_if_that_has(size: str, gpu_gb: int, precision: str) -> None:
+    dims, card = dims_of(f"Qwen/Qwen2.5-{size}-Instruct"), imagined_card(gpu_gb)
+    with pytest.raises(DoesNotFit, match="It would fit with --precision 4bit"):
+        plan_memory(dims, precision, card)
+    assert plan_memory(dims, "4bit", card).fits
+
+
+def test_of_weights_that_stay_as_stored_no_other_precision_is_advised() -> None:
+    with pytest.raises(DoesNotFit, match="Choose a smaller model"):
+        plan_memory(SEVEN, "fp16", imagined_card(9), weights_bytes=8_710_000_000)
+
+
 def test_a_context_longer_than_the_model_reads_is_refused() -> None:
     with pytest.raises(DoesNotFit, match="131,072"):
         plan_memory(SEVEN, "4bit", CARD, context=140_000)
