@@ -226,6 +226,9 @@ def _load_tokenizer(source: _Source) -> PreTrainedTokenizerBase:
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         source.folder, local_files_only=True, trust_remote_code=False, gguf_file=source.gguf_file
     )
+    one, other = (tokenizer.encode(letter, add_special_tokens=False) for letter in "ab")
+    if one == other:  # where there is no vocabulary, transformers makes a tokenizer without one
+        raise ModelFilesError("its files lack the tokenizer's vocabulary (tokenizer.json). Fetch the model again.")
     return tokenizer
 
 
@@ -336,4 +339,7 @@ def weights_bytes(model: PreTrainedModel) -> int:
 
 
 def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What ``error`` says first, and the line that it announces by that."""
+    lines = (line.strip() for line in str(error).splitlines() if line.strip())
+    first = next(lines, type(error).__name__)
+    return f"{first} {next(lines, '')}".rstrip() if first.endswith(":") else first

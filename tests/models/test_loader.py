@@ -313,6 +313,26 @@ def test_a_damaged_gguf_file(tmp_path: Path) -> None:
         load(tmp_path / "some.gguf", precision="fp32")
 
 
+@pytest.mark.parametrize("kind", ["LlamaTokenizer", "GemmaTokenizer", "GPT2Tokenizer"])  # tell no letters, or unknown
+def test_a_tokenizer_without_a_vocabulary_is_missing(tiny_mistral_dir: Path, tmp_path: Path, kind: str) -> None:
+    folder = Path(shutil.copytree(tiny_mistral_dir, tmp_path / "model"))
+    for file, name, value in [("config", "model_type", "llama"), ("tokenizer_config", "tokenizer_class", kind)]:
+        path = folder / f"{file}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    assert load(folder, precision="fp32").tokenizer.encode("hello")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelFilesError, match=r"lack the tokenizer's vocabulary \(tokenizer.json\)"):
+        load(folder, precision="fp32")
+
+
+def test_a_reason_is_told_with_what_it_announces(tiny_qwen_dir: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_qwen_dir, tmp_path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 5}))
+    with pytest.raises(ModelFilesError, match=r"cannot be loaded: [^\n]+: [^\n]*num_hidden_layers"):
+        load(folder, precision="fp32")
+
+
 def test_an_architecture_transformers_does_not_know(tiny_qwen_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "odd"
     shutil.copytree(tiny_qwen_dir, folder)
