@@ -18,6 +18,11 @@ from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.errors import ModelFilesError
 
 NAME = "qwen_slots"  # unknown to transformers' mask registry, so models build no mask
+USEFUL_WINDOW_TOKENS = 1024  # a conversation held to less is of no use
+WINDOW = (
+    "This model attends within a sliding window, and answers to longer conversations would be wrong here. Choose "
+    "--context {window} at most, or let another server run it (--engine remote)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,11 @@ def refuse_partial_attention(config: PreTrainedConfig, context_tokens: int) -> N
     kinds = set(getattr(config, "layer_types", None) or ({"sliding_attention"} if window is not None else ()))
     if "sliding_attention" in kinds and window is not None and window >= context_tokens:
         kinds.discard("sliding_attention")  # its window never slides here
-    if strange := sorted(kinds - {"full_attention"}):
+    strange = sorted(kinds - {"full_attention"})
+    softcap = getattr(config, "attn_logit_softcapping", None)
+    if strange == ["sliding_attention"] and softcap is None and (window or 0) >= USEFUL_WINDOW_TOKENS:
+        raise ModelFilesError(WINDOW.format(window=window))
+    if strange:
         raise _refusal(f"has layers of {' and '.join(strange)}")
 
 

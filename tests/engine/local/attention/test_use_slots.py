@@ -72,6 +72,24 @@ def test_a_window_that_never_slides_here_is_none(config: PretrainedConfig) -> No
     assert answered(config).isfinite().all()
 
 
+@pytest.mark.parametrize(
+    ("config", "advice"),
+    [
+        (MistralConfig(**SMALL, sliding_window=2047), "--context 2047 at most"),
+        (Qwen2Config(**SMALL, use_sliding_window=True, sliding_window=16, max_window_layers=1), "another model"),
+        (Gemma2Config(**SMALL, sliding_window=2047, attn_logit_softcapping=50.0), "another model"),
+    ],
+    ids=["useful", "too-short", "capped-too"],
+)
+def test_a_context_within_a_useful_window_is_advised_where_nothing_else_is_wrong(
+    config: PretrainedConfig, advice: str
+) -> None:
+    with pytest.raises(ModelFilesError, match=advice):
+        refuse_partial_attention(config, 2048)
+    if advice.startswith("--context"):
+        refuse_partial_attention(config, 2047)
+
+
 @pytest.mark.slow
 def test_a_cache_goes_with_its_engine() -> None:
     """The model outlives it, and gets another."""
