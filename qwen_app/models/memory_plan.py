@@ -192,6 +192,8 @@ def _refusal(dims: ModelDims, smallest: MemoryPlan, device: Device, *, as_stored
     )
     longest = _longest(smallest, dims, device)
     advice = [f"--context {longest}"] if longest else []
+    if fewer := _fewer(smallest, dims, device):
+        advice.append(f"--users {fewer}")
     if not as_stored and (smaller := _fitting_four_bits(smallest, dims, device)):
         advice.append(f"--precision {smaller}")
     return f"{sentence} {'It would fit with ' + ' or '.join(advice) if advice else 'Choose a smaller model'}."
@@ -203,6 +205,13 @@ def _fitting_four_bits(refused: MemoryPlan, dims: ModelDims, device: Device) -> 
     size = refused.slots, refused.context_tokens
     able = [precision for precision in offered if dims.nf4 or precision == INT4]
     return next((precision for precision in able if estimate(dims, precision, device, *size).fits), "")
+
+
+def _fewer(refused: MemoryPlan, dims: ModelDims, device: Device) -> int:
+    """The most users who would fit with all else as in ``refused``; 0 if not even one does."""
+    given = refused.context_tokens, refused.weights_bytes
+    fewer = range(refused.slots - 1, 0, -1)
+    return next((users for users in fewer if estimate(dims, refused.precision, device, users, *given).fits), 0)
 
 
 def _longest(refused: MemoryPlan, dims: ModelDims, device: Device) -> int:

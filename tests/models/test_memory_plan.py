@@ -154,6 +154,17 @@ def test_what_cannot_fit_is_refused_with_what_would() -> None:
         plan_memory(SEVEN, "fp16", CARD, users=8, context=int(advised.group(1)) + 1024)
 
 
+@pytest.mark.parametrize("users", [64, 200])
+def test_where_it_is_the_users_who_do_not_fit_the_most_who_would_are_told(users: int) -> None:
+    with pytest.raises(DoesNotFit) as caught:
+        plan_memory(SEVEN, "fp16", CARD, users=users, context=4_096)
+    advised = re.search(r"--users (\d+)", str(caught.value))
+    assert advised is not None
+    assert plan_memory(SEVEN, "fp16", CARD, users=int(advised.group(1)), context=4_096).fits
+    with pytest.raises(DoesNotFit):
+        plan_memory(SEVEN, "fp16", CARD, users=int(advised.group(1)) + 1, context=4_096)
+
+
 def test_where_nothing_helps_a_smaller_model_is_advised() -> None:
     with pytest.raises(DoesNotFit, match="Choose a smaller model"):
         plan_memory(SEVEN, "4bit", imagined_card(4))
