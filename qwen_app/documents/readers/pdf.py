@@ -17,7 +17,9 @@ from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_PAGES, DocumentRe
 
 FEW_CHARACTERS = 20  # on a page with a picture: a stamp or a page number over a scan
 LOOKED_AT = 200  # objects of a page, among which a scan's picture comes first
-_HYPHENATED = re.compile("[\x02\ufffe\u00ad]\r?\n?")  # how PDFium gives a word that its line breaks
+# How PDFium gives a hyphen within a word that its line breaks, whichever it was; browsers print one of their own.
+_HYPHENATED = re.compile("(?:[\x02\ufffe]|\u2010(?=\r?\n))\r?\n?")
+_SOFT_HYPHEN = re.compile("\u00ad\r?\n?")
 
 _TYPED = (pdfium_c.FPDF_FORMFIELD_TEXTFIELD, pdfium_c.FPDF_FORMFIELD_COMBOBOX, pdfium_c.FPDF_FORMFIELD_LISTBOX)
 _TICKED = (pdfium_c.FPDF_FORMFIELD_CHECKBOX, pdfium_c.FPDF_FORMFIELD_RADIOBUTTON)
@@ -79,10 +81,18 @@ def _pages(pdf: pdfium.PdfDocument, name: str) -> list[_Page]:
 
 def _read(page: pdfium.PdfPage) -> _Page:
     textpage = page.get_textpage()
-    text = _HYPHENATED.sub("", str(textpage.get_text_range()))
+    text = _HYPHENATED.sub(_hyphen, _SOFT_HYPHEN.sub("", str(textpage.get_text_range())))
     textpage.close()
     text = "\n".join(filter(None, (text, *_filled_in(page))))
     return _Page(text, len(text.strip()) < FEW_CHARACTERS and _has_picture(page))
+
+
+def _hyphen(found: re.Match[str]) -> str:
+    """None where it only parted a word: ``Aus-fuhr``. Before a number, a capital within small letters and after a
+    single letter it is the word's own: ``COVID-19``, ``Meyer-Schmidt``, ``x-ray``."""
+    before, after = found.string[max(0, found.start() - 2) : found.start()], found.string[found.end() : found.end() + 1]
+    is_parted = before.isalpha() and len(before) > 1 and after.isalpha() and before[-1].isupper() == after.isupper()
+    return "" if is_parted else "-"
 
 
 def _filled_in(page: pdfium.PdfPage) -> list[str]:

@@ -54,3 +54,25 @@ def test_what_is_empty_secret_or_hidden_is_not(field: str) -> None:
 def test_fields_stand_in_their_order_and_a_repeated_one_once() -> None:
     fields = [f"/Widget /FT /Tx /T ({name}) /V ({name * 2})" for name in ("b", "a", "b")]
     assert text_of(*fields) == "Form\nb: bb\na: aa"
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ("Ein- und Aus-\nfuhr", "Ein- und Ausfuhr"),
+        ("INTERNATIO-\nNAL", "INTERNATIONAL"),
+        ("the XR-\n2000 pump", "the XR-2000 pump"),
+        ("Anna Meyer-\nSchmidt", "Anna Meyer-Schmidt"),
+        ("non-\nEU trade", "non-EU trade"),
+        ("an x-\nray", "an x-ray"),
+        ("2023-\n2024", "2023-\n2024"),
+    ],
+)
+def test_a_hyphen_at_a_lines_end_goes_where_it_only_parted_a_word(lines: str, text: str) -> None:
+    assert read_document("a.pdf", files.pdf([lines])).sections[0].text == text
+
+
+def test_so_does_the_one_that_browsers_print() -> None:
+    tilde_as_hyphen = b"<< /BaseEncoding /WinAnsiEncoding /Differences [126 /uni2010] >>"
+    printed = files.pdf(["Aus~\nfuhr, non~\nEU, up~to"]).replace(b"/WinAnsiEncoding", tilde_as_hyphen)
+    assert read_document("a.pdf", printed).sections[0].text == "Ausfuhr, non-EU, up‐to"
