@@ -12,7 +12,13 @@ _SYSTEM = (
     "Answer from the numbered passages alone, in the language of the question. After each statement name its passage "
     "by number in square brackets, such as [1]. If they do not hold the answer, say that it is not in the files."
 )
-_CITED = re.compile(r"\[(\d{1,2}(?:\s*[,，]\s*\d{1,2})*)\]|【(\d{1,2})】")
+# As models write them, told or not: [1], [1, 3], [2-4], 【1、3】, [passage 2].
+_CITED = re.compile(
+    r"[\[［【] ?(?:passages? )?(?:[1-9]\d? ?[-–~] ?[1-9]\d?|\d{1,2})"
+    r"(?: ?(?:[,，、;；&]|and|和) ?(?:[1-9]\d? ?[-–~] ?[1-9]\d?|\d{1,2}))* ?[\]］】]",
+    re.I,
+)
+_RANGE = re.compile(r"(\d+)(?: ?[-–~] ?(\d+))?")
 
 
 def messages_for(question: str, passages: Sequence[FoundPassage]) -> tuple[Message, ...]:
@@ -23,7 +29,8 @@ def messages_for(question: str, passages: Sequence[FoundPassage]) -> tuple[Messa
 
 def cited(answer: str, count: int) -> tuple[int, ...]:
     """The numbers of the passages that ``answer`` names, in its order; those of none are left out."""
-    numbers = [int(part) for found in _CITED.finditer(answer) for part in re.findall(r"\d+", found[0])]
+    named = (one for found in _CITED.finditer(answer) for one in _RANGE.finditer(found[0]))
+    numbers = (number for one in named for number in range(int(one[1]), int(one[2] or one[1]) + 1))
     return tuple(dict.fromkeys(number for number in numbers if 1 <= number <= count))
 
 

@@ -161,6 +161,33 @@ def test_only_passages_that_are_there_are_cited() -> None:
     assert with_footnotes(answer, 3) == "It is so [2], and [1][3] too [1]. See  and . a"
 
 
+@pytest.mark.parametrize(
+    ("written", "numbers"),
+    [
+        ("[1-3]", (1, 2, 3)),
+        ("[2–4]", (2, 3, 4)),
+        ("[1, 3-9]", (1, 3, 4)),
+        ("[1 and 3]", (1, 3)),
+        ("[1; 3]", (1, 3)),
+        ("[ 2 ]", (2,)),
+        ("【1，3】", (1, 3)),
+        ("【2-3】", (2, 3)),
+        ("[1、3]", (1, 3)),
+        ("［1和3］", (1, 3)),
+        ("[Passage 2]", (2,)),
+        ("[passages 1, 2]", (1, 2)),
+    ],
+)
+def test_a_citation_is_one_however_it_is_written(written: str, numbers: tuple[int, ...]) -> None:
+    assert cited(written, 4) == numbers
+    assert with_footnotes(f"so {written}.", 4) == f"so {''.join(f'[{number}]' for number in numbers)}."
+
+
+@pytest.mark.parametrize("text", ["[0-9]", "[2023]", "[1-2023]", "[page 3]", "(1)", "[1", "[a, 1]"])
+def test_what_is_none_stays(text: str) -> None:
+    assert (cited(text, 4), with_footnotes(text, 4)) == ((), text)
+
+
 async def test_files_from_before_the_server_was_named_get_their_vectors_in_the_background(
     url: str, tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ def sources_html(passages: Sequence[FoundPassage], answer: str, texts: Texts) ->
     """The passages by number, folded; those that the answer cites are marked."""
     if not passages:
         return ""
-    named = cited(answer, len(passages))
+    named = cited("".join(_OUTSIDE_CODE.split(answer)[::2]), len(passages))
     items = "".join(_source(number, one, number in named) for number, one in enumerate(passages, 1))
     return f'<h3>{texts("files_sources")}</h3><div class="sources">{items}</div>'
 

@@ -11,13 +11,14 @@ from qwen_app.documents.document import Document, Section
 from qwen_app.documents.document_store import DocumentStore
 from qwen_app.knowledge import file_store
 from qwen_app.knowledge.knowledge_base import KnowledgeBase, knowledge_in_memory
+from qwen_app.knowledge.search import FoundPassage
 from qwen_app.service import Service
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from qwen_app.ui.files.asking import AskingActions
 from qwen_app.ui.files.keeping import CollectionActions
 from qwen_app.ui.files.picking import picked_files
 from qwen_app.ui.files.session import FilesSession
-from qwen_app.ui.files.view import FilesView, answer_text
+from qwen_app.ui.files.view import FilesView, answer_text, sources_html
 from qwen_app.ui.shared.render import WORD_JOINER
 from qwen_app.ui.shared.strings import Texts
 from tests.knowledge.held_embedder import PATIENCE_S, HeldEmbedder
@@ -186,6 +187,8 @@ def test_what_else_a_browser_sends_is_no_file(outcome: str) -> None:
 def test_footnotes_within_code_are_code() -> None:
     assert "a[1]" in answer_text("Take `a[1]` [1].\n```python\nb[1]\n```", 1)
     assert answer_text("Take `a[1]` [1].", 1).count("<sup") == 1
+    passages = [FoundPassage(number, "a.txt", "[page 1]", "a.txt", "Text") for number in (1, 2)]
+    assert sources_html(passages, "Take `a[2]` [1].", ENGLISH).count('class="source cited"') == 1
 
 
 @pytest.mark.parametrize(
