@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import dropwhile
 from unicodedata import category, normalize
 
 import numpy as np
@@ -17,6 +18,9 @@ _PILE = re.compile(
     "[\u0300-\u1dff\u20d0-\u20ff\u2cef-\u2dff\u302a-\u302f\u3099\u309a\ua66f-\uabed\ufb1e\ufe20-\ufe2f"
     "\U000101fd-\U0001e94a]{31,}"
 )
+# Latin letters with an accent, and signs behind any that may be one: who searches often types none, and many a page
+# lacks them.
+_ACCENTED = re.compile(r"(?:([\u00e0-\u00f6\u00f8-\u024f\u1e00-\u1eff])|(?<=[a-z])(?=[^\w\s\0-\x7f]))([^\w\s\0-\x7f]*)")
 _BREAK = re.compile("[\n\r\v\f\x85\u2028\u2029]")
 # Han and kana, whose words a line's end does not part: these languages have no blanks between words.
 _GAP = re.compile(
@@ -27,11 +31,11 @@ _GAP = re.compile(
 
 def folded(text: str) -> str:
     """``text`` with full and half widths, ligatures, accents of their own and capitals as they are usually typed,
-    without what is not seen, and without the line breaks within Chinese and Japanese."""
+    Latin letters without accents, without what is not seen, and without the line breaks within Chinese and Japanese."""
     if text.isascii():
         return text.lower()
     text = _COMMON.sub(lambda found: normalize("NFKC", found[0]), _narrow(_UNSEEN.sub("", text)))
-    text = _composed(_composed(text).casefold())
+    text = _ACCENTED.sub(_bare, _composed(_composed(text).casefold()))
     return _GAP.sub(_closed, text) if _BREAK.search(text) else text
 
 
@@ -54,6 +58,11 @@ def _without_excess(pile: re.Match[str]) -> str:
         if marks <= _MOST_MARKS:
             kept.append(sign)
     return "".join(kept)
+
+
+def _bare(found: re.Match[str]) -> str:
+    letter, signs = found[1] or "", found[2]
+    return normalize("NFD", letter)[:1] + "".join(dropwhile(lambda sign: category(sign).startswith("M"), signs))
 
 
 def _closed(gap: re.Match[str]) -> str:

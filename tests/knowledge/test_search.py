@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Connection, Engine, func, select, text
 
 from qwen_app.errors import NotFound, RequestError, TooManyRequests
 from qwen_app.knowledge import file_store, search
@@ -45,6 +45,16 @@ def store(engine: Engine) -> FileStore:
 def found(store: FileStore, question: str, owner: str = "ada", collection: str = "work") -> list[str]:
     collection_id = store.create(owner, collection)
     return [one.file for one in PassageSearch(store.engine).find(owner, collection_id, question, 5)]
+
+
+def make_of_revision(connection: Connection, revision: str) -> None:
+    """The tables as they were then, with a collection and a file of Ada's."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+    connection.execute(text("INSERT INTO collections VALUES ('1', 'ada', 'work', 0)"))
+    connection.execute(text("INSERT INTO files VALUES ('2', '1', 'a.txt', 9, 0)"))
 
 
 def test_the_migrations_make_the_tables_that_the_code_speaks_of(engine: Engine) -> None:
@@ -216,6 +226,9 @@ def test_a_short_number_is_a_word_of_its_own(store: FileStore) -> None:
         ("the file of the flat", "ﬁle"),
         ("ﾊﾝｶｸｶﾅのテスト", "ハンカクカナ"),
         ("a sub\u00adcontract", "subcontract"),
+        ("Herr Müller wohnt in Zürich.", "Where does Muller live?"),
+        ("Herr Muller wohnt in Zurich.", "Müller"),
+        ("our café", "the cafe"),
         ("Άλλα ΣΊΣΥΦΟΣ", "σίσυφος"),
     ],
 )
@@ -227,18 +240,26 @@ def test_a_word_is_found_however_it_is_written_or_broken(store: FileStore, kept:
 
 def test_texts_that_were_kept_before_they_were_folded_are_found(tmp_path: Path) -> None:
     engine = sqlite_file(tmp_path, FILE)
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        connection.execute(text("INSERT INTO collections VALUES ('1', 'ada', 'work', 0)"))
-        connection.execute(text("INSERT INTO files VALUES ('2', '1', 'a.txt', 9, 0)"))
+        make_of_revision(connection, "0001")
         for number, kept in ((1, "'ＧＰＵ的销量'"), (2, "CAST(x'ff477075ff' AS TEXT)")):  # one of damaged bytes
             connection.execute(text(f"INSERT INTO passages VALUES ({number}, '2', '[lines 1]', 'a.txt', {kept})"))
     found = PassageSearch(migrated(engine, MIGRATIONS)).find("ada", "1", "GPU", 5)
     engine.dispose()
     assert {one.number for one in found} == {1, 2}
+
+
+def test_texts_that_were_folded_with_their_accents_are_found_without(tmp_path: Path) -> None:
+    engine = sqlite_file(tmp_path, FILE)
+    with engine.begin() as connection:
+        make_of_revision(connection, "0002")
+        connection.execute(text("INSERT INTO passages VALUES (1, '2', '[lines 1]', 'a.txt', 'Müller')"))
+        connection.execute(text("UPDATE searched SET text = 'müller'"))
+        connection.execute(text("INSERT INTO words(words) VALUES ('rebuild')"))
+    search = PassageSearch(migrated(engine, MIGRATIONS))
+    found = [search.find("ada", "1", question, 5) for question in ("Muller", "Müller")]
+    engine.dispose()
+    assert [[one.text for one in passages] for passages in found] == [["Müller"], ["Müller"]]
 
 
 def test_a_character_that_stands_for_many_fills_no_database(store: FileStore) -> None:

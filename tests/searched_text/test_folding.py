@@ -14,6 +14,7 @@ from qwen_app.searched_text.folding import folded
 PIECES = [
     *("违", "约", "か", "\u3099", "ﾊ", "ﾞ", "\n", " ", "\r\n", "\u00ad"),
     *("ﬁ", "ß", "Ａ", "１", "a", "İ", "，", "\u0301", "\ufdfa", "ΐ"),
+    *("é", "đ", "\u20d0", "\u1dce"),
     *("\u0301\u0323" * 15, "\u0344" * 29, "\u0f73" * 30, "\u0345"),
 ]
 
@@ -36,6 +37,11 @@ def test_what_is_folded_stays_as_it_is(text: str) -> None:
         ("价格 数量", "价格 数量"),
         ("HAUPTSTRASSE", "hauptstraße".casefold()),
         ("co\u00adoperate", "cooperate"),
+        ("Müller, Besançon, résumé", "muller, besancon, resume"),
+        ("Mu\u0308ller x\u0302", "muller x"),
+        ("Việt Nam, Łódź", "viet nam, łodz"),
+        ("6 ÷ 2 × 3", "6 ÷ 2 × 3"),
+        ("Мой ёж", "мой ёж"),
     ],
 )
 def test_texts_that_read_alike_are_alike(text: str, alike: str) -> None:
