@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 DELIMITERS = ",;\t|"
 _LINE = re.compile(r"[^\r\n]+")
@@ -49,9 +50,10 @@ def parted_by(delimiter: str, text: str) -> Delimited:
 
 
 def _of_header(text: str) -> str:
-    """Not what most of the file uses: a comma stands in numbers and in sentences too. The header is the first line with
-    a delimiter in it, less what it quotes; a title may stand above it."""
+    """Not what most of the file uses: a comma stands in numbers and in sentences too. The header is the first line that
+    has a delimiter in common with the next, less what they quote: above it may stand a title, with commas of its own.
+    """
     looked_at = text[:_LOOKED_AT_CHARACTERS].replace('\\"', "")
     lines = _LINE.findall(_QUOTED.sub(r"\1", looked_at))
-    header = next((line for line in lines if any(sign in line for sign in DELIMITERS)), "")
-    return max(DELIMITERS, key=header.count)
+    used = [(max(DELIMITERS, key=line.count), line) for line in lines if any(sign in line for sign in DELIMITERS)]
+    return next((sign for (sign, _), (_, below) in pairwise(used) if sign in below), used[0][0] if used else ",")

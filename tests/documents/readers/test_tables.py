@@ -20,6 +20,7 @@ from qwen_app.documents.readers.tasks import read_document
         ("a.tsv", 'a\t "b\tc"\n1\t "2\t3"\n', "| 1 | 2\t3 |"),
         ("a.csv", '5" pipe;2" pipe\n1,5;2,5\n', "| 1,5 | 2,5 |"),
         ("a.csv", "Report\n\na;b\n1,5;2,5\n", "| 1,5 | 2,5 |"),
+        ("a.csv", "Report, 2024\n\na;b;c\n1,5;2,5;3\n", "| 1,5 | 2,5 | 3 |"),
         ("a.tsv", "comma, comma, comma\ttext\n1\tHello, you\n", "| 1 | Hello, you |"),
     ],
 )
