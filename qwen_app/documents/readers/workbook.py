@@ -46,11 +46,24 @@ class Sheet(ReadOnlyWorksheet):  # type: ignore[misc] # openpyxl has no types
 class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
     """Reads the rows of a sheet."""
 
+    col_counter: int
+
     def parse(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         for _, element in iterparse(self.source):
             if element.tag == ROW_TAG:
                 yield self.parse_row(element)
                 element.clear()
+
+    def parse_cell(self, element: Any) -> dict[str, Any]:
+        """A value that is none of the kind it is said to be of stands as it was written; of a text that the file lacks,
+        there is none."""
+        before = self.col_counter
+        try:
+            return dict(super().parse_cell(element))
+        except (ValueError, IndexError):
+            self.col_counter = before
+            element.set("t", "inlineStr" if element.get("t") == "s" else "str")
+            return dict(super().parse_cell(element))
 
 
 def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:

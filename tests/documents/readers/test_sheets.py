@@ -80,6 +80,24 @@ def test_only_what_makes_values_of_cells_can_refuse_a_sheet(part: str, old: byte
     assert read(files.with_part(made, part, changed)).sections[0].text.endswith("\n| 2024-02-29 | 7 |")
 
 
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ('t="b"><v>TRUE</v>', "| TRUE | 5 |"),
+        ("><v>#N/A</v>", "| #N/A | 5 |"),
+        ('t="d"><v>29.2.2024</v>', "| 29.2.2024 | 5 |"),
+        ('t="s"><v>7</v>', "| 5 |"),
+    ],
+    ids=["boolean", "number", "date", "text"],
+)
+@pytest.mark.parametrize("place", ['r="A1" ', ""], ids=["placed", "in-order"])
+def test_a_value_that_is_none_of_its_kind_costs_no_other_cell(cell: str, shown: str, place: str) -> None:
+    made = sheet_of(["", 5])
+    part = re.sub(rb'<c r="A1".*?(?=<c r="B1")', b"", files.part_of(made, SHEET))
+    part = part.replace(b'<c r="B1"', f"<c {place}{cell}</c><c".encode())
+    assert read(files.with_part(made, SHEET, part)).sections[0].text.startswith(shown)
+
+
 def test_a_book_with_an_empty_chart_sheet_is_read() -> None:
     book = openpyxl.Workbook()
     book.worksheets[0].append(["x"])
