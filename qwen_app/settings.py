@@ -53,7 +53,6 @@ _NEEDS = {
     "gpu_gb": _Need("plan", False, "is the size of a card to plan for, so it also needs --plan"),
 }
 
-_TUNNELS_END = "127.0.0.1"
 _OF_A_LOCAL_MODEL = ("model", "revision", "source", "precision", "without")
 
 
@@ -170,15 +169,6 @@ class Settings(BaseSettings):
         logins = _lines_of(value)
         if value and not (logins and all(map(_is_login, logins))):
             raise ValueError("names a file that must hold user:password on each line, and nothing else but # comments")
-        return value
-
-    @field_validator("share")
-    @classmethod
-    def _share_leads_to_who_listens(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and info.data.get("host", _TUNNELS_END) not in (_TUNNELS_END, "localhost", "0.0.0.0", "::"):
-            raise ValueError(
-                f"leads to {_TUNNELS_END}, where --host {info.data['host']} does not listen: leave --host out"
-            )
         return value
 
     @field_validator("root_path")

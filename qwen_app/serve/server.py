@@ -50,6 +50,7 @@ _CLOSE_S = 3  # after that, what is still connected is cut off
 _BACKLOG = 2048
 _ACCEPTED_AT_ONCE = 64
 _UNFORESEEN_EXIT = 1
+_REACHED_BY_LINK = ("127.0.0.1", "0.0.0.0", "::")
 
 
 def main(settings: Settings) -> int:
@@ -60,6 +61,8 @@ def main(settings: Settings) -> int:
     except PortTaken:
         pid_file.claim()  # by this folder's own app, most likely, which is no other program
         raise
+    if settings.share:
+        refuse_unreachable_by_link(listener, settings.host)
     set_up_logs(settings.log_level, form=settings.log_format)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file.claim()
@@ -105,6 +108,16 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise _cannot_listen(host, port, refused) from refused
     return listener
+
+
+def refuse_unreachable_by_link(listener: socket.socket, host: str) -> None:
+    """Raise SettingsError where a public link would be dead. A name says nothing of that: localhost may be ::1."""
+    address = listener.getsockname()[0]
+    if address not in _REACHED_BY_LINK:
+        listener.close()
+        raise SettingsError(
+            f"--share leads to 127.0.0.1, and --host {host} listens on {address} alone. Leave --host out."
+        )
 
 
 def _cannot_listen(host: str, port: int, refused: OSError) -> StartupError:

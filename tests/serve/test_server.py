@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from qwen_app.errors import PortTaken, SettingsError
-from qwen_app.serve.server import listen
+from qwen_app.serve.server import listen, refuse_unreachable_by_link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -233,6 +233,21 @@ def test_the_app_with_a_taken_port_ends_before_it_loads_anything(tmp_path: Path)
     assert done.returncode == 2
     assert f"Port {port} is taken" in done.stderr
     assert "no-such-model" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST", "0"])
+def test_whoever_listens_where_a_public_link_leads_may_have_one(host: str) -> None:
+    with listen(host, 0) as listener:
+        refuse_unreachable_by_link(listener, host)
+
+
+@pytest.mark.slow
+def test_a_public_link_that_would_lead_to_nobody_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "app.py", "--port", str(free_port()), "--share", "--host", "127.0.0.2"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "--host 127.0.0.2 listens on 127.0.0.2 alone" in ended.stderr
+    assert "Loading the model" not in ended.stderr
 
 
 def free_port() -> int:
