@@ -16,10 +16,11 @@ from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_time
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
-from openpyxl.xml.constants import ARC_STYLE, SHEET_MAIN_NS
+from openpyxl.xml.constants import ARC_STYLE, SHARED_STRINGS, SHEET_MAIN_NS
 from openpyxl.xml.functions import fromstring, iterparse
 
 _IN_SHEETS = {"": SHEET_MAIN_NS}
+_SHARED_TEXT = f"{{{SHEET_MAIN_NS}}}si"
 
 
 class Sheet(ReadOnlyWorksheet):  # type: ignore[misc] # openpyxl has no types
@@ -57,13 +58,18 @@ class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
     def parse_cell(self, element: Any) -> dict[str, Any]:
         """A value that is none of the kind it is said to be of stands as it was written; of a text that the file lacks,
         there is none."""
-        before = self.col_counter
+        before, inline = self.col_counter, element.find("is", _IN_SHEETS)
+        if inline is not None:
+            element.remove(inline)
         try:
-            return dict(super().parse_cell(element))
+            cell = dict(super().parse_cell(element))
         except (ValueError, IndexError):
             self.col_counter = before
             element.set("t", "inlineStr" if element.get("t") == "s" else "str")
-            return dict(super().parse_cell(element))
+            cell = dict(super().parse_cell(element))
+        if inline is not None and cell["data_type"] == "inlineStr":
+            cell |= {"data_type": "s", "value": _text(inline)}
+        return cell
 
 
 def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:
@@ -71,13 +77,29 @@ def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:
     whatever openpyxl comes across in a damaged file."""
     reader = ExcelReader(io.BytesIO(data), read_only=True, data_only=data_only, keep_links=False)
     reader.read_manifest()
-    reader.read_strings()
     reader.read_workbook()
     _read_number_formats(reader.archive, reader.wb)
+    texts = list(_shared_texts(reader))
     for sheet, relation in reader.parser.find_sheets():
         if relation.target in reader.valid_files and "chartsheet" not in relation.Type:
-            reader.wb._sheets.append(Sheet(reader.wb, sheet.name, relation.target, reader.shared_strings))
+            reader.wb._sheets.append(Sheet(reader.wb, sheet.name, relation.target, texts))
     return reader.wb
+
+
+def _shared_texts(reader: ExcelReader) -> Iterator[str]:
+    """The texts that cells name by their numbers."""
+    if part := reader.package.find(SHARED_STRINGS):
+        with reader.archive.open(part.PartName[1:]) as source:
+            for _, element in iterparse(source):
+                if element.tag == _SHARED_TEXT:
+                    yield _text(element)
+                    element.clear()
+
+
+def _text(item: Any) -> str:
+    """What it says, without how it looks and how it is pronounced."""
+    parts = [*item.iterfind("t", _IN_SHEETS), *item.iterfind("r/t", _IN_SHEETS)]
+    return "".join(part.text or "" for part in parts).replace("x005F_", "")  # by which Excel keeps an _x0041_ as it is
 
 
 def _read_number_formats(package: zipfile.ZipFile, book: Workbook) -> None:

@@ -9,12 +9,14 @@ from io import BytesIO
 import openpyxl
 import pytest
 from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
+from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
 from qwen_app.documents.document import Document
 from qwen_app.documents.readers.tasks import read_document
 from tests.documents import files
 
 SHEET = "xl/worksheets/sheet1.xml"
+TYPES = "[Content_Types].xml"
 
 
 def sheet_of(*rows: list[object]) -> bytes:
@@ -96,6 +98,20 @@ def test_a_value_that_is_none_of_its_kind_costs_no_other_cell(cell: str, shown: 
     part = re.sub(rb'<c r="A1".*?(?=<c r="B1")', b"", files.part_of(made, SHEET))
     part = part.replace(b'<c r="B1"', f"<c {place}{cell}</c><c".encode())
     assert read(files.with_part(made, SHEET, part)).sections[0].text.startswith(shown)
+
+
+@pytest.mark.parametrize("look", ['<sz val="x"/>', '<color rgb="red"/>', '<family val="34"/>'])
+def test_how_parts_of_a_text_look_costs_none_of_it(look: str) -> None:
+    text = f"<r><rPr>{look}</rPr><t>half</t></r><r><t> past</t></r>".encode()
+    made = sheet_of(["shared", "inline"])
+    cells = b'<c t="s"><v>0</v></c><c t="inlineStr"><is>' + text + b"</is></c>"
+    sheet = re.sub(rb'<c r="A1".*(?=</row>)', cells, files.part_of(made, SHEET))
+    texts = f'<sst xmlns="{SHEET_MAIN_NS}"><si>'.encode() + text + b"</si></sst>"
+    kind = f'<Override PartName="/xl/sharedStrings.xml" ContentType="{SHARED_STRINGS}"/></Types>'.encode()
+    kinds = files.part_of(made, TYPES).replace(b"</Types>", kind)
+    for name, content in ((SHEET, sheet), ("xl/sharedStrings.xml", texts), (TYPES, kinds)):
+        made = files.with_part(made, name, content)
+    assert read(made).sections[0].text.startswith("| half past | half past |")
 
 
 def test_a_book_with_an_empty_chart_sheet_is_read() -> None:
