@@ -11,15 +11,18 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from openpyxl.reader.excel import ExcelReader
+from openpyxl.packaging.relationship import get_dependents, get_rels_path
+from openpyxl.reader.excel import ExcelReader, _find_workbook_part
 from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
+from openpyxl.utils.datetime import CALENDAR_MAC_1904
 from openpyxl.workbook import Workbook
 from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
-from openpyxl.xml.constants import ARC_STYLE, SHARED_STRINGS, SHEET_MAIN_NS
+from openpyxl.xml.constants import ARC_STYLE, REL_NS, SHARED_STRINGS, SHEET_MAIN_NS
 from openpyxl.xml.functions import fromstring, iterparse
 
 _IN_SHEETS = {"": SHEET_MAIN_NS}
+_LINK = f"{{{REL_NS}}}id"
 _SHARED_TEXT = f"{{{SHEET_MAIN_NS}}}si"
 
 
@@ -75,15 +78,30 @@ class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
 def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:
     """The workbook; its ``worksheets`` hold formulas, with ``data_only`` the values that were saved of them. Raises
     whatever openpyxl comes across in a damaged file."""
-    reader = ExcelReader(io.BytesIO(data), read_only=True, data_only=data_only, keep_links=False)
+    reader = ExcelReader(io.BytesIO(data), read_only=True, keep_links=False)
     reader.read_manifest()
-    reader.read_workbook()
-    _read_number_formats(reader.archive, reader.wb)
+    part = _find_workbook_part(reader.package).PartName[1:]
+    tree = fromstring(reader.archive.read(part))
+    book = _empty_book(reader.archive, tree, data_only=data_only)
+    links = get_dependents(reader.archive, get_rels_path(part)).to_dict()
     texts = list(_shared_texts(reader))
-    for sheet, relation in reader.parser.find_sheets():
-        if relation.target in reader.valid_files and "chartsheet" not in relation.Type:
-            reader.wb._sheets.append(Sheet(reader.wb, sheet.name, relation.target, texts))
-    return reader.wb
+    for one in tree.iterfind("sheets/sheet", _IN_SHEETS):
+        link = links[one.get(_LINK)] if one.get(_LINK) else None  # old files with macros have some without
+        if link and link.target in reader.valid_files and "chartsheet" not in link.Type:
+            book._sheets.append(Sheet(book, one.get("name", ""), link.target, texts))
+    return book
+
+
+def _empty_book(package: zipfile.ZipFile, tree: Any, *, data_only: bool) -> Workbook:
+    """One without sheets, which knows what makes dates of numbers."""
+    book = Workbook()
+    book._sheets = []
+    book._archive, book._read_only, book._data_only = package, True, data_only
+    for properties in tree.iterfind("workbookPr", _IN_SHEETS):
+        if properties.get("date1904") in ("1", "true"):
+            book.epoch = CALENDAR_MAC_1904
+    _read_number_formats(package, book)
+    return book
 
 
 def _shared_texts(reader: ExcelReader) -> Iterator[str]:

@@ -15,6 +15,7 @@ from qwen_app.documents.document import Document
 from qwen_app.documents.readers.tasks import read_document
 from tests.documents import files
 
+BOOK = "xl/workbook.xml"
 SHEET = "xl/worksheets/sheet1.xml"
 TYPES = "[Content_Types].xml"
 
@@ -70,10 +71,14 @@ def test_a_cell_of_several_lines_stays_in_its_row() -> None:
         ("xl/styles.xml", rb"<fill>.*?</fill>", b"<fill/>"),
         ("xl/styles.xml", rb'<family val="2" ?/>', b'<family val="34"/>'),
         ("docProps/core.xml", rb"(<dcterms:created[^>]*>)[^<]*", rb"\1 29.11.2024"),
+        (BOOK, b"<workbookView [^>]*", b'<workbookView tabRatio="1.5"/'),
+        (BOOK, b"<workbookPr ?/>", b'<workbookPr showObjects="some"/>'),
+        (BOOK, b"<definedNames ?/>", b"<definedNames><definedName>A1</definedName></definedNames>"),
+        (BOOK, b"<calcPr [^>]*", b'<calcPr calcMode="never"/'),
         (SHEET, b"</sheetData>", b'</sheetData><autoFilter ref="#REF!"/>'),
         (SHEET, b"</sheetData>", b'</sheetData><dataValidations><dataValidation sqref="#REF!"/></dataValidations>'),
     ],
-    ids=["fill", "font", "properties", "filter", "validation"],
+    ids=["fill", "font", "properties", "view", "drawings", "name", "calculation", "filter", "validation"],
 )
 def test_only_what_makes_values_of_cells_can_refuse_a_sheet(part: str, old: bytes, new: bytes) -> None:
     made = sheet_of(["day", "sum"], [datetime.date(2024, 2, 29), 7])
