@@ -6,6 +6,7 @@ import copy
 import json
 import logging
 import os
+import stat
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -99,8 +100,9 @@ class LogFile(RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with suppress(OSError):  # a file system without modes
-            os.fchmod(descriptor, 0o600)  # one that an older version made
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # /dev/null, where a link leads to it, is everybody's
+            with suppress(OSError):  # a file system without modes
+                os.fchmod(descriptor, 0o600)  # one that an older version made
         return TextIOWrapper(open(descriptor, "ab"), encoding=self.encoding, errors=self.errors)
 
 

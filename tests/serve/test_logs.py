@@ -105,6 +105,20 @@ def test_a_log_that_somebody_took_away_goes_on_in_its_place(tmp_path: Path, how:
     assert file.stat().st_mode & 0o077 == 0
 
 
+def test_a_device_that_the_log_is_a_link_to_stays_everybodys(tmp_path: Path) -> None:
+    """As /dev/null is: without it no program of another user's runs."""
+    device, file = tmp_path / "device", tmp_path / "server.log"
+    os.mkfifo(device)
+    device.chmod(0o622)
+    file.symlink_to(device)
+    reader = os.open(device, os.O_RDONLY | os.O_NONBLOCK)
+    set_up_logs("info", file)
+    logging.getLogger("qwen_app.service").info("heard")
+    assert b"heard" in os.read(reader, 1000)
+    os.close(reader)
+    assert device.stat().st_mode & 0o777 == 0o622
+
+
 def test_the_files_stay_small_and_few(tmp_path: Path) -> None:
     set_up_logs("info", tmp_path / "server.log")
     for _ in range(60):
