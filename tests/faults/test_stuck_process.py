@@ -121,23 +121,25 @@ def test_sigterm_ends_a_process_in_which_something_else_hangs(tmp_path: Path, ki
             asking.join(20)
 
 
+def tell_twice(server: Stuck, number: signal.Signals) -> threading.Thread:
+    """The second while somebody waits in the blocked loop; the thread that waits."""
+    asking = server.ask("GET", "/hang", [])
+    assert server.line() == "stuck\n"
+    server.popen.send_signal(number)
+    time.sleep(0.5)
+    server.popen.send_signal(number)
+    return asking
+
+
 def test_a_second_signal_ends_it_at_once_though_the_loop_is_blocked(tmp_path: Path) -> None:
     with stuck("loop", tmp_path) as server:
-        asking = server.ask("GET", "/hang", [])
-        assert server.line() == "stuck\n"
-        server.popen.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        server.popen.send_signal(signal.SIGTERM)
+        asking = tell_twice(server, signal.SIGTERM)
         assert server.popen.wait(END_HERE_S / 2) == 128 + signal.SIGTERM
         asking.join(20)
 
 
 def test_a_terminal_that_closes_says_so_twice_and_cuts_nothing_short(tmp_path: Path) -> None:
     with stuck("loop", tmp_path) as server:
-        asking = server.ask("GET", "/hang", [])
-        assert server.line() == "stuck\n"
-        server.popen.send_signal(signal.SIGHUP)
-        time.sleep(0.5)
-        server.popen.send_signal(signal.SIGHUP)
+        asking = tell_twice(server, signal.SIGHUP)
         assert server.popen.wait(END_HERE_S + SPARE_S) == 0
         asking.join(20)

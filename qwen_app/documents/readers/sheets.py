@@ -12,7 +12,7 @@ from openpyxl.worksheet.formula import ArrayFormula, DataTableFormula
 
 from qwen_app.documents.document import Note, Section
 from qwen_app.documents.readers.tables import row_sections
-from qwen_app.documents.readers.workbook import Sheet, opened_workbook
+from qwen_app.documents.readers.workbook import Sheet, sheets_of
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, DocumentRefused
 
 _FORMULA = re.compile(rb"<(?:[^\s<>/:]{1,100}:)?f[\s/>]")
@@ -20,20 +20,19 @@ _FORMULA = re.compile(rb"<(?:[^\s<>/:]{1,100}:)?f[\s/>]")
 
 def read_xlsx(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
     """Sections of rows, sheet after sheet. A formula saved without its value stands as it was typed, with a note."""
-    values = opened_workbook(data, data_only=True)
-    typed = opened_workbook(data) if _has_formulas(data) else None
+    values = sheets_of(data, data_only=True)
+    typed = sheets_of(data) if _has_formulas(data) else [None] * len(values)
     sections: list[Section] = []
     unsaved = _Unsaved()
     room = LIMIT_CHARACTERS
-    for sheet in values.worksheets:
-        formulas = typed[sheet.title] if typed is not None else None
+    for sheet, formulas in zip(values, typed, strict=True):
         rows: list[list[str]] = []
         for row in _rows(sheet, formulas, unsaved):
             room -= sum(map(len, row)) + len(row)
             if room < 0:
                 raise DocumentRefused("too_much_text", name=name, limit=f"{LIMIT_CHARACTERS:,}")
             rows.append(row)
-        sections += row_sections(rows, str(sheet.title))
+        sections += row_sections(rows, sheet.title)
     notes = [Note("formulas_unsaved", {"cells": f"{unsaved.cells:,}"})] if unsaved.cells else []
     return sections, notes
 
@@ -46,16 +45,16 @@ class _Unsaved:
 
 def _rows(sheet: Sheet, typed: Sheet | None, unsaved: _Unsaved) -> Iterator[list[str]]:
     if typed is None:
-        for row in sheet.iter_rows(values_only=True):
-            yield _without_end([_cell(value) for value in row])
+        for row in sheet.rows():
+            yield _without_end([_cell(cell.value) for cell in row])
         return
-    for row, formulas in zip(sheet.iter_rows(), typed.iter_rows(values_only=True), strict=False):
+    for row, formulas in zip(sheet.rows(), typed.rows(), strict=False):
         cells = []
         for saved, formula in zip(row, formulas, strict=False):
             # a formula whose result is an empty text was saved as a text without characters
-            lost = saved.value is None and saved.data_type != "str" and formula is not None
+            lost = saved.value is None and saved.kind != "str" and formula.value is not None
             unsaved.cells += lost
-            cells.append(_typed(formula) if lost else _cell(saved.value))
+            cells.append(_typed(formula.value) if lost else _cell(saved.value))
         yield _without_end(cells)
 
 

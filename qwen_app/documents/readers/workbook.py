@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from openpyxl.packaging.relationship import get_dependents, get_rels_path
 from openpyxl.reader.excel import ExcelReader, _find_workbook_part
 from openpyxl.styles.numbers import builtin_format_code, is_date_format, is_timedelta_format
-from openpyxl.utils.datetime import CALENDAR_MAC_1904
-from openpyxl.workbook import Workbook
-from openpyxl.worksheet._read_only import ReadOnlyWorksheet
+from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 from openpyxl.worksheet._reader import ROW_TAG, WorkSheetParser
 from openpyxl.xml.constants import ARC_STYLE, REL_NS, SHARED_STRINGS, SHEET_MAIN_NS
 from openpyxl.xml.functions import fromstring, iterparse
@@ -26,25 +26,53 @@ _LINK = f"{{{REL_NS}}}id"
 _SHARED_TEXT = f"{{{SHEET_MAIN_NS}}}si"
 
 
-class Sheet(ReadOnlyWorksheet):  # type: ignore[misc] # openpyxl has no types
-    """``iter_rows`` gives its rows, the missing ones between them without cells."""
+class Cell(NamedTuple):
+    """``kind`` is openpyxl's ``data_type``."""
 
-    def _get_size(self) -> None:
-        """Nothing: what the file says of its size may be wrong, or made up."""
+    value: Any = None
+    kind: str = "n"
 
-    def _cells_by_row(
-        self, min_col: int, min_row: int, max_col: int | None, max_row: int | None, values_only: bool = False
-    ) -> Iterator[tuple[Any, ...]]:
-        book, following = self.parent, min_row
-        with self._get_source() as source:
-            formats = {"date_formats": book._date_formats, "timedelta_formats": book._timedelta_formats}
-            parser = _RowParser(source, self._shared_strings, book.data_only, book.epoch, **formats)
-            for number, cells in parser.parse():
+
+@dataclass(frozen=True)
+class _Dates:
+    """What makes dates and durations of numbers: the day that is counted from, and places in the list of formats."""
+
+    epoch: datetime
+    formats: set[int]
+    durations: set[int]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet at ``path`` in ``package``."""
+
+    title: str
+    path: str
+    package: zipfile.ZipFile
+    texts: Sequence[str]
+    dates: _Dates
+    data_only: bool
+
+    def rows(self) -> Iterator[list[Cell]]:
+        """Its rows, the missing ones between them without cells."""
+        following = 1
+        dates = {"date_formats": self.dates.formats, "timedelta_formats": self.dates.durations}
+        with self.package.open(self.path) as source:
+            for number, cells in _RowParser(source, self.texts, self.data_only, self.dates.epoch, **dates).parse():
                 for _ in range(following, number):
-                    yield ()
+                    yield []
                 if number >= following:
-                    yield self._get_row(cells, min_col, None, values_only)
+                    yield _in_columns(cells)
                 following = max(following, number + 1)
+
+
+def _in_columns(cells: Sequence[dict[str, Any]]) -> list[Cell]:
+    """Up to the column of the last one."""
+    row = [Cell()] * (cells[-1]["column"] if cells else 0)
+    for cell in cells:
+        if cell["column"] <= len(row):
+            row[cell["column"] - 1] = Cell(cell["value"], cell["data_type"])
+    return row
 
 
 class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
@@ -75,33 +103,21 @@ class _RowParser(WorkSheetParser):  # type: ignore[misc] # openpyxl has no types
         return cell
 
 
-def opened_workbook(data: bytes, *, data_only: bool = False) -> Workbook:
-    """The workbook; its ``worksheets`` hold formulas, with ``data_only`` the values that were saved of them. Raises
-    whatever openpyxl comes across in a damaged file."""
+def sheets_of(data: bytes, *, data_only: bool = False) -> list[Sheet]:
+    """The sheets of a workbook; their cells hold formulas, with ``data_only`` the values that were saved of them.
+    Raises whatever openpyxl comes across in a damaged file."""
     reader = ExcelReader(io.BytesIO(data), read_only=True, keep_links=False)
     reader.read_manifest()
     part = _find_workbook_part(reader.package).PartName[1:]
-    tree = fromstring(reader.archive.read(part))
-    book = _empty_book(reader.archive, tree, data_only=data_only)
+    book = fromstring(reader.archive.read(part))
     links = get_dependents(reader.archive, get_rels_path(part)).to_dict()
-    texts = list(_shared_texts(reader))
-    for one in tree.iterfind("sheets/sheet", _IN_SHEETS):
+    dates, texts = _dates(reader.archive, book), list(_shared_texts(reader))
+    sheets = []
+    for one in book.iterfind("sheets/sheet", _IN_SHEETS):
         link = links[one.get(_LINK)] if one.get(_LINK) else None  # old files with macros have some without
         if link and link.target in reader.valid_files and "chartsheet" not in link.Type:
-            book._sheets.append(Sheet(book, one.get("name", ""), link.target, texts))
-    return book
-
-
-def _empty_book(package: zipfile.ZipFile, tree: Any, *, data_only: bool) -> Workbook:
-    """One without sheets, which knows what makes dates of numbers."""
-    book = Workbook()
-    book._sheets = []
-    book._archive, book._read_only, book._data_only = package, True, data_only
-    for properties in tree.iterfind("workbookPr", _IN_SHEETS):
-        if properties.get("date1904") in ("1", "true"):
-            book.epoch = CALENDAR_MAC_1904
-    _read_number_formats(package, book)
-    return book
+            sheets.append(Sheet(one.get("name", ""), link.target, reader.archive, texts, dates, data_only))
+    return sheets
 
 
 def _shared_texts(reader: ExcelReader) -> Iterator[str]:
@@ -120,13 +136,23 @@ def _text(item: Any) -> str:
     return "".join(part.text or "" for part in parts).replace("x005F_", "")  # by which Excel keeps an _x0041_ as it is
 
 
-def _read_number_formats(package: zipfile.ZipFile, book: Workbook) -> None:
-    """Note which formats of cells make dates and durations of numbers."""
+def _dates(package: zipfile.ZipFile, book: Any) -> _Dates:
+    counted_from_1904 = any(
+        properties.get("date1904") in ("1", "true") for properties in book.iterfind("workbookPr", _IN_SHEETS)
+    )
+    codes = list(enumerate(_format_codes(package)))
+    return _Dates(
+        CALENDAR_MAC_1904 if counted_from_1904 else CALENDAR_WINDOWS_1900,
+        {place for place, code in codes if is_date_format(code)},
+        {place for place, code in codes if is_timedelta_format(code)},
+    )
+
+
+def _format_codes(package: zipfile.ZipFile) -> list[str | None]:
+    """How numbers are written, of each format that cells name by its place."""
     if ARC_STYLE not in package.namelist():
-        return
+        return []
     styles = fromstring(package.read(ARC_STYLE))
     own = {one.get("numFmtId"): one.get("formatCode") for one in styles.iterfind("numFmts/numFmt", _IN_SHEETS)}
     numbers = [one.get("numFmtId", "0") for one in styles.iterfind("cellXfs/xf", _IN_SHEETS)]
-    codes = [own[number] if number in own else builtin_format_code(int(number)) for number in numbers]
-    book._date_formats = {place for place, code in enumerate(codes) if is_date_format(code)}
-    book._timedelta_formats = {place for place, code in enumerate(codes) if is_timedelta_format(code)}
+    return [own[number] if number in own else builtin_format_code(int(number)) for number in numbers]
