@@ -50,7 +50,7 @@ class Drawing:
         drawn = where_there_is_memory(lambda: self._drawn(drawing, logits))
         if drawn is None:
             for sequence in drawing:
-                sequence.draw_again()
+                sequence.rewind_generator()
         return drawn
 
     def _drawn(self, drawing: Sequence[SequenceState], logits: torch.Tensor) -> list[SampledToken]:

@@ -102,12 +102,16 @@ class SequenceState:
         return self.token_ids[self.prompt_tokens :]
 
     @property
+    def num_generated_tokens(self) -> int:
+        return len(self.token_ids) - self.prompt_tokens
+
+    @property
     def text(self) -> str:
         return self.answer.text
 
     @property
     def remaining_tokens(self) -> int:
-        return self._limit_tokens - (len(self.token_ids) - self.prompt_tokens)
+        return self._limit_tokens - self.num_generated_tokens
 
     @property
     def cache_owner(self) -> str:
@@ -137,7 +141,7 @@ class SequenceState:
         return self._may_end_after(0)
 
     def _may_end_after(self, tokens: int) -> bool:
-        return len(self.token_ids) + tokens - self.prompt_tokens >= self.params.min_tokens
+        return self.num_generated_tokens + tokens >= self.params.min_tokens
 
     def row(self, awaited: int = 0) -> SamplingRow:
         """How the next token is drawn, ``awaited`` tokens after those that it has."""
@@ -153,11 +157,11 @@ class SequenceState:
             return self._eos_ids.union(self.params.stop_token_ids)
         return self._eos_ids if self.params.ignore_eos else frozenset()
 
-    def draw_again(self, awaited: int = 0) -> None:
-        """What was drawn beyond the tokens that it has, and the ``awaited``, is not wanted: it is drawn again."""
+    def rewind_generator(self, awaited: int = 0) -> None:
+        """Forget numbers drawn beyond the tokens that it has and the ``awaited``: what they gave is drawn again."""
         self._generator.seed(self.seed)
         if self.params.temperature:
-            for _ in range(len(self.token_ids) - self.prompt_tokens + awaited):  # a number for each token
+            for _ in range(self.num_generated_tokens + awaited):  # a number for each token
                 self._generator.random()
 
     def not_told(self, scored: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
@@ -190,7 +194,7 @@ class SequenceState:
     def forced_token(self) -> int | None:
         """The token that must be drawn next, where that one is still to be drawn: at the beginning, and where somebody
         wants to know how likely it was."""
-        if self.constraint is None or (len(self.token_ids) > self.prompt_tokens and self._forces_tokens):
+        if self.constraint is None or (self.num_generated_tokens and self._forces_tokens):
             return None
         return next(iter(self.constraint.state.forced_tokens()), None)
 
@@ -268,7 +272,7 @@ class SequenceState:
 
     @property
     def _closes_documents(self) -> bool:
-        if self.constraint is None or not self.generated_ids or self._may_stop_calling:
+        if self.constraint is None or not self.num_generated_tokens or self._may_stop_calling:
             return False
         return self.constraint.closer.closes(self.constraint.state)
 
@@ -280,7 +284,7 @@ class SequenceState:
     def finished(self, now: float) -> Finished:
         started = now if self._started is None else self._started
         first = now if self._first_token is None else self._first_token
-        usage = Usage(self.prompt_tokens, len(self.token_ids) - self.prompt_tokens, self.num_cached_tokens)
+        usage = Usage(self.prompt_tokens, self.num_generated_tokens, self.num_cached_tokens)
         timings = Timings(started - self._submitted, first - self._submitted, now - self._submitted)
         reason, closed = self.reason or "stop", self._ending != "stop"
         return Finished(reason, usage, timings, self.seed, closed, self.answer.stop)

@@ -111,7 +111,7 @@ class StepExecutor:
 
     def _leave(self, sequence: SequenceState, kept_tokens: int) -> None:
         if self._launched and self._launched.forget(sequence):
-            sequence.draw_again()
+            sequence.rewind_generator()
         if sequence.slot >= 0:
             self._parts.prefix_cache.release(sequence.slot, sequence.token_ids[:kept_tokens])
             sequence.leave_slot()
@@ -158,7 +158,7 @@ class StepExecutor:
         sample = where_there_is_memory(lambda: self._parts.sampler.launch(logits, rows))
         if sample is None:
             for sequence in sequences:
-                sequence.draw_again(awaited)
+                sequence.rewind_generator(awaited)
             return None
         return LaunchedStep(sequences, sample, started_s)
 
