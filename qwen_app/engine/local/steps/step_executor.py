@@ -6,10 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
+from qwen_app.engine.local.compute.prefix_cache import common_prefix
 from qwen_app.engine.local.compute.recovery import (
     Failure,
     StickyDeviceError,
@@ -68,11 +70,9 @@ class StepExecutor:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are; None where
         there is no memory for it, and it has no slot."""
         for _ in range(1 + RETRIES_WITHOUT_MEMORY):
-            try:
-                return self._placed(sequence, now)
-            except Exception as error:
-                if failure_of(error) is not Failure.OUT_OF_MEMORY:
-                    raise
+            num_cached_tokens = where_there_is_memory(lambda: self._placed(sequence, now))
+            if num_cached_tokens is not None:
+                return num_cached_tokens
             self.release(sequence)
             free_memory()
         return None
@@ -349,7 +349,7 @@ class StepExecutor:
             self._accept(sequence, drawn[0], now, output)
         if output.has_failed(sequence):
             return  # what was computed for it may not be trusted
-        accepted = _common_prefix(draft, sequence.token_ids[start:])
+        accepted = common_prefix(np.asarray(draft), np.asarray(sequence.token_ids[start:]))
         if sequence.reason is None:  # a row may not have been drawn from: the last token is computed again
             accepted = min(accepted, len(sequence.token_ids) - start - 1)
         sequence.num_computed_tokens += accepted
@@ -376,10 +376,3 @@ def _steady(running: Sequence[SequenceState], draft_rows: int) -> bool:
     if not all(sequence.decodes and sequence.pending_tokens == 1 and sequence.foresees_draws for sequence in running):
         return False
     return not draft_rows or not any(drafted_chunk_of(sequence, draft_rows).drafted for sequence in running)
-
-
-def _common_prefix(some: Sequence[int], others: Sequence[int]) -> int:
-    return next(
-        (index for index, (one, other) in enumerate(zip(some, others, strict=False)) if one != other),
-        min(len(some), len(others)),
-    )
