@@ -121,8 +121,7 @@ class OwnDecodeAttention(FlashAttention):
         super().__init__(cache)
         shape = cache.shape
         self._workspaces = {
-            device: Workspace.on(device, cache.scratch_rows, shape.heads, shape.head_dim)
-            for device in {tensor.device for tensor in cache.keys}
+            device: Workspace.on(device, cache.scratch_rows, shape.heads, shape.head_dim) for device in cache.devices
         }
 
     def _attend(self, query: torch.Tensor, layer: int, call: FlashCall, scaling: float) -> torch.Tensor:

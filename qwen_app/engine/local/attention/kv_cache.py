@@ -58,7 +58,8 @@ class KVCache:
         self.values = [_zeros(size, shape.dtype, device) for device in devices]
         self.slot_keys = [self._by_slot(tensor) for tensor in self.keys]
         self.slot_values = [self._by_slot(tensor) for tensor in self.values]
-        one_card = self.on_card and len({tensor.device for tensor in self.keys}) == 1
+        self.devices = frozenset(tensor.device for tensor in self.keys)
+        one_card = self.on_card and len(self.devices) == 1
         self._copies = SlotCopies(self.keys[0].device) if overlap and one_card else None
 
     @property
@@ -140,12 +141,13 @@ class KVCache:
 
     def wait(self) -> None:
         """Until all that was launched is done."""
-        for device in {tensor.device for tensor in self.keys if tensor.is_cuda}:
-            torch.cuda.synchronize(device)
+        for device in self.devices:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
 
     def _wait_for_several(self) -> None:
         """Several cards know nothing of each other's copies; on one they are in order, or ``wait_for_copies``."""
-        if len({tensor.device for tensor in self.keys}) > 1:
+        if len(self.devices) > 1:
             self.wait()
 
 

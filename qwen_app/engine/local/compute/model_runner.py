@@ -54,9 +54,8 @@ class ModelRunner:
         self._cache = attention.cache
         self._device = device
         self._graphs = graphs
-        self._devices = {tensor.device for tensor in self._cache.keys}
         # On several cards nobody says where the last hidden state lies. What comes from the CPU may index any of them.
-        self._index_device = device if self._devices == {device} else torch.device("cpu")
+        self._index_device = device if self._cache.devices == {device} else torch.device("cpu")
 
     @property
     def attention(self) -> Attention:
@@ -107,7 +106,7 @@ class ModelRunner:
         logits: torch.Tensor = output.logits[0].to(self._device)  # the head may lie on another card than the sampler
         if any(chunk.rows for chunk in chunks):
             return logits
-        for device in self._devices:  # nothing else waits for such a step, and its time has to be known
+        for device in self._cache.devices:  # nothing else waits for such a step, and its time has to be known
             if device.type == "cuda":
                 torch.cuda.current_stream(device).synchronize()  # not the device, which may copy beside it
         return logits[:0]

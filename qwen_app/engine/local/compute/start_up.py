@@ -80,11 +80,7 @@ def ready_runner(
     refuse_a_lost_card(device, impairment, "flash-attention")
     impairment = impairment or (step.problem if isinstance(step, Decoder) else "")
     graphs = None
-    if (
-        switches.cuda_graphs
-        and isinstance(attention, FlashAttention)
-        and len({tensor.device for tensor in cache.keys}) == 1
-    ):
+    if switches.cuda_graphs and isinstance(attention, FlashAttention) and len(cache.devices) == 1:
         uncapturable = _uncapturable(model)
         impairment = impairment or uncapturable
         graphs = None if uncapturable else DecodeGraphs(step, attention, device)
