@@ -82,17 +82,12 @@ class Scheduler:
         self._waiting.insert(0, self._running.pop(newest))
         return newest
 
-    def finish(self, ticket_id: str) -> bool:
-        """Forget a ticket, running or waiting. False when it was gone already."""
+    def finish(self, ticket_id: str) -> None:
+        """Forget a ticket, running or waiting. Nothing happens when it is gone already."""
         if self._running.pop(ticket_id, None) is not None:
             self._usable = self._slots
-            found = True
-        else:
-            kept = [ticket for ticket in self._waiting if ticket.id != ticket_id]
-            found = len(kept) < len(self._waiting)
-            self._waiting = kept
+        self._waiting = [ticket for ticket in self._waiting if ticket.id != ticket_id]
         self._fair.keep_only({ticket.user for ticket in self._all()})
-        return found
 
     def expired(self, now: float) -> list[str]:
         """Ids of all tickets, running or waiting, whose deadline has passed."""
