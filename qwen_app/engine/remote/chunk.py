@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, is_error, read_error_body
+from qwen_app.engine.remote.upstream_errors import StreamBroken, is_error, malformed, read_error_body
 from qwen_app.structured.json_text import whole_characters
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 END_MARK = "[DONE]"
 EVENTS, ERROR_EVENT = "text/event-stream", "error"
 LIMIT_CHARACTERS = 16 * 2**20  # of one event: a whole long answer, with all its log-probabilities
+TOO_LONG = "It sent more than any event can hold."
 TELLING_BYTES = len(b"event:")  # what a stream of events is known by, whatever the server calls it
 _DOCUMENT, _EVENT = re.compile(rb"[{\[]"), re.compile(rb"(?:data|event|id|retry|error)?:")
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # with the mark of the byte order
@@ -205,7 +206,7 @@ class EventReader:
         self._line.append(rest)
         self._held += len(rest)
         if self._held > LIMIT_CHARACTERS:
-            raise _too_long()
+            raise malformed(TOO_LONG)
 
     def rest(self) -> Iterator[ServerEvent]:
         """The event that the stream ended in. By the format it is none; some servers leave out the blank line behind
@@ -247,7 +248,7 @@ async def read_chunks(content: AsyncIterator[bytes], content_type: str) -> Async
         async for chunk in _read_events(begun, content):
             yield chunk
     else:
-        raise StreamBroken(UpstreamFailure(0, f"It answered with {kind} and not with a stream of events.", "malformed"))
+        raise malformed(f"It answered with {kind} and not with a stream of events.")
 
 
 async def _beginning(content: AsyncIterator[bytes]) -> bytes:
@@ -265,7 +266,7 @@ async def _all_of(begun: bytes, content: AsyncIterator[bytes]) -> bytes:
     async for piece in content:
         held += piece
         if len(held) > LIMIT_CHARACTERS:
-            raise _too_long()
+            raise malformed(TOO_LONG)
     return bytes(held)
 
 
@@ -316,23 +317,17 @@ def _json_or_text(data: str) -> object:
         return data
 
 
-def _too_long() -> StreamBroken:
-    return StreamBroken(UpstreamFailure(0, "It sent more than any event can hold.", "malformed"))
-
-
 def read_chunk(value: object) -> Chunk:
     """The chunk that ``value``, JSON of the stream, stands for. Raises StreamBroken for an error sent in its place."""
     if not isinstance(value, Mapping):
-        raise StreamBroken(UpstreamFailure(0, "It sent a chunk that is no JSON object.", "malformed"))
+        raise malformed("It sent a chunk that is no JSON object.")
     if is_error(value):
         raise StreamBroken(read_error_body(0, value))
     try:
         chunk = Chunk.model_validate(value)
     except ValidationError as invalid:
         log.warning("a chunk of the remote server is of no known shape, in %d places", invalid.error_count())
-        raise StreamBroken(
-            UpstreamFailure(0, "It sent a chunk of a shape that is not OpenAI's.", "malformed")
-        ) from None
+        raise malformed("It sent a chunk of a shape that is not OpenAI's.") from None
     error = next((choice.error for choice in chunk.choices or () if choice.error), None)
     if error is not None:
         raise StreamBroken(read_error_body(0, {"error": error}))

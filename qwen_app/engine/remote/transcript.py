@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from qwen_app.engine.remote.chunk import ENDED, Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
 from qwen_app.engine.remote.tools_as_prompt import is_call_forced
-from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure
+from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, malformed
 from qwen_app.messages import (
     Delta,
     Event,
@@ -82,7 +82,7 @@ class _Heads:
         for index in sorted(self.calls):
             call = self.calls[index]
             if not cut and not call.name:
-                raise StreamBroken(UpstreamFailure(0, "It called a tool and did not say which.", "malformed"))
+                raise malformed("It called a tool and did not say which.")
             if cut and not (call.name in self.offered or (call.name and call.arguments)):
                 break
             yield self._told(index)
@@ -281,8 +281,7 @@ class Transcript:
             arguments = whole_characters(json.dumps(arguments, ensure_ascii=False))
         name = (call.function.name if call.function else None) or ""
         if not isinstance(arguments, str):
-            sentence = "It sent tool arguments that are neither text nor an object."
-            raise StreamBroken(UpstreamFailure(0, sentence, "malformed"))
+            raise malformed("It sent tool arguments that are neither text nor an object.")
         place = place if call.index is None else call.index
         index = self._places.get(place)
         if index is None or (name and self._is_another(index, call.id or "", name, arguments)):

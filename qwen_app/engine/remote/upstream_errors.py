@@ -196,6 +196,11 @@ class StreamBroken(Exception):
         self.failure = failure
 
 
+def malformed(message: str) -> StreamBroken:
+    """To be raised where the server sent what is no answer in OpenAI's format."""
+    return StreamBroken(UpstreamFailure(0, message, "malformed"))
+
+
 def is_error(body: Mapping[str, object]) -> bool:
     """Whether ``body``, which came in the place of an answer or of a piece of one, says of an error."""
     coded = "choices" not in body and (body.get("code") or body.get("error_code"))  # without, it may be of a queue
