@@ -106,7 +106,7 @@ class ToolCallParser:
             self._held = self._held[at + len(CALL_OPEN) :]
             self._body, self._announced = CallBody(), False
             return
-        keep = max(_overlap(self._held, CALL_OPEN), _overlap(self._held, "\n" + CALL_OPEN))
+        keep = max(overlap(self._held, CALL_OPEN), overlap(self._held, "\n" + CALL_OPEN))
         self._text(self._held[: len(self._held) - keep])
         self._held = self._held[len(self._held) - keep :]
 
@@ -223,10 +223,10 @@ def _without_mark(text: str) -> str:
     return next((text[len(mark) :].lstrip() for mark in BARE_MARKS if text.startswith(mark)), text)
 
 
-def _overlap(text: str, tag: str) -> int:
-    """How many of the last characters of ``text`` may begin ``tag``."""
-    for length in range(min(len(text), len(tag) - 1), 0, -1):
-        if tag.startswith(text[-length:]):
+def overlap(text: str, wanted: str) -> int:
+    """How many of the last characters of ``text`` may begin ``wanted``, such as a tag or a stop string."""
+    for length in range(min(len(text), len(wanted) - 1), 0, -1):
+        if wanted.startswith(text[-length:]):
             return length
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qwen_app.tools.parser import Piece, ToolCallParser
+from qwen_app.tools.parser import Piece, ToolCallParser, overlap
 
 
 class StopSearch:
@@ -73,17 +73,9 @@ class StopSearch:
             return prose[:at]
         if final or self._called:
             return self._taken(len(self._held))
-        return self._taken(len(prose) - max(_overlap(prose, stop) for stop in self._stops))
+        return self._taken(len(prose) - max(overlap(prose, stop) for stop in self._stops))
 
     def _taken(self, count: int) -> str:
         taken, self._held = self._held[:count], self._held[count:]
         self._prose_chars = max(0, self._prose_chars - count)
         return taken
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop``."""
-    for size in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:size]):
-            return size
-    return 0
