@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qwen_app.errors import SchemaError
-from qwen_app.messages import GrammarSpec, Tool, ToolChoice
+from qwen_app.messages import GrammarSpec, Tool, ToolCall, ToolChoice
 from qwen_app.structured.closing.minimal_instance import (
     max_forced_text,
     minimal_instance,
@@ -32,7 +32,7 @@ from qwen_app.structured.grammars.grammar_source import (
 from qwen_app.structured.grammars.loosening import Loosening
 from qwen_app.structured.schema_check import LIMIT_BYTES, Schema, json_schema
 from qwen_app.structured.vocabulary import Vocabulary
-from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
+from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN, call_text
 
 TOOLS_LIMIT = 128
 PLAIN_KEYWORDS = {"type", "properties", "required", "title", "description", "$schema", "$defs", "definitions"}
@@ -181,14 +181,11 @@ def _free_text(spelled: str, token: str) -> list[str]:
 
 def minimal_call(tools: Sequence[tuple[str, Schema]]) -> str | None:
     """A short call, probably legal."""
-    calls = [_call(name, document) for name, schema in tools if (document := minimal_instance(schema)) is not None]
+    instances = [(name, minimal_instance(schema)) for name, schema in tools]
+    calls = [call_text(ToolCall("", name, instance)) for name, instance in instances if instance is not None]
     return min(calls, key=len, default=None)
 
 
 def max_forced_call(tools: Sequence[tuple[str, Schema]]) -> str:
     """The most that the beginning of a call can force."""
-    return max((_call(name, max_forced_text(schema)) for name, schema in tools), key=len)
-
-
-def _call(name: str, arguments: str) -> str:
-    return f'{CALL_OPEN}\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}\n{CALL_CLOSE}'
+    return max((call_text(ToolCall("", name, max_forced_text(schema))) for name, schema in tools), key=len)
