@@ -251,6 +251,13 @@ class Usage:
     completion_tokens: int
     reused_tokens: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.reused_tokens + other.reused_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

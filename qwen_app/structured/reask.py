@@ -21,7 +21,6 @@ from qwen_app.messages import (
     Prefill,
     Queued,
     Timings,
-    Usage,
 )
 from qwen_app.structured.schema_check import Schema
 
@@ -130,14 +129,9 @@ def _with_cost_of(first: Event, event: Event) -> Event:
     """``event``; an end tells what both tries cost together."""
     if not isinstance(first, Finished) or not isinstance(event, Finished):
         return event
-    usage = Usage(
-        first.usage.prompt_tokens + event.usage.prompt_tokens,
-        first.usage.completion_tokens + event.usage.completion_tokens,
-        first.usage.reused_tokens + event.usage.reused_tokens,
-    )
     timings = Timings(
         first.timings.queued_s,
         first.timings.total_s + event.timings.first_token_s,
         first.timings.total_s + event.timings.total_s,
     )
-    return dataclasses.replace(event, usage=usage, timings=timings)
+    return dataclasses.replace(event, usage=first.usage + event.usage, timings=timings)

@@ -231,17 +231,11 @@ class UpstreamAnswer:
 
     async def _usage(self) -> Usage:
         """The server's figures, or ours where it gave none; of both tries, where there were two."""
-        usage, spent = self.transcript.usage, self._spent
+        usage = self.transcript.usage
         if usage is None:
             prompt_tokens = await self.budget.prompt_tokens(self.request)
             usage = Usage(prompt_tokens, await self.budget.text_tokens(self.transcript.written_text))
-        if spent is None:
-            return usage
-        return Usage(
-            spent.prompt_tokens + usage.prompt_tokens,
-            spent.completion_tokens + usage.completion_tokens,
-            spent.reused_tokens + usage.reused_tokens,
-        )
+        return usage if self._spent is None else self._spent + usage
 
     @property
     def _seed(self) -> int | None:
