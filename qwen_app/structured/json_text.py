@@ -25,31 +25,26 @@ def finite_number(number: str) -> float:
 class StringTracker:
     """Says whether the text fed so far ends inside a JSON string, and how many ended. Linear, a byte at a time."""
 
-    __slots__ = ("_escaped", "ended", "inside")
+    __slots__ = ("ended", "escaped", "inside")
 
     def __init__(self, *, inside: bool = False) -> None:
         self.inside = inside
         self.ended = 0
-        self._escaped = False
-
-    @property
-    def escaped(self) -> bool:
-        """The last byte was the backslash of an unfinished escape."""
-        return self._escaped
+        self.escaped = False  # the last byte was the backslash of an unfinished escape
 
     def feed(self, text: bytes) -> None:
         for byte in text:
-            if self._escaped:
-                self._escaped = False
+            if self.escaped:
+                self.escaped = False
             elif byte == QUOTE:
                 self.ended += self.inside
                 self.inside = not self.inside
             elif byte == BACKSLASH and self.inside:
-                self._escaped = True
+                self.escaped = True
 
     def copy(self) -> StringTracker:
         other = StringTracker(inside=self.inside)
-        other.ended, other._escaped = self.ended, self._escaped
+        other.ended, other.escaped = self.ended, self.escaped
         return other
 
 

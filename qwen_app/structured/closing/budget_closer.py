@@ -67,15 +67,11 @@ class BudgetCloser:
     """
 
     def __init__(self, closes: Closes = lambda state: True) -> None:
-        self._closes = closes
+        self.closes = closes  # whether the answer is completed where a limit comes first
         self._to_write: deque[int] = deque()
         self._unchecked = 0
         self._completion: list[int] | None = None  # of the state last looked at; it may still hold
         self.closing = False
-
-    def closes(self, state: ClosableState) -> bool:
-        """Whether the answer is completed where a limit comes first."""
-        return self._closes(state)
 
     def choose(
         self,
@@ -95,7 +91,7 @@ class BudgetCloser:
         """
         if self.closing:
             return self._next_to_write(state)
-        closes = self._closes(state)
+        closes = self.closes(state)
         if close_now and closes and not may_stop:
             return self._close(state)
         if (way_out := _out_of_loop(state, is_document=closes and not may_stop)) is not None:
