@@ -56,11 +56,18 @@ def test_conversations_are_counted_with_their_template(scripted_api: Api) -> Non
     assert (body["count"], body["tokens"]) == (6, None)
 
 
+CHAT_OF_TOOLS = {
+    "messages": [{"role": "user", "content": "Hi"}],
+    "tools": [{"type": "web_search"}, *[{"type": "function", "function": {"name": "f"}}] * 2],
+}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "param"),
     [
         ("/tokenize", {}, "prompt"),
         ("/tokenize", {"prompt": "x", "content": "x"}, "prompt"),
+        ("/tokenize", CHAT_OF_TOOLS, "tools[2].function.name"),
         ("/detokenize", {"tokens": [-1]}, "tokens[0]"),
         ("/detokenize", {"tokens": [256]}, "tokens"),
         ("/detokenize", {}, "tokens"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qwen_app.api.access.request_guard import RequestContext
 from qwen_app.api.protocol.format_translation import grammar_of
 from qwen_app.api.protocol.long_lists import converted
-from qwen_app.api.protocol.request_bodies import ChatRequest, NamedFunction, ToolDefinition
+from qwen_app.api.protocol.request_bodies import ChatRequest, NamedFunction
 from qwen_app.api.protocol.request_translation import (
     chat_sources,
     check_model,
@@ -13,7 +13,7 @@ from qwen_app.api.protocol.request_translation import (
     messages_of,
     sampling_of,
 )
-from qwen_app.api.protocol.tool_translation import Offer, offer_of, tools_of
+from qwen_app.api.protocol.tool_translation import Offer, chat_tools, offer_of, tools_of
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, Message, PromptPolicy, TemplateOptions
 from qwen_app.service import Service
@@ -59,12 +59,8 @@ def _offer(body: ChatRequest) -> Offer:
             raise RequestError(
                 "function_call belongs to functions. Beside tools send tool_choice.", param="function_call"
             )
-        named = [
-            (f"tools[{index}].function.name", tool.function)
-            for index, tool in enumerate(body.tools or ())
-            if isinstance(tool, ToolDefinition)
-        ]
-        return offer_of(tools_of(named), body.tool_choice, parallel=body.parallel_tool_calls is not False)
+        tools = chat_tools(body.tools or ())
+        return offer_of(tools, body.tool_choice, parallel=body.parallel_tool_calls is not False)
     if body.tools:
         raise RequestError("functions is the older form of tools. Send one of them.", param="functions")
     functions = [(f"functions[{index}].name", function) for index, function in enumerate(body.functions)]

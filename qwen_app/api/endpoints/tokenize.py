@@ -18,12 +18,10 @@ from qwen_app.api.protocol.request_bodies import (
     Body,
     ChatMessage,
     TokenId,
-    ToolDefinition,
 )
 from qwen_app.api.protocol.request_translation import chat_sources, check_model, messages_of
-from qwen_app.api.protocol.tool_translation import tools_of
+from qwen_app.api.protocol.tool_translation import chat_tools
 from qwen_app.errors import RequestError
-from qwen_app.messages import Tool
 from qwen_app.service import Service
 
 WHOLE_PROMPT = "Conversations are counted with the beginning of the answer, and nothing else."
@@ -99,7 +97,7 @@ async def tokenize(service: Service, body: TokenizeRequest) -> Tokens:
         raise RequestError("Send one of prompt, content and messages.", param="prompt")
     limit_tokens = service.info().context_tokens
     if body.messages is not None:
-        count = await service.count_tokens(messages_of(chat_sources(body.messages)), _tools(body))
+        count = await service.count_tokens(messages_of(chat_sources(body.messages)), chat_tools(body.tools or ()))
         return Tokens(count=count, max_model_len=limit_tokens, tokens=None)
     text = body.prompt if body.prompt is not None else body.content or ""
     tokens = await service.tokenize(
@@ -112,11 +110,6 @@ def _opened(body: TokenizeRequest) -> bool:
     """What the caller says, or else what each of the two servers does."""
     said = (body.add_special_tokens, body.add_special)
     return next((value for value in said if value is not None), body.content is None)
-
-
-def _tools(body: TokenizeRequest) -> tuple[Tool, ...]:
-    functions = [tool.function for tool in body.tools or () if isinstance(tool, ToolDefinition)]
-    return tools_of([(f"tools[{index}].function.name", function) for index, function in enumerate(functions)])
 
 
 async def detokenize(service: Service, body: DetokenizeRequest) -> DetokenizedText:

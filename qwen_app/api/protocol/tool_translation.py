@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from qwen_app.api.protocol.request_bodies import FunctionDefinition, NamedFunction, ToolChoiceBody, ToolReference
+from qwen_app.api.protocol.request_bodies import (
+    FunctionDefinition,
+    NamedFunction,
+    OtherTool,
+    ToolChoiceBody,
+    ToolDefinition,
+    ToolReference,
+)
 from qwen_app.errors import RequestError
 from qwen_app.messages import Tool, ToolChoice
 
@@ -26,6 +33,17 @@ def tools_of(functions: Sequence[tuple[str, FunctionDefinition]]) -> tuple[Tool,
             function.name, function.description or "", parameters, strict=function.strict is True
         )
     return tuple(tools.values())
+
+
+def chat_tools(tools: Iterable[ToolDefinition | OtherTool]) -> tuple[Tool, ...]:
+    """Those of a chat's ``tools`` that are functions. Raises RequestError as ``tools_of`` does."""
+    return tools_of(
+        [
+            (f"tools[{index}].function.name", tool.function)
+            for index, tool in enumerate(tools)
+            if isinstance(tool, ToolDefinition)
+        ]
+    )
 
 
 def offer_of(
