@@ -28,7 +28,8 @@ class UnknownFields:
         ignored = []
         for path, value in _unknown(body):
             name = INDEX.sub("", path)
-            for wanted in _wanted(name, value, body.refused):
+            wanted = next(_wanted(name, value, body.refused), None)
+            if wanted is not None:
                 raise RequestError(
                     f"{wanted} is not supported. {body.refused[wanted]}", param=path + wanted[len(name) :]
                 )

@@ -77,9 +77,12 @@ def _choice(index: int, answer: Answer, request: GenerationRequest, *, legacy: b
     """``legacy`` answers ``functions``: there a call has a form of its own."""
     message: AnswerMessage = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.calls:
-        message = {**message, "content": answer.text or None}
+        message["content"] = answer.text or None
         calls = answer.ordered_calls()
-        message = {**message, "function_call": calls[0]["function"]} if legacy else {**message, "tool_calls": calls}
+        if legacy:
+            message["function_call"] = calls[0]["function"]
+        else:
+            message["tool_calls"] = calls
     reason = finish_reason(answer.end, request.tool_choice, called=bool(answer.calls))
     return {
         "index": index,
