@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable
 
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of
@@ -39,7 +38,7 @@ class Worker:
         *,
         on_fatal: Callable[[str], None],
         watchdog_s: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
     ) -> None:
         self._executor = executor
         self._scheduler = scheduler

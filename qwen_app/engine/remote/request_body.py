@@ -40,7 +40,7 @@ def build_body(
     *,
     room_tokens: int | None,
     tools_refused: bool,
-    by_schema: bool = False,
+    by_schema: bool,
 ) -> RequestBody:
     """The JSON of a streaming chat or plain completion.
 
@@ -99,8 +99,8 @@ def _template(request: GenerationRequest, profile: ServerProfile) -> RequestBody
 def _sampling(request: GenerationRequest, profile: ServerProfile) -> RequestBody:
     prose = request.grammar is None and not is_call_forced(request)  # a stop string would cut a document or a call
     params: dict[str, object] = asdict(request.sampling) | {
-        "stop": list(request.sampling.stop) or None if prose else None,
-        "stop_token_ids": list(request.sampling.stop_token_ids) or None if prose else None,
+        "stop": (list(request.sampling.stop) or None) if prose else None,
+        "stop_token_ids": (list(request.sampling.stop_token_ids) or None) if prose else None,
         "logit_bias": {str(token_id): bias for token_id, bias in request.sampling.logit_bias} or None,
         "min_tokens": request.sampling.min_tokens or None,
         "ignore_eos": request.sampling.ignore_eos or None,
@@ -108,9 +108,11 @@ def _sampling(request: GenerationRequest, profile: ServerProfile) -> RequestBody
     body = {name: params[name] for name in sorted(profile.sampling) if params[name] is not None}
     body |= {theirs: params[ours] for ours, theirs in profile.sampling_names.items()}
     for name in MUST_BE_HEEDED:
-        if params[name] is not None and name not in profile.heeds:
+        if params[name] is None:
+            continue
+        if name not in profile.heeds:
             raise RequestError(f"{profile.title} does not know {name}. Leave it out.", param=name)
-        body |= {name: params[name]} if params[name] is not None else {}
+        body[name] = params[name]
     if profile.refuses_top_p_one and request.sampling.top_p >= 1.0:
         body.pop("top_p", None)
     return body

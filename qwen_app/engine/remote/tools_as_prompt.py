@@ -27,7 +27,7 @@ def check_tool_choice(request: GenerationRequest) -> None:
 
 
 def with_tools_as_prompt(
-    request: GenerationRequest, profile: ServerProfile, *, tools_refused: bool, by_schema: bool = False
+    request: GenerationRequest, profile: ServerProfile, *, tools_refused: bool, by_schema: bool
 ) -> GenerationRequest:
     """``request`` with its tools as Qwen2.5's text where the server needs that, else as it is.
 

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 FindTokenizer = Callable[[str], Path | None]
 
 NO_KEY = "none"  # the client library insists on a key, local servers on none
-CONNECT_TIMEOUT_S = 5.0
+TIMEOUT = httpx2.Timeout(None, connect=5.0)  # seconds; for the rest each caller sets its own limit
 KEY_CHARACTERS = 8  # a shorter key is no secret but a word, such as EMPTY
 AFTER_DONE_S = 0.1  # for the end of a stream that has said [DONE]
 
@@ -92,7 +92,7 @@ class UpstreamClient:
             api_key=self._api_key,
             http_client=self._http,
             max_retries=0,
-            timeout=self._timeout(),
+            timeout=TIMEOUT,
         )
         stream = client.post(
             "/completions" if "prompt" in body else "/chat/completions",
@@ -233,12 +233,9 @@ class UpstreamClient:
             log.warning("remote server: %s", reason, exc_info=unforeseen)
         self.state, self.reason = state, reason
 
-    def _timeout(self) -> httpx2.Timeout:
-        return httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
-
     def _new_http(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
-        return httpx2.AsyncClient(headers=self._headers, timeout=self._timeout(), limits=limits, verify=_certificates())
+        return httpx2.AsyncClient(headers=self._headers, timeout=TIMEOUT, limits=limits, verify=_certificates())
 
 
 class UpstreamCall:
