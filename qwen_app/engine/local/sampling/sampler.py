@@ -23,7 +23,7 @@ from qwen_app.engine.local.sampling.allowed_tokens import allowed_tokens
 from qwen_app.engine.local.sampling.sampling_batch import SHORTLIST, SamplingBatch, penalised
 from qwen_app.messages import SamplingParams
 
-TOKEN, SETTLED, LOGPROB, TOP = range(4)  # what is told of a row, in this order
+TOKEN, SETTLED, LOGPROB, TOP = range(4)  # the columns that the host reads of a row
 NO_TOKEN = -1  # drawn where no token can be: the logits are not numbers, or the grammar allows nothing
 BITS = 2**32 - 1
 SPREAD = 0x9E3779B1  # odd, so that different numbers stay different
@@ -43,7 +43,7 @@ class SamplingRow:
 
     @property
     def likeliest_alone(self) -> bool:
-        """It takes the likeliest token, and nothing is counted or told of it."""
+        """It takes the likeliest token, without counts and log-probabilities."""
         return self.params.temperature == 0 and not penalised(self.params) and not self.params.logprobs
 
 
@@ -61,13 +61,13 @@ class PendingSample:
     """Tokens that are drawn and not read: ``chosen``, int64 ``[rows]``, on the device; NO_TOKEN where there is none."""
 
     chosen: torch.Tensor
-    _told: HostCopy
+    _packed: HostCopy
     _rows: Sequence[SamplingRow]
     _batch: SamplingBatch
 
     def read(self) -> list[SampledToken]:
         """Waits until they are here, and for nothing that was launched later."""
-        return _sampled_tokens(self._told.tolist(), self._rows, self._batch)
+        return _sampled_tokens(self._packed.tolist(), self._rows, self._batch)
 
 
 class Sampler:
@@ -111,14 +111,14 @@ class Sampler:
         batch = self._batch_of(rows)
         unchanged, logits = self._adjusted(logits, rows, batch)
         logits = self._masked(logits, masks)
-        numbers = self._numbers(rows, batch)
+        numbers = self._random_numbers(rows, batch)
         chosen, settled = self._draw(logits, batch, numbers, self._shortlist)
-        told: list[list[float]] = self._told(unchanged, chosen, settled, batch).tolist()
-        if settled is not None and not all(line[SETTLED] for line in told):
+        packed: list[list[float]] = self._packed(unchanged, chosen, settled, batch).tolist()
+        if settled is not None and not all(line[SETTLED] for line in packed):
             chosen, _ = self._draw(logits, batch, numbers, self.text_vocab_size)
-            told = self._told(unchanged, chosen, settled, batch).tolist()
+            packed = self._packed(unchanged, chosen, settled, batch).tolist()
         self._count(chosen, batch)
-        return _sampled_tokens(told, rows, batch)
+        return _sampled_tokens(packed, rows, batch)
 
     def likeliest(
         self, logits: torch.Tensor, rows: Sequence[SamplingRow], masks: np.ndarray | None = None
@@ -140,21 +140,22 @@ class Sampler:
         """As ``sample``, for rows that ``draws_at_once`` and no grammar holds, without waiting for the device."""
         batch = self._batch_of(rows)
         unchanged, logits = self._adjusted(logits, rows, batch)
-        chosen, settled = self._draw(logits, batch, self._numbers(rows, batch), self._shortlist)
-        told = HostCopy(self._told(unchanged, chosen, settled, batch))
+        chosen, settled = self._draw(logits, batch, self._random_numbers(rows, batch), self._shortlist)
+        packed = HostCopy(self._packed(unchanged, chosen, settled, batch))
         self._count(chosen, batch)
-        return PendingSample(chosen, told, rows, batch)
+        return PendingSample(chosen, packed, rows, batch)
 
-    def _told(
+    def _packed(
         self, unchanged: torch.Tensor, chosen: torch.Tensor, settled: torch.Tensor | None, batch: SamplingBatch
     ) -> torch.Tensor:
-        """Of each row the token id, and where asked for SETTLED and on: all in one transfer, as float32, which holds
-        every id exactly."""
+        """What the host reads of each row: the token id and, where needed, SETTLED and the columns after it. All in one
+        transfer, as float32, which holds every id exactly."""
         if settled is None and batch.with_logprobs is None:
             return chosen.unsqueeze(1)
-        columns = [chosen.float().unsqueeze(1), _or_true(settled, chosen).float().unsqueeze(1)]
+        settled = torch.ones_like(chosen) if settled is None else settled
+        columns = [chosen.float().unsqueeze(1), settled.float().unsqueeze(1)]
         if batch.with_logprobs is not None:
-            # Rows that did not ask are told too, with nobody to read it: to leave them out costs more than it saves.
+            # Rows that did not ask get them too, with nobody to read it: to leave them out costs more than it saves.
             logprobs = torch.log_softmax(unchanged, -1)
             best, ids = torch.topk(logprobs, batch.with_logprobs)
             columns += [logprobs.gather(1, chosen.clamp(min=0).unsqueeze(1)), ids.float(), best]
@@ -224,7 +225,7 @@ class Sampler:
             for slot in batch.penalised:
                 self._history_lengths[slot] += 1
 
-    def _numbers(self, rows: Sequence[SamplingRow], batch: SamplingBatch) -> torch.Tensor | None:
+    def _random_numbers(self, rows: Sequence[SamplingRow], batch: SamplingBatch) -> torch.Tensor | None:
         """A number of 32 bits a row, int64 ``[rows, 1]``; None where all are greedy."""
         if batch.plain is None and batch.cut is None:
             return None
@@ -243,10 +244,10 @@ class Sampler:
             return _argmax(logits), None
         drawn, settled = torch.full_like(numbers, NO_TOKEN).squeeze(1), None
         if batch.plain is not None:
-            drawn = _first(torch.softmax(logits / batch.temperature, -1), self._hashed_ids, numbers)
+            drawn = _race_winners(torch.softmax(logits / batch.temperature, -1), self._hashed_ids, numbers)
         if batch.cut is not None:
             best, ids, settled = self._best(logits, batch, shortlist)
-            picked = _first(_truncated(best, batch), self._hashed_ids[ids], numbers)
+            picked = _race_winners(_truncated(best, batch), self._hashed_ids[ids], numbers)
             known = ids.gather(1, picked.clamp(min=0).unsqueeze(1)).squeeze(1)
             drawn = torch.where(batch.cut, torch.where(picked >= 0, known, NO_TOKEN), drawn)
         return (drawn if batch.greedy is None else torch.where(batch.greedy, _argmax(logits), drawn)), settled
@@ -267,17 +268,13 @@ class Sampler:
 
 
 def _settled(best: torch.Tensor, batch: SamplingBatch) -> torch.Tensor:
-    """bool ``[rows]``: nothing beyond the ``best`` tokens could be drawn. What is no number stays none, so it is."""
+    """bool ``[rows]``: nothing beyond the ``best`` tokens could be drawn. True of NaN, which no longer list mends."""
     assert batch.cut is not None
     mass, first, last = best.sum(-1), best[:, 0], best[:, -1]
     unbounded = batch.top_k.squeeze(1).isinf()
     inside = (mass > batch.top_p.squeeze(1)) | (last < batch.min_p.squeeze(1) * first)
     short = batch.top_k.squeeze(1) <= best.shape[1]
     return ~batch.cut | short | (unbounded & inside) | mass.isnan()
-
-
-def _or_true(settled: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
-    return torch.ones_like(like, dtype=torch.bool) if settled is None else settled
 
 
 def _truncated(best: torch.Tensor, batch: SamplingBatch) -> torch.Tensor:
@@ -307,8 +304,8 @@ def _argmax_by_numpy(logits: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(best_ids)
 
 
-def _first(weights: torch.Tensor, hashed_ids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """Of each row the place whose exponential clock, of rate ``weights``, rings first: each as likely as its weight.
+def _race_winners(weights: torch.Tensor, hashed_ids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """Of each row the place that wins the exponential race (see above): each as likely as its weight.
 
     NO_TOKEN where the weights are not numbers.
     """
@@ -326,11 +323,11 @@ def _hashed(numbers: torch.Tensor) -> torch.Tensor:
 
 
 def _sampled_tokens(
-    told: Sequence[Sequence[float]], rows: Sequence[SamplingRow], batch: SamplingBatch
+    packed: Sequence[Sequence[float]], rows: Sequence[SamplingRow], batch: SamplingBatch
 ) -> list[SampledToken]:
     alternatives = batch.with_logprobs or 0
     sampled = []
-    for line, row in zip(told, rows, strict=True):
+    for line, row in zip(packed, rows, strict=True):
         token_id = int(line[TOKEN])
         if not row.params.logprobs or token_id == NO_TOKEN:
             sampled.append(SampledToken(token_id))
