@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from qwen_app.errors import TooManyRequests
 from qwen_app.fair_share import is_guest
 
-LOOK_S = 0.5  # between two looks of one who waits at his place
+LOOK_S = 0.5  # how often a waiting request looks whether its position has changed
 
 
 class HasUser(Protocol):

@@ -35,7 +35,7 @@ FIXED_ROTATIONS = frozenset({"default", "linear", "llama3", "yarn"})  # others d
 
 
 Angles = tuple[torch.Tensor, torch.Tensor]  # cosines and sines of a step's tokens
-_Through = tuple[torch.Tensor, torch.Tensor, StepKernels]  # hidden, what is yet to be added, and what goes on there
+_Through = tuple[torch.Tensor, torch.Tensor, StepKernels]  # hidden, what is yet to be added to it, kernels there
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,8 @@ class DecoderLayer:
         return LayerTensors(self.attention_norm, self.mlp_norm, *cells, *projections)
 
 
-def _give_back(device: torch.device) -> None:
-    """What the projections that were joined lay in, before those of the next layer take some of it and leave holes."""
+def _free_separate_weights(device: torch.device) -> None:
+    """Give back where projections lay before they were joined, or the next layer's would leave holes there."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
 
@@ -180,7 +180,7 @@ class Decoder:
         self._layers: list[DecoderLayer] = []
         for layer in body.layers:
             self._layers.append(DecoderLayer(layer, model.config, shape))
-            _give_back(self._layers[-1].device)
+            _free_separate_weights(self._layers[-1].device)
         self._norm = body.norm.weight
         self._eps = float(model.config.rms_norm_eps)
         self._head = model.get_output_embeddings()

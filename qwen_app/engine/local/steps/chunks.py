@@ -32,7 +32,7 @@ def drafted_chunk_of(sequence: SequenceState, longest_rows: int) -> ScheduledChu
 
 
 def awaited_chunk_of(sequence: SequenceState) -> ScheduledChunk:
-    """The token after the one that is pending, which is drawn by then, and known to the device alone."""
+    """The token after the pending one. The device has drawn it by then; the host does not know it yet."""
     span = QuerySpan(sequence.slot, sequence.num_computed_tokens + sequence.pending_tokens, 1)
     return ScheduledChunk(span, sequence.token_ids[-1:], wants_logits=True)
 

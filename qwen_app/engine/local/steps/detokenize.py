@@ -42,7 +42,7 @@ class Detokenizer:
     def ids_of(self, text: str) -> tuple[int, ...]:
         """The ids that spell ``text``, a beginning of the answer; where it ends inside a token, its end encoded anew.
 
-        None where not even the first token is whole.
+        Empty where not even the first character is whole.
         """
         place = bisect_right(self._whole_characters, len(text)) - 1
         if place < 0:

@@ -89,8 +89,8 @@ class Drawing:
     def logprobs(
         self, sampled: SampledToken, token_ids: Sequence[int], *, begins: bool = False
     ) -> tuple[TokenLogprob, ...]:
-        """What is told of ``sampled``, where that was asked for and is what became of it: ``token_ids``. ``begins``: it
-        is the first of a text."""
+        """The log-probabilities of ``sampled``, where they were asked for and ``token_ids``, which were accepted, are
+        just this token. ``begins``: it is the first of a text."""
         if sampled.logprob is None or token_ids != (sampled.token_id,):  # the closer may have put another in its place
             return ()
         top = tuple(self._logprob(token_id, logprob, begins=begins) for token_id, logprob in sampled.top)

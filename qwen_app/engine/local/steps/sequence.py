@@ -84,7 +84,7 @@ class SequenceState:
 
     @property
     def begun_before(self) -> bool:
-        """It lost a slot: nobody is told again that it waits and reads."""
+        """It had a slot and lost it: that it waits and reads its prompt is not reported again."""
         return bool(self.preemptions or self.pauses)
 
     @property
@@ -94,7 +94,7 @@ class SequenceState:
 
     @property
     def scores(self) -> bool:
-        """The tokens of its prompt that come next are told with how likely they were."""
+        """The next tokens of its prompt get log-probabilities, which the request asked for."""
         return self.params.prompt_logprobs and self.num_computed_tokens < self.prompt_tokens
 
     @property
@@ -165,7 +165,7 @@ class SequenceState:
                 self._generator.random()
 
     def not_told(self, scored: tuple[TokenLogprob, ...], end: int) -> tuple[TokenLogprob, ...]:
-        """What of ``scored``, the prompt's tokens up to the one after ``end``, was not told before it lost a slot."""
+        """What of ``scored``, the prompt's tokens up to the one after ``end``, was not sent before it lost a slot."""
         new = max(0, min(end + 1, self.prompt_tokens) - self._told_tokens)
         return scored[len(scored) - new :]
 

@@ -63,8 +63,8 @@ class StepExecutor:
         self._out_of_memory_steps = 0
         self._short_first = False
         self._launched: LaunchedStep | None = None  # and not read
-        self._read_s = 0.0  # when a launched step was last read
-        self._awaits_copies = False  # the step that runs takes as long as they do
+        self._read_s = 0.0  # on the caller's clock: when a launched step was last read
+        self._awaits_copies = False  # the running step waits for them, so its duration teaches nothing
 
     def place(self, sequence: SequenceState, now: float) -> int | None:
         """Give the sequence a slot, with all that is still known of its tokens. Returns how many those are; None where
@@ -372,7 +372,7 @@ class StepExecutor:
 
 
 def _steady(running: Sequence[SequenceState], draft_rows: int) -> bool:
-    """Each only moves on by the token drawn last, and knows how the one after it is drawn."""
+    """Whether all do nothing but decode a token, and know by now how the one after it is drawn: steps may overlap."""
     if not all(sequence.decodes and sequence.pending_tokens == 1 and sequence.foresees_draws for sequence in running):
         return False
     return not draft_rows or not any(drafted_chunk_of(sequence, draft_rows).drafted for sequence in running)
