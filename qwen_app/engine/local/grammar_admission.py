@@ -27,19 +27,15 @@ class GrammarAdmission:
     """Compiles the grammar of a request into ``compiler``'s cache, where the request processor finds it."""
 
     def __init__(self, compiler: GrammarCompiler, checks: Checks, *, deadline_s: float = DEADLINE_S) -> None:
-        self._compiler = compiler
+        self.compiler = compiler
         self._checks = checks
         self._deadline_s = deadline_s
         self._threads = RequestThreads(THREADS, "grammar-compiler")
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @property
-    def compiler(self) -> GrammarCompiler:
-        return self._compiler
-
     def prepare(self) -> None:
         """See ``GrammarCompiler.prepare``."""
-        self._compiler.prepare()
+        self.compiler.prepare()
 
     async def admit(self, request: GenerationRequest) -> None:
         """Raises SchemaError for what cannot be enforced, OverBudget for what takes too long to compile, and
@@ -66,9 +62,9 @@ class GrammarAdmission:
         loop = asyncio.get_running_loop()
 
         def compile_request() -> Grammar | None:
-            self._compiler.prepare()
+            self.compiler.prepare()
             loop.call_soon_threadsafe(begun.set)
-            return self._compiler.compile_request(request)
+            return self.compiler.compile_request(request)
 
         compiling = self._threads.begin(compile_request)
         compiling.add_done_callback(lambda _: begun.set())  # also where it never began

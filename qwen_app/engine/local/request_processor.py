@@ -68,7 +68,7 @@ class RequestProcessor:
     def _sequence_of(self, request: GenerationRequest, events: EventQueue, arrived: float) -> SequenceState:
         self._check_ids("logit_bias", [token_id for token_id, _ in request.sampling.logit_bias])
         self._check_ids("stop_token_ids", request.sampling.stop_token_ids)
-        banned_ids = self._banned_ids(request)
+        banned_ids = self._compiler.banned_token_ids(request.tool_choice) if request.tools else ()
         prompt_ids = self._prompt_ids(request, banned_ids)
         self._check_ids("messages" if request.prompt is None else "prompt", prompt_ids)
         limit_tokens = self._limit_tokens(request, len(prompt_ids))
@@ -101,9 +101,6 @@ class RequestProcessor:
         continues = bound or (goes_on and not self._spelling.control_ids.issuperset(prompt_ids))
         detokenizer = Detokenizer(self._spelling, continues=continues)
         return AnswerText(detokenizer, StopSearch(request.sampling.stop, _callable_names(request)))
-
-    def _banned_ids(self, request: GenerationRequest) -> tuple[int, ...]:
-        return self._compiler.banned_token_ids(request.tool_choice) if request.tools else ()
 
     def _prompt_ids(self, request: GenerationRequest, banned_ids: tuple[int, ...]) -> list[int]:
         if request.prompt is None:

@@ -50,29 +50,21 @@ class ModelRunner:
         graphs: DecodeGraphs | None = None,
     ) -> None:
         self._model = model
-        self._attention = attention
+        self.attention = attention
         self._cache = attention.cache
         self._device = device
-        self._graphs = graphs
+        self.graphs = graphs
         # On several cards nobody says where the last hidden state lies. What comes from the CPU may index any of them.
         self._index_device = device if self._cache.devices == {device} else torch.device("cpu")
 
     @property
-    def attention(self) -> Attention:
-        return self._attention
-
-    @property
-    def graphs(self) -> DecodeGraphs | None:
-        return self._graphs
-
-    @property
     def replays(self) -> bool:
         """Whether decode steps were captured."""
-        return self._graphs is not None and bool(self._graphs.captured)
+        return self.graphs is not None and bool(self.graphs.captured)
 
     def prepare(self) -> bool:
         """Capture one more decode step; all are to be there before a first request. False when none is left."""
-        return self._graphs is not None and self._graphs.capture_next()
+        return self.graphs is not None and self.graphs.capture_next()
 
     @torch.inference_mode()
     def forward(self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None) -> torch.Tensor:
@@ -82,11 +74,11 @@ class ModelRunner:
         themselves, where the host does not know them yet; those of the chunks only hold their places.
         """
         decoding = all(chunk.wants_logits and chunk.span.length == 1 and not chunk.scores for chunk in chunks)
-        if self._graphs and decoding:
+        if self.graphs and decoding:
             spans = [chunk.span for chunk in chunks]
-            captured = self._graphs.fitting(len(spans), max(span.end for span in spans))
+            captured = self.graphs.fitting(len(spans), max(span.end for span in spans))
             if captured:
-                return self._graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks], drawn)
+                return self.graphs.replay(captured, spans, [chunk.token_ids[0] for chunk in chunks], drawn)
         return self.forward_uncaptured(chunks, drawn)
 
     @torch.inference_mode()
@@ -101,7 +93,7 @@ class ModelRunner:
             position_ids=position_ids[None],
             use_cache=False,
             logits_to_keep=self._last_tokens(chunks),
-            batch=Batch.planned([chunk.span for chunk in chunks], slot_mapping, self._attention),
+            batch=Batch.planned([chunk.span for chunk in chunks], slot_mapping, self.attention),
         )
         logits: torch.Tensor = output.logits[0].to(self._device)  # the head may lie on another card than the sampler
         if any(chunk.rows for chunk in chunks):
