@@ -7,7 +7,7 @@ how much text one token can force: opening an object forces all of its required 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from qwen_app.structured.closing.minimal_match import minimal_match
 from qwen_app.structured.schema_check import Schema, subschemas, target_of
@@ -123,32 +123,28 @@ class _Instances:
         required = [key for key in _list(schema, "required") if isinstance(key, str)]
         keys = [key for key in listed if key in required] + [key for key in required if key not in listed]
         other = schema.get("additionalProperties", True)
-        parts: list[str] = []
-        room_chars = LIMIT_CHARS
-        for key in keys:
-            value = self.of(listed.get(key, other))
-            if value is None:
-                return None
-            parts.append(f"{_dumps(key)}:{value}")
-            room_chars -= len(parts[-1]) + 1
-            if room_chars < 0:
-                break  # what is longer is cut all the same, and then no instance
-        return "{" + ",".join(parts) + "}"
+        values = ((key, self.of(listed.get(key, other))) for key in keys)
+        return _joined("{}", (None if value is None else f"{_dumps(key)}:{value}" for key, value in values))
 
     def _array(self, schema: Schema) -> str | None:
         first = _list(schema, "prefixItems")
         items = schema.get("items", True)
-        parts: list[str] = []
-        room_chars = LIMIT_CHARS
-        for index in range(min(_count(schema, "minItems"), LIMIT_CHARS // 2)):
-            value = self.of(first[index] if index < len(first) else items)
-            if value is None:
-                return None
-            parts.append(value)
-            room_chars -= len(value) + 1
-            if room_chars < 0:
-                break
-        return "[" + ",".join(parts) + "]"
+        count = min(_count(schema, "minItems"), LIMIT_CHARS // 2)
+        return _joined("[]", (self.of(first[index] if index < len(first) else items) for index in range(count)))
+
+
+def _joined(brackets: str, texts: Iterable[str | None]) -> str | None:
+    """``texts`` within ``brackets``; None where one of them is None."""
+    parts: list[str] = []
+    room_chars = LIMIT_CHARS
+    for text in texts:
+        if text is None:
+            return None
+        parts.append(text)
+        room_chars -= len(text) + 1
+        if room_chars < 0:
+            break  # what is longer is cut all the same, and then no instance
+    return brackets[0] + ",".join(parts) + brackets[1]
 
 
 def _string(schema: Schema) -> str:
