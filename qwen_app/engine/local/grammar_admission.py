@@ -50,7 +50,7 @@ class GrammarAdmission:
             await self._checks.check_grammar(request.grammar, tools, request.tool_choice, user=request.user)
             begun = asyncio.Event()
             compiling = self._compile(request, begun)
-            await begun.wait()  # a thread that works for others, or for all, is no time of the request's own
+            await begun.wait()  # to wait for a thread, or for what all grammars share, does not count against it
             async with asyncio.timeout(self._deadline_s):
                 await outcome_of(asyncio.shield(compiling))
         except TimeoutError:

@@ -1,6 +1,6 @@
 """FP16's range: whether a model's numbers stay within it, seen on one fixed text before the first question.
 
-FP16 ends at 65,504. Some layers of Qwen2.5 come near it, and what overflows is no number from there on: the answer is
+FP16 ends at 65,504. Some layers of Qwen2.5 come near it, and what overflows is infinite, then NaN: the answer is
 "!!!!" or nothing. BF16 has float32's range, and is what such checkpoints were trained in.
 """
 
@@ -45,7 +45,7 @@ def within_half_range(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def largest_number(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> float:
-    """The largest magnitude that modules of any layer are handed or give for the text; not a number where one is none.
+    """The largest magnitude that modules of any layer are handed or give for the text; NaN where one is.
 
     What they are handed, too: gate times up, an MLP's largest numbers, is what no module gives.
     """

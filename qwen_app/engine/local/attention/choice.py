@@ -121,4 +121,4 @@ def _worst_error(tried: Attention, plain: Attention, spans: Sequence[QuerySpan],
         errors.append(float(((got - want).norm(dim=(1, 2)) / want.norm(dim=(1, 2))).max()))
         keys.zero_()
         values.zero_()
-    return max(errors, key=lambda error: (error != error, error))  # what is no number is the worst
+    return max(errors, key=lambda error: (error != error, error))  # NaN is the worst

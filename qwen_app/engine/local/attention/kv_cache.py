@@ -92,7 +92,7 @@ class KVCache:
             tensor[start:end].copy_(tensor[first : first + tokens])
 
     def clear(self, slot: int) -> None:
-        """Put zeros where ``slot`` may hold what is no number: even masked, that would spoil the slot's next answer."""
+        """Put zeros into ``slot``, which may hold NaN: even masked, that would spoil the slot's next answer."""
         self.wait_for_copies(slot)
         start, end = self.cell(slot, 0), self.cell(slot, self.length)
         for tensor in (*self.keys, *self.values):

@@ -73,8 +73,8 @@ class DraftBudget:
         self._rest_steps = FIRST_REST_STEPS
 
     def rows_each(self, answers: int) -> int:
-        """How many rows each of so many answers may have in the next step, its draft among them: beyond them, more
-        cost what they bring even where most come true. 0 without drafts. Asked once a step."""
+        """The most rows that each of so many answers may have in the next step, its draft included: more would cost as
+        much as they bring. 0: no drafts this time. Asked once a step, for a rest is counted in steps."""
         if not self._enabled or answers > DRAFTED_ANSWERS or answers not in self._plain_s:
             return 0
         self._resting_steps = max(0, self._resting_steps - 1)

@@ -81,7 +81,7 @@ def check_architecture(model: PreTrainedModel, runner: ModelRunner, cache: KVCac
     for name, piece in pieces.items():
         got = torch.cat([runner.forward_uncaptured([chunk]).float() for chunk in piece])
         want, whole = whole[: len(got)].to(got), whole[len(got) :]
-        errors = _errors(got, want)[want.isfinite().all(-1)]  # what is no number by itself tells nothing
+        errors = _errors(got, want)[want.isfinite().all(-1)]  # where its own attention gives NaN, nothing is told
         error = float(errors.median()) if len(errors) else 0.0
         if not error <= tolerance:
             raise ValueError(f"wrong in {name}, by a relative error of {error:.1e}")

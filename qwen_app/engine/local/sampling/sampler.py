@@ -24,7 +24,7 @@ from qwen_app.engine.local.sampling.sampling_batch import SHORTLIST, SamplingBat
 from qwen_app.messages import SamplingParams
 
 TOKEN, SETTLED, LOGPROB, TOP = range(4)  # the columns that the host reads of a row
-NO_TOKEN = -1  # drawn where no token can be: the logits are not numbers, or the grammar allows nothing
+NO_TOKEN = -1  # drawn where no token can be: the logits are NaN or infinite, or the grammar allows nothing
 BITS = 2**32 - 1
 SPREAD = 0x9E3779B1  # odd, so that different numbers stay different
 CUDA_SHORTLIST = 1024  # costs a card no more, and spares it the sort of the whole vocabulary more often
@@ -307,7 +307,7 @@ def _argmax_by_numpy(logits: np.ndarray) -> torch.Tensor:
 def _race_winners(weights: torch.Tensor, hashed_ids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
     """Of each row the place that wins the exponential race (see above): each as likely as its weight.
 
-    NO_TOKEN where the weights are not numbers.
+    NO_TOKEN where there are NaN or infinite weights.
     """
     uniform = (_hashed(hashed_ids + numbers * SPREAD).double() + 0.5) / 2**32
     place = (weights / -uniform.log().float()).argmax(-1)
