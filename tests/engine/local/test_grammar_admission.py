@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from qwen_app.engine.local.grammar_admission import THREADS, GrammarAdmission
 from qwen_app.errors import OverBudget, SchemaError
@@ -14,7 +16,7 @@ from qwen_app.messages import GenerationRequest, GrammarSpec, JsonObject, JsonSc
 from qwen_app.sandbox.checks import checks
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.grammars.grammar import Grammar
-from tests.qwen_vocabulary import END_OF_TEXT, END_OF_TURN, LOGITS_WIDTH, qwen_tokenizer
+from tests.tiny_qwen import PADDED_VOCABULARY
 
 pytestmark = pytest.mark.anyio
 SLOW = JsonSchema({"type": "object", "title": "slow"})
@@ -25,8 +27,8 @@ SECOND = JsonSchema({"type": "object", "title": "second"})
 class HeldCompiler(GrammarCompiler):
     """Holds the schema SLOW back until it is let go."""
 
-    def __init__(self) -> None:
-        super().__init__(qwen_tokenizer(), vocab_size=LOGITS_WIDTH, eos_ids=[END_OF_TURN, END_OF_TEXT])
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        super().__init__(tokenizer, vocab_size=PADDED_VOCABULARY, eos_ids=[tokenizer.get_vocab()["<|im_end|>"]])
         self.let_go = threading.Event()
         self.compiled: list[GrammarSpec] = []
 
@@ -37,12 +39,16 @@ class HeldCompiler(GrammarCompiler):
         return super().compile(spec)
 
 
+@pytest.fixture
+def compiler(tiny_qwen_dir: Path) -> HeldCompiler:
+    return HeldCompiler(Tokenizer.from_file(str(tiny_qwen_dir / "tokenizer.json")))
+
+
 def ask(user: str, grammar: GrammarSpec) -> GenerationRequest:
     return GenerationRequest("r", user=user, grammar=grammar)
 
 
-async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here() -> None:
-    compiler = HeldCompiler()
+async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here(compiler: HeldCompiler) -> None:
     admission = GrammarAdmission(compiler, checks())
     with pytest.raises(SchemaError):
         await admission.admit(ask("ada", JsonSchema({"type": "string", "pattern": "(?=a)b"})))
@@ -51,8 +57,7 @@ async def test_what_cannot_be_enforced_is_refused_before_it_is_compiled_here() -
 
 
 @pytest.mark.slow
-async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
-    compiler = HeldCompiler()
+async def test_who_takes_too_long_is_refused_and_holds_nobody_up(compiler: HeldCompiler) -> None:
     admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)
     try:
         with pytest.raises(OverBudget):
@@ -70,8 +75,9 @@ async def test_who_takes_too_long_is_refused_and_holds_nobody_up() -> None:
         admission.close()
 
 
-async def test_what_all_grammars_share_is_no_time_of_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    compiler = HeldCompiler()
+async def test_what_all_grammars_share_is_no_time_of_the_first_one(
+    compiler: HeldCompiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare, waits_s = compiler.prepare, iter([SHORT_S])
 
     def prepare_slowly() -> None:
@@ -85,8 +91,7 @@ async def test_what_all_grammars_share_is_no_time_of_the_first_one(monkeypatch: 
 
 
 @pytest.mark.slow
-async def test_waiting_for_others_is_no_time_of_ones_own() -> None:
-    compiler = HeldCompiler()
+async def test_waiting_for_others_is_no_time_of_ones_own(compiler: HeldCompiler) -> None:
     admission = GrammarAdmission(compiler, checks(), deadline_s=SHORT_S)
     try:
         others = [asyncio.create_task(admission.admit(ask(f"mallory {n}", SLOW))) for n in range(THREADS)]
