@@ -50,7 +50,7 @@ class CompletionSearch:
     ``string_completions`` are guesses at first: how a string, or a text that is not JSON, may end.
     """
 
-    def __init__(self, vocabulary: Vocabulary, string_completions: Sequence[bytes] = ()) -> None:
+    def __init__(self, vocabulary: Vocabulary, string_completions: Sequence[bytes]) -> None:
         self._vocabulary = vocabulary
         self.string_completions = list(string_completions)
 

@@ -139,7 +139,7 @@ def call_grammar(
     *,
     open_id: int | None,
     close_id: int | None,
-    answer: str | None = None,
+    answer: str | None,
 ) -> str:
     """Lark text for llguidance. ``named_schemas`` are tool names with their schemas as ``%json`` bodies.
 

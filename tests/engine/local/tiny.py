@@ -127,8 +127,8 @@ class StepGate:
         self._open.set()
 
 
-async def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
-    async with asyncio.timeout(patience_s):
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (what is watched lives on another thread)
             await asyncio.sleep(0.005)
 
