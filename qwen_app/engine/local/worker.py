@@ -11,7 +11,7 @@ from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, f
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
 from qwen_app.engine.local.steps.event_queue import Outbox
 from qwen_app.engine.local.steps.sequence import SequenceState
-from qwen_app.engine.local.steps.step_executor import NO_MEMORY, StepExecutor
+from qwen_app.engine.local.steps.step_executor import NO_MEMORY, REQUEST_FAILED, StepExecutor
 from qwen_app.engine.local.watchdog import Watchdog
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Failed, Prefill, Queued
@@ -194,14 +194,21 @@ class Worker:
             expired = self._scheduler.expired(self._clock())
         for sequence_id in (*cancelled, *expired):
             sequence = self._sequences.get(sequence_id)
-            if sequence is None:
-                continue
-            now, before = self._clock(), len(sequence.token_ids)
-            rest = sequence.end("cancelled") if sequence_id in cancelled else sequence.run_out(now)
+            if sequence is not None:
+                self._end(sequence, self._ended_early(sequence, cancelled=sequence_id in cancelled))
+
+    def _ended_early(self, sequence: SequenceState, *, cancelled: bool) -> Event:
+        """Send what the sequence still holds back, and return its terminal event."""
+        now, before = self._clock(), len(sequence.token_ids)
+        try:
+            rest = sequence.end("cancelled") if cancelled else sequence.run_out(now)
             token_ids, logprobs = tuple(sequence.token_ids[before:]), sequence.answer.logprobs()
-            if rest or token_ids or logprobs:
-                self._outbox.add(sequence.events, Delta(rest, token_ids, logprobs))
-            self._end(sequence, sequence.finished(now))
+        except Exception:  # what is wrong with one request's text or grammar must not end the others
+            log.exception("a request could not be ended")
+            return Failed(EngineError(REQUEST_FAILED), sequence.text)
+        if rest or token_ids or logprobs:
+            self._outbox.add(sequence.events, Delta(rest, token_ids, logprobs))
+        return sequence.finished(now)
 
     def _admit(self) -> None:
         with self._lock:

@@ -287,6 +287,30 @@ async def test_a_request_whose_text_cannot_be_made_fails_alone(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_request_that_cannot_be_ended_at_its_deadline_fails_alone(
+    tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    run_out = SequenceState.run_out
+
+    def broken(self: SequenceState, now: float) -> str:
+        if self.user == VICTIM:
+            raise KeyError("injected")
+        return run_out(self, now)
+
+    monkeypatch.setattr(SequenceState, "run_out", broken)
+    steps: list[int] = []
+    async with tiny_engine(tiny_qwen_dir, slots=1 if waits else 2, clock=lambda: float(len(steps))) as opened:
+        opened.runner.before = lambda chunks: steps.append(len(chunks))
+        one = asyncio.create_task(collect(opened.engine, say("one", 60, timeout_s=1000)))
+        await until(lambda: opened.engine.health().running == 1)
+        harmed = await collect(opened.engine, say(VICTIM, 60, timeout_s=8))
+        assert isinstance(check_shape(harmed), Failed)
+        assert isinstance(check_shape(await one), Finished)
+        await until_idle(opened.engine)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("value", [torch.nan, -torch.inf])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 async def test_impossible_logits_fail_one_request_with_a_clear_error(

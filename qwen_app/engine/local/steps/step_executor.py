@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
 NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
+REQUEST_FAILED = "The engine failed on this request. Try it once more."
 PREEMPTIONS = 2  # of one request, before it fails
 
 
@@ -320,7 +321,7 @@ class StepExecutor:
             return
         except Exception:  # what is wrong with one request's text or grammar must not end the others
             log.exception("token %d could not be taken", sampled.token_id)
-            output.failed.append((sequence, EngineError("The engine failed on this request. Try it once more.")))
+            output.failed.append((sequence, EngineError(REQUEST_FAILED)))
             return
         token_ids = tuple(sequence.token_ids[before:])
         if len(token_ids) > 1:  # beside what was drawn, for the penalties
