@@ -1,4 +1,4 @@
-"""What a request that came through the wall passes before the page: a known path."""
+"""What a request that came through the wall passes before the page: of Gradio's own paths, those that are offered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_app.errors import NotFound, RequestError
 from qwen_app.http.paths import PathPrefixes
-from qwen_app.web.gradio_paths import is_offered
+
+_GRADIO = PathPrefixes(["/gradio_api"])
+# All that the page's own code and gradio_client use of Gradio's routes. Anything else there is not offered.
+_USED = PathPrefixes(
+    f"/gradio_api/{path}"
+    for path in (
+        "queue/join",
+        "queue/data",
+        "run/predict",
+        "heartbeat",
+        "cancel",
+        "reset",
+        "info",
+        "call/chat",
+        "call/v2/chat",
+        "startup-events",
+        "app_id",
+    )
+)
+_NEVER = PathPrefixes(["/monitoring", "/dev", "/login", "/logout"])  # Gradio's own login is not ours
 
 
 class PageGuard:
@@ -23,10 +42,15 @@ class PageGuard:
             await self._app(scope, receive, send)
             return
         try:
-            if not self._api_paths.holds(scope["path"]) and not is_offered(scope["path"]):
+            if not self._api_paths.holds(scope["path"]) and not _is_offered(scope["path"]):
                 raise NotFound("There is nothing here.")
             await self._app(scope, receive, send)
         except RequestError as refusal:
             await JSONResponse({"detail": refusal.message}, refusal.http_status)(scope, receive, send)
         except HTTPException as refusal:
             await JSONResponse({"detail": refusal.detail}, refusal.status_code)(scope, receive, send)
+
+
+def _is_offered(path: str) -> bool:
+    """Whether the page's server has anything for visitors at ``path``."""
+    return _USED.holds(path) if _GRADIO.holds(path) else not _NEVER.holds(path)
