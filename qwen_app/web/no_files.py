@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from qwen_app.http.json_bounds import PAGE_BOUNDS
 from qwen_app.http.paths import PathPrefixes
+from qwen_app.web.page_calls.whole_body import read_body, replayed
 
 GRADIO = PathPrefixes(["/gradio_api"])
 REFUSED = "Files cannot be sent this way. Upload a table with the button of the page."
@@ -29,14 +30,12 @@ class NoFiles:
         if scope["type"] != "http" or scope["method"] in NO_BODY or not GRADIO.holds(scope["path"]):
             await self._app(scope, receive, send)
             return
-        body = await _read(receive)
-        if body is None:  # the client left
-            return
+        body = await read_body(receive)
         refusal = refusal_of(body)
         if refusal:
             await JSONResponse({"detail": refusal}, 400)(scope, receive, send)
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
 
 
 def refusal_of(body: bytes) -> str:
@@ -57,23 +56,3 @@ def _spelled(text: str) -> bytes:
 
 
 _NAMES_A_FILE = re.compile(_spelled("path") + rb"\s*:|" + _spelled("gradio.FileData"))
-
-
-async def _read(receive: Receive) -> bytes | None:
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replayed

@@ -10,12 +10,12 @@ from contextlib import suppress
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qwen_app.errors import RequestError, TooLarge, TooManyRequests
+from qwen_app.errors import RequestError, TooManyRequests
 from qwen_app.web.page_calls.call import Kind, Visitor, call_in, caller_of, kind_of, stream_of
 from qwen_app.web.page_calls.gradio_tables import GradioTables
 from qwen_app.web.page_calls.ledger import CallTicket, Ledger
+from qwen_app.web.page_calls.whole_body import read_body, replayed
 
-CALL_LIMIT_BYTES = 2 * 2**20
 _LOOKED_AT_EVERY_S = 10.0
 _ANSWER_LIMIT_BYTES = 64 * 1024  # of a join's answer: an event's id, or why there is none
 
@@ -59,11 +59,11 @@ class PageCalls:
                 await self._call(kind, ticket, scope, receive, send)
 
     async def _call(self, kind: Kind, ticket: CallTicket, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
+        body = await read_body(receive)
         self._ledger.call(ticket, call_in(kind, scope, body).session, len(body))
         if kind is Kind.JOIN:
             send = _Joining(self._ledger, ticket, send)
-        await self._app(scope, _replay(body, receive), send)
+        await self._app(scope, replayed(body, receive), send)
         if kind is Kind.JOIN and not self._watches:
             self._watch()
 
@@ -74,12 +74,12 @@ class PageCalls:
             asyncio.get_running_loop().call_later(_LOOKED_AT_EVERY_S, self._watch)
 
     async def _end(self, visitor: Visitor, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(receive)
+        body = await read_body(receive)
         call = call_in(Kind.END, scope, body)
         if call.session:
             self._ledger.use(visitor, call.session)
         if self._ledger.may_end(visitor, call.event):
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replayed(body, receive), send)
         else:  # it is over: there is nothing to end
             await JSONResponse({"success": True})(scope, receive, send)
 
@@ -112,25 +112,3 @@ def refuse(refusal: RequestError) -> JSONResponse:
     """The answer to a call that is refused, in the shape the page shows as a toast."""
     headers = {"retry-after": str(math.ceil(refusal.retry_after_s))} if isinstance(refusal, TooManyRequests) else None
     return JSONResponse({"detail": refusal.message, "error": refusal.message}, refusal.http_status, headers)
-
-
-async def _read(receive: Receive) -> bytes:
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestError("The request broke off. Try again.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > CALL_LIMIT_BYTES:
-            raise TooLarge(f"The request is over the limit of {CALL_LIMIT_BYTES // 2**20} MiB. Send less text.")
-    return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return again
