@@ -11,11 +11,12 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from qwen_app.errors import AppError
 from qwen_app.messages import Delta, Failed, Finished, GenerationRequest, Message, Prefill
 from qwen_app.performance.prompts import PromptMaker
-from qwen_app.performance.values import ANSWER_TOKENS, BenchRun, Figure, Size, median_s
+from qwen_app.performance.values import ANSWER_TOKENS, BenchRun, Figure, Size
 from qwen_app.service import Service
 
 ROOM_TOKENS = 512  # of a conversation that the answer may take
@@ -144,7 +145,7 @@ class Measurement:
         figure = Figure(
             size,
             max(answer.prompt_tokens for answer in reading.answers),
-            median_s(firsts_s),
+            median(firsts_s),
             max(firsts_s),
             writing.tokens_per_s(),
             sum(answer.reused_tokens for answer in reading.answers),

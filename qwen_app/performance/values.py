@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Literal
 
 CONTEXTS = (1024, 2048, 4096, 8192, 16_384, 32_768)  # tokens
@@ -68,7 +67,3 @@ def sizes_that_fit(contexts: Sequence[int], users: Sequence[int], context_tokens
         for many in sorted(set(users))
         if 0 < context <= context_tokens and 0 < many <= slots
     )
-
-
-def median_s(times_s: Sequence[float]) -> float:
-    return median(times_s) if times_s else 0.0

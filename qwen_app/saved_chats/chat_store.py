@@ -222,7 +222,7 @@ class ChatStore:
             "pinned": summary.pinned,
             "head_id": chat.head_id,
             "bytes": 0,
-            "created_at": summary.created_at or now,
+            "created_at": now,
             "updated_at": now,
         }
 
@@ -298,7 +298,6 @@ def _summary(row: RowMapping) -> ChatSummary:
         title=row["title"],
         titled_by=row["titled_by"],
         pinned=row["pinned"],
-        created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
 

@@ -50,7 +50,7 @@ class ShareStore:
         wanted = and_(shares.c.owner == owner, shares.c.chat_id == chat_id, shares.c.expires_at >= self._clock())
         with self._engine.connect() as connection:
             rows = connection.execute(select(shares).where(wanted).order_by(shares.c.created_at))
-            return [SharedLink(row.id, row.chat_id, row.head_id, row.created_at, row.expires_at) for row in rows]
+            return [SharedLink(row.id, row.expires_at) for row in rows]
 
     def revoke(self, owner: str, link_id: str) -> bool:
         """Whether there was such a link."""

@@ -40,7 +40,6 @@ class ChatSummary:
     title: str
     titled_by: TitleSource = "question"
     pinned: bool = False
-    created_at: float = 0.0
     updated_at: float = 0.0
 
 
@@ -68,9 +67,6 @@ class SharedLink:
     """A read-only link to what a chat showed when it was shared, until ``expires_at``. The token itself is not kept."""
 
     id: str
-    chat_id: str
-    head_id: str
-    created_at: float
     expires_at: float
 
 

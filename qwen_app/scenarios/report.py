@@ -1,4 +1,4 @@
-"""What came of the scenarios: a table and cards for the page, a report as Markdown or as one HTML file."""
+"""What came of the scenarios: a report as Markdown or as one HTML file, and the parts of it that the page shows."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def details_html(result: ScenarioResult, language: Language) -> str:
     )
 
 
-def question_text(messages: Sequence[Message], language: Language) -> str:
+def _question_text(messages: Sequence[Message], language: Language) -> str:
     """What is asked, a long text in it cut in its middle."""
     question = "\n\n".join(message.content for message in messages)
     if len(question) <= SHOWN_CHARACTERS:
@@ -127,7 +127,7 @@ def _parts(result: ScenarioResult, language: Language) -> list[tuple[str, str]]:
     calls = [f"{call.name}({call.arguments})" for call in result.outcome.calls]
     answered = "\n".join([*([result.outcome.text.strip()] if result.outcome.text.strip() else []), *calls])
     return [
-        (ASKED.told(language), question_text(result.scenario.messages, language)),
+        (ASKED.told(language), _question_text(result.scenario.messages, language)),
         (EXPECTED.told(language), result.scenario.expected.told(language)),
         (ANSWERED.told(language), answered or NO_ANSWER.told(language)),
     ]

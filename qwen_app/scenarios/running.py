@@ -93,7 +93,7 @@ def _judged(scenario: Scenario, answer: _Answer, total_s: float) -> ScenarioResu
     calls = tuple(answer.calls[index] for index in sorted(answer.calls))
     if isinstance(answer.end, Finished):
         end = answer.end
-        outcome = TaskAnswer(answer.text, calls, end.reason)
+        outcome = TaskAnswer(answer.text, calls)
         verdict = scenario.check(outcome)
         return ScenarioResult(
             scenario,
@@ -101,7 +101,6 @@ def _judged(scenario: Scenario, answer: _Answer, total_s: float) -> ScenarioResu
             verdict.reason,
             outcome,
             total_s,
-            end.timings.first_token_s,
             end.usage.prompt_tokens,
             end.usage.completion_tokens,
         )

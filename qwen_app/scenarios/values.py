@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from qwen_app.messages import FinishReason, GrammarSpec, Message, Tool, ToolCall
+from qwen_app.messages import GrammarSpec, Message, Tool, ToolCall
 from qwen_app.reports.wording import Wording
 
 ResultState = Literal["passed", "failed", "does_not_fit", "broke", "stopped"]
@@ -18,7 +18,6 @@ class TaskAnswer:
 
     text: str
     calls: tuple[ToolCall, ...] = ()
-    reason: FinishReason = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,6 @@ class ScenarioResult:
     reason: Wording
     outcome: TaskAnswer = TaskAnswer("")
     total_s: float = 0.0
-    first_token_s: float = 0.0
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

@@ -27,7 +27,7 @@ SUMMARY = (
 
 
 def call(name: str, arguments: str) -> TaskAnswer:
-    return TaskAnswer("", (ToolCall("call_1", name, arguments),), "tool_calls")
+    return TaskAnswer("", (ToolCall("call_1", name, arguments),))
 
 
 def customers(*rows: dict[str, str]) -> TaskAnswer:

@@ -40,9 +40,8 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request: the session it names, the event it names. Empty where it names none."""
+    """What a request names: its session, its event. Empty where it names none."""
 
-    kind: Kind
     session: str = ""
     event: str = ""
 
@@ -73,11 +72,11 @@ def stream_of(scope: Scope) -> Call:
     """The stream a GET opens. Raises RequestError where it names none."""
     parts = _parts(scope)
     if parts[0] == "call":
-        return Call(Kind.STREAM, event=_name(parts[-1]))
+        return Call(event=_name(parts[-1]))
     if parts[0] == "heartbeat":
-        return Call(Kind.HEARTBEAT, session=_name(parts[-1] if len(parts) == 2 else ""))
+        return Call(_name(parts[-1] if len(parts) == 2 else ""))
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20)
-    return Call(Kind.STREAM, session=_name(query.get("session_hash", [""])[-1]))
+    return Call(_name(query.get("session_hash", [""])[-1]))
 
 
 def call_in(kind: Kind, scope: Scope, body: bytes) -> Call:
@@ -86,13 +85,13 @@ def call_in(kind: Kind, scope: Scope, body: bytes) -> Call:
     parts = _parts(scope)
     if kind is Kind.END:
         session = _name(fields.get("session_hash")) if parts[0] == "cancel" else ""
-        return Call(kind, session, _name(fields.get("event_id")))
+        return Call(session, _name(fields.get("event_id")))
     if parts[:2] == ["call", "v2"]:
-        return Call(kind)  # its fields are the handler's own
+        return Call()  # its fields are the handler's own
     named = fields.get("session_hash")
     if named is None and parts[0] != "queue":
-        return Call(kind)
-    return Call(kind, _name(named))
+        return Call()
+    return Call(_name(named))
 
 
 def _parts(scope: Scope) -> list[str]:
