@@ -98,7 +98,8 @@ def ask(
 ) -> Conversation:
     """Add a turn that waits for its answer. ``in_parts`` says how its documents are read."""
     summary = DocumentSummary() if in_parts else None
-    place, order = _end_of(conversation), _size_of(conversation)
+    place = conversation.last.id if conversation.turns else ""
+    order = len(conversation.turns) + len(conversation.others)
     turn = Turn(question, json_mode=json_mode, parent_id=place, order=order, documents=documents, summary=summary)
     turns = (*conversation.turns, turn)
     return dataclasses.replace(conversation, id=conversation.id or uuid.uuid4().hex, turns=turns)
@@ -192,14 +193,12 @@ def path_to(conversation: Conversation, turn_id: str) -> Conversation:
 
 def fork(conversation: Conversation, turn: int) -> Conversation:
     """Another chat that begins with the path up to ``turn``, itself included."""
-    copied = Conversation()
-    for old in conversation.turns[: turn + 1]:
-        place = Turn("", parent_id=_end_of(copied), order=_size_of(copied))
-        new = dataclasses.replace(
-            old, id=place.id, question_id=place.question_id, parent_id=place.parent_id, order=place.order
-        )
-        copied = dataclasses.replace(copied, id=copied.id or uuid.uuid4().hex, turns=(*copied.turns, new))
-    return closed(copied)
+    turns: list[Turn] = []
+    for order, old in enumerate(conversation.turns[: turn + 1]):
+        before = turns[-1].id if turns else ""
+        new_id, new_question_id = uuid.uuid4().hex, uuid.uuid4().hex
+        turns.append(dataclasses.replace(old, id=new_id, question_id=new_question_id, parent_id=before, order=order))
+    return closed(Conversation(uuid.uuid4().hex, tuple(turns)))
 
 
 def edit(conversation: Conversation, turn: Turn, question: str, *, json_mode: bool = False) -> Conversation:
@@ -261,11 +260,3 @@ def _with_turns(conversation: Conversation, changed: Callable[[Turn], Turn]) -> 
     """With each turn ``changed``, on the path and beside it."""
     turns, others = tuple(map(changed, conversation.turns)), tuple(map(changed, conversation.others))
     return dataclasses.replace(conversation, turns=turns, others=others)
-
-
-def _end_of(conversation: Conversation) -> str:
-    return conversation.last.id if conversation.turns else ""
-
-
-def _size_of(conversation: Conversation) -> int:
-    return len(conversation.turns) + len(conversation.others)
