@@ -9,7 +9,7 @@ from qwen_app.documents.attachment import Attachment
 from qwen_app.documents.document import Note
 from qwen_app.documents.refusal import DocumentRefused
 from qwen_app.ui.documents.attaching import Attached
-from qwen_app.ui.shared.notices import failure_html, notice_html
+from qwen_app.ui.shared.notices import document_refusal, failure_html, notice_html
 from qwen_app.ui.shared.strings import Texts
 
 # Buttons, which attach.js answers: their names, and what they are explained by.
@@ -65,12 +65,8 @@ def document_refusal_html(error: Exception, texts: Texts, about: str = "") -> st
 
 
 def refused_html(reason: str, values: Mapping[str, str], detail: str, texts: Texts, about: str = "") -> str:
-    """As ``document_refusal_html``, for a refusal that came back from the browser; ``detail`` is said where it is none
-    of ours."""
-    try:
-        return notice_html(texts(f"document_{reason}", **values), about)
-    except (KeyError, ValueError, IndexError):
-        return notice_html(texts.translated(detail) or texts("document_broke_off"), about)
+    """As ``document_refusal_html``, for a refusal that came back from the browser."""
+    return notice_html(document_refusal(reason, values, detail, texts), about)
 
 
 def no_range_html(pages: str, texts: Texts, about: str) -> str:

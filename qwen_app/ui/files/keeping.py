@@ -11,7 +11,8 @@ from qwen_app.errors import AppError, PermissionDenied
 from qwen_app.knowledge.file_store import Collection
 from qwen_app.knowledge.knowledge_base import KnowledgeBase
 from qwen_app.ui.files.picking import MOST_PICKED, picked_files
-from qwen_app.ui.files.view import CollectionView, file_labels, hint_html, refusal_text, sure_html, told_html
+from qwen_app.ui.files.view import CollectionView, file_labels, hint_html, sure_html, told_html
+from qwen_app.ui.shared.notices import document_refusal
 from qwen_app.ui.shared.strings import Texts
 
 
@@ -45,7 +46,7 @@ class CollectionActions:
             if document is not None:
                 documents.append(document)
             else:
-                refused.append(refusal_text(picked.reason or "not_kept", dict(picked.values), picked.detail, texts))
+                refused.append(document_refusal(picked.reason or "not_kept", dict(picked.values), picked.detail, texts))
         return await self._keep(owner, collection, documents, refused, texts)
 
     async def arrive(self, owner: str, user: str, ids: Sequence[str], texts: Texts) -> CollectionView:
@@ -53,7 +54,7 @@ class CollectionActions:
         found = [self._documents.find(user, document_id) for document_id in ids[:MOST_PICKED]]
         documents = [document for document in found if document is not None]
         if not documents:
-            return await self.shown(owner, "", texts, told_html([], [refusal_text("not_kept", {}, "", texts)]))
+            return await self.shown(owner, "", texts, told_html([], [document_refusal("not_kept", {}, "", texts)]))
         collection = documents[0].name.rpartition(".")[0] or documents[0].name
         return await self._keep(owner, collection, documents, [], texts)
 

@@ -12,7 +12,7 @@ from qwen_app.knowledge.file_store import Collection, KeptFile
 from qwen_app.knowledge.search import FoundPassage
 from qwen_app.ui.markdown.answer import answer_markdown
 from qwen_app.ui.shared.render import WORD_JOINER
-from qwen_app.ui.shared.strings import TEXTS, Texts
+from qwen_app.ui.shared.strings import Texts
 
 # Footnotes within code are code.
 _OUTSIDE_CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]*`)", re.S)
@@ -91,12 +91,3 @@ def sure_html(sentence: str) -> str:
 def hint_html(sentence: str) -> str:
     """Something that is good to know, and needs nothing done."""
     return f'<div class="hint">{escape(sentence)}</div>'
-
-
-def refusal_text(reason: str, values: dict[str, str], detail: str, texts: Texts) -> str:
-    """Why a file was not taken, in the visitor's language where the reason is known."""
-    key = f"document_{reason}"
-    try:
-        return texts(key, **values) if key in TEXTS else detail or texts("document_broke_off")
-    except (KeyError, IndexError):  # a browser sent other values
-        return detail or texts("document_broke_off")

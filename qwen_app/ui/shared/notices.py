@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from html import escape
 
 from qwen_app.errors import AppError, EngineError, SchemaError
@@ -23,6 +24,15 @@ def failure_html(error: Exception, texts: Texts, about: str = "") -> str:
         log.error("a tab's action failed", exc_info=error)
         error = EngineError("Something went wrong on the server. Try again.")
     return notice_html(texts.error(error.code, error.message), about)
+
+
+def document_refusal(reason: str, values: Mapping[str, str], detail: str, texts: Texts) -> str:
+    """Why a document was not taken. A browser may have sent all three: ``detail`` is said where there is no sentence
+    for the reason, or it lacks a value."""
+    try:
+        return texts(f"document_{reason}", **values)
+    except (KeyError, ValueError, IndexError):
+        return texts.translated(detail) or texts("document_broke_off")
 
 
 def check_html(problem: AppError | None, texts: Texts, *, strict: bool = True) -> str:
