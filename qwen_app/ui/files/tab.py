@@ -145,19 +145,13 @@ class _Handlers:
         context: set[Block] = {self._session, page.language}
         listed = self._listed()
         shown = [parts.answer, parts.state, parts.sources, parts.ask, parts.stop]
-        chosen: set[Block] = {parts.collection, page.language}
-        inputs = {parts.collection, parts.question} | context
-        gr.on(
-            [parts.ask.click, parts.question.submit],
-            streaming(self.ask, self._updates),
-            inputs,
-            shown,
-            **QUEUED,
-        )
+        chosen = {parts.collection} | context
+        asking = [parts.ask.click, parts.question.submit]
+        gr.on(asking, streaming(self.ask, self._updates), chosen | {parts.question}, shown, **QUEUED)
         parts.arrivals.click(self.arrive, context, [*listed, *shown, parts.question], **QUEUED)
         parts.stop.click(self.stop, {self._session}, None, **QUICK)
-        tab.select(self.show, chosen | {self._session}, listed, **QUEUED).then(None, None, None, js=LOOKED)
-        parts.collection.input(self.choose, chosen | {self._session}, listed, trigger_mode="always_last", **QUEUED)
+        tab.select(self.show, chosen, listed, **QUEUED).then(None, None, None, js=LOOKED)
+        parts.collection.input(self.choose, chosen, listed, trigger_mode="always_last", **QUEUED)
         parts.add.click(
             self.add,
             [parts.picked, parts.collection, page.language, self._session],
@@ -166,17 +160,17 @@ class _Handlers:
             trigger_mode="multiple",  # a picker that was closed never answers
             **QUEUED,
         )
-        parts.remove.click(self.remove, chosen | {parts.files, self._session}, listed, **QUEUED)
-        parts.drop.click(self.ask_drop, chosen | {self._session}, listed, **QUEUED)
-        parts.drop_yes.click(self.drop, chosen | {self._session}, listed, **QUEUED)
-        parts.drop_no.click(self.show, chosen | {self._session}, listed, **QUEUED)
+        parts.remove.click(self.remove, chosen | {parts.files}, listed, **QUEUED)
+        parts.drop.click(self.ask_drop, chosen, listed, **QUEUED)
+        parts.drop_yes.click(self.drop, chosen, listed, **QUEUED)
+        parts.drop_no.click(self.show, chosen, listed, **QUEUED)
         page.translate(self.translate, context, shown)
         page.keep(parts.question)
 
     def ask(self, values: Values, request: gr.Request) -> Views:
         parts, language = self._parts, language_of(values[self._page.language])
         collection, question = text(values[parts.collection]), text(values[parts.question])
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         return self._asking.ask(session, chats_owner(request), visitor(request), collection, question, language)
 
     async def arrive(self, values: Values, event: gr.EventData, request: gr.Request) -> AsyncGenerator[Updates, None]:
@@ -186,7 +180,7 @@ class _Handlers:
         wanted = [text(one) for one in ids] if isinstance(ids, list) else []
         view = await self._keeping.arrive(chats_owner(request), owner(request), wanted, texts)
         nothing: Updates = self._updates(FilesView(answer="", state="", sources=""))
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         session.arrived = view.shown
         yield nothing | self._changed_listing(session, view) | {parts.question: question}
         if not question or view.shown not in view.collections:
@@ -197,19 +191,19 @@ class _Handlers:
                 yield self._updates(answer)
 
     def stop(self, values: Values) -> None:
-        session_of(values[self._session], FilesSession).stop()
+        self._session_of(values).stop()
 
     async def show(self, values: Values, request: gr.Request) -> Updates:
         """The collection that documents of the chat arrived in last, else the one that was shown."""
-        arrived = session_of(values[self._session], FilesSession).arrived
+        arrived = self._session_of(values).arrived
         return await self._shown(arrived or self._collection(values), values, request)
 
     async def choose(self, values: Values, request: gr.Request) -> Updates:
-        session_of(values[self._session], FilesSession).arrived = ""
+        self._session_of(values).arrived = ""
         return await self._shown(self._collection(values), values, request)
 
     async def _shown(self, name: str, values: Values, request: gr.Request) -> Updates:
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         look = session.looks.begin()
         view = await self._keeping.shown(chats_owner(request), name, self._texts(values))
         if session.looks.is_overtaken(look):
@@ -231,23 +225,26 @@ class _Handlers:
         file_ids = [text(one) for one in ticked] if isinstance(ticked, list) else []
         owner_name, texts = chats_owner(request), self._texts(values)
         view = await self._keeping.remove(owner_name, self._collection(values), file_ids, texts)
-        return self._changed_listing(session_of(values[self._session], FilesSession), view)
+        return self._changed_listing(self._session_of(values), view)
 
     async def ask_drop(self, values: Values, request: gr.Request) -> Updates:
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         view = await self._keeping.ask_drop(chats_owner(request), self._collection(values), self._texts(values))
         session.dropping = view.dropping
         return self._changed_listing(session, view)
 
     async def drop(self, values: Values, request: gr.Request) -> Updates:
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         view = await self._keeping.drop(chats_owner(request), session.dropping, self._texts(values))
         return self._changed_listing(session, view)
 
     def translate(self, values: Values, _: gr.Request) -> Updates:
-        session = session_of(values[self._session], FilesSession)
+        session = self._session_of(values)
         texts = session.slot.speak(language_of(values[self._page.language]))
         return self._updates(self._asking.picture(session, texts))
+
+    def _session_of(self, values: Values) -> FilesSession:
+        return session_of(values[self._session], FilesSession)
 
     def _collection(self, values: Values) -> str:
         return text(values[self._parts.collection])
