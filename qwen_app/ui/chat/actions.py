@@ -53,7 +53,6 @@ class ChatActions:
         self._answering = answering
         self.chats = chats
         self.composed = Composed(service, answering, attaching or Attaching(service))
-        self.prompt, self.body = self.composed.prompt, self.composed.body
 
     async def send(
         self,

@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 
 import gradio as gr
-from gradio.blocks import Block
 from gradio.components import Component
 
 from qwen_app.engine.base import EngineInfo
@@ -54,12 +53,7 @@ class Controls:
             self.scores: False,
         }
 
-    def components(self) -> set[Block]:
-        numbers: set[Block] = {self.temperature, self.top_p, self.max_tokens, self.context}
-        return numbers | {self.system, self.seed, self.json_mode, self.start, self.scores}
-
-    def kept(self) -> list[Component]:
-        """Those whose values the browser keeps."""
+    def components(self) -> list[Component]:
         numbers: list[Component] = [self.temperature, self.top_p, self.max_tokens, self.context]
         return [self.system, *numbers, self.seed, self.json_mode, self.start, self.scores]
 
@@ -108,6 +102,6 @@ def build_controls(page: PageContext, composer: gr.Textbox) -> Controls:
     page.localize(seed, label="seed", placeholder="seed_hint")
     page.localize(json_mode, label="json_mode", info="json_info")
     controls = Controls(system, temperature, top_p, max_tokens, context, seed, json_mode, start, scores)
-    keep_settings(page, controls.kept())
+    keep_settings(page, controls.components())
     presets.wire(PresetControls(system, temperature, top_p, max_tokens, json_mode, composer))
     return controls

@@ -74,7 +74,7 @@ def build(page: PageContext) -> None:
 def _add_reset(page: PageContext, controls: Controls) -> None:
     reset = gr.Button(size="sm", elem_id="reset-settings")
     page.localize(reset, value="reset_settings")
-    reset.click(lambda: controls.defaults(page.service.info()), None, list(controls.components()), **QUEUED)
+    reset.click(lambda: controls.defaults(page.service.info()), None, controls.components(), **QUEUED)
 
 
 class _Handlers:
@@ -87,7 +87,7 @@ class _Handlers:
         self._controls = controls
         self._actions = actions_of(page)
         self._commands = ChatCommands(self._actions, for_guests=page.for_guests)
-        self.inputs: set[Block] = {session} | controls.components()
+        self.inputs: set[Block] = {session, *controls.components()}
 
     def wire(self) -> None:
         """Tie the components' events to the handlers."""
@@ -214,12 +214,12 @@ class _Handlers:
     async def prompt(self, values: Values, user: str) -> GenerationRequest:
         """What would be sent for the draft, else for the last question."""
         draft = text(values[self._parts.composer])
-        return await self._actions.prompt(self._session_of(values), draft, self._choices(values), user)
+        return await self._actions.composed.prompt(self._session_of(values), draft, self._choices(values), user)
 
     async def body(self, values: Values, user: str) -> dict[str, object]:
         """The request for the draft, else for the last question, with what of the chat would be sent."""
         draft = text(values[self._parts.composer])
-        return await self._actions.body(self._session_of(values), draft, self._choices(values))
+        return await self._actions.composed.body(self._session_of(values), draft, self._choices(values))
 
     async def _meter(self, values: Values) -> str | None:
         draft = text(values[self._parts.composer])

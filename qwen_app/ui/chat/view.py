@@ -156,7 +156,7 @@ def first_recent(turns: int) -> int:
     return max(0, (turns - RECENT_TURNS) // FOLDED_TURNS * FOLDED_TURNS)
 
 
-def turn_of(message_index: int, first: int = 0) -> int:
+def turn_of(message_index: int, first: int) -> int:
     """Number of the turn that the Chatbot's message belongs to, where its messages begin with turn ``first``."""
     return first + message_index // 2
 

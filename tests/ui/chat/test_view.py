@@ -23,7 +23,7 @@ def parts(turn: Turn, progress: Progress | None = None) -> list[str]:
 def test_two_messages_a_turn() -> None:
     messages = chat_messages(Conversation(turns=(Turn("q", "a", run=RUN), Turn("r"))), EN)
     assert [message["role"] for message in messages] == ["user", "assistant", "user", "assistant"]
-    assert [turn_of(index) for index in range(4)] == [0, 0, 1, 1]
+    assert [turn_of(index, 0) for index in range(4)] == [0, 0, 1, 1]
     assert [turn_of(index, 10) for index in range(4)] == [10, 10, 11, 11]
 
 
