@@ -86,7 +86,7 @@ def _conversation(page: PageContext) -> gr.Chatbot:
         buttons=["copy"],
         editable="user",
         latex_delimiters=DELIMITERS,
-        autoscroll=False,  # page.js follows the answer, and leaves a reader alone who scrolled up
+        autoscroll=False,  # scroll.js follows the answer, and leaves a reader alone who scrolled up
         feedback_options=None,
         placeholder=welcome(),
         examples=examples(),

@@ -23,29 +23,22 @@ class Follower:
 
 @dataclass(slots=True)
 class ChatSession:
-    """One browser tab: which chat it shows, in which language. ``follower`` draws the answers of a chat, ``owner`` is
-    whose chats it may show. ``compared`` has the differences between two runs that are shown, by the ids of the later
-    ones. ``attached`` documents wait in the composer, uploaded
-    by ``uploader``; those of the question being asked are ``sending``. While a ``replay`` runs, the chat that is shown
-    is its picture. ``unfolded`` is the chat whose earlier turns are on the page too. ``wishes`` are for another chat,
-    ``measurings`` of what the next request holds; documents' pages are chosen one after the other (``choosing``). Views
-    reach the tab ``in_order``.
-    """
+    """One browser tab: the chat that it shows, and what is going on there."""
 
-    chat: OpenChat = field(default_factory=OpenChat)
+    chat: OpenChat = field(default_factory=OpenChat)  # while a replay runs, its picture
     language: Language = "en"
-    follower: Follower | None = None
-    owner: str = ""
-    compared: dict[str, str] = field(default_factory=dict)
-    attached: tuple[Attached, ...] = ()
-    sending: tuple[Attached, ...] = ()
-    uploader: str = ""
+    follower: Follower | None = None  # draws the answers of a chat
+    owner: str = ""  # whose chats the tab may show
+    compared: dict[str, str] = field(default_factory=dict)  # the differences that are shown, by the later turns' ids
+    attached: tuple[Attached, ...] = ()  # documents that wait in the composer
+    sending: tuple[Attached, ...] = ()  # those of the question that is being asked
+    uploader: str = ""  # whose documents they are
     replay: Replay | None = None
-    unfolded: OpenChat | None = None
-    wishes: Newest = field(default_factory=Newest)
-    measurings: Newest = field(default_factory=Newest)
-    choosing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    in_order: InOrder[Updates] = field(default_factory=InOrder)
+    unfolded: OpenChat | None = None  # the chat whose earlier turns are on the page too
+    wishes: Newest = field(default_factory=Newest)  # to see another chat
+    measurings: Newest = field(default_factory=Newest)  # of what the next request holds
+    choosing: asyncio.Lock = field(default_factory=asyncio.Lock)  # documents' pages, one choice after the other
+    in_order: InOrder[Updates] = field(default_factory=InOrder)  # how views reach the tab
 
     @property
     def texts(self) -> Texts:

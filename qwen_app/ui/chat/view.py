@@ -71,8 +71,8 @@ class ChatView:
 
     ``running`` says whether an answer is being written: then the composer's button stops it, else it sends. ``draft``
     is the composer's new text, and comes with ``running``. ``live`` is the answer being written, as markdown, and
-    ``line`` what stands under it, as HTML.
-    ``shown`` says which chat that is, ``documents`` are the chips above the composer.
+    ``line`` what stands under it, as HTML. ``shown`` says which chat that is, ``documents`` are the chips above the
+    composer.
     """
 
     messages: list[DrawnMessage] | None = None

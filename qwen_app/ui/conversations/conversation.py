@@ -27,9 +27,8 @@ class Turn:
 
     ``parent_id`` is the turn before it (empty: none); turns with one parent are variants of each other, and those with
     one ``question_id`` answer the same question. ``order`` counts the chat's turns as they were asked. ``settings`` are
-    what the answer was asked for with, ``hold`` what the visitor said of sending the turn again;
-    ``documents`` belong to the question. Where they are read in parts, a prompt has the notes of ``summary`` in their
-    place.
+    what the answer was asked for with, ``hold`` what the visitor said of sending the turn again. ``documents`` belong
+    to the question; where they are read in parts, a prompt has the notes of ``summary`` in their place.
     """
 
     question: str
