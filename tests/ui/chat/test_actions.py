@@ -12,7 +12,7 @@ from html import unescape
 import pytest
 
 from qwen_app.chat.json_hint import JSON_HINT
-from qwen_app.errors import EngineError, EngineUnavailable, TextTooLong
+from qwen_app.errors import AppError, EngineError, EngineUnavailable, TextTooLong
 from qwen_app.messages import PLAIN_TEMPLATE, Message, TemplateOptions, Tool
 from qwen_app.saved_chats.saved_chats import SavedChats, chats_in_memory
 from qwen_app.service import Service
@@ -438,35 +438,30 @@ async def test_a_problem_with_the_settings_is_a_sentence() -> None:
 
 
 class Uncounting(ScriptedEngine):
+    def __init__(self, refusal: AppError) -> None:
+        super().__init__()
+        self._why = refusal
+
     async def count_tokens(
         self,
         prompts: Sequence[Sequence[Message]],
         tools: Sequence[Tool] = (),
         template: TemplateOptions = PLAIN_TEMPLATE,
     ) -> list[int]:
-        raise EngineUnavailable("The other server is away. Try again in a minute.")
+        raise self._why
 
 
 async def test_a_server_that_cannot_count_loses_nothing() -> None:
-    actions, session = actions_on(Service(Uncounting())), ChatSession()
+    away = EngineUnavailable("The other server is away. Try again in a minute.")
+    actions, session = actions_on(Service(Uncounting(away))), ChatSession()
     view = (await all_of(actions.send(session, "hi", CHOICES, "ada")))[-1]
     assert "The other server is away." in str(view.notice)
     assert (view.draft, session.conversation.turns, session.busy) == ("hi", (), False)
     assert await actions.measure(session, "draft", CHOICES) == ""
 
 
-class Unread(ScriptedEngine):
-    async def count_tokens(
-        self,
-        prompts: Sequence[Sequence[Message]],
-        tools: Sequence[Tool] = (),
-        template: TemplateOptions = PLAIN_TEMPLATE,
-    ) -> list[int]:
-        raise TextTooLong(300_000, 200_704, 8192)
-
-
 async def test_a_draft_too_long_to_be_counted_is_too_long_for_the_lens_too() -> None:
-    actions, session = actions_on(Service(Unread())), ChatSession()
+    actions, session = actions_on(Service(Uncounting(TextTooLong(300_000, 200_704, 8192)))), ChatSession()
     lens = await actions.measure(session, "x" * 300_000, CHOICES)
     assert "300,000 characters, and no more than 200,704 can be read" in lens
     assert re.search('data-over="[1-9][0-9]*" data-length="300000"', lens)
