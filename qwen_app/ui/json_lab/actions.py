@@ -117,7 +117,7 @@ class JsonLabActions:
                     result = await validate_answer(progress.text, schema.schema, progress.end, work.user)
                     work.session.progress, work.session.result = progress, result
                     outcome = work.session.outcome(work.texts)
-                yield JsonLabView(outcome=outcome, tree=tree_text(reader.document) or "", raw=progress.text)
+                yield JsonLabView(outcome=outcome, tree=tree_text(reader.document), raw=progress.text)
 
     def _request(self, task: JsonTask, schema: JsonSchema, user: str) -> GenerationRequest:
         """The schema is asked for in words, the same with and without the constraint."""

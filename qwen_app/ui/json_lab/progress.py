@@ -91,7 +91,7 @@ class JsonProgress:
             self._token.append(char)
         else:
             if self._token:
-                self._end_value("".join(self._token))
+                self._end_value()
             if char not in BLANKS:
                 self._started = True
                 self._read_structure(char)
@@ -104,9 +104,10 @@ class JsonProgress:
             self._escaped = True
         elif char == '"':
             self._in_string = False
-            self._end_value("".join(self._token))
+            self._end_value()
 
-    def _end_value(self, text: str) -> None:
+    def _end_value(self) -> None:
+        text = "".join(self._token)
         self._token.clear()
         try:
             value = json.loads(text, strict=False)
@@ -118,7 +119,7 @@ class JsonProgress:
             self._frames[-1].stage = "next"
         else:
             self._put(value)
-            self._set_stage("next")
+            self._expect_next()
 
     def _read_structure(self, char: str) -> None:
         frame = self._frames[-1] if self._frames else None
@@ -130,7 +131,7 @@ class JsonProgress:
                 self._open(char)
             case "}" | "]" if frame is not None and _closes(frame, char):
                 self._frames.pop()
-                self._set_stage("next")
+                self._expect_next()
             case "," if frame is not None and frame.stage == "next" and self._has_value(frame):
                 frame.stage = "key" if isinstance(frame.holder, dict) else "value"
                 frame.key = None if isinstance(frame.holder, dict) else len(frame.holder)
@@ -150,13 +151,14 @@ class JsonProgress:
             return
         holder: dict[str, object] | list[object] = {} if char == "{" else []
         self._put(holder)
-        self._set_stage("next")
+        self._expect_next()
         is_object = isinstance(holder, dict)
         self._frames.append(_Frame(holder, None if is_object else 0, "key" if is_object else "value"))
 
-    def _set_stage(self, stage: Stage) -> None:
+    def _expect_next(self) -> None:
+        """A value is whole: within an object or array there may be another."""
         if self._frames:
-            self._frames[-1].stage = stage
+            self._frames[-1].stage = "next"
         else:
             self._stage = "done"
 

@@ -72,14 +72,14 @@ def summarize(runs: Sequence[LabRun]) -> Summary:
     return Summary(len(runs), valid, agreeing / len(runs) if runs else 0.0)
 
 
-def tree_text(document: object) -> str | None:
-    """``document`` as JSON text for a tree view; None where it holds what JSON has no text for, or too much of it."""
+def tree_text(document: object) -> str:
+    """``document`` as JSON text for a tree view; empty where it holds what JSON has no text for, or too much of it."""
     try:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False)
         text.encode()
     except (ValueError, RecursionError):
-        return None
-    return text if len(text) <= LIMIT_TREE_CHARS else None
+        return ""
+    return text if len(text) <= LIMIT_TREE_CHARS else ""
 
 
 def _canonical(text: str) -> str:

@@ -65,9 +65,9 @@ class ScenarioActions:
     def report(self, session: ScenarioSession, form: ReportForm, language: Language) -> str:
         """The report of what was run, in the order of the scenarios; empty where nothing was."""
         results = tuple(session.results[one.key] for one in self.known if one.key in session.results)
-        report = ScenarioReport(self._service.info(), results)
         if not results:
             return ""
+        report = ScenarioReport(self._service.info(), results)
         return report.html(language) if form == "html" else report.markdown(language)
 
     def _keep(self, session: ScenarioSession, run: ScenarioRun) -> bool:

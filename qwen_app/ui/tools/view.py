@@ -20,6 +20,7 @@ from qwen_app.ui.tools.menus import Menus, menus_for, tool_titles
 from qwen_app.uploads.table_store import TableInfo
 
 ENDS = {"not_implemented": "end_not_implemented", "rounds": "end_rounds"}
+LINE_CHARS = 60  # of arguments or of a result, on one line
 LIMIT_SHOWN = 20_000  # characters of arguments or of a result; the model gets all of them
 
 
@@ -73,8 +74,8 @@ def _is_error(result: str | None) -> bool:
     return result is not None and result.startswith('{"error":')
 
 
-def _brief(result: str, limit: int = 60) -> str:
-    return result if len(result) <= limit else result[: limit - 1] + "…"
+def _brief(result: str) -> str:
+    return result if len(result) <= LINE_CHARS else result[: LINE_CHARS - 1] + "…"
 
 
 def _pretty(text: str) -> str:
@@ -84,7 +85,7 @@ def _pretty(text: str) -> str:
     except (ValueError, RecursionError):
         return text
     line = json.dumps(value, ensure_ascii=False)
-    pretty = line if len(line) <= 60 else json.dumps(value, ensure_ascii=False, indent=2)
+    pretty = line if len(line) <= LINE_CHARS else json.dumps(value, ensure_ascii=False, indent=2)
     return pretty.encode(errors="replace").decode()  # half a surrogate pair, escaped in JSON, is no text
 
 

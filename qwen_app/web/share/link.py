@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import httpx
 import segno
@@ -23,8 +23,6 @@ INSTEAD = (
     "Instead: the pod's own HTTPS proxy with --host 0.0.0.0; ssh -L {port}:127.0.0.1:{port} to this machine; or an frp "
     "server of your own, named by QWEN_SHARE_RELAY. The page runs on at http://localhost:{port}"
 )
-
-Answers = Callable[[str], bool]
 
 
 def answers(url: str) -> bool:
@@ -44,13 +42,11 @@ class ShareLink:
         port: int,
         open_tunnel: OpenTunnel,
         *,
-        answers: Answers = answers,
         look_s: float = LOOK_S,
         pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self._port = port
         self._open_tunnel = open_tunnel
-        self._answers = answers
         self._look_s = look_s
         self._pauses_s = pauses_s
         self._closed = threading.Event()
@@ -98,7 +94,7 @@ class ShareLink:
         while not self._closed.wait(self._look_s):
             if not tunnel.runs:
                 return "the tunnel program ended"
-            silent = 0 if self._answers(tunnel.url) else silent + 1
+            silent = 0 if answers(tunnel.url) else silent + 1
             if silent >= SILENT_LOOKS:
                 return "it no longer leads here; such links expire after a few days"
         return ""

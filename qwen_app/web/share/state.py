@@ -22,19 +22,19 @@ class LinkState:
         return self.url or (f"none: {self.problem}" if self.problem else "being opened")
 
 
-def write_note(state: LinkState, path: Path = NOTE) -> None:
+def write_note(state: LinkState) -> None:
     """Where it cannot be written, only ``status`` is the poorer."""
     with suppress(OSError):
-        path.write_text(state.line + "\n", encoding="utf-8")
+        NOTE.write_text(state.line + "\n", encoding="utf-8")
 
 
-def read_note(path: Path = NOTE) -> str:
+def read_note() -> str:
     """The line of the running app's link; empty where it has none."""
     with suppress(OSError, ValueError):
-        return path.read_text(encoding="utf-8").strip()
+        return NOTE.read_text(encoding="utf-8").strip()
     return ""
 
 
-def remove_note(path: Path = NOTE) -> None:
+def remove_note() -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        NOTE.unlink(missing_ok=True)
