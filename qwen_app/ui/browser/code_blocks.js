@@ -2,11 +2,6 @@
 // style sheet, for Gradio copies whatever text the box has.
 
 const ENDINGS = { python: "py", javascript: "js", typescript: "ts", bash: "sh", shell: "sh", markdown: "md", rust: "rs" };
-const save = (name, text) => {
-  const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: "text/plain" })), download: name });
-  link.click();
-  URL.revokeObjectURL(link.href);
-};
 forEvery("#conversation .code_wrap", (box) => {
   if (box.querySelector(".code-bar")) return;
   const code = box.querySelector("code");
@@ -14,7 +9,7 @@ forEvery("#conversation .code_wrap", (box) => {
   const button = (key, onclick) => make("button", { type: "button", ariaLabel: say(key), onclick });
   const wrap = button("wrap_lines", () => box.classList.toggle("wrapped"));
   const file = `answer.${ENDINGS[name] ?? (name || "txt")}`;
-  const download = button("download", () => save(file, plain(code.textContent)));
+  const download = button("download", () => saveFile(file, plain(code.textContent)));
   const language = make("span");
   language.dataset.name = name;
   box.prepend(make("div", { className: "code-bar" }, language, wrap, download));

@@ -26,10 +26,7 @@ VOTE_BUTTONS: dict[Vote, str] = {"left": "vote_left", "equal": "vote_equal", "ri
 
 # In the browser: a file of what the server wrote, and the chat that an answer became.
 _SAVE_CSV = """(written) => {
-  if (!written) return;
-  const url = URL.createObjectURL(new Blob(["\\ufeff" + written], { type: "text/csv" }));
-  Object.assign(document.createElement("a"), { href: url, download: "comparisons.csv" }).click();
-  URL.revokeObjectURL(url);
+  if (written) window.saveFile("comparisons.csv", "\\ufeff" + written, "text/csv");
 }"""
 _OPEN_CHAT = """(id) => {
   if (!id) return;

@@ -30,10 +30,7 @@ _READ = (
 _KEEP = f"(stored) => {{ localStorage.setItem('{KEY}', stored); }}"
 _KEEP_BEFORE = f"(before) => {{ localStorage.setItem('{BEFORE_KEY}', before); }}"
 _SAVE_FILE = """(stored) => {
-  if (!stored) return;
-  const url = URL.createObjectURL(new Blob([stored], { type: "application/json" }));
-  Object.assign(document.createElement("a"), { href: url, download: "presets.json" }).click();
-  URL.revokeObjectURL(url);
+  if (stored) window.saveFile("presets.json", stored, "application/json");
 }"""
 # What is larger than any file of presets is not read: the server says that it is too large.
 _PICK_FILE = f"""(picked, stored, language) => new Promise((send) => {{

@@ -16,15 +16,9 @@ from qwen_app.ui.shared.handlers import Updates, Values, changed, language_of, s
 from qwen_app.ui.shared.notices import notice_html
 from qwen_app.ui.shared.strings import Texts
 
-# The report is a file that the browser makes of the text: nothing is written on the server.
 SAVE = """(text) => {
-  if (!text) return;
-  const page = text.startsWith("<!doctype");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: page ? "text/html" : "text/markdown" }));
-  link.download = page ? "scenarios.html" : "scenarios.md";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  if (text.startsWith("<!doctype")) window.saveFile("scenarios.html", text, "text/html");
+  else if (text) window.saveFile("scenarios.md", text, "text/markdown");
 }"""
 
 
