@@ -10,7 +10,7 @@ import gradio as gr
 from qwen_app.ui.shared.context import PageContext
 from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Language, Texts
-from qwen_app.ui.shared.theme import ELEMENTS
+from qwen_app.ui.shared.theme import widget_script
 
 _HERE = Path(__file__).parent
 WIDTH_PX = 264
@@ -94,19 +94,15 @@ def add_shown() -> gr.HTML:
     return gr.HTML(
         "{}",
         html_template='<div id="chat-replay"></div><div id="chat-waiting"></div>',
-        js_on_load=_script("shown.js"),
+        js_on_load=widget_script(_HERE / "shown.js"),
         elem_id="chat-shown",
         apply_default_css=False,
     )
 
 
 def _panel_script() -> str:
-    elements = ELEMENTS.read_text(encoding="utf-8")
-    return f"{elements}{_script('panel.js')}\n(() => {{\n{_script('reconnect.js')}}})();"
-
-
-def _script(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    reconnect = (_HERE / "reconnect.js").read_text(encoding="utf-8")
+    return f"{widget_script(_HERE / 'panel.js')}\n(() => {{\n{reconnect}}})();"
 
 
 def _words(language: Language) -> str:

@@ -26,16 +26,15 @@ const giveBack = (now) => {
   const before = (draft) => [...kept.texts, draft].filter(Boolean).join("\n");
   const key = "draft:" + kept.chat;
   if (window.chats.heard && window.chats.shown === kept.chat)
-    window.chatType(before(document.querySelector("#composer textarea").value));
+    window.chatType(before(composer().value));
   else localStorage.setItem(key, before(localStorage.getItem(key)));
 };
 const lost = () => {
   if (banner) return;
   wasRunning = running();
   keepWaiting();
-  banner = Object.assign(document.createElement("div"), { className: "server-lost" });
-  banner.setAttribute("role", "alert");
-  banner.textContent = words()[temporary() ? "server_lost_temporary" : "server_lost"] || "";
+  const sentence = words()[temporary() ? "server_lost_temporary" : "server_lost"] || "";
+  banner = tag("div", { class: "server-lost", role: "alert" }, sentence);
   document.body.append(banner);
   document.body.classList.add("server-away");
 };

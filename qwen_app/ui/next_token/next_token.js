@@ -3,11 +3,6 @@
 // Runs once, with `element`, `props` and `watch` of the component.
 const BARS = 12;
 const slider = (id, otherwise) => Number(document.querySelector(`#${id} input[type=number]`)?.value ?? otherwise);
-const make = (tag, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
-};
 
 // Probabilities after temperature, in order, the rest of the vocabulary last. The rest is taken for tokens as likely as
 // the last that is known: how many there are follows from what the known ones leave.
@@ -32,23 +27,23 @@ const drawable = (probabilities, topK, topP) => {
 const draw = () => {
   const box = element.querySelector("#next-token");
   const said = JSON.parse(props.value || "{}");
-  if (said.problem) return box.replaceChildren(make("p", { className: "hint", textContent: said.problem }));
+  if (said.problem) return box.replaceChildren(tag("p", { class: "hint" }, said.problem));
   if (!said.tokens) return box.replaceChildren();
   const probabilities = heated(said.tokens.map(([, logprob]) => logprob), slider("temperature", 1));
   const drawn = drawable(probabilities, said.top_k, slider("top-p", 1));
   const row = (text, place) => {
     const percent = `${(100 * probabilities[place]).toFixed(1)} %`;
-    const bar = make("i");
+    const bar = tag("i");
     bar.style.width = `${100 * probabilities[place]}%`;
-    const line = make("li", { title: `${text} · ${percent}` }, make("code", { textContent: text }), make("span", {}, bar), make("b", { textContent: percent }));
+    const line = tag("li", { title: `${text} · ${percent}` }, tag("code", {}, text), tag("span", {}, bar), tag("b", {}, percent));
     line.toggleAttribute("data-cut", place >= drawn);
     return line;
   };
   const rows = said.tokens.slice(0, BARS).map(([text], place) => row(text.replaceAll("\n", "⏎").replaceAll(" ", "␣") || "∅", place));
   const others = said.tokens.length;
-  const list = make("ol", { ariaLabel: said.words.label }, ...rows, row(said.words.others, others));
+  const list = tag("ol", { "aria-label": said.words.label }, ...rows, row(said.words.others, others));
   const sentence = said.words.drawn.replace("#", drawn > others ? "∞" : drawn);
-  box.replaceChildren(list, make("p", { className: "hint", textContent: sentence }));
+  box.replaceChildren(list, tag("p", { class: "hint" }, sentence));
 };
 watch("value", draw);
 document.addEventListener("input", (event) => {

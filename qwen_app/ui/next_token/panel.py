@@ -16,6 +16,7 @@ from qwen_app.ui.next_token.distribution import next_tokens
 from qwen_app.ui.shared.context import QUEUED, PageContext, visitor
 from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Texts
+from qwen_app.ui.shared.theme import widget_script
 
 PromptOf = Callable[[Values, str], Awaitable[GenerationRequest]]  # of what the page holds, and who asks
 _SCRIPT = Path(__file__).with_name("next_token.js")
@@ -31,7 +32,7 @@ class NextToken:
         self._picture = gr.HTML(
             "{}",
             html_template='<div id="next-token"></div>',
-            js_on_load=_SCRIPT.read_text(encoding="utf-8"),
+            js_on_load=widget_script(_SCRIPT),
             elem_id="next-token-box",
             apply_default_css=False,
         )

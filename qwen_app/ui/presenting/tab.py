@@ -10,7 +10,7 @@ import gradio as gr
 from qwen_app.ui.shared.context import PageContext
 from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Language, Texts
-from qwen_app.ui.shared.theme import ELEMENTS
+from qwen_app.ui.shared.theme import widget_script
 
 _SCRIPT = Path(__file__).with_name("presenting.js")
 # What the script says, by the names it uses.
@@ -65,7 +65,7 @@ def build(page: PageContext) -> None:
         frame = gr.HTML(
             words("en"),
             html_template=f'<div id="presenting" data-shared="{"yes" if page.settings.share else ""}"></div>',
-            js_on_load=ELEMENTS.read_text(encoding="utf-8") + _SCRIPT.read_text(encoding="utf-8"),
+            js_on_load=widget_script(_SCRIPT),
             apply_default_css=False,
         )
 

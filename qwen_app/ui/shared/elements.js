@@ -1,4 +1,4 @@
-// What widgets that draw themselves begin with: their words, and elements made of a name, attributes and children.
+// What components that draw themselves begin with: their words, and elements made of a name, attributes and children.
 const words = () => JSON.parse(props.value || "{}");
 const tag = (name, attributes = {}, ...children) => {
   const made = document.createElement(name);

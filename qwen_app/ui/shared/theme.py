@@ -30,9 +30,14 @@ STYLES = [
 ]
 BROWSER_STORE = Path(__file__).with_name("browser_store.js")  # stands before all that keeps something in the browser
 ALLOWED_DOM = Path(__file__).with_name("allowed_dom.js")  # runs before anything is drawn
-ELEMENTS = Path(__file__).with_name("elements.js")  # stands before the scripts of widgets that draw themselves
 PRINT_STYLE = Path(__file__).with_name("print.css")  # Gradio confines STYLES to its own box
 SHARE_NOTICE = Path(__file__).with_name("share_notice.js")
+_ELEMENTS = Path(__file__).with_name("elements.js")
+
+
+def widget_script(file: Path) -> str:
+    """The script of a component that draws itself, behind what all of these begin with."""
+    return _ELEMENTS.read_text(encoding="utf-8") + file.read_text(encoding="utf-8")
 
 
 def theme() -> gr.themes.Base:
