@@ -25,18 +25,22 @@ const choosePages = (id, pages) => {
   const isSeen = () => choice !== choices || !chipOf(id) || pagesOf(chipOf(id)) === pages.trim();
   return askAndWait({ do: "document_pages", id, pages }, isSeen);
 };
-const uploadOne = async (file) => {
+// What became of a file: the id of its text on the server, or why there is none. The files tab sends its own by it too.
+window.sendDocument = async (file) => {
   const name = file.name || "document.txt";
-  if (file.size > LIMIT_FILE_BYTES) return told({ reason: "too_large", values: { name, limit: "32" } });
+  if (file.size > LIMIT_FILE_BYTES) return { reason: "too_large", values: { name, limit: "32" } };
   try {
     const headers = { "content-type": "application/octet-stream", "x-file-name": encodeURIComponent(name) };
     const response = await fetch("uploads/document", { method: "POST", body: file, headers });
-    const answer = await response.json();
-    if (answer.id) return await attachAndWait(answer.id);
-    return told({ reason: answer.reason || "", values: answer.values || {}, detail: answer.detail || "" });
+    const { id, reason, values, detail } = await response.json();
+    return { id, reason, values, detail };
   } catch {
-    return told({ reason: "broke_off", values: {} });
+    return { reason: "broke_off" };
   }
+};
+const uploadOne = async (file) => {
+  const { id, ...refused } = await sendDocument(file);
+  return id ? attachAndWait(id) : told(refused);
 };
 
 // The line that says what is being read, while it is.

@@ -5,31 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from qwen_app.documents.document_store import UPLOAD_PATH
-from qwen_app.documents.refusal import LIMIT_FILE_BYTES
-
 LIMIT_OUTCOME_CHARACTERS = 20_000
 MOST_PICKED = 8  # read one after the other, and the page waits for them
 
-# A file never passes through Gradio, which would make a file of it here. The path is relative, for the page may lie
-# below another one. An event whose picker is closed without a file ends in a promise that is never kept.
-PICK_FILES = (
-    """(...values) => new Promise((send) => {
-  const upload = async (file) => {
-    const name = file.name || "document.txt";
-    if (file.size > LIMIT_BYTES) return { name, reason: "too_large", values: { name, limit: "LIMIT_MIB" } };
-    try {
-      const headers = { "content-type": "application/octet-stream", "x-file-name": encodeURIComponent(name) };
-      const response = await fetch("UPLOAD_PATH", { method: "POST", body: file, headers });
-      const { id, reason, values, detail } = await response.json();
-      return { name, id, reason, values, detail: String(detail || "") };
-    } catch {
-      return { name, reason: "broke_off", values: {} };
-    }
-  };
+# A file never passes through Gradio, which would make a file of it here. An event whose picker is closed without a file
+# ends in a promise that is never kept.
+PICK_FILES = """(...values) => new Promise((send) => {
   const take = async (files) => {
     const outcomes = [];
-    for (const file of files.slice(0, MOST)) outcomes.push(await upload(file));
+    for (const file of files.slice(0, MOST)) outcomes.push(await window.sendDocument(file));
     const count = files.length - MOST;
     if (count > 0) outcomes.push({ reason: "left_out", values: { count: String(count), limit: "MOST" } });
     send([JSON.stringify(outcomes), ...values.slice(1)]);
@@ -41,11 +25,7 @@ PICK_FILES = (
   input.addEventListener("change", () => take([...input.files]));
   window.filesPicker = input; // kept, or a browser may collect it while its dialog is open
   input.click();
-})""".replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))
-    .replace("LIMIT_BYTES", str(LIMIT_FILE_BYTES))
-    .replace("LIMIT_MIB", str(LIMIT_FILE_BYTES // 2**20))
-    .replace("MOST", str(MOST_PICKED))
-)
+})""".replace("MOST", str(MOST_PICKED))
 
 
 @dataclass(frozen=True, slots=True)
