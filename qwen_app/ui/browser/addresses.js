@@ -34,8 +34,3 @@ forEvery("#tabs", (tabs) => {
 });
 window.addEventListener("popstate", showAddressed);
 window.addEventListener("hashchange", showAddressed);
-
-document.addEventListener("click", (event) => {
-  const starter = event.target.closest("[data-preset]");
-  if (starter) window.choosePreset?.(starter.dataset.preset);
-});

@@ -48,9 +48,7 @@ const readingLine = (text) => {
   const box = document.getElementById("documents");
   box?.parentElement.querySelector(".documents-reading")?.remove();
   if (!text) return;
-  const line = Object.assign(document.createElement("div"), { className: "documents-reading", textContent: text });
-  line.setAttribute("role", "status");
-  box?.after(line);
+  box?.after(make("div", { className: "documents-reading", role: "status", textContent: text }));
 };
 // One document after the other; Send waits for them, and for pages that were chosen.
 const sendWaitsFor = async (work) => {
@@ -115,17 +113,14 @@ forEvery("#documents", () => {
 });
 
 const pickFiles = () => {
-  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+  const input = make("input", { type: "file", multiple: true });
   input.addEventListener("change", () => upload([...input.files]));
   window.documentPicker = input; // kept, or a browser may collect it while its dialog is open
   input.click();
 };
 forEvery("#composer", (box) => {
   if (box.querySelector("#attach")) return;
-  const button = Object.assign(document.createElement("button"), { id: "attach", type: "button", textContent: "＋" });
-  button.addEventListener("click", pickFiles);
-  box.prepend(button);
-  nameIt("documents_add")(button);
+  box.prepend(make("button", { id: "attach", type: "button", textContent: "＋", onclick: pickFiles }));
 });
 forEvery("#attach", nameIt("documents_add"));
 
@@ -139,8 +134,7 @@ document.addEventListener("click", (event) => {
   if (!way) return;
   const question = composer()?.value ?? "";
   if (way.name === "documents_in_parts") return window.chatCommand({ do: way.name, question });
-  const ids = [...document.querySelectorAll("#documents button[name=detach]")].map((button) => button.value);
-  window.filesArrival = { ids, question }; // the files tab takes it, once it shows what it has
+  window.filesArrival = { ids: chips().map((button) => button.value), question }; // the files tab takes it, once it shows what it has
   window.filesLooked = false;
   showTab("files");
 });

@@ -1,10 +1,7 @@
 // What is copied is what was written: a question as it was typed, an answer without the line about its run, and
 // nothing of the invisible characters that keep tags from being tags.
 
-const typedText = (html) => {
-  const typed = new DOMParser().parseFromString(html, "text/html").querySelector(".typed");
-  return typed.textContent;
-};
+const typedText = (html) => new DOMParser().parseFromString(html, "text/html").querySelector(".typed").textContent;
 const isTyped = (text) => text.startsWith('<div class="typed');
 const plain = (text) => {
   if (isTyped(text)) return typedText(text);
@@ -19,7 +16,7 @@ document.addEventListener("copy", (event) => {
 
 // Browsers offer the clipboard to https and localhost only; elsewhere the old way still works.
 const copyByHand = async (text) => {
-  const area = Object.assign(document.createElement("textarea"), { value: text });
+  const area = make("textarea", { value: text });
   document.body.append(area);
   area.select();
   document.execCommand("copy");

@@ -10,8 +10,7 @@ const drawGuest = (me) => {
   line.classList.toggle("none-left", me.turns_left === 0);
   document.querySelector(".guest-paused")?.remove();
   if (!me.paused) return;
-  const banner = Object.assign(document.createElement("div"), { className: "guest-paused", textContent: say("guest_paused") });
-  banner.setAttribute("role", "status");
+  const banner = make("div", { className: "guest-paused", role: "status", textContent: say("guest_paused") });
   document.getElementById("header").after(banner);
 };
 let asked = null;

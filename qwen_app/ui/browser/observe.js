@@ -1,4 +1,5 @@
-// What the other files stand on: the visitor's language, and a call for every element that comes onto the page.
+// What the other files stand on: the visitor's language, elements made and found, and a call for every one that comes onto
+// the page.
 
 const language = () => (document.documentElement.lang.startsWith("zh") ? "zh" : "en");
 const say = (key) => WORDS[language()][key];
@@ -8,6 +9,13 @@ const filled = (text, values) =>
     one === undefined ? values[name] : String(values[name]) === "1" ? one : many,
   );
 window.filled = filled; // for widgets that draw themselves
+
+const make = (tag, properties = {}, ...children) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+};
+const composer = () => document.querySelector("#composer textarea");
 
 // `care` is called with every element that matches, now and whenever one appears; once a frame, however many come.
 const cares = [];

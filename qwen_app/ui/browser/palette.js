@@ -41,11 +41,6 @@ const KEYS = {
   "/": "focus_composer",
   "?": "shortcuts",
 };
-const make = (tag, properties = {}, ...children) => {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-};
 const showModal = (dialog) => {
   document.querySelector("dialog.sheet")?.remove();
   dialog.addEventListener("close", () => dialog.remove());

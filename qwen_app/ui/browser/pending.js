@@ -6,7 +6,6 @@ let pending = null; // the picture of the question
 let typed = ""; // by hand, and not sent
 let sent = null; // what the composer holds until the server has it, and what was typed meanwhile: behind it or in its place
 let waited = null;
-const composer = () => document.querySelector("#composer textarea");
 const settle = () => {
   pending?.remove();
   pending = null;
@@ -26,8 +25,7 @@ const giveUp = () => {
 const showPending = (text) => {
   const conversation = document.getElementById("conversation");
   if (pending || !text.trim() || document.querySelector("#composer .stop-button")) return;
-  pending = Object.assign(document.createElement("div"), { className: "pending" });
-  pending.append(Object.assign(document.createElement("div"), { className: "typed", textContent: text.trim() }));
+  pending = make("div", { className: "pending" }, make("div", { className: "typed", textContent: text.trim() }));
   conversation.after(pending);
   document.getElementById("composer").classList.add("sending");
   clearTimeout(waited);

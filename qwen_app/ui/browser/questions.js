@@ -1,5 +1,9 @@
-// Questions: long ones unfold, and one that is edited is edited as it was typed.
+// Questions: a task of the empty chat proposes one, long ones unfold, and one that is edited is edited as it was typed.
 
+document.addEventListener("click", (event) => {
+  const starter = event.target.closest("[data-preset]");
+  if (starter) window.choosePreset?.(starter.dataset.preset);
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest(".unfold");
   if (!button) return;
