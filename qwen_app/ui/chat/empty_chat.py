@@ -7,7 +7,6 @@ from gradio.components.chatbot import ExampleMessage
 
 from qwen_app.ui.presets.tasks import tasks_html
 from qwen_app.ui.shared.context import PageContext
-from qwen_app.ui.shared.handlers import Updates, Values, language_of
 from qwen_app.ui.shared.strings import Texts
 
 ENGLISH = Texts("en")
@@ -25,8 +24,4 @@ def examples(texts: Texts = ENGLISH) -> list[ExampleMessage]:
 def add_tasks(page: PageContext) -> None:
     """Add the row of tasks, which the style sheet shows below an empty conversation alone."""
     tasks = gr.HTML(tasks_html(ENGLISH), elem_id="tasks")
-
-    def translate(values: Values, _: gr.Request) -> Updates:
-        return {tasks: tasks_html(Texts(language_of(values[page.language])))}
-
-    page.translate(translate, (), [tasks])
+    page.translate_value(tasks, tasks_html)

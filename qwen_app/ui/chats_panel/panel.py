@@ -8,8 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from qwen_app.ui.shared.context import PageContext
-from qwen_app.ui.shared.handlers import Updates, Values, language_of
-from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.shared.theme import widget_script
 
 _HERE = Path(__file__).parent
@@ -71,17 +70,13 @@ def add_chats_panel(page: PageContext) -> None:
     """Add the sidebar to the Blocks being built."""
     with gr.Sidebar(position="left", width=WIDTH_PX, elem_id="chats-sidebar"):
         panel = gr.HTML(
-            _words("en"),
+            _words(Texts("en")),
             html_template='<div id="chats-panel"></div>',
             js_on_load=_panel_script(),
             elem_id="chats",
             apply_default_css=False,
         )
-
-    def translate(values: Values, _: gr.Request) -> Updates:
-        return {panel: _words(language_of(values[page.language]))}
-
-    page.translate(translate, (), [panel])
+    page.translate_value(panel, _words)
 
 
 def add_command() -> gr.HTML:
@@ -105,6 +100,5 @@ def _panel_script() -> str:
     return f"{widget_script(_HERE / 'panel.js')}\n(() => {{\n{reconnect}}})();"
 
 
-def _words(language: Language) -> str:
-    texts = Texts(language)
+def _words(texts: Texts) -> str:
     return json.dumps({name: texts(name) for name in WORDS}, ensure_ascii=False)

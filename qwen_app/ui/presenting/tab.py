@@ -8,8 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from qwen_app.ui.shared.context import PageContext
-from qwen_app.ui.shared.handlers import Updates, Values, language_of
-from qwen_app.ui.shared.strings import Language, Texts
+from qwen_app.ui.shared.strings import Texts
 from qwen_app.ui.shared.theme import widget_script
 
 _SCRIPT = Path(__file__).with_name("presenting.js")
@@ -55,21 +54,16 @@ WORDS = (
 def build(page: PageContext) -> None:
     """Add the tab to the Blocks being built."""
 
-    def words(language: Language) -> str:
-        texts = Texts(language)
+    def words(texts: Texts) -> str:
         said = {name: texts(name) for name in WORDS} | {"device": texts.translated(page.service.info().device)}
         return json.dumps(said, ensure_ascii=False)
 
     with gr.Tab(elem_id="presenting-tab") as tab:
         page.localize(tab, label="presenting_tab")
         frame = gr.HTML(
-            words("en"),
+            words(Texts("en")),
             html_template=f'<div id="presenting" data-shared="{"yes" if page.settings.share else ""}"></div>',
             js_on_load=widget_script(_SCRIPT),
             apply_default_css=False,
         )
-
-    def translate(values: Values, _: gr.Request) -> Updates:
-        return {frame: words(language_of(values[page.language]))}
-
-    page.translate(translate, (), [frame])
+    page.translate_value(frame, words)

@@ -140,6 +140,10 @@ class PageContext:
         """Call ``handler`` at every switch of language, with the values of ``inputs`` and the language among others."""
         self._translators.append(Translator(handler, frozenset(inputs), tuple(outputs)))
 
+    def translate_value(self, component: Block, said: Callable[[Texts], str]) -> None:
+        """Give ``component`` what ``said`` makes of the words, at every switch of language."""
+        self.translate(lambda values, _: {component: said(Texts(language_of(values[self.language])))}, (), [component])
+
     def translate_apart(self, handler: Callable[..., Any], inputs: Iterable[Block], outputs: Iterable[Block]) -> None:
         """As ``translate``, but in an event of its own, after that of all others: for a handler that takes long, or
         whose views are sent in their turn. It is one as Gradio takes them."""
