@@ -1,4 +1,4 @@
-"""An Office file is a zip of XML: what is checked of it before any of its XML is read."""
+"""An Office file is a zip of XML: what is checked of it, and made alike, before any of its XML is read."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ _EBCDIC = "<?xm".encode("cp037")
 _LONGEST_HEAD = 1000
 _ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([^"']*)""")
 _SIMPLE_ENCODING = re.compile(rb"(?i)utf-?(?:8|16|32)(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-\d\d?|windows-125\d")
+# What "Strict Open XML" calls namespaces and kinds of parts, and what all else does: the libraries know no other names.
+_STRICT_NAME = re.compile(rb"""(?<=["'])http://purl\.oclc\.org/ooxml/(\w+)/""")
+_USUAL_NAME = rb"http://schemas.openxmlformats.org/\1/2006/"
+_WITH_NAMES = (".xml", ".rels")
+_FASTEST = 1  # of the levels of compression
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, NotImplementedError, IndexError)
 
 
@@ -54,6 +59,20 @@ def check_package(name: str, data: bytes, kind: str) -> bool:
     except BROKEN as broken:
         raise DocumentRefused("broken", name=name, kind=kind.upper()) from broken
     return any(entry.filename.endswith("vbaProject.bin") for entry in entries)
+
+
+def with_usual_names(data: bytes) -> bytes:
+    """The file as it would be if it had not been saved as "Strict Open XML"; most are not."""
+    with zipfile.ZipFile(io.BytesIO(data)) as package:
+        parts = dict.fromkeys(package.namelist())
+        if not any(_STRICT_NAME.search(package.read(part)) for part in _MAIN_PARTS if part in parts):
+            return data
+        made = io.BytesIO()
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_FASTEST) as usual:
+            for part in parts:
+                content = package.read(part)
+                usual.writestr(part, _STRICT_NAME.sub(_USUAL_NAME, content) if part.endswith(_WITH_NAMES) else content)
+    return made.getvalue()
 
 
 def _check_part(package: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, room_bytes: int) -> int:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from qwen_app.documents.document import Document, Note, Section, document_json
 from qwen_app.documents.readers.html_page import declared_charset, read_html
 from qwen_app.documents.readers.kinds import OFFICE, kind_of
-from qwen_app.documents.readers.office_package import check_package
+from qwen_app.documents.readers.office_package import check_package, with_usual_names
 from qwen_app.documents.readers.pdf import read_pdf
 from qwen_app.documents.readers.plain_text import read_lines, read_markdown
 from qwen_app.documents.readers.sheets import read_xlsx
@@ -55,6 +55,7 @@ def _office(name: str, data: bytes, kind: str) -> Read:
     macros = check_package(name, data, kind)
     notes = [Note("macros_ignored", {})] if macros else []
     try:
+        data = with_usual_names(data)
         if kind == "pptx":
             sections, found = read_pptx(name, data), list[Note]()
         else:

@@ -56,6 +56,13 @@ def test_every_kind_is_read_and_travels_as_json(name: str) -> None:
     assert read_document_json(document_json(document)) == document
 
 
+@pytest.mark.parametrize("name", ["offer.docx", "offer.xlsx", "offer.pptx"])
+def test_strict_office_files_are_read_as_all_others(name: str) -> None:
+    usual = SERVED[name]()
+    assert files.strict(usual) != usual
+    assert read_document(name, files.strict(usual)) == read_document(name, usual)
+
+
 def test_pages_of_a_pdf_are_marked() -> None:
     assert text_of("offer.pdf", SERVED["offer.pdf"]()) == "[page 1]\nHello (page) one\n[page 2]\nPage two"
 
