@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from qwen_app.searched_text.compounds import LETTER, compounds
 from qwen_app.searched_text.folding import folded
 
 INDEXED_FROM = 3  # characters: the index holds trigrams, shorter terms are looked for one by one
 LIMIT_QUESTION = 4_000  # characters that are looked at
 LIMIT_TERMS = 48  # of a question: more say nothing new
-LETTER = r"[^\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"  # of a word that has blanks, or Chinese, beside it
 _WORD = re.compile(f"{LETTER}+")
 _RUN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 # Words that every text has. They would only make each passage a little like each question.
@@ -40,7 +40,7 @@ class QueryTerms:
 def terms_of(question: str) -> QueryTerms:
     """The terms of ``question``, folded as the texts are; none of a blank one."""
     question = folded(question[:LIMIT_QUESTION])
-    telling = [word for word in _WORD.findall(question) if word not in _COMMON]
+    telling = [word for word in compounds(question) + _WORD.findall(question) if word not in _COMMON]
     runs = _RUN.findall(question)
     indexed = [word for word in telling if len(word) >= INDEXED_FROM] + _pieces(runs, INDEXED_FROM)
     short = [word for word in telling if len(word) < INDEXED_FROM] + _pieces(runs, 2)

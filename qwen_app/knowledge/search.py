@@ -18,9 +18,9 @@ from sqlalchemy.exc import OperationalError
 
 from qwen_app.errors import RequestError
 from qwen_app.knowledge.file_store import stored
-from qwen_app.knowledge.query_terms import LETTER, QueryTerms, terms_of
+from qwen_app.knowledge.query_terms import QueryTerms, terms_of
 from qwen_app.knowledge.tables import collections, files, passages, searched, vectors
-from qwen_app.searched_text.folding import folded
+from qwen_app.searched_text.compounds import LETTER, searchable
 
 LIMIT_S = 2.0  # of a search, the database's work and ours: others wait for the one thread
 LOOKED_AT_EVERY = 10_000  # of the database's own steps
@@ -205,7 +205,7 @@ def _found(row: RowMapping) -> FoundPassage:
 
 def _share(passage: FoundPassage, terms: QueryTerms) -> float:
     """Which part of the question's terms the passage has."""
-    text = folded(f"{passage.title}\n{passage.text}")
+    text = searchable(f"{passage.title}\n{passage.text}")
     return sum(_is_word_of(text, term) for term in terms.telling) / len(terms.telling) if terms.telling else 0.0
 
 

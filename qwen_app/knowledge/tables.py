@@ -43,7 +43,7 @@ searched = Table(  # filled by a trigger of the migrations
     metadata,
     Column("passage", Integer, ForeignKey("passages.number", ondelete="CASCADE"), primary_key=True),
     Column("title", Text, nullable=False),
-    Column("text", Text, nullable=False),  # as folding.py has it
+    Column("text", Text, nullable=False),  # as compounds.py has it
 )
 
 vectors = Table(

@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from alembic import command
@@ -30,6 +31,7 @@ from qwen_app.saved_chats.integrity import (
 )
 from qwen_app.saved_chats.salvage import SIDES, as_text, salvage, set_aside
 from qwen_app.saved_chats.tables import chats, messages, metadata
+from qwen_app.searched_text.compounds import searchable
 from qwen_app.searched_text.folding import folded
 
 log = logging.getLogger(__name__)
@@ -212,10 +214,10 @@ def _size_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _folded(value: str | bytes | None) -> str | None:
+def _of_column(made: Callable[[str], str], value: str | bytes | None) -> str | None:
     """Bytes are text that may be damaged, which SQLite hands to no function as text."""
     text = as_text(value) if isinstance(value, bytes) else value
-    return None if text is None else folded(text)
+    return None if text is None else made(text)
 
 
 def _with_pragmas(engine: Engine) -> Engine:
@@ -223,9 +225,9 @@ def _with_pragmas(engine: Engine) -> Engine:
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         connection.text_factory = as_text
         # SQLite's own ``lower`` knows ASCII alone, and a search is to find every language's capitals. No index is made
-        # with it; the files' triggers call it by our name.
-        for name in ("lower", "folded"):
-            connection.create_function(name, 1, _folded, deterministic=True)
+        # with it; the files' triggers call our own names.
+        for name, made in (("lower", folded), ("folded", folded), ("searchable", searchable)):
+            connection.create_function(name, 1, partial(_of_column, made), deterministic=True)
         # WAL: readers and the writer do not wait for each other, and what is committed survives a killed process
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")

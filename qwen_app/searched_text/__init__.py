@@ -1,4 +1,4 @@
 """Text as searches compare it, those of files and those of chats.
 
-Imports nothing of ours. All of it is in ``folding.py``.
+Imports nothing of ours. Start with ``folding.py``, then ``compounds.py``.
 """

@@ -23,7 +23,7 @@ from qwen_app.knowledge.query_terms import terms_of
 from qwen_app.knowledge.search import PassageSearch, fused
 from qwen_app.knowledge.tables import metadata, searched
 from qwen_app.saved_chats.database import migrated, sqlite_file
-from qwen_app.searched_text.folding import folded
+from qwen_app.searched_text.compounds import searchable
 
 ENGLISH = "The contract ends after a notice of ninety days. A late payment costs two per cent a month."
 CHINESE = "本合同的违约金为合同总额的百分之五，逾期付款按月计息。仓库位于上海。"
@@ -75,6 +75,19 @@ def test_the_migrations_make_the_tables_that_the_code_speaks_of(engine: Engine) 
 )
 def test_it_is_found_in_either_language_and_in_two_characters(store: FileStore, question: str, file: str) -> None:
     assert found(store, question)[0] == file
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("The XR-2000-B needs oil.", "xr2000b"),
+        ("The XR2000B needs oil.", "XR-2000-B"),
+        ("电话０２１－６６６６", "0216666"),
+    ],
+)
+def test_it_is_found_in_parts_and_in_one(store: FileStore, text: str, question: str) -> None:
+    keep(store, "part.txt", text)
+    assert found(store, question) == ["part.txt"]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +204,7 @@ def test_bounds(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
 @given(st.text())
 def test_any_question_makes_terms_that_are_in_it(question: str) -> None:
     terms = terms_of(question)
-    assert all(term in folded(question) for term in (*terms.indexed, *terms.short, *terms.telling))
+    assert all(term in searchable(question) for term in (*terms.indexed, *terms.short, *terms.telling))
     assert all(len(term) >= 3 for term in terms.indexed)
 
 
@@ -260,6 +273,16 @@ def test_texts_that_were_folded_with_their_accents_are_found_without(tmp_path: P
     found = [search.find("ada", "1", question, 5) for question in ("Muller", "Müller")]
     engine.dispose()
     assert [[one.text for one in passages] for passages in found] == [["Müller"], ["Müller"]]
+
+
+def test_texts_of_before_are_found_by_what_they_write_in_parts(tmp_path: Path) -> None:
+    engine = sqlite_file(tmp_path, FILE)
+    with engine.begin() as connection:
+        make_of_revision(connection, "0003")
+        connection.execute(text("INSERT INTO passages VALUES (1, '2', '[lines 1]', 'a.txt', 'The XR-2000-B')"))
+    found = PassageSearch(migrated(engine, MIGRATIONS)).find("ada", "1", "XR2000B", 5)
+    engine.dispose()
+    assert [one.text for one in found] == ["The XR-2000-B"]
 
 
 def test_a_character_that_stands_for_many_fills_no_database(store: FileStore) -> None:
