@@ -8,6 +8,9 @@ from docx.oxml.xmlchemy import BaseOxmlElement
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 EQUATION = _MATH + "oMath"
+SPELLINGS = (
+    "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"  # the newest first; one is shown
+)
 
 
 def equation_text(element: BaseOxmlElement) -> str:

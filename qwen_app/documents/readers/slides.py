@@ -6,6 +6,8 @@ import io
 from collections.abc import Iterable, Iterator
 
 from pptx import Presentation
+from pptx.oxml.text import CT_TextParagraph
+from pptx.oxml.xmlchemy import BaseOxmlElement
 from pptx.shapes.base import BaseShape
 from pptx.shapes.graphfrm import GraphicFrame
 from pptx.shapes.group import GroupShape
@@ -13,8 +15,11 @@ from pptx.slide import Slide
 from pptx.table import Table
 
 from qwen_app.documents.document import Section
+from qwen_app.documents.readers.equations import SPELLINGS, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 from qwen_app.documents.refusal import LIMIT_PAGES, DocumentRefused
+
+_EQUATION = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 
 
 def read_pptx(name: str, data: bytes) -> list[Section]:
@@ -26,12 +31,25 @@ def read_pptx(name: str, data: bytes) -> list[Section]:
 
 
 def _section(number: int, slide: Slide) -> Section:
+    _made_plain(slide._element)
     title = slide.shapes.title
     lines = [line for shape in _shapes(slide.shapes) for line in _lines(shape)]
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         spoken = slide.notes_slide.notes_text_frame.text.strip()
         lines += [f"(notes) {spoken}"] if spoken else []
     return Section("slide", number, number, "\n".join(lines), title.text_frame.text.strip() if title else "")
+
+
+def _made_plain(slide: BaseOxmlElement) -> None:
+    """What python-pptx passes over is put as it knows it: shapes that are spelled in two ways, as PowerPoint does with
+    all that hold an equation, the newest alone; equations as text."""
+    for spellings in list(slide.iter(SPELLINGS)):
+        for shape in list(next(filter(len, spellings), ())):
+            spellings.addprevious(shape)
+    for equation in list(slide.iter(_EQUATION)):
+        paragraph = equation.getparent()
+        if isinstance(paragraph, CT_TextParagraph):
+            equation.addprevious(paragraph.add_r(equation_text(equation)))
 
 
 def _shapes(shapes: Iterable[BaseShape]) -> Iterator[BaseShape]:

@@ -20,7 +20,7 @@ from docx.package import Package
 from docx.parts.document import DocumentPart
 
 from qwen_app.documents.document import Note, Section
-from qwen_app.documents.readers.equations import EQUATION, equation_text
+from qwen_app.documents.readers.equations import EQUATION, SPELLINGS, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 
 _WITH_MACROS = "application/vnd.ms-word.document.macroEnabled.main+xml"
@@ -30,9 +30,6 @@ _CONTROLS = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml")))
 # What was deleted or moved elsewhere, and how something looks.
 _UNSHOWN = frozenset(map(qn, ("w:moveFrom", "w:del", "w:pPr", "w:rPr", "w:sdtPr")))
 _TEXT_BOX = qn("w:txbxContent")
-_SPELLINGS = (
-    "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"  # the newest first; one is shown
-)
 _CONTINUED = "./w:tcPr/w:vMerge[not(@w:val='restart')]"
 _SIGNS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 _DRAWN_BREAK = qn("w:lastRenderedPageBreak")
@@ -205,7 +202,7 @@ def _pieces(element: Iterable[BaseOxmlElement]) -> Iterator[str | _Box | _Break]
             yield equation_text(child)
         elif child.tag == _TEXT_BOX:
             yield _Box(_inner(child))
-        elif child.tag == _SPELLINGS:
+        elif child.tag == SPELLINGS:
             yield from next(filter(None, (list(_pieces(spelling)) for spelling in child)), [])
         elif child.tag not in _UNSHOWN:
             yield from _pieces(child)

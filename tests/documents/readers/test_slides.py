@@ -9,6 +9,17 @@ from tests.attacks.pumped import cost_grows
 from tests.documents.files import part_of, slides, with_part
 
 TABLE_SLIDE = "ppt/slides/slide2.xml"
+# A text box as PowerPoint writes it once it holds an equation: for itself, and as a picture for older programs.
+EQUATION_BOX = """
+<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">
+<mc:Choice xmlns:a14="http://schemas.microsoft.com/office/drawing/2010/main" Requires="a14"><p:sp>
+<p:nvSpPr><p:cNvPr id="7" name="Box"/><p:cNvSpPr txBox="1"/><p:nvPr/></p:nvSpPr><p:spPr/><p:txBody><a:bodyPr/>
+<a:p><a:r><a:t>Energy is </a:t></a:r><a14:m><m:oMathPara
+ xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"><m:oMath><m:r><m:t>E=m</m:t></m:r><m:sSup><m:e><m:r>
+<m:t>c</m:t></m:r></m:e><m:sup><m:r><m:t>2</m:t></m:r></m:sup></m:sSup></m:oMath></m:oMathPara></a14:m>
+<a:r><a:t> here.</a:t></a:r><a:endParaRPr/></a:p></p:txBody></p:sp></mc:Choice>
+<mc:Fallback><p:sp><p:nvSpPr><p:cNvPr id="7" name="Box"/><p:cNvSpPr/><p:nvPr/></p:nvSpPr><p:spPr/><p:txBody><a:bodyPr/>
+<a:p><a:r><a:t>a picture</a:t></a:r></a:p></p:txBody></p:sp></mc:Fallback></mc:AlternateContent></p:spTree>"""
 FAST_S = 0.05  # to open the rest of the package takes about as long
 
 
@@ -27,6 +38,12 @@ def test_rows_of_a_table_have_their_own_cells() -> None:
     assert "| 2026 | 12 % |" in read(deck_xml(1))
     assert "| 12 % |" in read(shorter)
     assert "2026" not in read(shorter)
+
+
+def test_a_text_box_with_an_equation_is_read() -> None:
+    text = read(deck_xml(1).replace("</p:spTree>", EQUATION_BOX))
+    assert "Energy is E=mc^2 here." in text
+    assert "a picture" not in text
 
 
 def test_a_long_table_costs_its_length() -> None:
