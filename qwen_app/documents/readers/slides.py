@@ -1,4 +1,4 @@
-"""PPTX files, by python-pptx: the text, tables and speaker's notes of every slide."""
+"""PPTX files, by python-pptx: the text, tables, charts, diagrams and speaker's notes of every slide."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pptx.slide import Slide
 from pptx.table import Table
 
 from qwen_app.documents.document import Section
+from qwen_app.documents.readers.drawings import DRAWINGS, drawing_text
 from qwen_app.documents.readers.equations import SPELLINGS, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 from qwen_app.documents.refusal import LIMIT_PAGES, DocumentRefused
@@ -64,6 +65,9 @@ def _shapes(shapes: Iterable[BaseShape]) -> Iterator[BaseShape]:
 def _lines(shape: BaseShape) -> Iterator[str]:
     if isinstance(shape, GraphicFrame) and shape.has_table:
         yield "\n" + markdown_table(_rows(shape.table)) + "\n"
+    elif isinstance(shape, GraphicFrame):
+        for drawing in shape._element.iter(*DRAWINGS):
+            yield drawing_text(drawing, lambda link: shape.part.related_part(link).blob)
     elif shape.has_text_frame:
         text = str(getattr(shape, "text_frame").text).replace("\v", "\n").strip()  # noqa: B009 # not on every shape
         if text:

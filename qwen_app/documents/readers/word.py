@@ -20,6 +20,7 @@ from docx.package import Package
 from docx.parts.document import DocumentPart
 
 from qwen_app.documents.document import Note, Section
+from qwen_app.documents.readers.drawings import DRAWINGS, drawing_text
 from qwen_app.documents.readers.equations import EQUATION, SPELLINGS, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 
@@ -79,6 +80,8 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
     if part.content_type not in (CONTENT_TYPE.WML_DOCUMENT_MAIN, _WITH_MACROS):
         raise ValueError("the main part is no Word document")
     document = part.document
+    for drawing in document.element.body.iter(*DRAWINGS):
+        drawing.text = drawing_text(drawing, lambda link: part.related_parts[link].blob)
     blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
     paged = any(block.xpath(_PAGED) for block in blocks)
     flow = _flow(blocks, _style_names(document), _section_starts(document.element.body))
@@ -202,6 +205,8 @@ def _pieces(element: Iterable[BaseOxmlElement]) -> Iterator[str | _Box | _Break]
             yield equation_text(child)
         elif child.tag == _TEXT_BOX:
             yield _Box(_inner(child))
+        elif child.tag in DRAWINGS and child.text:
+            yield _Box(child.text)
         elif child.tag == SPELLINGS:
             yield from next(filter(None, (list(_pieces(spelling)) for spelling in child)), [])
         elif child.tag not in _UNSHOWN:
