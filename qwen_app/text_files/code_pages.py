@@ -36,6 +36,10 @@ _ODD = (
     | {"gb18030": re.compile("[\u3041-\u30ff]"), "cp932": re.compile("[\uff61-\uff9f]")}
     | {"cp949": re.compile("[\u4e00-\u9fff]")}
 )
+# Signs as they stand in any text, one by one: to the library they are odd where there is little else.
+_SIGNS = re.compile(
+    r"(?<![^\0-\x7f])[\xa0\xa3\xa7\xa9\xae\xb0-\xb3\xb5\xbc-\xbe\u2010-\u2026\u20ac\u2122](?![^\0-\x7f])"
+)
 _TWO_CHARACTERS = re.compile("[\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af]{2}")
 SURE_CHAOS = 0.1  # how odd the text may look, of 1, as the library measures it
 _MOST_CHAOS = 0.4
@@ -95,7 +99,9 @@ def _reading(sample: bytes, encoding: str) -> _Reading | None:
     damaged = (len(read("replace").decode(sample)) - len(text)) / max(1, len(text))
     if damaged > _MOST_DAMAGED:
         return None
-    found = from_bytes(text.encode(encoding, "ignore"), cp_isolation=[encoding], threshold=_MOST_CHAOS).best()
+    found = from_bytes(
+        _SIGNS.sub("", text).encode(encoding, "ignore"), cp_isolation=[encoding], threshold=_MOST_CHAOS
+    ).best()
     return _Reading(encoding, text, found.chaos, found.coherence, damaged) if found else None
 
 
