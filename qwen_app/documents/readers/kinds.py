@@ -19,9 +19,13 @@ CODE = frozenset(_CODE_NAMES.split())
 TEXT = frozenset(
     {"txt", "text", "md", "markdown", "log", "json", "jsonl", "ndjson", "csv", "tsv", "html", "htm", "eml"}
 )
-OFFICE = frozenset({"docx", "docm", "xlsx", "xlsm", "pptx", "pptm"})
+OFFICE = frozenset({"docx", "xlsx", "pptx"})
 OLD_OFFICE = frozenset({"doc", "xls", "ppt"})
-_SAME = {"markdown": "md", "htm": "html", "docm": "docx", "xlsm": "xlsx", "pptm": "pptx", "text": "txt"}
+_SAME = {"markdown": "md", "htm": "html", "text": "txt"} | {
+    other: kind
+    for kind, others in {"docx": "docm dotx dotm", "xlsx": "xlsm xltx xltm", "pptx": "pptm potx potm ppsx ppsm"}.items()
+    for other in others.split()
+}
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # also what a password makes of an Office file
 _BINARY = {

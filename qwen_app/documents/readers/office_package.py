@@ -7,9 +7,22 @@ import re
 import zipfile
 import zlib
 
-from qwen_app.documents.refusal import LIMIT_PARTS, LIMIT_UNPACKED_BYTES, DocumentRefused
+from qwen_app.documents.refusal import LIMIT_PARTS, LIMIT_UNPACKED_BYTES, DocumentRefused, RefusalReason
 
-_MAIN_PARTS = {"word/document.xml": "docx", "xl/workbook.xml": "xlsx", "ppt/presentation.xml": "pptx"}
+_TYPES_PART = "[Content_Types].xml"
+_LINKS_PART = "_rels/.rels"
+_LARGEST_TYPES_BYTES = 1 << 22
+# The type of a main part, which may have any name: of a document, of a template or a slide show, each with macros too.
+_MAIN_TYPE = re.compile(
+    rb"application/vnd\.(?:openxmlformats-officedocument\.)?"
+    rb"(?:(?P<docx>wordprocessingml|ms-word)|(?P<xlsx>spreadsheetml|ms-excel)|(?P<pptx>presentationml|ms-powerpoint))"
+    rb"\.(?:document|sheet|presentation|template|slideshow)(?:\.macroEnabled(?:Template)?)?\.main\+xml"
+)
+_USUAL_TYPES = {
+    "docx": b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
+    "xlsx": b"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
+    "pptx": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+}
 _CHUNK_BYTES = 1 << 20
 # Office programs write none of these; they are how a small file becomes a large one, or reads another.
 _DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"<!ATTLIST")
@@ -29,16 +42,25 @@ BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyErro
 
 
 def office_kind(name: str, data: bytes, named: str) -> str:
-    """The kind of a zip by the parts in it. Raises DocumentRefused for other archives."""
+    """The kind of a zip by what it says of its main part. Raises DocumentRefused for other archives."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as package:
-            parts = {entry.filename for entry in package.infolist()}
+            types = _types(package)
     except BROKEN as broken:
         raise DocumentRefused("broken", name=name, kind=named.upper()) from broken
-    found = next((kind for part, kind in _MAIN_PARTS.items() if part in parts), "")
+    found = _MAIN_TYPE.search(types)
     if not found:
-        raise DocumentRefused("archive", name=name)
-    return found
+        reason: RefusalReason = "archive" if named == "zip" else "broken" if named in _USUAL_TYPES else "unknown_kind"
+        raise DocumentRefused(reason, name=name, kind=named.upper())
+    return str(found.lastgroup)
+
+
+def _types(package: zipfile.ZipFile) -> bytes:
+    """What the file says of the types of its parts; nothing where it is none of Office's."""
+    if _TYPES_PART not in package.namelist():
+        return b""
+    with package.open(_TYPES_PART) as part:
+        return part.read(_LARGEST_TYPES_BYTES)
 
 
 def check_package(name: str, data: bytes, kind: str) -> bool:
@@ -62,15 +84,16 @@ def check_package(name: str, data: bytes, kind: str) -> bool:
 
 
 def with_usual_names(data: bytes) -> bytes:
-    """The file as it would be if it had not been saved as "Strict Open XML"; most are not."""
+    """The file as it would be as a document without macros, and not saved as "Strict Open XML"; most are such."""
     with zipfile.ZipFile(io.BytesIO(data)) as package:
-        parts = dict.fromkeys(package.namelist())
-        if not any(_STRICT_NAME.search(package.read(part)) for part in _MAIN_PARTS if part in parts):
+        types = _types(package)
+        usual_types = _MAIN_TYPE.sub(lambda found: _USUAL_TYPES[str(found.lastgroup)], types)
+        if types == usual_types and not _STRICT_NAME.search(package.read(_LINKS_PART)):
             return data
         made = io.BytesIO()
         with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=_FASTEST) as usual:
-            for part in parts:
-                content = package.read(part)
+            for part in dict.fromkeys(package.namelist()):
+                content = usual_types if part == _TYPES_PART else package.read(part)
                 usual.writestr(part, _STRICT_NAME.sub(_USUAL_NAME, content) if part.endswith(_WITH_NAMES) else content)
     return made.getvalue()
 

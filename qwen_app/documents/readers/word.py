@@ -10,7 +10,6 @@ from enum import Enum
 import docx.document
 from docx.enum.style import WD_STYLE_TYPE
 from docx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
-from docx.opc.part import PartFactory
 from docx.oxml.ns import qn
 from docx.oxml.parser import parse_xml
 from docx.oxml.table import CT_Row, CT_Tbl, CT_Tc
@@ -24,8 +23,6 @@ from qwen_app.documents.readers.drawings import DRAWINGS, drawing_text
 from qwen_app.documents.readers.equations import EQUATION, SPELLINGS, equation_text
 from qwen_app.documents.readers.tables import markdown_table
 
-_WITH_MACROS = "application/vnd.ms-word.document.macroEnabled.main+xml"
-PartFactory.part_type_for[_WITH_MACROS] = DocumentPart  # read as any other; what is in it never runs
 # Around paragraphs, tables, rows or cells: of a form, or of somebody's own marks.
 _CONTROLS = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml")))
 # What was deleted or moved elsewhere, and how something looks.
@@ -77,7 +74,7 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
     Raises ValueError, or what python-docx raises, for what is no Word document.
     """
     part = Package.open(io.BytesIO(data)).main_document_part
-    if part.content_type not in (CONTENT_TYPE.WML_DOCUMENT_MAIN, _WITH_MACROS):
+    if part.content_type != CONTENT_TYPE.WML_DOCUMENT_MAIN:
         raise ValueError("the main part is no Word document")
     document = part.document
     for drawing in document.element.body.iter(*DRAWINGS):

@@ -197,15 +197,44 @@ def test_macros_are_named_and_never_run() -> None:
     assert "macros_ignored" in notes_of(document)
 
 
-def test_a_word_file_declared_with_macros_is_read() -> None:
-    plain = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
-    types = files.part_of(files.word(), "[Content_Types].xml")
-    data = files.with_part(
-        files.word(),
-        "[Content_Types].xml",
-        types.replace(plain, b"application/vnd.ms-word.document.macroEnabled.main+xml"),
+OPEN_XML = "vnd.openxmlformats-officedocument."
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "other"),
+    [
+        ("offer.docx", f"{OPEN_XML}wordprocessingml.document", "vnd.ms-word.document.macroEnabled"),
+        ("offer.docx", f"{OPEN_XML}wordprocessingml.document", f"{OPEN_XML}wordprocessingml.template"),
+        ("offer.docx", f"{OPEN_XML}wordprocessingml.document", "vnd.ms-word.template.macroEnabledTemplate"),
+        ("offer.xlsx", f"{OPEN_XML}spreadsheetml.sheet", f"{OPEN_XML}spreadsheetml.template"),
+        ("offer.pptx", f"{OPEN_XML}presentationml.presentation", f"{OPEN_XML}presentationml.slideshow"),
+        ("offer.pptx", f"{OPEN_XML}presentationml.presentation", "vnd.ms-powerpoint.template.macroEnabled"),
+    ],
+)
+def test_templates_shows_and_files_with_macros_are_read_as_documents(name: str, usual: str, other: str) -> None:
+    types = files.part_of(SERVED[name](), "[Content_Types].xml").decode()
+    assert f"{usual}.main+xml" in types
+    made = files.with_part(
+        SERVED[name](), "[Content_Types].xml", types.replace(f"{usual}.main", f"{other}.main").encode()
     )
-    assert "40 chairs" in text_of("offer.docm", data)
+    assert read_document(name, made) == read_document(name, SERVED[name]())
+
+
+def test_a_main_part_may_have_any_name() -> None:
+    made = BytesIO()
+    with zipfile.ZipFile(BytesIO(files.word())) as old, zipfile.ZipFile(made, "w") as new:
+        for part in old.namelist():
+            new.writestr(
+                part.replace("document.xml", "document2.xml"),
+                old.read(part).replace(b"/document.xml", b"/document2.xml"),
+            )
+    assert read_document("offer.docx", made.getvalue()) == read_document("offer.docx", files.word())
+
+
+@pytest.mark.parametrize("name", ["offer.ppsx", "offer.potm", "offer.dotx", "offer.xltx"])
+def test_endings_of_templates_and_shows_are_no_wrong_ones(name: str) -> None:
+    usual = {"p": files.slides, "d": files.word, "x": files.sheet}[name[6]]
+    assert "other_kind" not in notes_of(read_document(name, usual()))
 
 
 def test_what_was_deleted_is_left_out_and_what_was_inserted_is_not() -> None:
@@ -272,7 +301,12 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "pack.zip": (lambda: zip_of({"a.txt": b"a"}), "archive"),
     "pack.gz.txt": (lambda: b"\x1f\x8b\x08" + bytes(30), "archive"),
     "song.wav": (lambda: b"whatever", "unknown_kind"),
-    "bomb.docx": (lambda: zip_of({"word/document.xml": bytes(LIMIT_UNPACKED_BYTES + 1)}), "unpacks_too_large"),
+    "letter.odt": (lambda: zip_of({"mimetype": b"application/vnd.oasis.opendocument.text"}), "unknown_kind"),
+    "renamed.docx": (lambda: zip_of({"a.txt": b"a"}), "broken"),
+    "bomb.docx": (
+        lambda: files.with_part(files.word(), "word/document.xml", bytes(LIMIT_UNPACKED_BYTES + 1)),
+        "unpacks_too_large",
+    ),
     "laughs.docx": (lambda: files.with_part(files.word(), "word/document.xml", LAUGHS), "xml_entities"),
     "outside.xlsx": (lambda: files.with_part(files.sheet(), "xl/workbook.xml", OUTSIDE), "xml_entities"),
     "wide.pptx": (
