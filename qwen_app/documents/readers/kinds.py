@@ -47,6 +47,9 @@ _BINARY = {
 _ARCHIVES = frozenset({"gzip", "RAR", "7z", "bzip2", "xz"})
 _LOOKED_AT_BYTES = 4096
 _NOT_PLAIN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffd]")
+_PAGE = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|meta|table)\b", re.I
+)  # many programs' .xls is one
 _PDF_WITHIN_BYTES = 1024  # readers look so far for a PDF's first line
 
 
@@ -69,7 +72,11 @@ def kind_of(name: str, data: bytes) -> FileKind:
         return FileKind(office_kind(name, data, named), named)
     if data.startswith(_OLE):
         raise DocumentRefused("encrypted" if named in OFFICE or _holds_encrypted(data) else "old_office", name=name)
-    if named in ("pdf", *OFFICE, *OLD_OFFICE):
+    if named in OLD_OFFICE and _PAGE.match(data):
+        return FileKind("html", named)
+    if named in OLD_OFFICE:
+        raise DocumentRefused("old_office", name=name)
+    if named in ("pdf", *OFFICE):
         raise DocumentRefused("broken", name=name, kind=named.upper())
     for start, what in _BINARY.items():
         if data.startswith(start):

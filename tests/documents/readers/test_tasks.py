@@ -56,6 +56,12 @@ def test_every_kind_is_read_and_travels_as_json(name: str) -> None:
     assert read_document_json(document_json(document)) == document
 
 
+def test_a_page_that_calls_itself_an_old_sheet_is_read() -> None:
+    document = read_document("report.xls", b"<HTML><table><tr><td>sum</td><td>5</td></tr></table>")
+    assert "| sum | 5 |" in document.sections[0].text
+    assert notes_of(document) == ["other_kind"]
+
+
 @pytest.mark.parametrize("name", ["offer.docx", "offer.xlsx", "offer.pptx"])
 def test_strict_office_files_are_read_as_all_others(name: str) -> None:
     usual = SERVED[name]()
@@ -288,6 +294,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "locked.docx": (lambda: OLE, "encrypted"),
     "locked.bin": (lambda: OLE + "EncryptedPackage".encode("utf-16-le"), "encrypted"),
     "old.doc": (lambda: OLE, "old_office"),
+    "rich.doc": (lambda: rb"{\rtf1 Hello}", "old_office"),
     "cut.pdf": (lambda: files.pdf(["one"])[:40], "broken"),
     "cut.docx": (lambda: files.word()[:2000], "broken"),
     "cut.xlsx": (lambda: files.sheet()[:-300], "broken"),
