@@ -38,7 +38,9 @@ def _section(number: int, slide: Slide) -> Section:
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         spoken = slide.notes_slide.notes_text_frame.text.strip()
         lines += [f"(notes) {spoken}"] if spoken else []
-    return Section("slide", number, number, "\n".join(lines), title.text_frame.text.strip() if title else "")
+    shown = title.text_frame.text.strip() if title else ""
+    hidden = " (hidden)" if slide._element.get("show") in ("0", "false") else ""
+    return Section("slide", number, number, "\n".join(lines), f"{shown}{hidden}".strip())
 
 
 def _made_plain(slide: BaseOxmlElement) -> None:

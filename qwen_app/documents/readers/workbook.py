@@ -25,6 +25,8 @@ _IN_SHEETS = {"": SHEET_MAIN_NS}
 _LINK = f"{{{REL_NS}}}id"
 _SHARED_TEXT = f"{{{SHEET_MAIN_NS}}}si"
 
+_HIDDEN = " (hidden)"  # behind the name of a sheet that its program does not show
+
 
 class Cell(NamedTuple):
     """``kind`` is openpyxl's ``data_type``."""
@@ -116,7 +118,8 @@ def sheets_of(data: bytes, *, data_only: bool = False) -> list[Sheet]:
     for one in book.iterfind("sheets/sheet", _IN_SHEETS):
         link = links[one.get(_LINK)] if one.get(_LINK) else None  # old files with macros have some without
         if link and link.target in reader.valid_files and "chartsheet" not in link.Type:
-            sheets.append(Sheet(one.get("name", ""), link.target, reader.archive, texts, dates, data_only))
+            title = f"{one.get('name', '')}{'' if one.get('state', 'visible') == 'visible' else _HIDDEN}"
+            sheets.append(Sheet(title, link.target, reader.archive, texts, dates, data_only))
     return sheets
 
 

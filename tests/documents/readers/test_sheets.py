@@ -138,3 +138,14 @@ def test_numbers_are_dates_and_durations_by_formats_of_the_files_own() -> None:
     saved = BytesIO()
     book.save(saved)
     assert read(saved.getvalue()).sections[0].text.endswith("\n| 2024-02-29 | 1 day, 6:00:00 | 0.5 | 7 |")
+
+
+@pytest.mark.parametrize("state", ["hidden", "veryHidden"])
+def test_a_hidden_sheet_says_that_it_is_one(state: str) -> None:
+    book = openpyxl.Workbook()
+    for sheet in (book.worksheets[0], book.create_sheet("Margins")):
+        sheet.append(["x"])
+    book.worksheets[1].sheet_state = state
+    saved = BytesIO()
+    book.save(saved)
+    assert [section.title for section in read(saved.getvalue()).sections] == ["Sheet", "Margins (hidden)"]

@@ -46,5 +46,11 @@ def test_a_text_box_with_an_equation_is_read() -> None:
     assert "a picture" not in text
 
 
+def test_a_hidden_slide_says_that_it_is_one() -> None:
+    hidden = deck_xml(1).replace("<p:sld ", '<p:sld show="0" ', 1)
+    titles = [one.title for one in read_pptx("deck.pptx", with_part(slides(), TABLE_SLIDE, hidden.encode()))]
+    assert titles == ["Plans", "Figures (hidden)"]
+
+
 def test_a_long_table_costs_its_length() -> None:
     assert not cost_grows(read, lambda size: deck_xml(size // 2), FAST_S)
