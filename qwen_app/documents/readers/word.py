@@ -21,6 +21,7 @@ from docx.parts.document import DocumentPart
 from qwen_app.documents.document import Note, Section
 from qwen_app.documents.readers.drawings import DRAWINGS, drawing_text
 from qwen_app.documents.readers.equations import EQUATION, SPELLINGS, equation_text
+from qwen_app.documents.readers.numbering import Numbering, numbering_of
 from qwen_app.documents.readers.tables import markdown_table
 
 # Around paragraphs, tables, rows or cells: of a form, or of somebody's own marks.
@@ -28,6 +29,7 @@ _CONTROLS = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml")))
 # What was deleted or moved elsewhere, and how something looks.
 _UNSHOWN = frozenset(map(qn, ("w:moveFrom", "w:del", "w:pPr", "w:rPr", "w:sdtPr")))
 _TEXT_BOX = qn("w:txbxContent")
+_LISTED = "boolean(./w:pPr/w:numPr[not(w:numId/@w:val='0')])"
 _CONTINUED = "./w:tcPr/w:vMerge[not(@w:val='restart')]"
 _SIGNS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 _DRAWN_BREAK = qn("w:lastRenderedPageBreak")
@@ -81,7 +83,8 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
         drawing.text = drawing_text(drawing, lambda link: part.related_parts[link].blob)
     blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
     paged = any(block.xpath(_PAGED) for block in blocks)
-    flow = _flow(blocks, _style_names(document), _section_starts(document.element.body))
+    numbering = numbering_of(_root(part, RELATIONSHIP_TYPE.NUMBERING), document.styles.element)
+    flow = _flow(blocks, _style_names(document), numbering, _section_starts(document.element.body))
     parts = _pages(flow) if paged else _headed(flow)
     sections = [
         Section("page" if paged else "section", number, number, "\n".join(one.lines), one.title)
@@ -127,13 +130,13 @@ def _headed(flow: Iterable[_Line | _Break]) -> list[_Part]:
 
 
 def _flow(
-    blocks: Iterable[CT_P | CT_Tbl], styles: StyleNames, section_starts: Iterator[bool]
+    blocks: Iterable[CT_P | CT_Tbl], styles: StyleNames, numbering: Numbering, section_starts: Iterator[bool]
 ) -> Iterator[_Line | _Break]:
     for block in blocks:
         if isinstance(block, CT_Tbl):
             yield from _table(block)
             continue
-        yield from _paragraph(block, styles.get(block.style, styles[None]))
+        yield from _paragraph(block, styles.get(block.style, styles[None]), numbering.label(block))
         if block.xpath("./w:pPr/w:sectPr") and next(section_starts, False):
             yield _Break.WANTED
 
@@ -159,9 +162,9 @@ def _heading_level(style: str) -> int:
     return min(6, int(number)) if style != number and number.isdigit() else 0
 
 
-def _paragraph(paragraph: CT_P, style: str) -> Iterator[_Line | _Break]:
-    """Its lines and the breaks in it, its text boxes below the line that they stand at."""
-    level, listed = _heading_level(style), style.startswith("List") or bool(paragraph.xpath("./w:pPr/w:numPr"))
+def _paragraph(paragraph: CT_P, style: str, number: str) -> Iterator[_Line | _Break]:
+    """Its lines behind its ``number`` and the breaks in it, its text boxes below the line that they stand at."""
+    level, listed = _heading_level(style), style.startswith("List") or paragraph.xpath(_LISTED)
     if paragraph.xpath("./w:pPr/w:pageBreakBefore[not(@w:val='0' or @w:val='false' or @w:val='off')]"):
         yield _Break.WANTED
     text, boxes, begun = "", list[str](), False
@@ -173,7 +176,9 @@ def _paragraph(paragraph: CT_P, style: str) -> Iterator[_Line | _Break]:
         else:
             text = text.rstrip("\n")
             if text or not (piece or begun):
-                yield _Line(f"- {text}" if listed and not begun and text.strip() else text, level)
+                sign = number or ("-" if listed and not level else "")
+                before = f"{sign} " if sign and not begun and text.strip() else ""
+                yield _Line(f"{before}{text}", level)
             yield from map(_Line, boxes)
             if piece is not None:
                 yield piece
@@ -266,9 +271,15 @@ def _inner(container: CT_Tc | BaseOxmlElement) -> str:
 
 
 def _notes(part: DocumentPart, kind: str, tag: str) -> str:
+    root = _root(part, kind)
+    notes = [_inner(note) for note in root.findall(tag)] if root is not None else []
+    return "\n".join(f"[{number}] {note}" for number, note in enumerate(filter(None, notes), 1))
+
+
+def _root(part: DocumentPart, kind: str) -> BaseOxmlElement | None:
+    """Of the first part of a ``kind`` that the document has."""
     for relationship in part.rels.values():
         if relationship.reltype == kind and not relationship.is_external:
-            root = parse_xml(relationship.target_part.blob)
-            notes = [_inner(note) for note in root.findall(tag)]
-            return "\n".join(f"[{number}] {note}" for number, note in enumerate(filter(None, notes), 1))
-    return ""
+            root: BaseOxmlElement = parse_xml(relationship.target_part.blob)
+            return root
+    return None
