@@ -71,7 +71,8 @@ class _Part:
 
 
 def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
-    """A section a page where the file has page breaks, else a section a heading; footnotes and endnotes come last.
+    """A section a page where the file has page breaks, else a section a heading; footnotes, endnotes and what stands at
+    the head and foot of pages come last.
 
     Raises ValueError, or what python-docx raises, for what is no Word document.
     """
@@ -83,17 +84,17 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
         drawing.text = drawing_text(drawing, lambda link: part.related_parts[link].blob)
     blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
     paged = any(block.xpath(_PAGED) for block in blocks)
-    numbering = numbering_of(_root(part, RELATIONSHIP_TYPE.NUMBERING), document.styles.element)
+    numbering = numbering_of(next(_roots(part, RELATIONSHIP_TYPE.NUMBERING), None), document.styles.element)
     flow = _flow(blocks, _style_names(document), numbering, _section_starts(document.element.body))
     parts = _pages(flow) if paged else _headed(flow)
     sections = [
         Section("page" if paged else "section", number, number, "\n".join(one.lines), one.title)
         for number, one in enumerate(parts, 1)
     ]
-    for title, (kind, tag) in _NOTES.items():
-        notes = _notes(part, kind, tag)
-        if notes:
-            sections.append(Section("section", len(sections) + 1, len(sections) + 1, notes, title))
+    apart = {title: _notes(part, kind, tag) for title, (kind, tag) in _NOTES.items()}
+    for title, text in (apart | {"Headers and footers": _around_pages(part)}).items():
+        if text:
+            sections.append(Section("section", len(sections) + 1, len(sections) + 1, text, title))
     return sections, [Note("old_page_breaks", {})] if paged else []
 
 
@@ -271,15 +272,18 @@ def _inner(container: CT_Tc | BaseOxmlElement) -> str:
 
 
 def _notes(part: DocumentPart, kind: str, tag: str) -> str:
-    root = _root(part, kind)
-    notes = [_inner(note) for note in root.findall(tag)] if root is not None else []
+    notes = [_inner(note) for root in _roots(part, kind) for note in root.findall(tag)]
     return "\n".join(f"[{number}] {note}" for number, note in enumerate(filter(None, notes), 1))
 
 
-def _root(part: DocumentPart, kind: str) -> BaseOxmlElement | None:
-    """Of the first part of a ``kind`` that the document has."""
+def _around_pages(part: DocumentPart) -> str:
+    """What stands at the head and the foot of pages, such as who wrote a letter; once, whatever pages it is on."""
+    kinds = (RELATIONSHIP_TYPE.HEADER, RELATIONSHIP_TYPE.FOOTER)
+    return "\n".join(dict.fromkeys(filter(None, (_inner(root) for kind in kinds for root in _roots(part, kind)))))
+
+
+def _roots(part: DocumentPart, kind: str) -> Iterator[BaseOxmlElement]:
+    """Of the parts of a ``kind`` that the document has."""
     for relationship in part.rels.values():
         if relationship.reltype == kind and not relationship.is_external:
-            root: BaseOxmlElement = parse_xml(relationship.target_part.blob)
-            return root
-    return None
+            yield parse_xml(relationship.target_part.blob)

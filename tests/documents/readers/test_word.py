@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 
+import docx
 import pytest
 from docx.oxml.ns import nsmap
 
@@ -261,3 +263,15 @@ def with_notes(kind: str) -> bytes:
 def test_notes_at_the_foot_and_at_the_end_come_last(kind: str, title: str) -> None:
     last = read_document("a.docx", with_notes(kind)).sections[-1]
     assert (last.title, last.text) == (title, "[1] See the annex.\nAll of it.\n[2] Net.")
+
+
+def test_what_stands_at_the_head_and_foot_of_pages_is_read_once() -> None:
+    document = docx.Document()
+    document.add_paragraph("Dear Sir")
+    for section in (document.sections[0], document.add_section()):
+        section.header.is_linked_to_previous = section.footer.is_linked_to_previous = False
+        section.header.paragraphs[0].text, section.footer.paragraphs[0].text = "Miller & Sons, Leeds", "Page 1"
+    saved = BytesIO()
+    document.save(saved)
+    last = read_document("a.docx", saved.getvalue()).sections[-1]
+    assert (last.title, last.text) == ("Headers and footers", "Miller & Sons, Leeds\nPage 1")
