@@ -274,7 +274,7 @@ class Timings:
 
 
 # The events of an answer, in order: Planned (from the service, not from engines), Queued, Prefill...,
-# (Delta | ToolCallDelta)..., then one Finished or Failed.
+# (Thought | Delta | ToolCallDelta)..., then one Finished or Failed.
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +326,13 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """New text of what the model thinks before it answers, where a remote server tells it apart from the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallDelta:
     """Part of tool call ``index``: first its ``id`` and ``name``, then pieces of ``arguments`` that join to JSON."""
 
@@ -360,4 +367,4 @@ class Failed:
     partial_text: str = ""
 
 
-Event = Planned | Queued | Prefill | Delta | ToolCallDelta | Finished | Failed
+Event = Planned | Queued | Prefill | Thought | Delta | ToolCallDelta | Finished | Failed

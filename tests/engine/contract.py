@@ -28,6 +28,7 @@ from qwen_app.messages import (
     PromptPolicy,
     Queued,
     SamplingParams,
+    Thought,
     Tool,
     ToolCallDelta,
 )
@@ -55,7 +56,7 @@ def text_of(events: Sequence[Event]) -> str:
 
 def rank(event: Event) -> int:
     """Place of an event in the order of an answer."""
-    kinds: tuple[type | tuple[type, ...], ...] = (Queued, Prefill, (Delta, ToolCallDelta), (Finished, Failed))
+    kinds: tuple[type | tuple[type, ...], ...] = (Queued, Prefill, (Thought, Delta, ToolCallDelta), (Finished, Failed))
     return next(index for index, kind in enumerate(kinds) if isinstance(event, kind))
 
 

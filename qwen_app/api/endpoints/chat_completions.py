@@ -76,6 +76,8 @@ async def answer_chat(service: Service, body: ChatRequest, context: RequestConte
 def _choice(index: int, answer: Answer, request: GenerationRequest, *, legacy: bool) -> Choice:
     """``legacy`` answers ``functions``: there a call has a form of its own."""
     message: AnswerMessage = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.thoughts:
+        message = {**message, "reasoning_content": answer.thoughts}
     if answer.calls:
         message["content"] = answer.text or None
         calls = answer.ordered_calls()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from qwen_app.api.protocol.answer import call_head, finish_reason, legacy_reason, logprobs_body
 from qwen_app.api.protocol.chunk_stream import ChunkStream
 from qwen_app.api.protocol.response_bodies import AnswerHead, Reason, Truncation
-from qwen_app.messages import Finished, TokenLogprob, ToolCallDelta, ToolChoice
+from qwen_app.messages import Finished, Thought, TokenLogprob, ToolCallDelta, ToolChoice
 
 
 class ChatStream(ChunkStream):
@@ -50,6 +50,9 @@ class ChatStream(ChunkStream):
         if self._legacy:
             return self.chunk(index, {"delta": {"function_call": call["function"]}}) if delta.index == 0 else b""
         return self.chunk(index, {"delta": {"tool_calls": [call]}})
+
+    def thought(self, index: int, thought: Thought) -> bytes:
+        return self.chunk(index, {"delta": {"reasoning_content": thought.text}})
 
     def reason(self, index: int, end: Finished) -> Reason:
         reason = finish_reason(end, self._tool_choice, called=index in self._called)

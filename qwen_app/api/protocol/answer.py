@@ -17,7 +17,17 @@ from qwen_app.api.protocol.response_bodies import (
 )
 from qwen_app.engine.base import EngineInfo
 from qwen_app.errors import EngineError, EngineUnavailable
-from qwen_app.messages import Delta, Event, Finished, Prefill, TokenLogprob, ToolCall, ToolCallDelta, ToolChoice
+from qwen_app.messages import (
+    Delta,
+    Event,
+    Finished,
+    Prefill,
+    Thought,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+)
 from qwen_app.openai_format import ToolCallBody, tool_call_body
 
 LOWEST_LOGPROB = -9999.0  # JSON has no minus infinity; OpenAI writes this for it
@@ -29,6 +39,7 @@ class Answer:
 
     parts: list[str | ToolCallBody] = field(default_factory=list)
     calls: dict[int, ToolCallBody] = field(default_factory=dict)
+    thoughts: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
@@ -50,6 +61,8 @@ class Answer:
         if isinstance(event, Delta):
             self.parts.append(event.text)
             self.logprobs.extend(event.logprobs)
+        elif isinstance(event, Thought):
+            self.thoughts += event.text
         elif isinstance(event, ToolCallDelta):
             if event.index not in self.calls:
                 self.calls[event.index] = call_head(event)

@@ -12,7 +12,7 @@ from qwen_app.api.protocol.api_error import api_error
 from qwen_app.api.protocol.generation import Generation
 from qwen_app.api.protocol.response_bodies import AnswerHead, Reason
 from qwen_app.api.protocol.sse import DONE, event
-from qwen_app.messages import Delta, Event, Finished, TokenLogprob, ToolCallDelta
+from qwen_app.messages import Delta, Event, Finished, Thought, TokenLogprob, ToolCallDelta
 
 
 class ChunkStream(ABC):
@@ -51,6 +51,10 @@ class ChunkStream(ABC):
     def call(self, index: int, delta: ToolCallDelta) -> bytes:
         """The chunk for a piece of a tool call, or nothing."""
 
+    def thought(self, index: int, thought: Thought) -> bytes:
+        """The chunk for a piece of what the model thinks; nothing, where this kind of stream has no place for it."""
+        return b""
+
     @abstractmethod
     def reason(self, index: int, end: Finished) -> Reason:
         """Why the choice ended."""
@@ -80,6 +84,8 @@ class ChunkStream(ABC):
     def _written(self, index: int, event_: Event) -> bytes:
         if isinstance(event_, Delta):
             return self._text(index, event_)
+        if isinstance(event_, Thought):
+            return self.thought(index, event_)
         if isinstance(event_, ToolCallDelta):
             return self.call(index, event_)
         if isinstance(event_, Finished):

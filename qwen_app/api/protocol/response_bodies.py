@@ -48,9 +48,12 @@ class LogprobsBody(TypedDict):
 
 
 class AnswerMessage(TypedDict):
+    """``reasoning_content`` is not OpenAI's: vLLM's and DeepSeek's servers name thoughts so, and clients read it."""
+
     role: Literal["assistant"]
     content: str | None
     refusal: None
+    reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[ToolCallBody]]
     function_call: NotRequired[FunctionCallBody]
 

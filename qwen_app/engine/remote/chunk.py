@@ -66,11 +66,20 @@ Text = Annotated[T, BeforeValidator(_without_halves)]
 
 
 def _joined(content: object) -> object:
-    """Content as a list of parts, as Mistral's servers send it, or of bare strings. A part without a text is what the
-    model thinks."""
+    """Content as a list of parts, as Mistral's servers send it, or of bare strings. A part without a text is a
+    thought."""
     if not isinstance(content, list):
         return content
     texts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _thoughts_in(delta: Mapping[str, object]) -> str:
+    """What the model thinks: in one of two fields, of which some servers send both, or in the parts of the content."""
+    content = delta.get("content")
+    parts = content if isinstance(content, list) else []
+    within = (_joined(part.get("thinking")) for part in parts if isinstance(part, Mapping))
+    texts = (delta.get("reasoning_content") or delta.get("reasoning"), *within)
     return "".join(text for text in texts if isinstance(text, str))
 
 
@@ -88,14 +97,18 @@ class ChunkToolCall(BaseModel):
 
 
 class ChunkDelta(BaseModel):
-    """Some servers make the one call they can in ``function_call``, the older form of ``tool_calls``."""
+    """Some servers make the one call they can in ``function_call``, the older form of ``tool_calls``. A refusal, which
+    OpenAI's models write in the place of a document, is the answer."""
 
     content: Annotated[Text[str | None], BeforeValidator(_joined)] = None
+    thoughts: Text[str] = ""
     tool_calls: list[ChunkToolCall] | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _newer(cls, value: Mapping[str, object]) -> Mapping[str, object]:
+    def _as_one(cls, value: Mapping[str, object]) -> Mapping[str, object]:
+        content = value.get("content") or value.get("refusal")
+        value = {**value, "content": content, "thoughts": _thoughts_in(value)}
         older = value.get("function_call")
         if value.get("tool_calls") or not isinstance(older, Mapping) or not any(older.values()):
             return value

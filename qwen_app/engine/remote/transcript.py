@@ -16,6 +16,7 @@ from qwen_app.messages import (
     FinishReason,
     GenerationRequest,
     Prefill,
+    Thought,
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
@@ -155,6 +156,7 @@ class Transcript:
     bare_call: bool = False
     offered: frozenset[str] = frozenset()
     text: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
     calls: dict[int, ToolCall] = field(default_factory=dict)
     chunks: int = 0
     reason: FinishReason | None = None
@@ -171,7 +173,11 @@ class Transcript:
 
     @property
     def started(self) -> bool:
-        return bool(self.text or self.calls)
+        return bool(self.text or self.thoughts or self.calls)
+
+    @property
+    def only_thinks(self) -> bool:
+        return bool(self.thoughts) and not (self.calls or self.partial_text.strip())
 
     @property
     def partial_text(self) -> str:
@@ -179,10 +185,10 @@ class Transcript:
 
     @property
     def written_text(self) -> str:
-        """All that the model wrote: calls, too, which the server told apart from the text."""
+        """All that the model wrote: thoughts and calls, too, which the server told apart from the text."""
         in_the_text = self._found.values()
         told_apart = (call for index, call in self.calls.items() if index not in in_the_text)
-        return self.partial_text + "".join(call.name + call.arguments for call in told_apart)
+        return "".join([*self.thoughts, *self.text]) + "".join(call.name + call.arguments for call in told_apart)
 
     def feed(self, chunk: Chunk) -> Iterator[Event]:
         """Events of one chunk. Raises StreamBroken for what cannot be part of an answer."""
@@ -196,6 +202,10 @@ class Transcript:
             yield from self._feed_choice(choice)
 
     def _feed_choice(self, choice: ChunkChoice) -> Iterator[Event]:
+        if choice.delta and choice.delta.thoughts:
+            self.chunks += 1
+            self.thoughts.append(choice.delta.thoughts)
+            yield Thought(choice.delta.thoughts)
         text = (choice.delta.content if choice.delta else None) or choice.text or ""
         logprobs = tuple(_logprobs(choice.logprobs)) if choice.logprobs else ()
         if text or logprobs:
@@ -220,6 +230,9 @@ class Transcript:
 
     def _end(self, reason: FinishReason) -> Iterator[Event]:
         yield from self.flush(cut=reason == "length")
+        if reason == "stop" and self.only_thinks:  # servers take answers for thoughts where the model was to have none
+            self.text, self.thoughts = self.thoughts, []
+            yield from self._tell_text(Delta(self.partial_text))
         self.reason = "tool_calls" if self.calls and reason == "stop" else reason
 
     def _opened(self, text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from qwen_app.errors import EngineError
-from qwen_app.messages import Delta, Event, Failed, Finished, Planned, Prefill, Queued
+from qwen_app.messages import Delta, Event, Failed, Finished, Planned, Prefill, Queued, Thought
 from qwen_app.summaries.values import ReadingStep
 from qwen_app.ui.scores.pace import Point, with_point
 from qwen_app.ui.scores.scored_token import ScoredToken, scored
@@ -67,6 +67,13 @@ def after(progress: Progress, event: Event | ReadingStep, elapsed_s: float) -> P
             prompt_done=event.done,
             prompt_tokens=event.total,
             reused_tokens=event.reused,
+        )
+    if isinstance(event, Thought):
+        return change(
+            progress,
+            phase="writing",
+            completion_tokens=progress.completion_tokens + 1,
+            first_token_s=progress.first_token_s or elapsed_s,
         )
     if isinstance(event, Delta):
         return change(

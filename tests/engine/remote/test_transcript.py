@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.engine.remote.chunk import read_chunk
+from qwen_app.engine.remote.response_checks import NO_ROOM_FOR_ANSWER
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.errors import UpstreamError
-from qwen_app.messages import Delta, Event, Failed, Finished, SamplingParams, Tool, ToolCallDelta
+from qwen_app.messages import Delta, Event, Failed, Finished, JsonSchema, SamplingParams, Tool, ToolCallDelta
 from tests.engine.contract import ask, check_shape, collect, text_of
-from tests.engine.remote.engines import engine_with_chat, says
+from tests.engine.remote.engines import CHAT, engine_with_chat, says
 from tests.engine.remote.vllm_like import piece
 
 NAMES = ("get", "get_time", "set", "time")
@@ -229,3 +230,52 @@ async def test_what_waits_for_its_turn_is_not_lost_at_the_deadline() -> None:
         events = await collect(engine, ask(tools=TOOLS, timeout_s=2.0))
     assert [(name, arguments) for _, name, arguments in calls_in(events)] == [("set", '{"x"'), ("time", "")]
     assert text_of(events) == "so"
+
+
+def thinks(text: str) -> dict[str, Any]:
+    return piece("", delta={"content": None, "reasoning_content": text})
+
+
+@pytest.mark.parametrize("end", [piece("", finish="stop"), "[DONE]"], ids=["a reason", "the end mark"])
+@pytest.mark.anyio
+async def test_an_answer_that_a_server_takes_for_thoughts_is_the_answer(end: object) -> None:
+    """As vLLM's parsers do where the chat template was told that the model is not to think."""
+    async with engine_with_chat(says(thinks('{"a": '), thinks("1}"), end, "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(grammar=JsonSchema({"type": "object", "required": ["a"]})))
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == '{"a": 1}'
+
+
+@pytest.mark.anyio
+async def test_no_document_is_made_up_where_the_limit_cut_thoughts() -> None:
+    async with engine_with_chat(says(thinks("Hm, "), piece("", finish="length"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(grammar=JsonSchema({"type": "object", "required": ["a"]})))
+    last = check_shape(events)
+    assert isinstance(last, Failed)
+    assert (text_of(events), last.error.message) == ("", NO_ROOM_FOR_ANSWER)
+
+
+@pytest.mark.anyio
+async def test_thoughts_that_were_told_are_not_thought_again() -> None:
+    async with engine_with_chat(says(thinks("Hm, "), before_end="reset")) as (engine, upstream):
+        assert isinstance(check_shape(await collect(engine, ask())), Failed)
+        assert len(upstream.requests_to(CHAT)) == 1
+
+
+@pytest.mark.anyio
+async def test_thoughts_count_where_the_server_counts_nothing() -> None:
+    chunks = (thinks("one two "), thinks("three "), piece("four"), piece("", finish="stop"), "[DONE]")
+    async with engine_with_chat(says(*chunks)) as (engine, _):
+        last = check_shape(await collect(engine, ask()))
+    assert isinstance(last, Finished)
+    assert last.usage.completion_tokens == len(b"one two three four")
+
+
+@pytest.mark.anyio
+async def test_a_refusal_is_the_answer() -> None:
+    """OpenAI's models write one in the place of the content."""
+    chunk = piece("", delta={"content": None, "refusal": "I cannot help with that."})
+    async with engine_with_chat(says(chunk, piece("", finish="stop"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == "I cannot help with that."

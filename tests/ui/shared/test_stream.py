@@ -15,6 +15,7 @@ from qwen_app.messages import (
     Message,
     Prefill,
     Queued,
+    Thought,
     Timings,
     Usage,
 )
@@ -44,6 +45,12 @@ def test_events_add_up() -> None:
     assert (progress.prompt_done, progress.prompt_tokens, progress.reused_tokens) == (3, 9, 1)
     assert (progress.completion_tokens, progress.first_token_s) == (3, 1.5)
     assert after(progress, END, 2).over
+
+
+def test_thoughts_are_written_and_none_of_the_text() -> None:
+    progress = after(Progress(), Thought("Hm."), 1.5)
+    assert (progress.phase, progress.text) == ("writing", "")
+    assert (progress.completion_tokens, progress.first_token_s) == (1, 1.5)
 
 
 async def test_the_last_snapshot_has_everything() -> None:
