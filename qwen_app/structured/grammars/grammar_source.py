@@ -17,6 +17,7 @@ from qwen_app.structured.closing.minimal_instance import (
     string_completions,
 )
 from qwen_app.structured.closing.minimal_match import minimal_match
+from qwen_app.structured.endless import check_finite
 from qwen_app.structured.grammars.exactness import allowed_escapes, check_distinct, narrowed
 from qwen_app.structured.grammars.loosening import Loosening
 from qwen_app.structured.json_text import StringTracker
@@ -120,6 +121,7 @@ def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True
     if strict:
         check_enforceable(schema, vocabulary)
         return _json(schema, True)
+    check_finite(schema)
     enforced, exact = enforceable_part(schema, vocabulary, loosening_for(vocabulary))
     if not exact:
         check_against_draft(schema)  # the finished answer will be checked
@@ -128,6 +130,7 @@ def schema_source(schema: Schema, vocabulary: Vocabulary, *, strict: bool = True
 
 def check_enforceable(schema: Schema, vocabulary: Vocabulary) -> None:
     """Raises SchemaError, with the place, where not all of ``schema`` can be enforced."""
+    check_finite(schema)
     check_numbers(schema)
     check_distinct(schema)
     if problem := problem_with(schema, vocabulary):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qwen_app.errors import SchemaError
+from qwen_app.structured.endless import check_finite
 from qwen_app.structured.schema_check import LISTS, MANY, SINGLE, Schema, check_numbers, check_schema
 
 SHARED = ("$defs", "definitions")  # what references from everywhere lead to
@@ -58,8 +59,10 @@ class Loosening:
         self._tries += 1
         if self._tries > TRIES:
             return False
+        whole = {**self._shared, **part}
         try:
             check_numbers(check_schema(part))
+            check_finite(whole)
         except SchemaError:
             return False
-        return self._compiles({**self._shared, **part})
+        return self._compiles(whole)

@@ -119,6 +119,11 @@ SCHEMAS: dict[str, tuple[str, str]] = {
         "无法强制遵循 {place} 处的 minProperties {least}：不在 required 中的键可能重复出现。请把它们列入 required，"
         "或关闭“严格”，改为在回答完成后检查。",
     ),
+    "wrong_endless": (
+        "The schema requires itself without end at {place}: no answer could be finished. Let it be null there, or "
+        "leave it out of required.",
+        "结构在 {place} 处无止境地要求自身，任何回答都无法结束。请在那里允许 null，或把它移出 required。",
+    ),
     "wrong_at_draft": ("The schema is wrong at {place}: {problem}", "结构在 {place} 处有误：{problem}"),
     "wrong_unchecked": ("The schema cannot be checked: {problem}", "无法检查这个结构：{problem}"),
     "wrong_crowded": (
