@@ -15,6 +15,7 @@ from qwen_app.structured.schema_bounds import COUNTS, check_bounds, escape, too_
 
 LIMIT_BYTES = 256 * 1024
 LIMIT_INTEGER = 2**53
+LIMIT_REMAINDERS = 1_000  # that a grammar has to tell apart for multipleOf, a state each
 LOCATE_TRIES = 300
 
 MANY = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
@@ -98,7 +99,7 @@ def _too_large() -> SchemaError:
 
 
 def check_numbers(schema: Schema) -> None:
-    """Refuse numbers for which the grammar, which counts in doubles, would take a neighbour."""
+    """Refuse numbers for which the grammar, which counts in doubles, would take a neighbour, or grow too large."""
     for pointer, part in subschemas(schema):
         for keyword in NUMBERS:
             for value in _plain_values(part.get(keyword)):
@@ -114,7 +115,18 @@ def _inexact(keyword: str, value: float) -> str:
         return "" if is_far_bound(keyword, value) else "Integers beyond 2^53 cannot be enforced exactly: use a string."
     if keyword in ("const", "enum") and isinstance(value, float) and _as_read(value) != value:
         return "A fraction of so many digits cannot be enforced exactly: round it, or use a string."
+    if keyword == "multipleOf" and _remainders(value) > LIMIT_REMAINDERS:
+        return "Multiples of so odd a number cannot be enforced: use a rounder one."
     return ""
+
+
+def _remainders(step: float) -> int:
+    """By how many remainders of ``step`` a number's digits decide. Its twos and fives go with the last few digits."""
+    digits = int("".join(map(str, Decimal(repr(step)).as_tuple().digits)))
+    for factor in (2, 5):
+        while digits and digits % factor == 0:
+            digits //= factor
+    return digits
 
 
 def is_far_bound(keyword: str, value: object) -> bool:

@@ -127,3 +127,12 @@ def test_fractions_that_doubles_read_as_a_neighbour() -> None:
     with pytest.raises(SchemaError, match="round it") as refused:
         check_numbers({"enum": [1, 123456789.123456789]})
     assert refused.value.pointer == "/enum"
+
+
+def test_steps_of_more_remainders_than_a_grammar_can_tell_apart_are_refused() -> None:
+    for step in (7, 997, 1_000_000, 86_400, 0.01, 2.5):
+        check_numbers({"multipleOf": step})
+    for odd in (1009, 1_000_003, 2_147_483_647, 0.123457):
+        with pytest.raises(SchemaError, match="rounder") as refused:
+            check_numbers({"items": {"multipleOf": odd}})
+        assert refused.value.pointer == "/items/multipleOf"

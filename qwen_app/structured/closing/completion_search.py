@@ -31,6 +31,8 @@ FEW_STEPS = 40
 GREEDY_STEPS = 512
 BEAM = 4
 KEPT_COMPLETIONS = 32
+STEP_DIGITS = 3  # after which a number is a multiple of any step that schema_check.LIMIT_REMAINDERS allows
+STEP_ZEROS = (b"", b"0" * 9)  # for its twos and fives
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class CompletionSearch:
             if first is None:
                 return None
             if (inside and first != QUOTE) or (not inside and first in NUMBER):
-                ended = self._end_string(node, effort) if inside else _ended(node, _left_number_of(node), effort)
+                ended = self._end_string(node, effort) if inside else _end_number(node, effort)
                 if ended is None:
                     return None
                 node = ended
@@ -222,6 +224,24 @@ def _left_number_of(start: Node) -> Goal:
         return behind or _is_whole(node) or node.first_allowed_byte() in tuple(CLOSERS)
 
     return left
+
+
+def _end_number(node: Node, effort: Effort) -> Node | None:
+    left = _left_number_of(node)
+    return _greedily(node.copy(), left, FEW_STEPS) or _by_digits(node, left) or _ended(node, left, effort)
+
+
+def _by_digits(node: Node, goal: Goal) -> Node | None:
+    """All that a few digits make of a number: places from which only multiples of a step lead on look alike."""
+    for zeros in STEP_ZEROS:
+        for count in range(1, STEP_DIGITS + 1):
+            for number in range(10**count):
+                digits = b"%0*d" % (count, number) + zeros
+                if node.follows(digits):
+                    ended = node.copy()
+                    if ended.write(digits) and goal(ended):
+                        return ended
+    return None
 
 
 def _ended(node: Node, goal: Goal, effort: Effort) -> Node | None:

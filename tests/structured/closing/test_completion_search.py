@@ -153,3 +153,12 @@ def test_strings_once_found_are_remembered(qwen: GrammarCompiler) -> None:
     assert found
     written(qwen, grammar, '["me@example.org",').completion_tokens()
     assert grammar.search.string_completions == found
+
+
+@pytest.mark.parametrize("step", [37, 365, 997, 604_800])
+@pytest.mark.parametrize("start", ["-7", "12345", "98765432123456"])
+def test_a_number_ends_as_a_multiple_of_its_step(qwen: GrammarCompiler, step: int, start: str) -> None:
+    schema = {"type": "array", "items": {"type": "integer", "multipleOf": step}}
+    number = json.loads(completed(qwen, schema, f"[{start}"))[0]
+    assert number % step == 0
+    assert str(number).startswith(start)

@@ -84,6 +84,10 @@ SCHEMAS: dict[str, tuple[str, str]] = {
         " a string.",
         "{place} 处的 {keyword} 含有 {number}。位数过多的小数无法精确约束，请四舍五入或改用字符串。",
     ),
+    "wrong_schema_step": (
+        "{keyword} at {place} holds {number}. Multiples of so odd a number cannot be enforced: use a rounder one.",
+        "{place} 处的 {keyword} 含有 {number}。无法强制遵循这样零碎的步长，请改用更整的数。",
+    ),
     "wrong_nan": (
         "JSON has no NaN, which stands at {place}. Write a number.",
         "{place} 处是 NaN，它不是 JSON。请写一个数字。",
