@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 
 from qwen_app.messages import ToolCallDelta
-from qwen_app.tools.call_scanner import ARGUMENT_KEYS, BLANKS, CallBody, is_nothing
+from qwen_app.tools.call_scanner import ARGUMENT_KEYS, ARGUMENTS, BLANKS, CallBody, is_nothing
 from qwen_app.tools.prompt_format import CALL_CLOSE, CALL_OPEN
 
 Piece = str | ToolCallDelta
@@ -16,6 +16,8 @@ Piece = str | ToolCallDelta
 CALL_KEYS = frozenset({"name", "id", *ARGUMENT_KEYS})
 BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
 BARE_MARKS = ("[TOOL_CALLS]", "<|python_tag|>")  # what Mistral's and Llama's models begin such a message with
+MISTRAL_MARK = BARE_MARKS[0]
+NAMED_CALL = re.compile(rf"{re.escape(MISTRAL_MARK)}\s*([^\s\[{{]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*")
 BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
 
 
@@ -24,7 +26,8 @@ class ToolCallParser:
 
     A call of a tool that was not offered, and what is no call in the end, is text: nothing is lost. A message that is
     nothing but the JSON of calls, which Qwen2.5 sometimes writes without tags and other models always, as Mistral's do
-    in a list, is held back and counts as calls, with one of BARE_MARKS before it or without.
+    in a list, is held back and counts as calls, with one of BARE_MARKS before it or without. Mistral's later models
+    write a mark, a name and the arguments for each.
     """
 
     def __init__(self, tool_names: Iterable[str]) -> None:
@@ -183,6 +186,9 @@ class ToolCallParser:
         text = _without_mark(self._held)
         if any(mark.startswith(text) for mark in BARE_MARKS):
             return True
+        marked = self._held.lstrip().startswith(MISTRAL_MARK)
+        if marked and any(name.startswith(text) or text.startswith(name) for name in self._names):
+            return True
         if text.startswith("["):
             text = text[1:].lstrip()
         if not text:
@@ -197,7 +203,7 @@ class ToolCallParser:
 
     def _bare_calls(self) -> bool:
         """Take the whole message as calls, if JSON objects that are calls are all it is."""
-        calls = _objects(_without_mark(self._held))
+        calls = _named_calls(self._held) or _objects(_without_mark(self._held))
         if not calls or not all(self._is_call(call) for call in calls):
             return False
         for call in calls:
@@ -229,6 +235,23 @@ def overlap(text: str, wanted: str) -> int:
         if wanted.startswith(text[-length:]):
             return length
     return 0
+
+
+def _named_calls(text: str) -> list[dict[str, object]]:
+    """The calls that ``text`` consists of in the later form of Mistral's; none beside anything else."""
+    found: list[dict[str, object]] = []
+    decoder, rest = json.JSONDecoder(), text.strip()
+    while rest:
+        head = NAMED_CALL.match(rest)
+        if head is None:
+            return []
+        try:
+            arguments, end = decoder.raw_decode(rest, head.end())
+        except (ValueError, RecursionError):
+            return []
+        found.append({"name": head[1], ARGUMENTS: arguments})
+        rest = rest[end:].lstrip()
+    return found
 
 
 def _objects(text: str) -> list[dict[str, object]]:

@@ -165,6 +165,18 @@ CASES: dict[str, tuple[str, str, list[tuple[str, str]]]] = {
         "",
         [("now", "{}"), ("save", '{"a": 1}')],
     ),
+    "Mistral's mark before each name": (
+        '[TOOL_CALLS]now{}[TOOL_CALLS]save{"a": 1}',
+        "",
+        [("now", "{}"), ("save", '{"a": 1}')],
+    ),
+    "Mistral's marks around ids and arguments": (
+        '[TOOL_CALLS]save[CALL_ID]aB3dE6gH9[ARGS]{"a": 1}[TOOL_CALLS] now[ARGS] {}',
+        "",
+        [("save", '{"a": 1}'), ("now", "{}")],
+    ),
+    "a mark before the name of no tool": ('[TOOL_CALLS]later{"a": 1}', '[TOOL_CALLS]later{"a": 1}', []),
+    "a mark before a name and text": ("[TOOL_CALLS]now or never", "[TOOL_CALLS]now or never", []),
     "Llama's mark before a call": (
         '<|python_tag|>{"name": "save", "parameters": {"a": 1}}',
         "",
