@@ -82,7 +82,12 @@ def _plain_patterns(part: Schema) -> Schema:
     if isinstance(pattern, str) and (plain := _plain_classes(pattern)) != pattern:
         changed["pattern"] = plain
     if isinstance(named, dict) and any(_plain_classes(name) != name for name in named):
-        changed["patternProperties"] = {_plain_classes(name): child for name, child in named.items()}
+        alike: dict[str, list[object]] = {}  # two may be the same once they are plain
+        for name, child in named.items():
+            alike.setdefault(_plain_classes(name), []).append(child)
+        changed["patternProperties"] = {
+            name: children[0] if len(children) == 1 else {"allOf": children} for name, children in alike.items()
+        }
     return changed
 
 

@@ -362,3 +362,12 @@ def test_first_items_stay_beside_a_keyword_of_an_older_draft(more: object) -> No
     valid = jsonschema_rs.validator_for(schema)
     for text in ("[]", "[1]", "[null]", "[1, null]", "[1, 1]"):
         assert takes(schema, text) == valid.is_valid(json.loads(text)), text
+
+
+def test_patterns_of_keys_that_become_the_same_all_count() -> None:
+    """A class means the same with its hyphen escaped, as it is asked for."""
+    patterns = {"^a[-b]$": {"type": "integer"}, r"^a[\-b]$": {"minimum": 3}}
+    schema = {"type": "object", "patternProperties": patterns, "additionalProperties": False}
+    assert takes(schema, '{"a-": 3}')
+    assert not takes(schema, '{"a-": 2}')
+    assert not takes(schema, '{"a-": "x"}')
