@@ -149,6 +149,11 @@ class RemoteEngine:
         if server is None:
             return self._upstream.reason
         parts = []
+        if server.listed:
+            parts.append(
+                f"The server's list has no model {server.model!r}; it has: {server.listed}. "
+                "Set --remote-model where no answer comes."
+            )
         if not known_context:
             parts.append(
                 f"The server does not say its context: {ASSUMED_CONTEXT_TOKENS} tokens are assumed (--context)."

@@ -30,12 +30,14 @@ Pages = dict[str, object]  # the JSON of each path, None where there is none
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What answers. ``context_tokens`` 0 means that the server does not say."""
+    """What answers. ``context_tokens`` 0 means that the server does not say; ``listed`` are the models that its list
+    names where ``model`` is none of them."""
 
     profile: ServerProfile
     model: str
     context_tokens: int = 0
     version: str = ""
+    listed: str = ""
 
     def without(self, refused: Set[str]) -> ServerInfo:
         """The same server where it takes none of these fields, as far as an answer can do without them."""
@@ -64,7 +66,8 @@ async def probe(http: httpx2.AsyncClient, base_url: str, model: str) -> ServerIn
         _check_status(listed.status, base_url, profile)
     pages |= await _fetch(http, root, profile.fact_paths - pages.keys())
     served = _choose_model(listed, model, base_url, profile)
-    return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages))
+    others = "" if served in listed.ids or not listed.complete else listed.likely(served)
+    return ServerInfo(profile, served, _context_tokens(profile, pages, served), _version(profile, pages), others)
 
 
 async def check_health(http: httpx2.AsyncClient, base_url: str, server: ServerInfo) -> None:
@@ -123,6 +126,12 @@ class _ModelList:
     def ids(self) -> list[str]:
         return [str(entry["id"]) for entry in self.entries]
 
+    def likely(self, model: str) -> str:
+        """The names on it that ``model`` may have been meant for, as a sentence has them."""
+        likely = get_close_matches(model, self.ids[:LOOKED_MODELS], NAMED_MODELS, cutoff=0.0)
+        more = f" and {len(self.ids) - len(likely)} more" if len(self.ids) > len(likely) else ""
+        return ", ".join(likely) + more
+
     def id_of(self, model: str) -> str | None:
         """How the list names ``model``: as it is, else in other letters, or with the tag that Ollama leaves unsaid."""
         if model in self.ids:
@@ -164,10 +173,8 @@ def _choose_model(listed: _ModelList, model: str, base_url: str, profile: Server
         )
     if not model:
         return next((one for one in ids if "embed" not in one.lower()), ids[0])  # which answers no chat
-    likely = get_close_matches(model, ids[:LOOKED_MODELS], NAMED_MODELS, cutoff=0.0)
-    more = f" and {len(ids) - len(likely)} more" if len(ids) > len(likely) else ""
     raise UpstreamError(
-        f"The server at {base_url} has no model {model!r}; it has: {', '.join(likely)}{more}. Set --remote-model."
+        f"The server at {base_url} has no model {model!r}; it has: {listed.likely(model)}. Set --remote-model."
     )
 
 

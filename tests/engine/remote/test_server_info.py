@@ -360,6 +360,29 @@ async def test_the_model_is_found_whatever_the_list_is_like(body: object, status
     assert (await chosen(body, model, status))[:2] == (asked, "")
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (listing("gpt-4o", "o3"), True), (listing("gpt4o"), False), (listing(), False),
+        (listing("o3", has_more=True), False),
+    ],
+    ids=["not named", "named", "no list", "maybe on another page"],
+)  # fmt: skip
+@pytest.mark.anyio
+async def test_a_model_that_the_list_does_not_name_is_told_before_the_first_question(body: object, told: bool) -> None:
+    """Some servers answer for models that they do not list: it is no refusal."""
+
+    async def models(request: Request, reply: Reply) -> None:
+        await reply.json(body)
+
+    async with Upstream({"GET /v1/models": models}).serving() as upstream:
+        engine = await asyncio.to_thread(lambda: RemoteEngine(base_url=upstream.base_url, model="gpt4o").connect())
+        notice = engine.info().notice
+        await engine.drain(0.0)
+    assert ("has no model 'gpt4o'; it has: gpt-4o, o3." in notice) is told
+    assert ("--remote-model" in notice) is told
+
+
 @pytest.mark.anyio
 async def test_of_a_long_list_the_likeliest_models_are_named() -> None:
     ids = [f"vendor/model-{number}" for number in range(500)]
