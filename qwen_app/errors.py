@@ -4,7 +4,7 @@
     ├── StartupError               the app cannot start; carries the process's exit code
     │   ├── SettingsError          exit 2   a setting has a bad value
     │   ├── PortTaken              exit 2   somebody else listens on the port
-    │   ├── FolderTaken            exit 2   another copy runs in this folder
+    │   ├── FolderTaken            exit 2   another copy runs in this folder, or on this data
     │   ├── ModelFilesError        exit 3   the model's folder is missing, damaged or of a kind we refuse
     │   ├── DownloadError          exit 4   no network, hub refused, disk full
     │   └── DoesNotFit             exit 5   no suitable device, or too little memory

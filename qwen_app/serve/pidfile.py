@@ -1,14 +1,13 @@
 """The folder's lock, the pid file of the running app for ``start.sh status`` and ``stop``, and their commands.
 
-``run/server.lock`` is locked by the app as long as it lives. ``run/server.json`` has its process id, address and model,
-and by what to know it again: ids are given out anew, files are copied and outlive their process. Run as
-``python -m qwen_app.serve.pidfile status [RESTARTER]|stop|kill``.
+``run/server.lock`` is locked by the app as long as it lives, and so is the one in the folder of its data.
+``run/server.json`` has its process id, address and model, and by what to know it again: ids are given out anew, files
+are copied and outlive their process. Run as ``python -m qwen_app.serve.pidfile status [RESTARTER]|stop|kill``.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -28,6 +27,7 @@ from qwen_app.web.share.state import read_note
 log = logging.getLogger(__name__)
 
 PID_FILE = Path("run/server.json")
+DATA_LOCK = "server.lock"
 STOP_WAIT_S = 45.0  # running answers get 30 s, closing a few more, and then the end is forced (ending.py)
 KILL_WAIT_S = 5.0
 NOT_RUNNING = 1
@@ -66,14 +66,12 @@ class PidFile:
     def claim(self) -> None:
         """Lock the folder as long as this process lives. Raises FolderTaken when another process has."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o644)  # never closed: it ends with the process
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = _locked(self._lock_path)
             os.truncate(lock, 0)
             os.write(lock, self._token.encode())
+        except BlockingIOError:
+            raise FolderTaken(self._taken()) from None
         except OSError as refused:
-            if refused.errno == errno.EWOULDBLOCK:
-                raise FolderTaken(self._taken()) from None
             log.warning(
                 "This folder cannot be locked (%s: %s), so a second copy in it would not be noticed.",
                 self._lock_path,
@@ -126,6 +124,22 @@ class PidFile:
             f"Another copy runs in this folder already{where}. Stop it with ./start.sh stop, or run the second one "
             "from a folder of its own."
         )
+
+
+def claim_data(folder: Path) -> None:
+    """Lock the folder of saved chats as long as this process lives. Raises FolderTaken when another app has.
+
+    One that cannot be locked is told of by what cannot write its files there either.
+    """
+    try:
+        _locked(folder / DATA_LOCK)
+    except BlockingIOError:
+        raise FolderTaken(
+            f"Another copy keeps its chats in {str(folder.absolute())!r} already. Stop that one, or give this one a "
+            "folder of its own with --data-dir."
+        ) from None
+    except OSError as refused:
+        log.info("%s cannot be locked: %s", folder, refused.strerror)
 
 
 def status(process: ServerProcess | None, restarter: str = "") -> int:
@@ -182,6 +196,17 @@ def kill(process: ServerProcess | None) -> int:
         return 0
     sys.stdout.write("It still runs: the kernel does not let go of it.\n")
     return NOT_RUNNING
+
+
+def _locked(path: Path) -> int:
+    """The file, made where it is missing and locked until this process ends: nobody may close it.
+
+    Raises BlockingIOError where another process has it, or OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
 
 
 def _gone_within(limit_s: float, process: ServerProcess) -> bool:

@@ -2,7 +2,7 @@
 
 app.py      load_settings           bad options are told together, before anything slow is imported
 main        1 listen                the port is ours, or the start is refused
-            2 PidFile.claim, write  this folder is ours; ./start.sh status and stop find this process
+            2 PidFile.claim, write  this folder is ours, as claim_data says of the data's; ./start.sh finds this process
               open_to               a login where strangers may come, made if none was given
 serve_until_signal
             3 standing_wall         every path answers that the model is being loaded; the wall is there from the start
@@ -38,7 +38,7 @@ from qwen_app.serve.first_login import open_to
 from qwen_app.serve.loading_page import LoadingGate
 from qwen_app.serve.logs import leave_out_words_of_others, set_up_logs
 from qwen_app.serve.open_files import connection_limits, raise_open_files
-from qwen_app.serve.pidfile import PidFile, ServerProcess
+from qwen_app.serve.pidfile import PidFile, ServerProcess, claim_data
 from qwen_app.settings import Settings
 from qwen_app.web.owner_door import OwnerDoor
 from qwen_app.web.wall import standing_wall
@@ -66,6 +66,7 @@ def main(settings: Settings) -> int:
     set_up_logs(settings.log_level, form=settings.log_format)
     process = ServerProcess(os.getpid(), settings.host, settings.port, settings.model)
     pid_file.claim()
+    claim_data(settings.data_dir)
     for sentence in settings.unused():
         log.warning("%s", sentence)
     pid_file.write(process)

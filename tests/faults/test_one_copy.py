@@ -22,11 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # Claims the folder and says how it went; then it waits, answering SIGTERM by ending.
 COPY = """
 import os, sys, time
+from pathlib import Path
 from qwen_app.errors import FolderTaken
-from qwen_app.serve.pidfile import PidFile, ServerProcess
+from qwen_app.serve.pidfile import PidFile, ServerProcess, claim_data
 pid_file = PidFile()
 try:
     pid_file.claim()
+    claim_data(Path(sys.argv[2]))
 except FolderTaken as taken:
     sys.stdout.write(f"{taken.exit_code} {taken}")
     sys.exit()
@@ -37,10 +39,12 @@ print("claimed", flush=True)
 
 
 @contextmanager
-def copy_on(port: int, folder: Path, then: str = "time.sleep(60)") -> Iterator[tuple[subprocess.Popen[str], str]]:
+def copy_on(
+    port: int, folder: Path, then: str = "time.sleep(60)", data: str = "data"
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A copy of the app as far as notes go, and what it says first."""
     process = subprocess.Popen(
-        [sys.executable, "-c", COPY.replace("{then}", then), str(port)],
+        [sys.executable, "-c", COPY.replace("{then}", then), str(port), data],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -88,6 +92,22 @@ def test_a_killed_copy_leaves_the_folder_free(tmp_path: Path) -> None:
         first.wait()
         assert PidFile(note(tmp_path)).read() is None
         with copy_on(7002, tmp_path) as (_, said):
+            assert said == "claimed"
+
+
+def test_two_folders_do_not_share_their_data(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    with copy_on(7001, here) as (first, _):
+        with copy_on(7002, there, data="../here/data") as (second, refused):
+            assert second.wait(20) == 0
+        assert refused.startswith("2 Another copy keeps its chats in ")
+        with copy_on(7002, there) as (_, said):
+            assert said == "claimed"
+        first.kill()
+        first.wait()
+        with copy_on(7003, here, data="../here/data") as (_, said):
             assert said == "claimed"
 
 
