@@ -170,12 +170,6 @@ prepare_model() { # prepare_model [options]: only where the model runs here, and
   "$PYTHON" download_model.py "$@" >/dev/null || exit $?
 }
 
-without_proxy_for_loopback() { # a proxy that is asked for this machine's own address breaks the start
-  local hosts=localhost,127.0.0.1,0.0.0.0,::1
-  export no_proxy="${no_proxy:+$no_proxy,}$hosts"
-  export NO_PROXY="$no_proxy"
-}
-
 began() { awk '$3 != "Z" { print $22 }' "/proc/$1/stat" 2>/dev/null; } # when process $1 did, in ticks since boot
 
 restarter() { # the id of the process that restarts the app of this folder, if one does
@@ -349,7 +343,6 @@ main() {
   read_arguments "$@"
   set -- "${arguments[@]}"
   hide_secrets "$@"
-  without_proxy_for_loopback
   [[ "${1:-}" == sessions ]] || ! asks_for_help "$@" || set -- --help
   case "${1:-}" in
     setup)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
@@ -29,6 +30,8 @@ from qwen_app.http.origins import origin_of
 from qwen_app.http.root_path import root_of
 from qwen_app.http.server_address import ServerAddress
 from qwen_app.switches import Switches
+
+log = logging.getLogger(__name__)
 
 PREFIX = "QWEN_"
 ANY_ORIGIN = "*"
@@ -346,6 +349,8 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str] | None = 
 
     Raises SettingsError with one line for everything that is wrong. ``--help`` prints and exits 0.
     """
+    if environ is None:
+        settle_proxies(os.environ)
     flags, problems = _parse_flags(arguments)
     problems += _unknown_variables(os.environ if environ is None else environ)
     try:
@@ -376,6 +381,20 @@ def described(names: Iterable[str]) -> str:
     )
 
 
+def settle_proxies(environ: MutableMapping[str, str]) -> None:
+    """Leave in ``environ`` the proxies that our clients can use, and have them asked for other machines alone.
+
+    A client fails at one that it cannot use, most often ALL_PROXY's SOCKS, even where it would ask another.
+    """
+    proxies = {name: value for name, value in environ.items() if name.lower() in _PROXIES and value.strip()}
+    for name in [name for name, value in proxies.items() if not _is_proxy(value)]:
+        log.warning("Not used: %s, for it names no proxy such as http://host:3128; SOCKS is not spoken.", name)
+        del environ[name]
+    if proxies:
+        others = [value for name in ("no_proxy", "NO_PROXY") if (value := environ.get(name, ""))]
+        environ["no_proxy"] = environ["NO_PROXY"] = ",".join([*others[:1], _THIS_MACHINE])
+
+
 def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """``arguments`` without their secrets, and these as variables.
 
@@ -393,6 +412,8 @@ def without_secrets(arguments: Sequence[str]) -> tuple[list[str], dict[str, str]
     return shown, hidden
 
 
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+_THIS_MACHINE = "localhost,127.0.0.1,0.0.0.0,::1"
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 _LAST_PORT = 65_535
 _NO_VALUE = "\0"  # a flag given without its value; no real argument can hold this character
@@ -548,6 +569,14 @@ def _lines_of(file: str) -> list[str]:
 def _keys_in(file: str) -> list[str]:
     keys = (line.split("#")[0].strip() for line in _lines_of(file))
     return [key for key in keys if key]
+
+
+def _is_proxy(value: str) -> bool:
+    try:
+        ServerAddress.parse(value.lower() if "://" in value else f"http://{value}")
+    except ValueError:
+        return False
+    return True
 
 
 def _is_login(part: str) -> bool:

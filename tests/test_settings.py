@@ -7,12 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import SettingsError
-from qwen_app.settings import Settings, flag, load_settings, without_secrets
+from qwen_app.settings import Settings, flag, load_settings, settle_proxies, without_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 REMOTE = ["--engine", "remote", "--base-url", "http://host:8000/v1"]
@@ -406,3 +407,32 @@ def test_bad_settings_end_the_process_before_torch_is_imported() -> None:
     assert done.returncode == 2
     assert "--port (QWEN_PORT) 'x' is not possible" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unusable", ["socks5://127.0.0.1:1080", "socks://127.0.0.1:1080/", "http://[::", "http://h:x"])
+def test_a_proxy_that_no_client_can_use_is_left_out(
+    unusable: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    proxies = {"https_proxy": "http://127.0.0.1:9", "ALL_PROXY": unusable, "all_proxy": unusable}
+    for name, value in (proxies | {"no_proxy": "", "NO_PROXY": ""}).items():
+        monkeypatch.setenv(name, value)
+    load_settings([])
+    httpx2.Client().close()
+    assert os.environ["https_proxy"] == "http://127.0.0.1:9"
+    assert {"ALL_PROXY", "all_proxy"}.isdisjoint(os.environ)
+    assert "Not used: ALL_PROXY" in caplog.text
+    assert unusable not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_a_proxy_is_not_asked_for_this_machine_nor_for_what_the_owner_excepts(name: str) -> None:
+    environ = {"http_proxy": "user:pass@proxy.example:3128", name: "intern.example"}
+    settle_proxies(environ)
+    assert environ["http_proxy"] == "user:pass@proxy.example:3128"
+    assert environ["no_proxy"] == environ["NO_PROXY"] == "intern.example,localhost,127.0.0.1,0.0.0.0,::1"
+
+
+def test_without_a_proxy_the_environment_stays_as_it_is() -> None:
+    environ = {"http_proxy": "", "PATH": "/bin"}
+    settle_proxies(environ)
+    assert environ == {"http_proxy": "", "PATH": "/bin"}
