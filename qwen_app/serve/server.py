@@ -91,10 +91,14 @@ def main(settings: Settings) -> int:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket listening on exactly ``host`` and ``port``. Raises PortTaken, or SettingsError for a bad host."""
+    if host == "*":  # to getaddrinfo it is one of this machine's own addresses, to people all of them
+        raise SettingsError("--host * is not an address: --host 0.0.0.0 takes all that this machine has.")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as unknown:
         raise SettingsError(f"--host {host} is not an address: {unknown.strerror}.") from unknown
+    except UnicodeError as unknown:  # a name with a part that is empty or too long
+        raise SettingsError(f"--host {host} is not an address: no machine has such a name.") from unknown
     # The protocol is named, for asyncio sends small packets at once only where it is known to be TCP. Else the body of
     # an answer waits for the client to confirm its head, which takes clients 40 ms on a connection they keep.
     try:

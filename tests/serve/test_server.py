@@ -208,6 +208,12 @@ def test_hosts_that_cannot_be_listened_on() -> None:
         listen("no such host", 0)
 
 
+@pytest.mark.parametrize("host", ["*", "a..b", ".", "a" * 64])
+def test_what_no_machine_is_called_is_no_address(host: str) -> None:
+    with pytest.raises(SettingsError, match="is not an address"):
+        listen(host, 0)
+
+
 def test_a_port_that_is_kept_for_root_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     class OfAUser(socket.socket):
         def bind(self, _: object) -> None:
