@@ -116,7 +116,7 @@ def main(arguments: list[str]) -> int:
     try:
         answer = ask({"do": do, "name": "".join(names)})
     except (OSError, ValueError):
-        sys.stderr.write("The app does not run here, or belongs to another user.\n")
+        sys.stderr.write("No app that asks for a login runs here, or it belongs to another user.\n")
         return 1
     if isinstance(answer, list):
         sys.stdout.write(_table(answer))
