@@ -20,6 +20,10 @@ set -euo pipefail
 SELF="$(readlink -f "${BASH_SOURCE[0]}")"
 readonly SELF CALLER="$PWD"
 cd "$(dirname "$SELF")"
+# Whoever starts this with streams closed, as some daemons do, would have files opened in their places, and no word logged.
+[[ -e /dev/fd/0 ]] || exec </dev/null
+[[ -e /dev/fd/1 ]] || exec >/dev/null
+[[ -e /dev/fd/2 ]] || exec 2>/dev/null
 
 readonly VENV=.venv
 readonly PYTHON="$VENV/bin/python"

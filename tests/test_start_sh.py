@@ -264,6 +264,16 @@ def test_a_password_is_not_among_the_arguments(copy: Copy, flags: list[str]) -> 
     assert done.stdout.count("hunter2") == 1  # the variable
 
 
+def test_closed_streams_are_nobodys_and_the_log_is_whole(copy: Copy) -> None:
+    copy.use_fake_python()
+    copy.stub_app()
+    app = "import sys; open('streams', 'w').write(f'{sys.stdout.name} {sys.stderr.name}')"
+    (copy.folder / "app.py").write_text(app)
+    subprocess.run(["bash", "-c", "./start.sh <&- >&- 2>&-"], cwd=copy.folder, timeout=240, check=True)
+    assert (copy.folder / "streams").read_text() == "<stdout> <stderr>"
+    assert "Starting the chat page" in (copy.folder / "server.log").read_text()
+
+
 def test_it_is_called_from_anywhere_by_any_name(copy: Copy) -> None:
     copy.use_fake_python()
     copy.stub_app()
@@ -331,7 +341,8 @@ def test_the_script_and_the_app_know_the_same_secrets() -> None:
 
 def test_sessions_of_an_app_that_does_not_run(copy: Copy) -> None:
     copy.use_fake_python()
-    assert copy.run("sessions").returncode == 1
+    refused = copy.run("sessions")
+    assert (refused.returncode, refused.stderr.split(" runs")[0]) == (1, "No app that asks for a login")
     assert "usage: ./start.sh sessions" in copy.run("sessions", "what").stderr
 
 

@@ -49,12 +49,16 @@ def tell_login(settings: Settings, sessions: Sessions, url: str) -> None:
         else "It is kept nowhere: the next start makes another"
     )
     elsewhere = "" if is_loopback(settings.host) else f"\n{ELSEWHERE}"
-    sys.stdout.write(
+    told = (
         f"\nNo login was given, so one was made: name {user}, password {password}\n"
         f"{kept}; QWEN_AUTH or QWEN_AUTH_FILE sets your own.\n"
         f"Log in with one click, once, within {INVITATION_S // 60} minutes: {link}{elsewhere}\n\n"
     )
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(told)
+        sys.stdout.flush()
+    except OSError as refused:  # a terminal that has gone, a file on a full disk
+        log.warning("The console does not take the login that was made (%s). %s.", refused.strerror, kept)
 
 
 def _kept(file: Path) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,21 @@ def test_the_console_tells_password_and_link(
     assert settings.logins()[0][1] in told
     key = told.partition(f"{URL}/login#")[2].split()[0]
     assert door.sessions.redeem(key) == "owner"
+
+
+def test_a_console_that_takes_nothing_costs_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115 - it cannot even be closed without an error
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", full)
+        settings, door = open_to(Settings(share=True), URL)
+    with suppress(OSError):
+        full.close()
+    assert door is not None
+    assert "It is kept in run/login" in caplog.text
+    assert settings.logins()[0][1] not in caplog.text
 
 
 def test_what_cannot_be_kept_is_not_said_to_be(
