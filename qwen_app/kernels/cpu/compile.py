@@ -16,6 +16,7 @@ from pathlib import Path
 COMPILER = "g++"
 FLAGS = (
     *("-std=c++17", "-O3", "-march=native", "-fPIC", "-fopenmp", "-Wno-psabi"),
+    "-pipe",  # what is made on the way needs no room in /tmp, which is small or full on many a pod
     # Sums may be taken in any order, or none would be vectorised. Infinities and NaN stay what they are.
     *("-fassociative-math", "-freciprocal-math", "-fno-signed-zeros", "-fno-math-errno", "-fno-trapping-math"),
 )
@@ -60,7 +61,7 @@ def _fingerprint(source: Path) -> str:
 @cache
 def _machine() -> str:
     """The compiler, and what it knows of this processor."""
-    return _output_of("--version") + _output_of("-march=native", "-Q", "--help=target")
+    return _output_of("--version") + _output_of("-march=native", "-Q", "--help=target", "-fsyntax-only")
 
 
 def _made(source: Path, target: Path) -> Path:

@@ -6,7 +6,9 @@ import ctypes
 import errno
 import os
 import platform
+import resource
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +62,33 @@ def test_what_is_changed_is_compiled_anew(kept: Path, source: Path, monkeypatch:
     source.with_name("header.hpp").write_text("// what it may include", encoding="utf-8")
     assert compiled(source).number() == 8
     assert len(list(kept.iterdir())) == 4
+
+
+@needs_a_compiler
+def test_nothing_is_written_to_the_folder_of_temporary_files(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "full"))
+    (tmp_path / "full").mkdir()
+    told = subprocess.run(
+        (compile.COMPILER, *compile.FLAGS, "-###", "-c", source, "-o", tmp_path / "half.o"),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert str(source) in told
+    assert str(tmp_path / "full") not in told
+
+
+@needs_a_compiler
+def test_what_the_compiler_knows_is_asked_where_no_file_can_be_written() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        known = compile._machine()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "-march=" in known
 
 
 @needs_a_compiler
