@@ -135,6 +135,13 @@ def test_bad_body_is_400(scripted_api: Api, content: bytes) -> None:
     assert error_of(response)["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("content", ['{"model": "über"}'.encode("latin-1"), '{"model": "你"}'.encode("gb18030")])
+def test_a_body_in_another_encoding_is_told_which_one_to_send(scripted_api: Api, content: bytes) -> None:
+    response = scripted_api.request("POST", CHAT, content=content, headers=JSON)
+    assert response.status_code == 400
+    assert error_of(response)["message"] == "The body is not in UTF-8, as its byte 11 shows. Send it in UTF-8."
+
+
 def test_body_of_another_kind_is_400_and_says_which_kind_is_meant(scripted_api: Api) -> None:
     response = scripted_api.request("POST", CHAT, content=b"{}", headers={"content-type": "text/plain"})
     assert response.status_code == 400

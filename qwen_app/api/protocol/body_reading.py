@@ -64,13 +64,21 @@ def _unpacked(raw: bytes, encoding: str) -> bytes:
 
 async def read_body(raw: bytes) -> object:
     """The JSON value in ``raw``, with half characters, which JSON can carry and UTF-8 cannot, turned into U+FFFD."""
-    text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+    text = _decoded(raw)
     value = read_json(text)
     if "\\ud" not in text and "\\uD" not in text and not _has_halves(text):
         return value
     if len(raw) < THREAD_BYTES:
         return without_surrogates(value)
     return await asyncio.to_thread(without_surrogates, value)
+
+
+def _decoded(raw: bytes) -> str:
+    """The text in ``raw``. Raises RequestError for another encoding: some shells send that of their own system."""
+    try:
+        return raw.decode(json.detect_encoding(raw), "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"The body is not in UTF-8, as its byte {error.start} shows. Send it in UTF-8.") from error
 
 
 def _has_halves(text: str) -> bool:
