@@ -13,7 +13,7 @@ import pytest
 from qwen_app.api.anthropic.message_request import MessagesRequest
 from qwen_app.api.endpoints.completions import CompletionRequest
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
-from qwen_app.api.protocol.request_bodies import Body, ChatRequest
+from qwen_app.api.protocol.request_bodies import CONVERSATIONS, Body, ChatRequest
 from qwen_app.messages import (
     GenerationRequest,
     JsonObject,
@@ -222,6 +222,12 @@ def test_a_field_of_another_api_that_would_be_missed_is_refused_by_name(api: Api
     error = response.json()["error"]
     assert error["message"].replace(f"{field}: ", "").startswith(field)
     assert (error["param"] if path != MESSAGES else field).startswith(field)
+
+
+@pytest.mark.parametrize(("path", "name"), [one for one in OF_ANOTHER if one[1] in CONVERSATIONS])
+def test_a_body_for_another_endpoint_is_told_so_and_not_what_it_lacks(api: Api, path: str, name: str) -> None:
+    error = api.post(path, {"model": "default", name: "Hi"}).json()["error"]
+    assert error["message"].endswith(f"{name} is not supported. {BODIES[path].refused[name]}")
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,7 @@ class UnknownFields:
             name = INDEX.sub("", path)
             wanted = next(_wanted(name, value, body.refused), None)
             if wanted is not None:
-                raise RequestError(
-                    f"{wanted} is not supported. {body.refused[wanted]}", param=path + wanted[len(name) :]
-                )
+                raise body.refusal(wanted, path + wanted[len(name) :])
             if self._strict:
                 raise RequestError(f"Unknown field '{path}'. Leave it out.", param=path)
             ignored.append(name)

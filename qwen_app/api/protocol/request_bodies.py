@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from qwen_app.api.protocol.body_reading import MAX_VALUES
+from qwen_app.errors import RequestError
 
 MAX_CHOICES = 16
 MAX_STOPS = 16
@@ -33,6 +34,7 @@ MAX_PARTS = 1000  # of one message: pieces of its content, or its tool calls
 MAX_FIELDS = 200
 MAX_BIASES = 1024  # tokens whose odds a request may change
 MAX_STOP_IDS = 1000
+CONVERSATIONS = ("messages", "prompt", "input")  # what endpoints call that which is to be answered
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -60,6 +62,22 @@ class Body(Part):
         if isinstance(value, dict) and len(value) > MAX_FIELDS:
             raise PydanticCustomError("too_many_fields", f"The body has more than {MAX_FIELDS} fields. Leave some out.")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_this_endpoint(cls, value: object) -> object:
+        """Raises RequestError where the conversation has another endpoint's name alone. That of this one would else
+        be called missing, which says less."""
+        if isinstance(value, dict) and value.keys().isdisjoint(cls.model_fields.keys() & CONVERSATIONS):
+            for name in CONVERSATIONS:
+                if name in cls.refused and value.get(name) is not None:
+                    raise cls.refusal(name, name)
+        return value
+
+    @classmethod
+    def refusal(cls, name: str, path: str) -> RequestError:
+        """What is said of ``name``, one of ``refused``, at ``path``."""
+        return RequestError(f"{name} is not supported. {cls.refused[name]}", param=path)
 
 
 @dataclass(frozen=True, slots=True)
