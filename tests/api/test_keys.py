@@ -267,7 +267,8 @@ def test_requests_a_minute() -> None:
     assert refused.value.retry_after_s == pytest.approx(10)
     clock.now_s += 10
     caller.count_request()
-    with pytest.raises(TooManyRequests):
+    clock.now_s += 1.6
+    with pytest.raises(TooManyRequests, match="Try again in 9 s"):  # 8.4 s, after which a request may come
         caller.count_request()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -77,5 +78,5 @@ class Caller:
     def _wait(wait_s: float, limit: str) -> None:
         if wait_s > 0:
             raise TooManyRequests(
-                f"This key's limit of {limit} is reached. Try again in {max(1, round(wait_s))} s.", retry_after_s=wait_s
+                f"This key's limit of {limit} is reached. Try again in {math.ceil(wait_s)} s.", retry_after_s=wait_s
             )
