@@ -204,6 +204,31 @@ def test_format_and_named_tool() -> None:
     assert engine.requests[1].tool_choice == ToolChoice("named", "weather")
 
 
+NAMED = {"type": "function", "name": "weather"}
+NAMED_IN_CHAT = {"type": "function", "function": {"name": "weather"}}
+ALLOWED = {"type": "allowed_tools", "mode": "required", "tools": [NAMED]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "echoed"),
+    [
+        (None, "auto"),
+        ("any", "required"),
+        ({"type": "any"}, "required"),
+        ({"type": "auto"}, "auto"),
+        (NAMED, NAMED),
+        (NAMED_IN_CHAT, NAMED),
+        ({"type": "tool", "name": "weather"}, NAMED),
+        (ALLOWED, ALLOWED),
+        ({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [NAMED_IN_CHAT]}}, ALLOWED),
+    ],
+)
+def test_a_choice_in_any_form_is_echoed_in_that_of_responses(clever_api: Api, asked: Any, echoed: Any) -> None:
+    body = respond(clever_api, tools=[TOOL], tool_choice=asked).json()
+    strictly(Response, body)
+    assert body["tool_choice"] == echoed
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [

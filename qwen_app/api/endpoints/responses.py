@@ -59,7 +59,7 @@ async def answer_response(service: Service, body: ResponsesRequest, context: Req
         await generation.admit()
     truncation = generation.truncation()
     headers = {DROPPED_HEADER: str(truncation["dropped_messages"])} if truncation else {}
-    draft = response_draft(body, service.info().model, context.request_id)
+    draft = response_draft(body, request.tool_choice, service.info().model, context.request_id)
     output = ResponseOutput(draft["id"], request.tool_choice)
     if body.stream:
         stream = ResponseStream(draft, output)

@@ -6,12 +6,12 @@ import time
 from http import HTTPStatus
 from typing import Literal
 
-from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
 from qwen_app.api.protocol.answer import finish_reason
 from qwen_app.api.protocol.api_error import ApiError
+from qwen_app.api.protocol.request_bodies import ToolChoiceBody
 from qwen_app.api.protocol.response_bodies import TopLogprobsBody
 from qwen_app.messages import Finished, ToolChoice, Usage
 from qwen_app.openai_format import ToolCallBody
@@ -101,9 +101,8 @@ class ResponseBody(TypedDict):
     user: str | None
 
 
-def response_draft(body: ResponsesRequest, model: str, request_id: str) -> ResponseBody:
-    """A response before its first word."""
-    choice = body.tool_choice
+def response_draft(body: ResponsesRequest, choice: ToolChoice, model: str, request_id: str) -> ResponseBody:
+    """A response before its first word. ``choice`` is what was made of that in the body."""
     return {
         "id": f"resp_{request_id}",
         "object": "response",
@@ -121,13 +120,23 @@ def response_draft(body: ResponsesRequest, model: str, request_id: str) -> Respo
         "store": False,
         "temperature": body.temperature,
         "text": body.text.model_dump(by_alias=True, exclude_none=True) if body.text else {"format": {"type": "text"}},
-        "tool_choice": choice.model_dump(exclude_unset=True) if isinstance(choice, BaseModel) else choice or "auto",
+        "tool_choice": _choice_echo(body, choice),
         "tools": [{"strict": None, **tool.model_dump()} for tool in body.tools or ()],
         "top_p": body.top_p,
         "truncation": body.truncation or "disabled",
         "usage": None,
         "user": body.user,
     }
+
+
+def _choice_echo(body: ResponsesRequest, choice: ToolChoice) -> str | dict[str, object]:
+    """As Responses has it, in whatever form it was asked for: strict clients read no other."""
+    asked = body.tool_choice
+    if isinstance(asked, ToolChoiceBody) and asked.type == "allowed_tools":
+        allowed = asked.allowed_tools or asked
+        tools = [{"type": tool.type, "name": tool.tool_name} for tool in allowed.tools or ()]
+        return {"type": "allowed_tools", "mode": allowed.mode, "tools": tools}
+    return {"type": "function", "name": choice.name} if choice.mode == "named" else choice.mode
 
 
 def ended_response(draft: ResponseBody, output: list[OutputItem], end: Finished, choice: ToolChoice) -> ResponseBody:
