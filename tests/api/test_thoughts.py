@@ -50,7 +50,14 @@ async def test_an_answer_without_thoughts_has_no_field_for_them() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_limit_that_the_thoughts_took_is_told() -> None:
-    response = await chat_over(*CHUNKS[:2], finish="length")
+async def test_a_limit_that_the_thoughts_took_leaves_an_answer_empty() -> None:
+    choice = (await chat_over(*CHUNKS[:2], finish="length")).json()["choices"][0]
+    assert (choice["message"]["reasoning_content"], choice["message"]["content"]) == ("Let me see.", "")
+    assert choice["finish_reason"] == "length"
+
+
+@pytest.mark.anyio
+async def test_a_limit_that_the_thoughts_took_leaves_no_document() -> None:
+    response = await chat_over(*CHUNKS[:2], finish="length", response_format={"type": "json_object"})
     assert response.status_code == 400
     assert "still thinking" in response.json()["error"]["message"]

@@ -28,14 +28,14 @@ NO_ROOM_FOR_ANSWER = "The limit cut the answer while the model was still thinkin
 async def check_response(request: GenerationRequest, transcript: Transcript, server: str) -> None:
     """Raises UpstreamError for an answer that came to its end and is not of the form that was asked for.
 
-    An answer that was cut is only cut, unless it has nothing of the call that it was for, or nothing but thoughts: then
-    it raises RequestError, since more tokens are what it takes. A schema that is not strict, of an answer or of a tool,
+    An answer that was cut is only cut, unless it has nothing of the call or the document that it was for: then it
+    raises RequestError, since more tokens are what it takes. A schema that is not strict, of an answer or of a tool,
     is for whoever asked to check.
     """
     if transcript.reason == "length":
         if is_call_forced(request) and not transcript.calls:
             raise RequestError(NO_ROOM_FOR_CALL, param="max_tokens")
-        if transcript.only_thinks:
+        if request.grammar is not None and transcript.only_thinks:
             raise RequestError(NO_ROOM_FOR_ANSWER, param="max_tokens")
         return
     wrong = None
