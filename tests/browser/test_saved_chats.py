@@ -317,6 +317,21 @@ async def test_a_link_with_its_code_opens_in_another_browser(kept: str, open_cha
     await stranger.close()
 
 
+async def test_a_draft_outlives_its_chat(kept: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(kept)
+    await chat.ask("first")
+    await expect(chat.page).to_have_url(ADDRESS)
+    await chat.composer.fill("a draft")
+    second = await tab(chat.page.context, kept)
+    await menu(second.page, "first", "Delete")
+    await second.composer.fill("begun elsewhere")
+    await chat.page.reload()
+    await expect(chat.page.locator("#notice")).to_contain_text("it was deleted")
+    await expect(chat.composer).to_have_value("a draft\nbegun elsewhere")
+    await chat.page.reload()
+    await expect(chat.composer).to_have_value("a draft\nbegun elsewhere")
+
+
 GONE = "deadbeef" * 4
 
 

@@ -370,6 +370,14 @@ const showDraft = (since = "") => {
   type(text);
   keepDraft();
 };
+// What was written for a chat that is gone goes on in the one that is shown in its place.
+const inheritDraft = (gone, heir) => {
+  const written = localStorage.getItem("draft:" + gone);
+  if (!written) return false;
+  localStorage.setItem("draft:" + heir, [written, localStorage.getItem("draft:" + heir)].filter(Boolean).join("\n"));
+  localStorage.removeItem("draft:" + gone);
+  return true;
+};
 // What is typed once another chat was asked for is meant for that one, though the one before is still shown.
 const LEAVING_MS = 10_000;
 let left = null; // what the composer held when another chat was asked for, and when that was
@@ -421,7 +429,8 @@ window.chatShown = (shown) => {
     if (began) keepDraft();
     drawList();
   }
-  if ((moved && !began) || !draftsRead) showDraft(since);
+  const inherited = shown.gone && inheritDraft(shown.gone, shown.id);
+  if ((moved && !began) || !draftsRead || inherited) showDraft(since);
   if (state.running !== shown.running || state.last !== shown.last || moved) {
     refresh();
     if (!shown.running) [3000, 10000].forEach((wait) => setTimeout(refresh, wait)); // by then it has its title
