@@ -14,13 +14,16 @@ document.addEventListener("copy", (event) => {
   event.preventDefault();
 });
 
-// Browsers offer the clipboard to https and localhost only; elsewhere the old way still works.
+// Browsers offer the clipboard to https and localhost only; elsewhere the old way still works: from within the dialog that
+// is open, for nothing outside it can be selected.
 const copyByHand = async (text) => {
+  const before = document.activeElement;
   const area = make("textarea", { value: text });
-  document.body.append(area);
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
   area.select();
   document.execCommand("copy");
   area.remove();
+  before?.focus({ preventScroll: true });
 };
 const clipboard = navigator.clipboard;
 const write = clipboard ? clipboard.writeText.bind(clipboard) : copyByHand;
