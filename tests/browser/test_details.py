@@ -8,8 +8,10 @@ import httpx
 import pytest
 from playwright.async_api import Browser, expect
 
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat
+from tests.browser.serving import running_page
 
 pytestmark = pytest.mark.anyio
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -306,6 +308,20 @@ async def test_the_title_is_whole_on_the_narrowest_phone(scripted: str, open_cha
     chat = await open_chat(scripted, viewport={"width": 320, "height": 640}, locale=locale, has_touch=True)
     await expect(chat.page.locator("#about h1")).to_be_visible()
     assert await chat.page.locator("#about h1").evaluate("title => title.scrollWidth <= title.clientWidth")
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+async def test_the_title_of_who_is_logged_in_is_whole_or_read_out_alone(browser: Browser, locale: str) -> None:
+    with running_page(ScriptedEngine(), auth="ada:secret") as url:
+        context = await browser.new_context(locale=locale, has_touch=True)
+        await context.request.post(f"{url}/login", form={"username": "ada", "password": "secret"})
+        chat = await ChatPage(await context.new_page()).open(url)
+        await expect(chat.page.locator("#sign-out button")).to_be_visible()
+        title = chat.page.locator("#about h1")
+        for width in (320, 360, 412, 520, 540):
+            await chat.page.set_viewport_size({"width": width, "height": 640})
+            assert await title.evaluate("title => title.clientWidth === 1 || title.scrollWidth <= title.clientWidth")
+        await context.close()
 
 
 async def test_a_phone_on_its_side_shows_the_composer_at_once(scripted: str, open_chat: OpenChat) -> None:
