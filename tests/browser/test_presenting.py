@@ -169,6 +169,20 @@ async def test_an_invitation_is_one_asks_for_nothing_that_is_not_there_and_shows
     assert refused == []
 
 
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+async def test_a_guest_on_a_narrow_phone_reads_how_many_answers_are_left(
+    server: str, open_chat: OpenChat, locale: str
+) -> None:
+    presenter = await open_chat(f"{server}/#presenting")
+    link = await invite(presenter.page, "Ann", 20)
+    guest = await open_guest(open_chat, server, link, **PHONE | {"locale": locale})
+    await guest.page.set_viewport_size({"width": 360, "height": 740})
+    line = guest.page.locator("#guest-line span")
+    await expect(line).to_contain_text("20/20" if locale == "zh-CN" else "20")
+    whole = "line => line.scrollHeight <= line.clientHeight && line.scrollWidth <= line.clientWidth"
+    assert await line.evaluate(whole)
+
+
 async def test_the_headings_of_a_guests_page_begin_at_the_top(server: str, open_chat: OpenChat) -> None:
     desk = (await open_chat(server)).page
     await open_tab(desk, "presenting")
