@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from qwen_app.errors import SchemaError
 from qwen_app.structured.schema_check import Schema, subschemas, target_of
@@ -16,7 +18,7 @@ def check_finite(schema: Schema) -> None:
     parts = list(subschemas(schema))
     if not any("$ref" in part for _, part in parts):
         return
-    finite = _finite_ones([part for _, part in reversed(parts)], schema)  # most lead to what stands below them
+    finite = _finite_ones([part for _, part in parts], schema)
     if id(schema) in finite:
         return
     pointer = next(pointer for pointer, part in reversed(parts) if "$ref" in part and id(part) not in finite)
@@ -27,28 +29,48 @@ def check_finite(schema: Schema) -> None:
     )
 
 
+@dataclass(slots=True)
+class _Need:
+    """What the schema ``of`` needs for a finite document, until one of several others is found to have one."""
+
+    of: int
+    open: bool = True
+
+
 def _finite_ones(parts: list[Schema], root: Schema) -> set[int]:
-    """The ids of those that a finite document satisfies, found from the innermost outwards."""
+    """The ids of those that a finite document satisfies, found from the innermost outwards: each once, and each need
+    once, as of Horn clauses by Dowling and Gallier (1984)."""
+    waiting: dict[int, list[_Need]] = defaultdict(list)
+    open_needs: Counter[int] = Counter()
+    for part in parts:
+        for options in _needs(part, root):
+            if all(isinstance(option, dict) for option in options):  # others, such as true, are met as they are
+                open_needs[id(part)] += 1
+                need = _Need(id(part))
+                for option in options:
+                    waiting[id(option)].append(need)
+    found = [id(part) for part in parts if not open_needs[id(part)]]
     finite: set[int] = set()
-    grown = True
-    while grown:
-        found = {id(part) for part in parts if id(part) not in finite and _is_finite(part, root, finite)}
-        grown = bool(found)
-        finite |= found
+    while found:
+        finite.add(one := found.pop())
+        for need in waiting[one]:
+            if need.open:
+                need.open = False
+                open_needs[need.of] -= 1
+                if not open_needs[need.of]:
+                    found.append(need.of)
     return finite
 
 
-def _is_finite(part: Schema, root: Schema, finite: set[int]) -> bool:
+def _needs(part: Schema, root: Schema) -> Iterator[list[object]]:
+    """For each the schemas of which one must have a finite document."""
     if "const" in part or "enum" in part:
-        return True
-    chosen = (part[keyword] for keyword in ("anyOf", "oneOf") if isinstance(part.get(keyword), list))
-    return all(_ends(child, finite) for child in _required(part, root)) and all(
-        any(_ends(option, finite) for option in options) for options in chosen if isinstance(options, list)
-    )
-
-
-def _ends(child: object, finite: set[int]) -> bool:
-    return not isinstance(child, dict) or id(child) in finite
+        return
+    yield from ([child] for child in _required(part, root))
+    for keyword in ("anyOf", "oneOf"):
+        options = part.get(keyword)
+        if isinstance(options, list):
+            yield options
 
 
 def _required(part: Schema, root: Schema) -> Iterator[object]:

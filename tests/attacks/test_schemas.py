@@ -35,6 +35,15 @@ def nested_alternatives(depth: int) -> dict[str, object]:
     return schema
 
 
+def chain_of_required(length: int) -> dict[str, object]:
+    """Definitions that each require the next, from which the first follows last."""
+    links: dict[str, object] = {
+        f"d{i}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/d{i + 1}"}}, "required": ["a"]}
+        for i in range(length)
+    }
+    return {"$defs": links | {f"d{length}": STRING}, "$ref": "#/$defs/d0"}
+
+
 HOSTILE: dict[str, dict[str, object]] = {
     "30,000 required": {"required": [f"k{i}" for i in range(30_000)]},
     "900 required": {"type": "object", "required": [f"k{i}" for i in range(900)]},
@@ -50,6 +59,7 @@ HOSTILE: dict[str, dict[str, object]] = {
         "$defs": {f"d{i}": {"items": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in range(30)},
         "$ref": "#/$defs/d0",
     },
+    "a chain of required": chain_of_required(1_900),
     "all of all": {"allOf": [{"properties": {f"k{i}": {"pattern": "(.*a){30}"}}} for i in range(190)]},
     "recursion": {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"},
     "lookahead": {"type": "string", "pattern": "(?=(a+))a*b\\1"},
