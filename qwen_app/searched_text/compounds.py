@@ -12,12 +12,21 @@ _NUMBERS = re.compile(
     rf"(?<!{LETTER})[a-z]{{0,3}}\d++(?:(?:[-\u2010-\u2015\u2212./ ()]{{1,3}}|,(?=\d{{3}}(?!\d)))\d++(?!{LETTER}))++"
 )
 _BETWEEN = re.compile(f"(?!{LETTER}).", re.S)
+_THOUSANDS = re.compile(r"\d{1,3}(?:[., ]\d{3})+")
+_FEWEST_DIGITS = 6  # of other numbers: clause 1.1 is not clause 11, 12.50 not room 1250, and 2-3 days not 23
 
 
 def compounds(folded_text: str) -> list[str]:
     """Those of a text in one, each once."""
-    found = [*_WORDS.findall(folded_text), *_NUMBERS.findall(folded_text)]
-    return list(dict.fromkeys(_BETWEEN.sub("", one) for one in found))
+    found = dict.fromkeys([*_WORDS.findall(folded_text), *_NUMBERS.findall(folded_text)])
+    return list(dict.fromkeys(joined for one in found if (joined := _joined(one))))
+
+
+def _joined(parts: str) -> str:
+    """Empty where they are several numbers."""
+    joined = _BETWEEN.sub("", parts)
+    is_one = len(joined) >= _FEWEST_DIGITS or not joined.isdecimal() or _THOUSANDS.fullmatch(parts)
+    return joined if is_one else ""
 
 
 def searchable(text: str) -> str:

@@ -20,6 +20,7 @@ FAST_S = 0.05
         ("030 / 1234 56-78", "03012345678"),
         ("DE89 3704 0044 0532", "de89370400440532"),
         ("1,234,567", "1234567"),
+        ("1 234", "1234"),
         ("2024-03-05", "20240305"),
     ],
 )
@@ -28,7 +29,20 @@ def test_parts_are_found_as_one(parts: str, one: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["one two", "a, b", "room 5, floor 6", "end. Begin", "价格-数量", "- a", "5 apples 6 pears"]
+    "text",
+    [
+        "one two",
+        "a, b",
+        "room 5, floor 6",
+        "end. Begin",
+        "价格-数量",
+        "- a",
+        "5 apples 6 pears",
+        "1.1",
+        "12.50",
+        "2-3",
+        "24/7",
+    ],
 )
 def test_what_stands_apart_is_no_compound(text: str) -> None:
     assert compounds(text) == []
