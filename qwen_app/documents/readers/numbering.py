@@ -9,7 +9,9 @@ from typing import Any
 
 from docx.oxml.ns import qn
 
-_VALUE, _LEVEL = qn("w:val"), qn("w:ilvl")
+_VALUE, _LEVEL, _SHAPE = qn("w:val"), qn("w:ilvl"), qn("w:abstractNumId")
+# A paragraph whose end was deleted or moved elsewhere, which is none any more.
+_GONE = tuple("/".join(map(qn, ("w:pPr", "w:rPr", mark))) for mark in ("w:del", "w:moveFrom"))
 _GAP = re.compile(r"%([1-9])")
 _LONGEST_CHAIN = 12  # of styles made from one another: Word makes no longer ones, and a circle has no end
 _LARGEST = 9_999  # counted on in digits
@@ -21,12 +23,14 @@ _HAN_DIGITS = "〇一二三四五六七八九"
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """``text`` is what stands before a paragraph, with ``%1`` for the first level's number."""
+    """``text`` is what stands before a paragraph, with ``%1`` for the first level's number. The first ``restarted_by``
+    levels make it begin anew."""
 
     start: int
     form: str
     text: str
     in_digits: bool
+    restarted_by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Numbering:
 
     def label(self, paragraph: Any) -> str:
         """What Word writes before the paragraph; empty where it is a sign, or nothing."""
+        if any(paragraph.find(path) is not None for path in _GONE):
+            return ""
         list_id, level = _named(paragraph.pPr, self._of_styles.get(paragraph.style or "", ("", 0)))
         used = self._lists.get(list_id)
         if used is None or level not in used.levels or used.levels[level].form == "bullet":
@@ -59,7 +65,8 @@ class Numbering:
             counter |= {place: start - 1 for place, start in used.restarts.items()}
         counter[level] = counter.get(level, used.levels[level].start - 1) + 1
         for deeper in [place for place in counter if place > level]:
-            del counter[deeper]
+            if deeper not in used.levels or level < used.levels[deeper].restarted_by:
+                del counter[deeper]
         return _written(used.levels, level, counter).strip()
 
 
@@ -67,16 +74,25 @@ def numbering_of(definitions: Any, styles: Any) -> Numbering:
     """By the roots of the two parts; None for ``definitions`` where the file has none."""
     if definitions is None:
         return Numbering({}, {})
-    shapes = {one.get(qn("w:abstractNumId"), ""): _levels(one) for one in definitions.iterfind(qn("w:abstractNum"))}
-    lists = {}
+    shapes = {one.get(_SHAPE, ""): _levels(one) for one in definitions.iterfind(qn("w:abstractNum"))}
+    linked, lists = _linked(definitions), {}
     for one in definitions.iterfind(qn("w:num")):
         counted, levels, restarts = _value(one, "w:abstractNumId"), dict[int, _Level](), dict[int, int]()
         for change in one.iterfind(qn("w:lvlOverride")):
             levels |= _levels(change)
             if (start := _value(change, "w:startOverride")).isdecimal():
                 restarts[_number(change.get(_LEVEL, ""))] = int(start[:4])
+        counted = linked.get(counted, counted)
         lists[one.get(qn("w:numId"), "")] = _List(counted, {**shapes.get(counted, {}), **levels}, restarts)
     return Numbering(lists, _of_styles(styles))
+
+
+def _linked(definitions: Any) -> dict[str, str]:
+    """Of shapes that a list style has in their place, which one that is."""
+    shapes = list(definitions.iterfind(qn("w:abstractNum")))
+    of_styles = {_value(one, "w:styleLink"): one.get(_SHAPE, "") for one in shapes}
+    links = {one.get(_SHAPE, ""): _value(one, "w:numStyleLink") for one in shapes}
+    return {shape: of_styles[link] for shape, link in links.items() if link and link in of_styles}
 
 
 def _levels(held: Any) -> dict[int, _Level]:
@@ -86,6 +102,7 @@ def _levels(held: Any) -> dict[int, _Level]:
             _value(one, "w:numFmt") or "decimal",
             _value(one, "w:lvlText"),
             one.find(qn("w:isLgl")) is not None,
+            _number(_value(one, "w:lvlRestart"), _number(one.get(_LEVEL, ""))),
         )
         for one in held.iterfind(qn("w:lvl"))
     }

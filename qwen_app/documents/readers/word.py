@@ -28,6 +28,7 @@ from qwen_app.documents.readers.tables import markdown_table
 _CONTROLS = frozenset(map(qn, ("w:sdt", "w:sdtContent", "w:customXml")))
 # What was deleted or moved elsewhere, and how something looks.
 _UNSHOWN = frozenset(map(qn, ("w:moveFrom", "w:del", "w:pPr", "w:rPr", "w:sdtPr")))
+_NUMBER = "number"  # what numbering.py makes of a paragraph, put on it
 _TEXT_BOX = qn("w:txbxContent")
 _LISTED = "boolean(./w:pPr/w:numPr[not(w:numId/@w:val='0')])"
 _CONTINUED = "./w:tcPr/w:vMerge[not(@w:val='restart')]"
@@ -84,8 +85,9 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
         drawing.text = drawing_text(drawing, lambda link: part.related_parts[link].blob)
     blocks = [block for block in _children(document.element.body) if isinstance(block, CT_P | CT_Tbl)]
     paged = any(block.xpath(_PAGED) for block in blocks)
-    numbering = numbering_of(next(_roots(part, RELATIONSHIP_TYPE.NUMBERING), None), document.styles.element)
-    flow = _flow(blocks, _style_names(document), numbering, _section_starts(document.element.body))
+    definitions = next(_roots(part, RELATIONSHIP_TYPE.NUMBERING), None)
+    _number(document.element.body, numbering_of(definitions, document.styles.element))
+    flow = _flow(blocks, _style_names(document), _section_starts(document.element.body))
     parts = _pages(flow) if paged else _headed(flow)
     sections = [
         Section("page" if paged else "section", number, number, "\n".join(one.lines), one.title)
@@ -96,6 +98,13 @@ def read_docx(data: bytes) -> tuple[list[Section], list[Note]]:
         if text:
             sections.append(Section("section", len(sections) + 1, len(sections) + 1, text, title))
     return sections, [Note("old_page_breaks", {})] if paged else []
+
+
+def _number(body: BaseOxmlElement, numbering: Numbering) -> None:
+    """Each paragraph is given its number, those in tables too, which are counted with the others."""
+    for paragraph in body.xpath(".//w:p[not(ancestor::w:txbxContent)]"):
+        if label := numbering.label(paragraph):
+            paragraph.set(_NUMBER, label)
 
 
 def _style_names(document: docx.document.Document) -> StyleNames:
@@ -131,13 +140,13 @@ def _headed(flow: Iterable[_Line | _Break]) -> list[_Part]:
 
 
 def _flow(
-    blocks: Iterable[CT_P | CT_Tbl], styles: StyleNames, numbering: Numbering, section_starts: Iterator[bool]
+    blocks: Iterable[CT_P | CT_Tbl], styles: StyleNames, section_starts: Iterator[bool]
 ) -> Iterator[_Line | _Break]:
     for block in blocks:
         if isinstance(block, CT_Tbl):
             yield from _table(block)
             continue
-        yield from _paragraph(block, styles.get(block.style, styles[None]), numbering.label(block))
+        yield from _paragraph(block, styles.get(block.style, styles[None]))
         if block.xpath("./w:pPr/w:sectPr") and next(section_starts, False):
             yield _Break.WANTED
 
@@ -163,8 +172,8 @@ def _heading_level(style: str) -> int:
     return min(6, int(number)) if style != number and number.isdigit() else 0
 
 
-def _paragraph(paragraph: CT_P, style: str, number: str) -> Iterator[_Line | _Break]:
-    """Its lines behind its ``number`` and the breaks in it, its text boxes below the line that they stand at."""
+def _paragraph(paragraph: CT_P, style: str) -> Iterator[_Line | _Break]:
+    """Its lines behind its number and the breaks in it, its text boxes below the line that they stand at."""
     level, listed = _heading_level(style), style.startswith("List") or paragraph.xpath(_LISTED)
     if paragraph.xpath("./w:pPr/w:pageBreakBefore[not(@w:val='0' or @w:val='false' or @w:val='off')]"):
         yield _Break.WANTED
@@ -177,7 +186,7 @@ def _paragraph(paragraph: CT_P, style: str, number: str) -> Iterator[_Line | _Br
         else:
             text = text.rstrip("\n")
             if text or not (piece or begun):
-                sign = number or ("-" if listed and not level else "")
+                sign = paragraph.get(_NUMBER) or ("-" if listed and not level else "")
                 before = f"{sign} " if sign and not begun and text.strip() else ""
                 yield _Line(f"{before}{text}", level)
             yield from map(_Line, boxes)
@@ -217,10 +226,11 @@ def _pieces(element: Iterable[BaseOxmlElement]) -> Iterator[str | _Box | _Break]
 
 
 def _shown(element: BaseOxmlElement) -> str:
-    """All its text; text boxes below it."""
+    """All its text behind its number; text boxes below it."""
     pieces = list(_pieces(element))
     text = "".join(piece for piece in pieces if isinstance(piece, str)).rstrip("\n")
-    return "\n".join([text, *(piece.text for piece in pieces if isinstance(piece, _Box))])
+    numbered = " ".join(filter(None, (element.get(_NUMBER), text)))
+    return "\n".join([numbered, *(piece.text for piece in pieces if isinstance(piece, _Box))])
 
 
 def _table(table: CT_Tbl) -> Iterator[_Line | _Break]:

@@ -80,3 +80,29 @@ def test_headings_have_the_numbers_of_their_styles_and_signs_none() -> None:
 def test_in_legal_numbering_all_levels_are_in_digits() -> None:
     levels = level(0, "upperRoman", "%1.") + level(1, "decimal", "%1.%2", "<w:isLgl/>")
     assert lines_of(levels, paragraph("x"), paragraph("y", 1)) == ["I. x", "1.1 y"]
+
+
+def test_paragraphs_in_tables_are_numbered_and_counted_with_the_others() -> None:
+    row = "".join(f"<w:tc>{paragraph(text)}</w:tc>" for text in ("a", "", "b"))
+    lines = lines_of(level(0, "decimal", "%1."), paragraph("x"), f"<w:tbl><w:tr>{row}</w:tr></w:tbl>", paragraph("y"))
+    assert [lines[0], lines[2], lines[-1]] == ["1. x", "| 2. a | 3. | 4. b |", "5. y"]
+
+
+@pytest.mark.parametrize("mark", ["del", "moveFrom"])
+def test_paragraphs_that_are_gone_are_not_counted(mark: str) -> None:
+    gone = paragraph("").replace("</w:pPr>", f"<w:rPr><w:{mark} w:id='1' w:author='x'/></w:rPr></w:pPr>")
+    assert lines_of(level(0, "decimal", "%1."), paragraph("x"), gone, paragraph("y")) == ["1. x", "", "2. y"]
+
+
+def test_articles_that_no_chapter_begins_anew_are_counted_on() -> None:
+    levels = level(0, "decimal", "Chapter %1") + level(1, "decimal", "§%2", "<w:lvlRestart w:val='0'/>")
+    wanted = [(0, "Chapter 1"), (1, "§1"), (1, "§2"), (0, "Chapter 2"), (1, "§3")]
+    lines = lines_of(levels, *(paragraph("x", place) for place, _ in wanted))
+    assert lines == [f"{number} x" for _, number in wanted]
+
+
+def test_a_list_of_a_list_style_has_its_numbers() -> None:
+    levels = "<w:styleLink w:val='Legal'/>" + level(0, "decimal", "(%1)")
+    nums = '<w:abstractNum w:abstractNumId="1"><w:numStyleLink w:val="Legal"/></w:abstractNum>'
+    nums += '<w:num w:numId="2"><w:abstractNumId w:val="1"/></w:num>'
+    assert lines_of(levels, paragraph("x"), paragraph("y", list_id="2"), nums=nums) == ["(1) x", "(2) y"]
