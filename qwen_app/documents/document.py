@@ -10,6 +10,7 @@ from pydantic import JsonValue, TypeAdapter
 SectionKind = Literal["page", "slide", "rows", "lines", "section"]
 NoteCode = Literal[
     "bytes_damaged",
+    "damaged_pages",
     "encoding_found",
     "encoding_unsure",
     "formulas_unsaved",

@@ -12,7 +12,7 @@ from typing import Any
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from qwen_app.documents.document import Note, Section
+from qwen_app.documents.document import Note, NoteCode, Section
 from qwen_app.documents.refusal import LIMIT_CHARACTERS, LIMIT_PAGES, DocumentRefused
 
 FEW_CHARACTERS = 20  # on a page with a picture: a stamp or a page number over a scan
@@ -29,8 +29,9 @@ TICK = "☑"
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    text: str
-    scanned: bool
+    text: str = ""
+    scanned: bool = False
+    broken: bool = False
 
 
 def read_pdf(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
@@ -45,10 +46,12 @@ def read_pdf(name: str, data: bytes) -> tuple[list[Section], list[Note]]:
     finally:
         pdf.close()
     scanned = [number for number, page in enumerate(pages, 1) if page.scanned]
+    broken = [number for number, page in enumerate(pages, 1) if page.broken]
     if scanned and not any(page.text.strip() and not page.scanned for page in pages):
         raise DocumentRefused("scanned", name=name, pages=f"{len(pages):,}")
     sections = [Section("page", number, number, page.text) for number, page in enumerate(pages, 1)]
-    return sections, [Note("scanned_pages", {"pages": _in_short(scanned)})] if scanned else []
+    unread: dict[NoteCode, list[int]] = {"scanned_pages": scanned, "damaged_pages": broken}
+    return sections, [Note(code, {"pages": _in_short(numbers)}) for code, numbers in unread.items() if numbers]
 
 
 def _opened(name: str, data: bytes) -> pdfium.PdfDocument:
@@ -70,12 +73,14 @@ def _pages(pdf: pdfium.PdfDocument, name: str) -> list[_Page]:
             page = pdf[number]
             read = _read(page)
             page.close()
-        except pdfium.PdfiumError as broken:
-            raise DocumentRefused("broken", name=name, kind="PDF") from broken
+        except pdfium.PdfiumError:
+            read = _Page(broken=True)
         room -= len(read.text)
         if room < 0:
             raise DocumentRefused("too_much_text", name=name, limit=f"{LIMIT_CHARACTERS:,}")
         pages.append(read)
+    if all(page.broken for page in pages):
+        raise DocumentRefused("broken", name=name, kind="PDF")
     return pages
 
 

@@ -57,6 +57,7 @@ DOCUMENTS: dict[str, tuple[str, str]] = {
         "read as {encoding}; damaged places, marked by \ufffd: {places}",
         "按 {encoding} 编码读取；{places} 处损坏，以 \ufffd 标出",
     ),
+    "document_note_damaged_pages": ("p. {pages}: damaged, not read", "第 {pages} 页已损坏，无法读取"),
     "document_note_encoding_found": ("read as {encoding}", "按 {encoding} 编码读取"),
     "document_note_encoding_unsure": (
         "read as {encoding}, but it may be {others}: if signs look wrong, save it as UTF-8",

@@ -1,4 +1,4 @@
-"""What was filled in on a page of a PDF file is part of its text."""
+"""What was filled in on a page of a PDF file is part of its text; a damaged page costs itself alone."""
 
 from __future__ import annotations
 
@@ -76,3 +76,10 @@ def test_so_does_the_one_that_browsers_print() -> None:
     tilde_as_hyphen = b"<< /BaseEncoding /WinAnsiEncoding /Differences [126 /uni2010] >>"
     printed = files.pdf(["Aus~\nfuhr, non~\nEU, up~to"]).replace(b"/WinAnsiEncoding", tilde_as_hyphen)
     assert read_document("a.pdf", printed).sections[0].text == "Ausfuhr, non-EU, up‐to"
+
+
+def test_the_pages_beside_a_damaged_one_are_read() -> None:
+    whole = files.pdf(["The first", "The second", "The third"])
+    read = read_document("a.pdf", whole.replace(b"7 0 obj", b"7 0 xxx"))
+    assert [one.text for one in read.sections] == ["The first", "", "The third"]
+    assert [(note.code, note.values) for note in read.notes] == [("damaged_pages", {"pages": "2"})]
