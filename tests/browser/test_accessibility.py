@@ -56,6 +56,11 @@ async def trimmed(chat: ChatPage) -> None:
         await chat.ask(f"turn {number} " + "pad " * 140)
 
 
+async def lens(chat: ChatPage) -> None:
+    await chat.composer.fill("long " * 2000)
+    await expect(chat.page.locator("#meter .over")).to_be_visible()
+
+
 async def documents(chat: ChatPage) -> None:
     give = """() => { const carried = new DataTransfer(); carried.items.add(new File(["word ".repeat(4000)], "a.txt"));
       const options = { bubbles: true, cancelable: true, dataTransfer: carried };
@@ -136,7 +141,7 @@ async def chats_over_the_chat(chat: ChatPage) -> None:
 
 
 SCREENS = [
-    *(empty, rich, failed, trimmed, documents, code),
+    *(empty, rich, failed, trimmed, lens, documents, code),
     *(json_lab, tools, compare, files, scenarios, performance, status, presenting),
 ]
 
@@ -173,24 +178,14 @@ async def test_axe_finds_nothing_grave_before_the_page(browser: Browser) -> None
     await context.close()
 
 
-@pytest.mark.parametrize(("looks", "send", "stop"), [({}, "Send", "Stop"), (CHINESE, "发送", "停止")])
-async def test_send_and_stop_have_names(
-    scripted: str, open_chat: OpenChat, looks: dict[str, object], send: str, stop: str
-) -> None:
-    chat = await open_chat(scripted, **looks)
-    await chat.composer.fill("talk slowly")
-    await chat.page.get_by_role("button", name=send, exact=True).click()
-    await chat.page.get_by_role("button", name=stop, exact=True).click()
-    await chat.answered(1)
-
-
-async def test_a_message_is_read_by_what_it_says(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.ask("say: **bold**")
-    for name in ("Your message", "Answer"):
-        message = chat.page.get_by_role("article", name=name, exact=True).first
-        await expect(message).to_contain_text("bold")
-        await expect(message).not_to_have_attribute("aria-label", "<div")
+async def focus_can_be_seen_on_every_control(chat: ChatPage) -> None:
+    await chat.page.locator("#system-prompt textarea").focus()
+    unseen = "(({activeElement: at}) => getComputedStyle(at).outlineStyle === 'none' ? at.outerHTML : '')(document)"
+    found = []
+    for _ in range(9):
+        await chat.page.keyboard.press("Tab")
+        found.append(await chat.page.evaluate(unseen))
+    assert set(found) == {""}
 
 
 async def focused(page: Page) -> str:
@@ -201,9 +196,7 @@ async def focused(page: Page) -> str:
     return held
 
 
-async def test_use_from_code_is_a_dialog(scripted: str, open_chat: OpenChat) -> None:
-    """Which is left by Escape, by a click outside and by its button."""
-    chat = await open_chat(scripted)
+async def use_from_code_is_a_dialog_that_escape_a_click_outside_and_its_button_close(chat: ChatPage) -> None:
     dialog = chat.page.get_by_role("dialog", name="Use from code")
     ways: list[Callable[[], Awaitable[None]]] = [
         lambda: chat.page.keyboard.press("Escape"),
@@ -222,40 +215,25 @@ async def test_use_from_code_is_a_dialog(scripted: str, open_chat: OpenChat) -> 
         await expect(chat.page.locator("[inert]")).to_have_count(0)
 
 
-async def test_the_settings_drawer_is_a_dialog(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, **PHONE)
-    await drawer(chat)
-    await expect(chat.page.get_by_role("dialog", name="Settings")).to_be_visible()
-    await chat.page.mouse.click(20, 400)
-    await expect(chat.page.locator("#settings-panel")).not_to_be_visible()
-    await expect(chat.page.locator("#toggle-settings")).to_be_focused()
+async def a_message_is_read_by_what_it_says(chat: ChatPage) -> None:
+    await chat.ask("say: **bold**")
+    for name in ("Your message", "Answer"):
+        message = chat.page.get_by_role("article", name=name, exact=True).first
+        await expect(message).to_contain_text("bold")
+        await expect(message).not_to_have_attribute("aria-label", "<div")
 
 
-async def test_focus_can_be_seen_on_every_control(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.page.locator("#system-prompt textarea").focus()
-    unseen = "(({activeElement: at}) => getComputedStyle(at).outlineStyle === 'none' ? at.outerHTML : '')(document)"
-    found = []
-    for _ in range(9):
-        await chat.page.keyboard.press("Tab")
-        found.append(await chat.page.evaluate(unseen))
-    assert set(found) == {""}
-
-
-async def test_escape_leaves_an_edit_and_keeps_the_answer(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.ask("first")
+async def escape_leaves_an_edit_and_keeps_the_answer(chat: ChatPage) -> None:
     field = chat.page.locator("#conversation .edit-textarea")
     await chat.open_edit(0)
-    await expect(field).to_have_value("first")
+    await expect(field).to_have_value("say: **bold**")
     await chat.page.keyboard.press("Escape")
     await expect(field).to_have_count(0)
-    await expect(chat.answers.first).to_contain_text("You said: first")
+    await expect(chat.answers.first.locator("strong")).to_have_text("bold")
 
 
-async def test_keys_go_on_where_something_was_drawn_anew_or_taken_away(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    page, answer = chat.page, await chat.ask("say: first")
+async def keys_go_on_where_something_was_drawn_anew_or_taken_away(chat: ChatPage) -> None:
+    page, answer = chat.page, chat.answers.first
 
     async def press(button: Locator, key: str = "Enter") -> None:
         await button.focus()
@@ -275,6 +253,45 @@ async def test_keys_go_on_where_something_was_drawn_anew_or_taken_away(scripted:
     await press(answer.locator("button[name=again]"))
     await expect(answer.locator(".pager")).to_contain_text("3/3")
     await page.wait_for_function("document.activeElement !== document.body")
+
+
+async def a_key_that_comes_while_something_is_drawn_anew_loses_no_focus(chat: ChatPage) -> None:
+    await chat.answered(1)
+    edit = chat.page.get_by_role("button", name="Edit")
+    await edit.focus()
+    await chat.page.keyboard.press("Shift")
+    await chat.page.evaluate(
+        """() => {
+            const pressed = document.activeElement;
+            pressed.replaceWith(pressed.cloneNode(true));
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Shift", bubbles: true }));
+        }"""
+    )
+    await expect(edit).to_be_focused()
+
+
+async def send_and_stop_have_names(chat: ChatPage) -> None:
+    await chat.composer.fill("talk slowly")
+    await chat.page.get_by_role("button", name="Send", exact=True).click()
+    await chat.page.get_by_role("button", name="Stop", exact=True).click()
+    await chat.answered(2)
+
+
+async def test_who_uses_keys_or_hears_the_page_can_do_all_of_it(
+    scripted: str, open_chat: OpenChat, subtests: pytest.Subtests
+) -> None:
+    chat = await open_chat(scripted)
+    for promise in (
+        focus_can_be_seen_on_every_control,
+        use_from_code_is_a_dialog_that_escape_a_click_outside_and_its_button_close,
+        a_message_is_read_by_what_it_says,
+        escape_leaves_an_edit_and_keeps_the_answer,
+        keys_go_on_where_something_was_drawn_anew_or_taken_away,
+        a_key_that_comes_while_something_is_drawn_anew_loses_no_focus,
+        send_and_stop_have_names,
+    ):
+        with subtests.test(promise.__name__):
+            await promise(chat)
 
 
 async def test_keys_go_on_where_a_message_waited_and_an_answer_was_stopped(scripted: str, open_chat: OpenChat) -> None:
@@ -304,24 +321,6 @@ async def test_keys_go_on_where_a_message_waited_and_an_answer_was_stopped(scrip
     await expect(chat.composer).to_be_focused()
 
 
-async def test_a_key_that_comes_while_something_is_drawn_anew_loses_no_focus(
-    scripted: str, open_chat: OpenChat
-) -> None:
-    chat = await open_chat(scripted)
-    await chat.ask("first")
-    edit = chat.page.get_by_role("button", name="Edit")
-    await edit.focus()
-    await chat.page.keyboard.press("Shift")
-    await chat.page.evaluate(
-        """() => {
-            const pressed = document.activeElement;
-            pressed.replaceWith(pressed.cloneNode(true));
-            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Shift", bubbles: true }));
-        }"""
-    )
-    await expect(edit).to_be_focused()
-
-
 async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     page = chat.page
@@ -346,10 +345,3 @@ async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, 
         await page.locator(".chats-said").get_by_role("button", name=answer).focus()
         await page.keyboard.press("Enter")
         await expect(page.locator(".chats-new")).to_be_focused()
-
-
-async def test_an_editor_has_a_name_in_chinese(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, **CHINESE)
-    await json_lab(chat)
-    await expect(chat.page.get_by_label("代码编辑框").first).to_be_attached()
-    await expect(chat.page.get_by_label("Code input container")).to_have_count(0)
