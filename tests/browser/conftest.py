@@ -57,12 +57,13 @@ async def browser(anyio_backend: str) -> AsyncGenerator[Browser, None]:
 
 @pytest.fixture
 async def open_chat(browser: Browser) -> AsyncGenerator[OpenChat, None]:
-    """Open the page in a browser of its own; options are those of a browser context."""
+    """Open the page in a browser of its own, where ``script`` runs first; options are those of a browser context."""
     contexts = []
 
-    async def open_chat(url: str, **options: Any) -> ChatPage:
+    async def open_chat(url: str, *, script: str = "", **options: Any) -> ChatPage:
         context = await browser.new_context(**{"locale": "en-US", "viewport": {"width": 1440, "height": 900}} | options)
         contexts.append(context)
+        await context.add_init_script(script)
         page = await context.new_page()
         await hinder(page)
         return await ChatPage(page).open(url)

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Browser, Page, Request, expect
 
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
-from tests.browser.chat_page import ChatPage, hold_requests, open_tab
+from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.mark.parametrize("locale", ["zh-CN", "zh", "zh-Hans-CN", "zh-TW"])
-async def test_a_chinese_browser_gets_a_chinese_page(scripted: str, open_chat: OpenChat, locale: str) -> None:
-    chat = await open_chat(scripted, locale=locale)
-    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
-    await expect(chat.composer).to_have_attribute("placeholder", "想问点什么？")
-    await expect(chat.page.locator("#ai-notice")).to_contain_text("仅供参考")
-    await expect(chat.meter).to_contain_text("个词元")
-    await expect(chat.page.locator("html")).to_have_attribute("lang", "zh-CN")
-
-
-async def test_chinese_answers_and_errors(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, locale="zh-CN")
-    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
-    answer = await chat.ask("please break")
-    await expect(answer.locator(".run-error")).to_contain_text("已生成的内容已保留")
-    await expect(answer.locator(".run-line")).to_contain_text("失败")
 
 
 async def test_switching_keeps_the_chat_and_is_remembered(scripted: str, open_chat: OpenChat) -> None:
@@ -79,24 +61,6 @@ async def quiet(page: Page, still_s: float = 1.0) -> None:
                 return
 
 
-async def test_narrow_screens_scroll_one_way_only(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, viewport={"width": 390, "height": 844}, has_touch=True)
-    await chat.ask("say: " + "longwordwithoutspaces" * 10 + "\n\n```\n" + "code " * 60 + "\n```")
-    assert await chat.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    panel = chat.page.locator("#settings-panel")
-    await expect(panel).not_to_be_visible()
-    await chat.page.locator("#toggle-settings").click()
-    await expect(panel).to_be_in_viewport()
-    await chat.page.locator("#close-settings").click()
-    await expect(panel).not_to_be_visible()
-    await open_tab(chat.page, "json-lab")
-    fields = chat.page.locator("#json-lab-tab .sliders input[type=number]")
-    await expect(fields.first).to_be_visible()
-    level = "(fields) => fields.map((field) => Math.round(field.getBoundingClientRect().top))"
-    first, second = await fields.evaluate_all(level)
-    assert first == second  # of sliders side by side, whatever their names
-
-
 HOSTILE = [
     "<img src=x onerror=\"document.body.dataset.hit='1'\">",
     "<script>document.body.dataset.hit='1'</script>",
@@ -132,14 +96,6 @@ async def test_hostile_text_runs_nothing_and_fetches_nothing(browser: Browser) -
         assert await page.evaluate("document.body.dataset.hit") is None
         await context.close()
     assert outside == []
-
-
-async def test_copying_gives_what_was_written(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, permissions=["clipboard-read", "clipboard-write"])
-    answer = await chat.ask("say: Use <b> for bold.")
-    await expect(answer).to_contain_text("for bold")
-    await chat.button("Copy message")
-    assert await chat.page.evaluate("navigator.clipboard.readText()") == "Use <b> for bold."
 
 
 async def test_copying_works_without_https(scripted: str, browser: Browser) -> None:
@@ -190,25 +146,6 @@ async def test_the_login_lets_in_who_knows_the_password(browser: Browser) -> Non
         await chat.ask("hello")
         assert engine.requests[-1].user == "ada"
         await context.close()
-
-
-async def test_toasts_speak_the_visitors_language(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted, locale="zh-CN")
-
-    async def refuse(route: Route) -> None:
-        sentence = "You have 64 tabs of this page open, all in use. Close some of them first."
-        await route.fulfill(status=429, json={"detail": sentence, "error": sentence})
-
-    await chat.page.route("**/gradio_api/queue/join*", refuse)
-    await chat.send("hello")
-    await expect(chat.page.get_by_test_id("toast-text").first).to_have_text(
-        "你已打开 64 个标签页，且都在使用中。请先关闭一些。"
-    )
-    await expect(chat.page.locator(".toast-title-row").first).to_contain_text("出错了")
-    async with chat.page.expect_file_chooser() as chooser:
-        await chat.page.get_by_role("button", name="导入").first.click()
-    await (await chooser.value).set_files({"name": "a.json", "mimeType": "application/json", "buffer": b"{}"})
-    await expect(chat.page.locator(".chats-said")).to_have_text("此文件不是从这里以 JSON 导出的对话。")
 
 
 async def test_there_is_one_button_for_a_new_chat(scripted: str, open_chat: OpenChat) -> None:

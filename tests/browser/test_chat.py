@@ -13,27 +13,33 @@ from tests.browser.conftest import OpenChat
 pytestmark = pytest.mark.anyio
 
 
-async def test_enter_sends_and_shift_enter_does_not(scripted: str, open_chat: OpenChat) -> None:
+async def test_a_message_is_counted_sent_by_keys_or_a_button_and_asked_once(
+    scripted: str, open_chat: OpenChat, engine: ScriptedEngine
+) -> None:
     chat = await open_chat(scripted)
+    asked = len(engine.requests)
+    await expect(chat.meter).to_contain_text("4 of 1,024 tokens")
+    await chat.composer.fill("three little words")
+    await expect(chat.meter).to_contain_text("draft 3")
     await chat.composer.fill("one")
     await chat.composer.press("Shift+Enter")
     await chat.composer.press_sequentially("two")
     await expect(chat.composer).to_have_value("one\ntwo")
     await expect(chat.questions).to_have_count(0)
-    await chat.composer.press("Enter")
-    await expect(await chat.answered(1)).to_contain_text("You said: one")
-    await expect(chat.composer).to_have_value("")
+    for answers, keys in enumerate(("Enter", "Control+Enter", "Meta+Enter"), start=1):
+        await chat.composer.press(keys)
+        await expect(await chat.answered(answers)).to_contain_text("You said: one")
+        await expect(chat.composer).to_have_value("")
+        await chat.composer.fill("one and more")
+    await chat.page.locator("#composer .submit-button").dblclick()
+    await chat.answered(4)
+    assert len(engine.requests) == asked + 4
 
 
-async def test_markdown_and_code_are_drawn(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    answer = await chat.ask("say: **bold**\n\n```python\nprint('<b>')\n```\n\n1. one\n   - nested")
-    await expect(answer.locator("strong")).to_have_text("bold")
-    await expect(answer.locator("pre code")).to_have_text("print('<b>')\n")
-    await expect(answer.locator("ol ul li")).to_have_text("nested")
-
-
-async def test_stop_while_writing_keeps_the_text(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
+async def test_an_answer_that_ends_early_keeps_what_was_written(
+    scripted: str, open_chat: OpenChat, engine: ScriptedEngine
+) -> None:
+    """Stopped while it is written, stopped before, failed and refused."""
     chat = await open_chat(scripted)
     cancelled = engine.cancelled
     await chat.send("talk slowly")
@@ -44,15 +50,39 @@ async def test_stop_while_writing_keeps_the_text(scripted: str, open_chat: OpenC
     await expect(answer.locator(".run-line")).to_contain_text("Stopped")
     assert engine.cancelled == cancelled + 1
 
-
-async def test_stop_while_the_prompt_is_read(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
-    chat = await open_chat(scripted)
-    cancelled = engine.cancelled
     await chat.send("read long")
-    await expect(chat.answers.first.locator(".waiting")).to_be_visible()
+    await expect(chat.answers.last.locator(".waiting")).to_be_visible()
     await chat.stop.click()
-    await expect((await chat.answered(1)).locator(".run-line")).to_contain_text("Stopped")
-    assert engine.cancelled == cancelled + 1
+    await expect((await chat.answered(2)).locator(".run-line")).to_contain_text("Stopped")
+    assert engine.cancelled == cancelled + 2
+
+    answer = await chat.ask("please break")
+    await expect(answer).to_contain_text("half an answer")
+    await expect(answer.locator(".run-error")).to_contain_text("The engine broke. Try again.")
+    answer = await chat.ask("refuse this")
+    await expect(answer.locator(".run-error")).to_have_text("Not today.")
+    await expect(chat.questions.last).to_contain_text("refuse this")
+    await expect(await chat.ask("go on")).to_contain_text("You said: go on")
+
+
+async def test_what_is_sent_is_seen_before_the_server_answers_and_comes_back_where_it_is_refused(
+    scripted: str, open_chat: OpenChat
+) -> None:
+    chat = await open_chat(scripted)
+    pending = chat.page.locator(".pending")
+    go = await hold_requests(chat.page, "**/queue/join*")
+    await chat.send("  **seen** at once")
+    await expect(pending.locator(".typed")).to_have_text("**seen** at once")
+    await expect(chat.questions).to_have_count(0)
+    go.set()
+    await expect(await chat.answered(1)).to_contain_text("seen at once")
+    await expect(pending).to_have_count(0)
+    await chat.page.locator("#seed input").fill("lucky")
+    await chat.send("refused")
+    await expect(chat.page.locator("#notice")).to_contain_text("The seed must be a whole number")
+    await expect(pending).to_have_count(0)
+    await expect(chat.questions).to_have_count(1)
+    await expect(chat.composer).to_have_value("refused")
 
 
 async def test_queue_position_and_stop_while_waiting(
@@ -107,15 +137,6 @@ async def test_new_chat_while_an_answer_comes(scripted: str, open_chat: OpenChat
     await expect(chat.questions).to_have_count(1)
 
 
-async def test_a_double_click_asks_once(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
-    chat = await open_chat(scripted)
-    asked = len(engine.requests)
-    await chat.composer.fill("twice")
-    await chat.page.locator("#composer .submit-button").dblclick()
-    await chat.answered(1)
-    assert len(engine.requests) == asked + 1
-
-
 async def test_whoever_types_on_while_a_message_is_on_its_way_keeps_that(
     scripted: str, open_chat: OpenChat, engine: ScriptedEngine
 ) -> None:
@@ -137,41 +158,28 @@ async def test_whoever_types_on_while_a_message_is_on_its_way_keeps_that(
     await expect(await chat.answered(2)).to_contain_text("You said: and two.")
 
 
-@pytest.mark.parametrize("keys", [("Control+a",), ("Control+a", "Delete"), ("Backspace",)])
-async def test_what_is_typed_in_the_place_of_a_message_on_its_way_stays(
-    scripted: str, open_chat: OpenChat, keys: tuple[str, ...]
-) -> None:
+async def test_what_is_typed_in_the_place_of_a_message_on_its_way_stays(scripted: str, open_chat: OpenChat) -> None:
     """The server that empties the composer means what it was sent, and nothing else."""
     chat = await open_chat(scripted)
     await chat.send("write slowly")
     await expect(chat.stop).to_be_visible()
-    go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
-    async with chat.page.expect_request("**/gradio_api/queue/join*"):
-        await chat.send("one")
-    for key in keys:
-        await chat.composer.press(key)
-    await chat.composer.press_sequentially("two")
-    kept = await chat.composer.input_value()
-    go.set()
-    await expect(chat.page.locator("#chat-waiting .waiting-message")).to_contain_text("one")
-    await expect(chat.composer).to_have_value(kept)
-    await chat.composer.press_sequentially(" three")
-    await expect(chat.composer).to_have_value(f"{kept} three")
-
-
-async def test_an_error_keeps_what_was_written(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    answer = await chat.ask("please break")
-    await expect(answer).to_contain_text("half an answer")
-    await expect(answer.locator(".run-error")).to_contain_text("The engine broke. Try again.")
-    await expect(await chat.ask("go on")).to_contain_text("You said: go on")
-
-
-async def test_a_refusal_keeps_the_question(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    answer = await chat.ask("refuse this")
-    await expect(answer.locator(".run-error")).to_have_text("Not today.")
-    await expect(chat.questions.last).to_contain_text("refuse this")
+    waiting = chat.page.locator("#chat-waiting .waiting-message")
+    for keys in (("Control+a",), ("Control+a", "Delete"), ("Backspace",)):
+        await chat.composer.fill("")
+        go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
+        async with chat.page.expect_request("**/gradio_api/queue/join*"):
+            await chat.send("one")
+        for key in keys:
+            await chat.composer.press(key)
+        await chat.composer.press_sequentially("two")
+        kept = await chat.composer.input_value()
+        go.set()
+        await expect(waiting).to_contain_text("one")
+        await expect(chat.composer).to_have_value(kept)
+        await chat.composer.press_sequentially(" three")
+        await expect(chat.composer).to_have_value(f"{kept} three")
+        await waiting.get_by_role("button", name="Take back").click()
+        await expect(waiting).to_have_count(0)
 
 
 async def test_a_prompt_longer_than_the_context(scripted: str, open_chat: OpenChat) -> None:
@@ -187,23 +195,6 @@ async def test_a_prompt_longer_than_the_context(scripted: str, open_chat: OpenCh
     measured.set()
     await chat.ask("short")
     await expect(notice).to_have_count(0)
-
-
-async def test_a_long_chat_is_trimmed_and_says_so(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
-    chat = await open_chat(scripted)
-    for number in range(4):
-        await chat.ask(f"turn {number} " + "pad " * 140)
-    await expect(chat.page.locator("#conversation [data-edge]")).to_have_count(1)
-    sent = engine.requests[-1].messages
-    assert "turn 0" not in sent[0].content
-    assert "turn 3" in sent[-1].content
-
-
-async def test_the_meter_counts_the_draft(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await expect(chat.meter).to_contain_text("4 of 1,024 tokens")
-    await chat.composer.fill("three little words")
-    await expect(chat.meter).to_contain_text("draft 3")
 
 
 async def test_settings_reach_the_engine(scripted: str, open_chat: OpenChat, engine: ScriptedEngine) -> None:
@@ -225,11 +216,3 @@ async def test_settings_reach_the_engine(scripted: str, open_chat: OpenChat, eng
     assert (request.sampling.temperature, request.sampling.top_p) == (0.3, 0.5)
     assert (request.sampling.max_tokens, request.sampling.seed, request.context_tokens) == (33, 42, 700)
     assert request.grammar is not None
-
-
-async def test_a_bad_seed_is_a_sentence(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.page.locator("#seed input").fill("lucky")
-    await chat.send("hello")
-    await expect(chat.page.locator("#notice")).to_contain_text("The seed must be a whole number")
-    await expect(chat.composer).to_have_value("hello")
