@@ -72,7 +72,9 @@ async def raw_text(page: Page) -> str:
     return await page.locator("#raw .cm-content").inner_text()
 
 
-async def test_a_valid_answer_with_tree_raw_and_download(address: str, open_chat: OpenChat) -> None:
+async def test_an_answer_is_valid_wrong_or_stopped_and_shown_as_far_as_it_is_written(
+    address: str, open_chat: OpenChat, writing: ScriptedEngine
+) -> None:
     page = await json_lab(open_chat, address)
     outcome = await run(page, "Who is it?")
     await expect(outcome).to_contain_text("Form valid")
@@ -81,11 +83,12 @@ async def test_a_valid_answer_with_tree_raw_and_download(address: str, open_chat
     async with page.expect_download() as download:
         await page.locator("#raw").get_by_role("link").or_(page.locator("#raw a[download]")).first.click()
     assert json.loads((await (await download.value).path()).read_text(encoding="utf-8")) == json.loads(DOCUMENT)
+    outcome = await run(page, "badly")
+    await expect(outcome.locator(".result")).to_have_text("Not valid")
+    await expect(outcome).to_contain_text("At $")
 
-
-async def test_where_the_answer_stands_and_stop(address: str, open_chat: OpenChat, writing: ScriptedEngine) -> None:
-    page = await json_lab(open_chat, address)
     cancelled = writing.cancelled
+    await page.get_by_role("tab", name="Tree").click()
     await page.locator("#json-lab-prompt textarea").fill("slowly")
     await page.locator("#run-json").click()
     place = page.locator("#outcome .json-place")
@@ -95,13 +98,6 @@ async def test_where_the_answer_stands_and_stop(address: str, open_chat: OpenCha
     await page.locator("#stop-json").click()
     await expect(page.locator("#outcome .result")).to_have_text("Stopped before its end")
     assert writing.cancelled == cancelled + 1
-
-
-async def test_a_wrong_answer_says_where(address: str, open_chat: OpenChat) -> None:
-    page = await json_lab(open_chat, address)
-    outcome = await run(page, "badly")
-    await expect(outcome.locator(".result")).to_have_text("Not valid")
-    await expect(outcome).to_contain_text("At $")
 
 
 async def test_the_schema_is_checked_while_it_is_typed(address: str, open_chat: OpenChat) -> None:
@@ -145,8 +141,18 @@ async def test_the_library_and_chinese(address: str, open_chat: OpenChat) -> Non
     await expect(page.locator("#json-lab-prompt textarea")).to_have_value("我自己的问题")
 
 
-async def test_code_with_the_real_parameters(address: str, open_chat: OpenChat) -> None:
-    page = await json_lab(open_chat, address)
+async def test_the_chat_and_the_lab_as_code_with_the_real_parameters(address: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(address)
+    page = chat.page
+    await chat.ask("first question")
+    await chat.set("temperature", 0.2)
+    await page.locator("#chat-use-code").click()
+    code = page.locator("#chat-code .cm-content")
+    await expect(code).to_contain_text("first question")
+    await expect(code).to_contain_text("temperature=0.2")
+    await page.keyboard.press("Escape")
+
+    await page.get_by_role("tab", name="JSON", exact=True).click()
     await page.locator("#json-lab-prompt textarea").fill("Who's this?")
     await page.locator("#json-use-code").click()
     code = page.locator("#json-lab-code .cm-content")
@@ -160,16 +166,6 @@ async def test_code_with_the_real_parameters(address: str, open_chat: OpenChat) 
     await expect(code).to_contain_text(f"curl {address}/v1/chat/completions")
     await page.locator("#json-lab-code").get_by_role("button", name="Close").click()
     await expect(code).to_have_count(0)
-
-
-async def test_the_chat_as_code(address: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(address)
-    await chat.ask("first question")
-    await chat.set("temperature", 0.2)
-    await chat.page.locator("#chat-use-code").click()
-    code = chat.page.locator("#chat-code .cm-content")
-    await expect(code).to_contain_text("first question")
-    await expect(code).to_contain_text("temperature=0.2")
 
 
 async def test_narrow_screens_scroll_one_way_only(address: str, open_chat: OpenChat) -> None:

