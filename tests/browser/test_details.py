@@ -16,21 +16,6 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobil
 CHINESE = {"locale": "zh-CN"}
 
 
-async def test_the_palette_finds_and_runs(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.page.keyboard.press("Control+k")
-    palette = chat.page.get_by_role("dialog", name="What would you like to do?")
-    await chat.page.keyboard.type("json")
-    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
-    keyboard = await chat.page.context.new_cdp_session(chat.page)
-    composing = {"type": "rawKeyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229}
-    await keyboard.send("Input.dispatchKeyEvent", composing)  # confirms a word being composed
-    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
-    await chat.page.keyboard.press("Enter")
-    await expect(chat.page.locator("#schema")).to_be_visible()
-    await expect(palette).to_have_count(0)
-
-
 async def test_a_chat_from_right_to_left_and_on_paper(scripted: str, open_chat: OpenChat) -> None:
     chat = await open_chat(scripted)
     answer = await chat.ask("say: مرحبا بالعالم\n\n- عنصر")
@@ -48,7 +33,9 @@ async def test_a_chat_from_right_to_left_and_on_paper(scripted: str, open_chat: 
         await expect(page.get_by_text(said).last).to_have_css("unicode-bidi", "plaintext")
 
 
-async def test_keys(scripted: str, open_chat: OpenChat) -> None:
+async def test_keys_lead_to_the_last_question_the_composer_the_list_of_them_and_the_palette(
+    scripted: str, open_chat: OpenChat
+) -> None:
     chat = await open_chat(scripted)
     await chat.ask("first *question*")
     await chat.composer.press("ArrowUp")
@@ -63,6 +50,17 @@ async def test_keys(scripted: str, open_chat: OpenChat) -> None:
     await expect(sheet).to_have_count(0)
     await chat.page.keyboard.press("/")
     await expect(chat.composer).to_be_focused()
+    await chat.page.keyboard.press("Control+k")
+    palette = chat.page.get_by_role("dialog", name="What would you like to do?")
+    await chat.page.keyboard.type("json")
+    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
+    keyboard = await chat.page.context.new_cdp_session(chat.page)
+    composing = {"type": "rawKeyDown", "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 229}
+    await keyboard.send("Input.dispatchKeyEvent", composing)  # confirms a word being composed
+    await expect(palette.get_by_role("button")).to_have_text(["JSON"])
+    await chat.page.keyboard.press("Enter")
+    await expect(chat.page.locator("#schema")).to_be_visible()
+    await expect(palette).to_have_count(0)
 
 
 async def test_a_code_block_has_a_head_and_copies_code_alone(scripted: str, open_chat: OpenChat) -> None:
@@ -90,29 +88,6 @@ async def test_the_run_card_unfolds(scripted: str, open_chat: OpenChat) -> None:
     await expect(chat.page).to_have_title("… Chat with Qwen")
     await chat.page.keyboard.press("Escape")
     await expect(chat.page).to_have_title("Chat with Qwen")
-
-
-async def test_settings_fold_stay_folded_and_reset(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    panel = chat.page.locator("#settings-panel")
-    await chat.set("temperature", 0.3)
-    await chat.page.locator("#reset-settings").click()
-    await expect(chat.page.locator("#temperature input[type=number]")).to_have_value("0.7")
-    await chat.page.locator("#toggle-settings").click()
-    await expect(panel).not_to_be_visible()
-    await chat.page.reload()
-    await expect(chat.meter).not_to_be_empty()
-    await expect(panel).not_to_be_visible()
-    await chat.page.locator("#toggle-settings").click()
-    await expect(panel).to_be_visible()
-
-
-async def test_light_and_dark_are_remembered(scripted: str, open_chat: OpenChat) -> None:
-    chat = await open_chat(scripted)
-    await chat.page.locator("#switch-look").click()
-    await expect(chat.page.locator("body.dark")).to_have_count(1)
-    await chat.page.reload()
-    await expect(chat.page.locator("body.dark")).to_have_count(1)
 
 
 def test_the_page_is_sent_compressed(scripted: str) -> None:

@@ -54,6 +54,33 @@ async def test_what_is_written_in_the_tabs_is_there_after_a_reload(roomy: str, o
             await expect(page.locator(f"{editor}-check .good").first).to_be_visible()
 
 
+async def test_how_the_page_was_set_is_kept_over_a_reload(roomy: str, open_chat: OpenChat) -> None:
+    chat = await open_chat(roomy)
+    page, panel = chat.page, chat.page.locator("#settings-panel")
+    temperature, system = page.locator("#temperature input[type=number]"), page.locator("#system-prompt textarea")
+    await chat.set("temperature", 0.4)
+    await page.locator("#reset-settings").click()
+    await expect(temperature).to_have_value("0.7")
+    await chat.set("temperature", 0.3)
+    await system.fill("Be brief.")
+    stored = "JSON.parse(localStorage.getItem('chat-settings') || '{}')"
+    await page.wait_for_function(f"{stored}['system-prompt'] === 'Be brief.' && {stored}.temperature === 0.3")
+    await page.locator("#toggle-settings").click()
+    await expect(panel).not_to_be_visible()
+    await page.locator("#switch-look").click()
+    await page.locator("#language").get_by_text("中文").click()
+    await expect(page.locator(".chats-new")).to_have_text("＋ 新对话")
+    await page.reload()
+    await expect(page.locator(".chats-new")).to_have_text("＋ 新对话")
+    await expect(page.locator("body.dark")).to_have_count(1)
+    await expect(chat.meter).not_to_be_empty()
+    await expect(panel).not_to_be_visible()
+    await page.locator("#toggle-settings").click()
+    await expect(panel).to_be_visible()
+    await expect(system).to_have_value("Be brief.")
+    await expect(temperature).to_have_value("0.3")
+
+
 async def test_an_empty_field_is_empty_after_a_reload(roomy: str, open_chat: OpenChat) -> None:
     """And not what a script calls nothing."""
     page = (await open_chat(roomy)).page
