@@ -27,7 +27,7 @@ const refresh = async () => {
 };
 window.chatsRefresh = refresh;
 const tell = (error) => {
-  if (!(error instanceof TypeError)) say(error.message); // a lost server is told by reconnect.js
+  if (!(error instanceof TypeError)) footLine(error.message); // a lost server is told by reconnect.js
 };
 // What a button does; what goes wrong of it is said.
 const trying = (act) => (...given) => act(...given).catch(tell);
@@ -246,11 +246,11 @@ const remove = trying(async (chat, { byKey }) => {
     await send("POST", `chats/${chat.id}/restore`);
     state.due = chat.id; // the focus, once its line is drawn
     await refresh();
-    say("");
+    footLine("");
     if (shown) askFor({ do: "open", id: chat.id });
   });
   const back = button(words().chats_undo, undo);
-  say(words().chats_deleted, back);
+  footLine(words().chats_deleted, back);
   if (byKey) back.focus(); // a mouse leaves the keys to what is typed next
   await refresh();
   announce();
@@ -259,13 +259,14 @@ const deleteAll = () => {
   const sure = trying(async () => {
     await send("DELETE", "chats");
     localStorage.keys().filter((key) => key.startsWith("draft:")).forEach((key) => localStorage.removeItem(key));
-    say("");
+    footLine("");
     askFor({ do: "new" });
     await refresh();
     announce();
   });
-  const say_ = words();
-  say(say_.chats_delete_all_sure, button(say_.chats_delete, sure, { class: "danger" }), button(say_.chats_cancel, () => say("")));
+  const say = words();
+  const no = button(say.chats_cancel, () => footLine(""));
+  footLine(say.chats_delete_all_sure, button(say.chats_delete, sure, { class: "danger" }), no);
 };
 const importChat = () => {
   const chosen = trying(async () => {
@@ -280,64 +281,51 @@ const importChat = () => {
 // A line at the foot of the list, with buttons; the empty one takes it away. It stays while one of them has the focus.
 const SAID_MS = 12000;
 const saidHasFocus = () => Boolean(root()?.querySelector(".chats-said")?.contains(document.activeElement));
-const unsay = () => {
-  if (saidHasFocus()) state.saying = setTimeout(unsay, SAID_MS);
-  else say("");
+const endFootLine = () => {
+  if (saidHasFocus()) state.saying = setTimeout(endFootLine, SAID_MS);
+  else footLine("");
 };
-const say = (text, ...buttons) => {
+const footLine = (text, ...buttons) => {
   clearTimeout(state.saying);
   const held = saidHasFocus();
   root()?.querySelector(".chats-said")?.replaceChildren(...(text ? [tag("span", {}, text), ...buttons] : []));
   if (held) root().querySelector(".chats-new").focus();
-  if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(unsay, SAID_MS);
+  if (text && !buttons.some((made) => made.className === "danger")) state.saying = setTimeout(endFootLine, SAID_MS);
 };
 
 const escape = (event) => {
   if (event.key !== "Escape" || !root().querySelector(".chats-said").hasChildNodes()) return;
   event.stopPropagation(); // what else it would close stays
-  say("");
+  footLine("");
 };
 
 // ---- links for others
 const share = trying(async (chat) => {
-  const say_ = words();
-  const dialog = tag("dialog", { class: "chats-share", "aria-label": say_.chats_share });
-  const close = () => (dialog.close(), dialog.remove());
+  const say = words();
+  const dialog = linkDialog(say.chats_share);
   const refused = (error) => dialog.append(tag("p", { role: "alert" }, error.message)); // the list is behind the dialog
   const show = async (made) => {
     const { links } = await ask(`chats/${chat.id}/links`);
     const form = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "short" });
     const until = (link) => form.format(link.expires_at * 1000);
     const revoke = (link) => send("DELETE", `chats/links/${link.id}`).then(() => show(null)).catch(refused);
-    const url = made && new URL(made.path, document.baseURI).href;
-    const copy = button(say_.chats_copy, async () => {
-      await navigator.clipboard.writeText(url);
-      copy.textContent = say_.chats_copied;
-    });
-    const picture = made && (await (await fetch(`chats/qr?url=${encodeURIComponent(url)}`)).text());
-    const qr = tag("div", { class: "chats-qr" });
-    if (picture) qr.innerHTML = picture; // our own server's SVG
-    dialog.replaceChildren(
-      tag("h2", {}, say_.chats_share),
-      tag("p", {}, say_.chats_link_note),
-      made
-        ? tag("div", { class: "chats-link" }, tag("input", { readonly: true, value: url, "aria-label": say_.chats_share }), copy)
-        : tag("div", { class: "chats-link" }, days(), button(say_.chats_make_link, make, { class: "primary" })),
-      made ? qr : "",
-      links.length ? tag("h3", {}, say_.chats_links_open) : "",
-      tag("ul", {}, ...links.map((link) => tag("li", {}, until(link), button(say_.chats_revoke, () => revoke(link))))),
-      tag("div", { class: "chats-dialog-foot" }, button("✕", close, { "aria-label": say_.chats_cancel })),
+    const top = made
+      ? await linkParts(new URL(made.path, document.baseURI).href, say.chats_share)
+      : [tag("div", { class: "chats-link" }, days(), button(say.chats_make_link, makeLink, { class: "primary" }))];
+    dialog.fill(
+      tag("p", {}, say.chats_link_note),
+      ...top,
+      links.length ? tag("h3", {}, say.chats_links_open) : "",
+      tag("ul", {}, ...links.map((link) => tag("li", {}, until(link), button(say.chats_revoke, () => revoke(link))))),
     );
   };
   const days = () =>
-    tag("select", { "aria-label": say_.chats_valid }, ...[1, 7, 30].map((number) =>
-      tag("option", { value: number, selected: number === 7 }, say_.chats_days.replace("#", number))));
-  const make = () => {
+    tag("select", { "aria-label": say.chats_valid }, ...[1, 7, 30].map((number) =>
+      tag("option", { value: number, selected: number === 7 }, say.chats_days.replace("#", number))));
+  const makeLink = () => {
     const lifetime = Number(dialog.querySelector("select").value);
     return send("POST", `chats/${chat.id}/links`, { days: lifetime }).then(show).catch(refused);
   };
-  dialog.addEventListener("click", (event) => event.target === dialog && close());
-  dialog.addEventListener("close", () => dialog.remove());
   await show(null);
   document.body.append(dialog);
   dialog.showModal();

@@ -17,8 +17,6 @@ WIDTH_PX = 264
 WORDS = (
     "chats_all",
     "chats_cancel",
-    "chats_copied",
-    "chats_copy",
     "chats_days",
     "chats_delete",
     "chats_delete_all",

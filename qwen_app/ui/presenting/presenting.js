@@ -137,23 +137,8 @@ const baseFor = async () => {
 };
 const showLink = async (guest) => {
   const url = new URL(guest.path, await baseFor()).href;
-  const qr = tag("div", { class: "chats-qr" });
-  const picture = await fetch(`chats/qr?url=${encodeURIComponent(url)}`);
-  if (picture.ok) qr.innerHTML = await picture.text(); // our own server's SVG
-  const dialog = tag("dialog", { class: "chats-share", "aria-label": guest.name });
-  const copy = button(say("present_copy"), async () => {
-    await navigator.clipboard.writeText(url);
-    copy.textContent = say("present_copied");
-  });
-  dialog.append(
-    tag("h2", {}, guest.name),
-    isLocal(url) ? tag("p", {}, say("present_local")) : "",
-    tag("div", { class: "chats-link" }, tag("input", { readonly: true, value: url, "aria-label": guest.name }), copy),
-    qr,
-    tag("div", { class: "chats-dialog-foot" }, button("✕", () => dialog.close(), { "aria-label": say("present_close") })),
-  );
-  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
-  dialog.addEventListener("close", () => dialog.remove());
+  const dialog = linkDialog(guest.name);
+  dialog.fill(isLocal(url) ? tag("p", {}, say("present_local")) : "", ...(await linkParts(url, guest.name)));
   document.body.append(dialog);
   dialog.showModal();
 };

@@ -41,8 +41,6 @@ CHATS: dict[str, tuple[str, str]] = {
     "chats_days": ("#-day link", "# 天"),
     "chats_valid": ("How long the link works", "链接有效期"),
     "chats_make_link": ("Make a link", "生成链接"),
-    "chats_copy": ("Copy", "复制"),
-    "chats_copied": ("Copied", "已复制"),
     "chats_links_open": ("Links that work until", "有效链接的到期时间"),
     "chats_revoke": ("Revoke", "撤回"),
     "waiting_now": ("Stop the answer and send this now", "停止当前回答并立即发送"),

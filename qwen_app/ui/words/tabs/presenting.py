@@ -23,9 +23,6 @@ PRESENTING: dict[str, tuple[str, str]] = {
     "present_link": ("Show link", "显示链接"),
     "present_revoke": ("Revoke", "撤回"),
     "present_forget": ("Remove", "移除"),
-    "present_copy": ("Copy", "复制"),
-    "present_copied": ("Copied", "已复制"),
-    "present_close": ("Close", "关闭"),
     "present_local": (
         "This address opens on this machine alone. Start with --share, or open this page by its public address.",
         "此地址只能在本机打开。请用 --share 启动，或通过公网地址打开本页面。",
