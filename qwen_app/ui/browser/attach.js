@@ -112,15 +112,10 @@ forEvery("#documents", () => {
   attachedAgain ??= attachKept() ?? true; // once: Gradio may draw the box anew
 });
 
-const pickFiles = () => {
-  const input = make("input", { type: "file", multiple: true });
-  input.addEventListener("change", () => upload([...input.files]));
-  window.documentPicker = input; // kept, or a browser may collect it while its dialog is open
-  input.click();
-};
+const attachFiles = async () => upload(await pickFiles({ multiple: true }));
 forEvery("#composer", (box) => {
   if (box.querySelector("#attach")) return;
-  box.prepend(make("button", { id: "attach", type: "button", textContent: "＋", onclick: pickFiles }));
+  box.prepend(make("button", { id: "attach", type: "button", textContent: "＋", onclick: attachFiles }));
 });
 forEvery("#attach", nameIt("documents_add"));
 

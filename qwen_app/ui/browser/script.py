@@ -11,7 +11,7 @@ FILES = (
     *("observe.js", "names.js", "code_colours.js", "clipboard.js"),
     *("scroll.js", "dialogs.js", "questions.js", "lens.js", "pending.js", "touch.js", "done.js", "look.js"),
     *("palette.js", "save_file.js", "code_blocks.js", "earlier.js", "keys.js", "focus.js", "addresses.js", "attach.js"),
-    *("once.js", "toasts.js", "numbers.js", "link_dialog.js"),
+    *("once.js", "toasts.js", "numbers.js", "link_dialog.js", "pick_files.js"),
 )
 DEVELOPERS, GUESTS = ("status.js",), ("guest.js",)
 WORDS = (

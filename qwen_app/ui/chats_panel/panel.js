@@ -269,13 +269,12 @@ const deleteAll = () => {
   footLine(say.chats_delete_all_sure, button(say.chats_delete, sure, { class: "danger" }), no);
 };
 const importChat = () => {
-  const chosen = trying(async () => {
-    const made = await ask("chats/import", { method: "POST", body: await file.files[0].text() });
+  const bring = trying(async ([file]) => {
+    const made = await ask("chats/import", { method: "POST", body: await file.text() });
     await refresh();
     leaveFor({ do: "open", id: made.id });
   });
-  const file = tag("input", { type: "file", accept: ".json,application/json", onchange: chosen });
-  file.click();
+  pickFiles({ accept: ".json,application/json" }).then(bring); // the button is free meanwhile, as it may be closed
 };
 
 // A line at the foot of the list, with buttons; the empty one takes it away. It stays while one of them has the focus.

@@ -8,24 +8,17 @@ from dataclasses import dataclass
 LIMIT_OUTCOME_CHARACTERS = 20_000
 MOST_PICKED = 8  # read one after the other, and the page waits for them
 
-# A file never passes through Gradio, which would make a file of it here. An event whose picker is closed without a file
-# ends in a promise that is never kept.
-PICK_FILES = """(...values) => new Promise((send) => {
-  const take = async (files) => {
-    const outcomes = [];
-    for (const file of files.slice(0, MOST)) outcomes.push(await window.sendDocument(file));
-    const count = files.length - MOST;
-    if (count > 0) outcomes.push({ reason: "left_out", values: { count: String(count), limit: "MOST" } });
-    send([JSON.stringify(outcomes), ...values.slice(1)]);
-  };
+# A file never passes through Gradio, which would make a file of it here.
+PICK_FILES = """async (...values) => {
   const given = window.filesGiven; // dropped: see attach.js
   window.filesGiven = null;
-  if (given) return take(given);
-  const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
-  input.addEventListener("change", () => take([...input.files]));
-  window.filesPicker = input; // kept, or a browser may collect it while its dialog is open
-  input.click();
-})""".replace("MOST", str(MOST_PICKED))
+  const files = given ?? (await pickFiles({ multiple: true }));
+  const outcomes = [];
+  for (const file of files.slice(0, MOST)) outcomes.push(await sendDocument(file));
+  const count = files.length - MOST;
+  if (count > 0) outcomes.push({ reason: "left_out", values: { count: String(count), limit: "MOST" } });
+  return [JSON.stringify(outcomes), ...values.slice(1)];
+}""".replace("MOST", str(MOST_PICKED))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,10 @@ _SAVE_FILE = """(stored) => {
   if (stored) window.saveFile("presets.json", stored, "application/json");
 }"""
 # What is larger than any file of presets is not read: the server says that it is too large.
-_PICK_FILE = f"""(picked, stored, language) => new Promise((send) => {{
-  const field = Object.assign(document.createElement("input"), {{ type: "file", accept: ".json,application/json" }});
-  field.onchange = async () => send([await field.files[0].slice(0, {4 * LIMIT_FILE_CHARS}).text(), stored, language]);
-  field.click();
-}})"""
+_PICK_FILE = f"""async (picked, stored, language) => {{
+  const [file] = await pickFiles({{ accept: ".json,application/json" }});
+  return [await file.slice(0, {4 * LIMIT_FILE_CHARS}).text(), stored, language];
+}}"""
 _COMMAND = "window.choosePreset = (name) => trigger('click', { name });"
 
 

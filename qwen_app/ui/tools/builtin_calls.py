@@ -18,10 +18,9 @@ from qwen_app.uploads.table_store import LIMIT_BYTES, TOO_LARGE, UPLOAD_PATH, Ta
 
 # Lets the visitor pick a file in the browser, sends it, and hands on what became of it in place of the first value: a
 # file never passes through Gradio, which would make a file of it here. The path is relative, for the page may lie below
-# another one. An event whose picker is closed without a file ends in a promise that is never kept.
+# another one.
 PICK_TABLE = (
-    """(...values) => new Promise((send) => {
-  const answer = (outcome) => send([JSON.stringify(outcome), ...values.slice(1)]);
+    """async (...values) => {
   const upload = async (file) => {
     if (file.size > LIMIT_BYTES) return { problem: "TOO_LARGE" };
     try {
@@ -33,11 +32,9 @@ PICK_TABLE = (
       return { problem: "" };
     }
   };
-  const input = Object.assign(document.createElement("input"), { type: "file", accept: ".csv" });
-  input.addEventListener("change", async () => answer(await upload(input.files[0])));
-  window.tablePicker = input; // kept, or a browser may collect it while its dialog is open
-  input.click();
-})""".replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))
+  const [file] = await pickFiles({ accept: ".csv" });
+  return [JSON.stringify(await upload(file)), ...values.slice(1)];
+}""".replace("UPLOAD_PATH", UPLOAD_PATH.removeprefix("/"))
     .replace("LIMIT_BYTES", str(LIMIT_BYTES))
     .replace("TOO_LARGE", TOO_LARGE)
 )
