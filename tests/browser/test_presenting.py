@@ -75,7 +75,7 @@ async def test_a_presenter_and_two_guests(server: str, open_chat: OpenChat) -> N
     await expect(desk.locator(".present-state")).to_contain_text("only you")
     await zhou.send("say: hello")
     await expect(zhou.page.locator("#notice")).to_contain_text("已由演示者暂停")
-    await expect(zhou.page.locator(".guest-paused")).to_be_visible()
+    await expect(zhou.page.locator(".guest-told")).to_be_visible()
     await expect(zhou.composer).to_have_value("say: hello")
     await desk.locator(".present-stop").click()
     await expect(anna.page.locator(".run-error")).to_contain_text("The presenter has stopped all answers.")
@@ -92,7 +92,12 @@ async def test_a_presenter_and_two_guests(server: str, open_chat: OpenChat) -> N
 
     await line.get_by_role("button", name="Revoke").click()
     await expect(line).to_contain_text("over")
-    await anna.page.evaluate("dispatchEvent(new Event('online'))")  # it looks by itself, too, and would be in our way
+    await anna.send("what I wrote")
+    await expect(anna.page.get_by_role("alert").filter(visible=True)).to_have_count(1)
+    await expect(anna.page.get_by_role("alert")).to_contain_text(["This guest link is over"])
+    await expect(anna.composer).to_have_value("what I wrote")
+    await expect(anna.answers.first).to_contain_text("hello")
+    await anna.page.reload()
     await expect(anna.page.locator("h1")).to_contain_text("This guest link is over")
 
 

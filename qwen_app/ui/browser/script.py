@@ -24,7 +24,7 @@ WORDS = (
     *("switch_notice", "notice_done"),
     *("chat_tab", "json_lab_tab", "tools_tab", "compare_tab", "files_tab", "scenarios_tab"),
     *("performance_tab", "status_tab", "presenting_tab", "more_tabs", "pulse", "palette_hint"),
-    *("guest_left", "guest_paused"),
+    *("guest_left", "guest_paused", "guest_over"),
     *("toast_error", "toast_warning", "toast_info", "toast_lost_title", "toast_lost", "toast_broke"),
     *("toast_foreign", "toast_dropped", "toast_sessions", "toast_full"),
     *(key for key in TEXTS if key.startswith("refused_")),

@@ -21,6 +21,7 @@ from qwen_app.web.guests.guest_door import COOKIE, ENTRY, GuestDoor
 from qwen_app.web.installable.manifest import INSTALLABLE_PATHS
 
 LEAVE = "/guest/leave"
+TOLD_S = 3600  # after its time a link is told to be over: without a cookie an open page would be another visitor's
 _PUBLIC = PathPrefixes(["/s", "/login", "/logout", *INSTALLABLE_PATHS])
 _OVER = "This guest link is over. Ask whoever gave it to you for a new one. 此访客链接已失效，请向提供者索取新的链接。"
 _LOGGED_IN = (
@@ -60,8 +61,8 @@ class GuestWall:
         root: str = scope.get("root_path", "")
         welcome = RedirectResponse(f"{root}/", HTTPStatus.SEE_OTHER, {"cache-control": "no-store"})
         guest_pass, secure = self._door.book.pass_of(guest, "cookie"), scope["scheme"] == "https"
-        left_s = max(1, round(self._door.book.left_s(guest)))
-        welcome.set_cookie(COOKIE, guest_pass, max_age=left_s, httponly=True, samesite="lax", secure=secure)
+        known_s = round(self._door.book.left_s(guest)) + TOLD_S
+        welcome.set_cookie(COOKIE, guest_pass, max_age=known_s, httponly=True, samesite="lax", secure=secure)
         return welcome
 
     async def _serve(self, guest: Guest, scope: Scope, receive: Receive, send: Send) -> None:

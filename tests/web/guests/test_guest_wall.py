@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from qwen_app.web.guests.guest_door import COOKIE, GuestDoor
+from qwen_app.web.guests.guest_wall import TOLD_S
 from qwen_app.web.wall import wall
 
 pytestmark = pytest.mark.anyio
@@ -120,6 +123,16 @@ async def test_a_revoked_guest_is_out_and_is_nobody_else(server: Server, present
         assert (await guest.get("/" + newest["path"])).status_code == 403
         await guest.post("/guest/leave")
         assert COOKIE not in guest.cookies
+
+
+async def test_a_guest_whose_time_is_over_is_told_so_and_is_nobody_else(
+    server: Server, presenter: httpx.AsyncClient
+) -> None:
+    async with server.browser() as guest:
+        invited = (await presenter.post("/presenter/guests", json=WISH)).json()
+        welcome = await guest.get("/" + invited["path"])
+        kept_s = int(re.findall(r"Max-Age=(\d+)", welcome.headers["set-cookie"])[0])
+        assert time.time() + kept_s > invited["expires_at"] + TOLD_S / 2
 
 
 async def test_a_revocation_that_was_not_written_is_no_success(tmp_path: Path) -> None:

@@ -51,4 +51,8 @@ PRESENTING: dict[str, tuple[str, str]] = {
         "The presenter has paused the chat. What you write stays; send it when this line is gone.",
         "演示者已暂停对话。你输入的内容会保留，请在本提示消失后再发送。",
     ),
+    "guest_over": (
+        "This guest link is over. Ask whoever gave it to you for a new one. What stands here can still be copied.",
+        "此访客链接已失效，请向提供者索取新的链接。这里的内容仍可复制。",
+    ),
 }
