@@ -345,3 +345,15 @@ async def test_undo_has_the_focus_once_a_chat_was_deleted_by_key(scripted: str, 
         await page.locator(".chats-said").get_by_role("button", name=answer).focus()
         await page.keyboard.press("Enter")
         await expect(page.locator(".chats-new")).to_be_focused()
+
+
+async def test_under_a_finger_tabs_and_icons_are_44_px_high(scripted: str, open_chat: OpenChat) -> None:
+    page = (await open_chat(scripted, **PHONE)).page
+    await open_tab(page, "json-lab")
+    await expect(page.locator("#schema .icon-button-wrapper button").first).to_be_visible()
+    small = """() => [...document.querySelectorAll(
+        "#tabs > .tab-wrapper .tab-container:not(.visually-hidden) button, .views > .tab-wrapper button, " +
+        "#chats-sidebar .toggle-button, #schema .icon-button-wrapper button")]
+      .filter((button) => button.checkVisibility({ visibilityProperty: true }))
+      .map((button) => button.getBoundingClientRect().height).filter((height) => height && height < 44)"""
+    assert await page.evaluate(small) == []
