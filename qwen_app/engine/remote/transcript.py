@@ -24,7 +24,7 @@ from qwen_app.messages import (
 )
 from qwen_app.structured.json_text import whole_characters
 from qwen_app.tools.messages import parsed_arguments
-from qwen_app.tools.parser import ToolCallParser
+from qwen_app.tools.parser import ToolCallParser, overlap
 from qwen_app.tools.prompt_format import CALL_OPEN
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
@@ -37,21 +37,64 @@ _REASONS: Mapping[str, FinishReason] = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 _NO_REASONS = ("", "null", "none")
+_THINK_TAGS: Mapping[str, str] = {"<think>": "</think>", "[THINK]": "[/THINK]"}
 
 
 def transcript_of(request: GenerationRequest) -> Transcript:
-    """An empty transcript for the answer to ``request``."""
+    """An empty transcript for the answer to ``request``. Log-probabilities belong to text as it came, so that nothing
+    is looked for in it, unless a call is all that is wanted."""
     offered = frozenset(tool.name for tool in request.tools)
-    return Transcript(_parser_for(request), calls_only=is_call_forced(request), offered=offered)
+    forced = is_call_forced(request)
+    as_it_came = bool(request.sampling.logprobs) and not forced
+    calls_in_text = offered and request.tool_choice.mode != "none" and not as_it_came
+    parser = ToolCallParser(offered) if calls_in_text else None
+    return Transcript(parser, None if as_it_came else _ThinkTags(), calls_only=forced, offered=offered)
 
 
-def _parser_for(request: GenerationRequest) -> ToolCallParser | None:
-    """Finds calls that a server left in the text. Log-probabilities belong to text as it came, so they go without,
-    unless a call is all that is wanted."""
-    as_it_came = request.sampling.logprobs and not is_call_forced(request)
-    if not request.tools or request.tool_choice.mode == "none" or as_it_came:
-        return None
-    return ToolCallParser(tool.name for tool in request.tools)
+@dataclass(slots=True)
+class _ThinkTags:
+    """Tells thoughts, between tags at the very beginning of a text, from the answer behind them. Servers leave them
+    there that have no parser for the thoughts of their model, or were not told to use it."""
+
+    _held: str = ""  # what may be the beginning of a tag
+    _closing: str = ""  # the tag that ends the thoughts which have begun
+    _thought: bool = False  # those thoughts have ended
+    _over: bool = False  # the answer has begun
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """What of the text so far is now known to be thoughts, and what to be the answer."""
+        if self._thought or self._over:
+            return "", self._behind(text)
+        held, self._held = self._held + text, ""
+        if not self._closing:
+            begun = held.lstrip()
+            opening = next((tag for tag in _THINK_TAGS if begun.startswith(tag)), None)
+            if opening is None and any(tag.startswith(begun) for tag in _THINK_TAGS):
+                self._held = held
+                return "", ""
+            if opening is None:
+                self._over = True
+                return "", held
+            self._closing, held = _THINK_TAGS[opening], begun.removeprefix(opening)
+        thoughts, closed, answer = held.partition(self._closing)
+        if closed:
+            self._closing = ""
+            self._thought = True
+            return thoughts, self._behind(answer)
+        kept = len(thoughts) - overlap(thoughts, self._closing)
+        self._held = thoughts[kept:]
+        return thoughts[:kept], ""
+
+    def _behind(self, text: str) -> str:
+        """``text`` without the blanks between thoughts and answer."""
+        text = text if self._over else text.lstrip()
+        self._over = self._over or bool(text)
+        return text
+
+    def finish(self) -> tuple[str, str]:
+        """What is still held when the text is over."""
+        held, self._held, self._over = self._held, "", True
+        return (held, "") if self._closing else ("", held)
 
 
 @dataclass(slots=True)
@@ -146,12 +189,13 @@ def _is_of(event: Delta | ToolCallDelta, index: int) -> bool:
 class Transcript:
     """What one answer has brought so far. Feed it chunks, read events; ``reason`` is set once the server ended it.
 
-    ``parser`` finds tool calls that the server left in the text. ``calls`` are all calls, with the arguments so far.
-    ``calls_only`` keeps the text to itself, where a call is all that was asked for; ``bare_call`` says that the text is
-    to be the JSON of one, without its tags, so that it is a call even where a limit cuts it.
+    ``parser`` finds tool calls that the server left in the text, ``think_tags`` thoughts. ``calls`` are all calls, with
+    the arguments so far. ``calls_only`` keeps the text to itself, where a call is all that was asked for; ``bare_call``
+    says that the text is to be the JSON of one, without its tags, so that it is a call even where a limit cuts it.
     """
 
     parser: ToolCallParser | None = None
+    think_tags: _ThinkTags | None = None
     calls_only: bool = False
     bare_call: bool = False
     offered: frozenset[str] = frozenset()
@@ -202,19 +246,15 @@ class Transcript:
             yield from self._feed_choice(choice)
 
     def _feed_choice(self, choice: ChunkChoice) -> Iterator[Event]:
-        if choice.delta and choice.delta.thoughts:
-            self.chunks += 1
-            self.thoughts.append(choice.delta.thoughts)
-            yield Thought(choice.delta.thoughts)
-        text = (choice.delta.content if choice.delta else None) or choice.text or ""
+        thoughts = choice.delta.thoughts if choice.delta else ""
+        text = (choice.delta.content if choice.delta else None) or ""
         logprobs = tuple(_logprobs(choice.logprobs)) if choice.logprobs else ()
-        if text or logprobs:
-            self.chunks += 1
-            self.text.append(text)
-            if self.parser is None:
-                yield from self._tell_text(Delta(text, (), logprobs))
-            else:
-                yield from self._pieces(self.parser.feed(self._opened(text)))
+        self.chunks += bool(thoughts) + bool(text or choice.text or logprobs)
+        if self.think_tags is not None and text:
+            within, text = self.think_tags.feed(text)
+            thoughts += within
+        yield from self._think(thoughts)
+        yield from self._say(text or choice.text or "", logprobs)
         calls = choice.delta.tool_calls if choice.delta else None
         for place, call in enumerate(calls or ()):
             self.chunks += 1
@@ -227,6 +267,19 @@ class Transcript:
             yield from self._end(_REASONS[reason])
             met = choice.stop_reason or choice.matched_stop
             self.stop = met if isinstance(met, str) and self.reason == "stop" else None
+
+    def _think(self, thoughts: str) -> Iterator[Event]:
+        if thoughts:
+            self.thoughts.append(thoughts)
+            yield Thought(thoughts)
+
+    def _say(self, text: str, logprobs: tuple[TokenLogprob, ...] = ()) -> Iterator[Event]:
+        if text or logprobs:
+            self.text.append(text)
+            if self.parser is None:
+                yield from self._tell_text(Delta(text, (), logprobs))
+            else:
+                yield from self._pieces(self.parser.feed(self._opened(text)))
 
     def _end(self, reason: FinishReason) -> Iterator[Event]:
         yield from self.flush(cut=reason == "length")
@@ -243,8 +296,12 @@ class Transcript:
         return CALL_OPEN + text if text.lstrip().startswith("{") else text
 
     def flush(self, *, cut: bool) -> Iterator[Event]:
-        """What the parser still holds back, and calls whose arguments have not begun, of an answer that was ``cut`` or
+        """What is still held back, and calls whose arguments have not begun, of an answer that was ``cut`` or
         came to its end. Raises StreamBroken for a call that has no name by then. Safe to call twice."""
+        if self.think_tags is not None:
+            thoughts, text = self.think_tags.finish()
+            yield from self._think(thoughts)
+            yield from self._say(text)
         if self.parser is not None:
             yield from self._pieces(self.parser.finish(cut=cut))
             self.parser = None

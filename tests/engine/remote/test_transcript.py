@@ -16,7 +16,7 @@ from qwen_app.engine.remote.chunk import read_chunk
 from qwen_app.engine.remote.response_checks import NO_ROOM_FOR_ANSWER
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.errors import UpstreamError
-from qwen_app.messages import Delta, Event, Failed, Finished, JsonSchema, SamplingParams, Tool, ToolCallDelta
+from qwen_app.messages import Delta, Event, Failed, Finished, JsonSchema, SamplingParams, Thought, Tool, ToolCallDelta
 from tests.engine.contract import ask, check_shape, collect, text_of
 from tests.engine.remote.engines import CHAT, engine_with_chat, says
 from tests.engine.remote.vllm_like import piece
@@ -269,6 +269,44 @@ async def test_thoughts_count_where_the_server_counts_nothing() -> None:
         last = check_shape(await collect(engine, ask()))
     assert isinstance(last, Finished)
     assert last.usage.completion_tokens == len(b"one two three four")
+
+
+TAGS = {"of most models": ("<think>\n", "</think>\n\n"), "of Mistral's": ("\n[THINK]", "[/THINK]")}
+
+
+@pytest.mark.parametrize("tags", TAGS.values(), ids=TAGS)
+@pytest.mark.parametrize("size", [2, 3, 100])
+@pytest.mark.anyio
+async def test_thoughts_that_a_server_left_before_the_answer_are_thoughts(tags: tuple[str, str], size: int) -> None:
+    opening, closing = tags
+    call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
+    text = f"{opening}Not {call}, a < b.{closing}{{}}"
+    pieces = [piece(text[at : at + size]) for at in range(0, len(text), size)]
+    for request in (ask(grammar=JsonSchema({"type": "object"})), ask(tools=TOOLS)):
+        async with engine_with_chat(says(*pieces, piece("", finish="stop"), "[DONE]")) as (engine, _):
+            events = await collect(engine, request)
+        assert isinstance(check_shape(events), Finished)
+        assert (text_of(events), calls_in(events)) == ("{}", [])
+        thoughts = "".join(event.text for event in events if isinstance(event, Thought))
+        assert thoughts.strip() == f"Not {call}, a < b."
+
+
+@pytest.mark.parametrize("text", ["<thin", "<thinner> is <think>no thought</think>", " \n", "[THE END]"])
+@pytest.mark.anyio
+async def test_what_only_looks_like_thoughts_is_the_answer(text: str) -> None:
+    async with engine_with_chat(says(*map(piece, text), piece("", finish="stop"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask())
+    assert isinstance(check_shape(events), Finished)
+    assert text_of(events) == text
+
+
+@pytest.mark.anyio
+async def test_thoughts_in_the_text_that_the_limit_cut_are_no_document() -> None:
+    async with engine_with_chat(says(piece("<think>Hm, </th"), piece("", finish="length"), "[DONE]")) as (engine, _):
+        events = await collect(engine, ask(grammar=JsonSchema({"type": "object"})))
+    last = check_shape(events)
+    assert isinstance(last, Failed)
+    assert (text_of(events), last.error.message) == ("", NO_ROOM_FOR_ANSWER)
 
 
 @pytest.mark.anyio
