@@ -25,10 +25,10 @@ How it is kept: by induction, a token at a time.
 
 The completion search (``completion_search``) walks llguidance's matcher byte by byte. Brackets are closed greedily in
 the order of ``OUTSIDE``; strings and numbers that something holds open are tried in this order: completions known for
-strings (guessed from the schema by ``string_completions``, then remembered), ``FEW_STEPS`` greedy bytes, breadth first
-over a beam of ``BEAM`` places that look different, then greedy to the end. The first that reaches the goal wins: short,
-not provably shortest. Nothing relies on it being shortest; every completion is confirmed by the grammar before it
-counts.
+strings (guessed from the schema by ``string_completions``, then remembered), ``FEW_STEPS`` greedy bytes, the next
+multiples of ``number_steps``, breadth first over a beam of ``BEAM`` places that look different, then greedy to the end.
+The first that reaches the goal wins: short, not provably shortest. Nothing relies on it being shortest; every
+completion is confirmed by the grammar before it counts.
 
 Where effort is bounded: ``Effort.nodes`` (breadth first) and ``Effort.steps`` (greedy) for one search, ``PATIENT`` for
 the one at compile time, ``KEPT_COMPLETIONS`` strings remembered a grammar, ``LIMIT_CHARS`` for guesses, and

@@ -7,8 +7,10 @@ a pattern, a format or a bound holds open are searched breadth first, and string
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 from llguidance import LLMatcher
 
@@ -31,8 +33,10 @@ FEW_STEPS = 40
 GREEDY_STEPS = 512
 BEAM = 4
 KEPT_COMPLETIONS = 32
-STEP_DIGITS = 3  # after which a number is a multiple of any step that schema_check.LIMIT_REMAINDERS allows
-STEP_ZEROS = (b"", b"0" * 9)  # for its twos and fives
+MORE_DIGITS = 20  # that a number gets at most to become a multiple of its step
+FEW_MULTIPLES = 4  # of a step that are tried with so many digits: bounds may refuse the first
+LIMIT_NUMBER = 256  # characters of a number that are looked at
+BEGUN_NUMBER = re.compile(rb"([0-9]*)(\.?)([0-9]*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,26 @@ PATIENT = Effort(nodes=8_000, steps=8_192)
 class CompletionSearch:
     """Finds completions for the answers of one grammar and remembers those of its strings. One thread at a time.
 
-    ``string_completions`` are guesses at first: how a string, or a text that is not JSON, may end.
+    ``string_completions`` are guesses at first: how a string, or a text that is not JSON, may end. ``steps`` are what
+    its numbers may have to be multiples of.
     """
 
-    def __init__(self, vocabulary: Vocabulary, string_completions: Sequence[bytes]) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, string_completions: Sequence[bytes], steps: Sequence[Fraction] = ()
+    ) -> None:
         self._vocabulary = vocabulary
+        self._steps = steps
         self.string_completions = list(string_completions)
 
-    def shortest(self, matcher: LLMatcher, tracker: StringTracker | None, effort: Effort = Effort()) -> bytes | None:
-        """Bytes that end the answer from here; empty when it may end now; None when ``effort`` was not enough.
+    def shortest(
+        self, matcher: LLMatcher, text: bytes, tracker: StringTracker | None, effort: Effort = Effort()
+    ) -> bytes | None:
+        """Bytes that end the answer from ``text`` on; empty when it may end now; None when ``effort`` was not enough.
 
         ``tracker`` is where JSON text stands, None for text that is not JSON. The matcher is left as it was.
         """
         start = Node(self._vocabulary, matcher.deep_copy(), b"", tracker)
+        begun = text[-LIMIT_NUMBER:]
         if tracker is None:
             found = (
                 self._known_completion(start, _is_whole)
@@ -70,13 +81,13 @@ class CompletionSearch:
             )
         else:
             found = (
-                self._document(start.copy(), effort, GREEDY_STEPS)
+                self._document(start.copy(), begun, effort, GREEDY_STEPS)
                 or _by_layers(start, _is_whole, effort.nodes)
-                or self._document(start.copy(), effort, effort.steps)
+                or self._document(start.copy(), begun, effort, effort.steps)
             )
         return None if found is None else found.written
 
-    def _document(self, node: Node, effort: Effort, steps: int) -> Node | None:
+    def _document(self, node: Node, begun: bytes, effort: Effort, steps: int) -> Node | None:
         for _ in range(steps):
             if not node.follow_forced():
                 return None
@@ -86,7 +97,7 @@ class CompletionSearch:
             if first is None:
                 return None
             if (inside and first != QUOTE) or (not inside and first in NUMBER):
-                ended = self._end_string(node, effort) if inside else _end_number(node, effort)
+                ended = self._end_string(node, effort) if inside else self._end_number(node, begun, effort)
                 if ended is None:
                     return None
                 node = ended
@@ -105,6 +116,25 @@ class CompletionSearch:
             self.string_completions.sort(key=len)
             del self.string_completions[KEPT_COMPLETIONS:]
         return ended
+
+    def _end_number(self, node: Node, begun: bytes, effort: Effort) -> Node | None:
+        left = _left_number_of(node)
+        return (
+            _greedily(node.copy(), left, FEW_STEPS)
+            or self._by_multiples(node, (begun + node.written)[-LIMIT_NUMBER:], left)
+            or _ended(node, left, effort)
+        )
+
+    def _by_multiples(self, node: Node, text: bytes, goal: Goal) -> Node | None:
+        """Digits are counted out: to a search, places from which only multiples of a step lead on look alike."""
+        for count in range(1, MORE_DIGITS + 1):
+            for step in self._steps:
+                for digits in _digits_to_multiples(text, step, count):
+                    if node.follows(digits):
+                        ended = node.copy()
+                        if ended.write(digits) and goal(ended):
+                            return ended
+        return None
 
     def _known_completion(self, node: Node, goal: Goal) -> Node | None:
         """The shortest end of a known completion that leads from ``node`` to the goal."""
@@ -226,22 +256,17 @@ def _left_number_of(start: Node) -> Goal:
     return left
 
 
-def _end_number(node: Node, effort: Effort) -> Node | None:
-    left = _left_number_of(node)
-    return _greedily(node.copy(), left, FEW_STEPS) or _by_digits(node, left) or _ended(node, left, effort)
-
-
-def _by_digits(node: Node, goal: Goal) -> Node | None:
-    """All that a few digits make of a number: places from which only multiples of a step lead on look alike."""
-    for zeros in STEP_ZEROS:
-        for count in range(1, STEP_DIGITS + 1):
-            for number in range(10**count):
-                digits = b"%0*d" % (count, number) + zeros
-                if node.follows(digits):
-                    ended = node.copy()
-                    if ended.write(digits) and goal(ended):
-                        return ended
-    return None
+def _digits_to_multiples(text: bytes, step: Fraction, count: int) -> Iterator[bytes]:
+    """What makes of the number that ``text`` ends with, by ``count`` more digits, one of the next multiples."""
+    number = BEGUN_NUMBER.search(text)
+    whole, point, places = number.groups() if number else (b"", b"", b"")
+    unit = Fraction(1, 10 ** (len(places) + count)) if point else Fraction(1)
+    multiple = (step / unit).numerator  # of which the digits, read as one number without its point, have to be one
+    begun = int(whole + places or b"0") * 10**count
+    least = begun if whole else 10 ** (count - 1)
+    first = -(-least // multiple) * multiple
+    for value in range(first, min(begun + 10**count, first + FEW_MULTIPLES * multiple), multiple):
+        yield b"%0*d" % (count, value - begun)
 
 
 def _ended(node: Node, goal: Goal, effort: Effort) -> Node | None:

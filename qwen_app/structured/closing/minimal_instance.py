@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 
 from qwen_app.structured.closing.minimal_match import minimal_match
 from qwen_app.structured.schema_check import Schema, subschemas, target_of
@@ -50,6 +51,13 @@ def string_completions(schema: Schema) -> tuple[bytes, ...]:
     values = [value for _, part in subschemas(schema) for value in _list(part, "enum") if isinstance(value, str)]
     texts.update(sorted(map(_dumps, values), key=len)[:FEW_VALUES])
     return tuple(text[1:COMPLETION_CHARS].encode(errors="ignore") for text in sorted(texts))
+
+
+def number_steps(schema: Schema) -> tuple[Fraction, ...]:
+    """What numbers may have to be multiples of."""
+    steps = (part.get("multipleOf") for _, part in subschemas(schema))
+    found = {Fraction(repr(step)) for step in steps if isinstance(step, int | float) and step > 0}
+    return tuple(sorted(found)[:FEW_VALUES])
 
 
 def open_ended(schema: Schema) -> bool:

@@ -87,7 +87,7 @@ class GrammarState:
 
     def completion_bytes(self) -> bytes | None:
         """The shortest legal completion found from here; None when the search gave up."""
-        return self.grammar.search.shortest(self._matcher, self.strings())
+        return self.grammar.search.shortest(self._matcher, self.text(), self.strings())
 
     def completion_tokens(self, guess: bytes | None = None) -> list[int]:
         """A short legal completion from here as token ids, end token left out; empty when the answer may end now.
@@ -128,7 +128,7 @@ class Grammar:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._matcher = LLMatcher(vocabulary.ll, source.text, log_level=0, limits=parser_limits())
-        self.search = CompletionSearch(vocabulary, source.string_completions)
+        self.search = CompletionSearch(vocabulary, source.string_completions, source.number_steps)
         self.minimal_ids = tuple(self._minimal_ids())
         self.max_forced_tokens = self._max_forced_tokens()
 
@@ -155,7 +155,7 @@ class Grammar:
             return GrammarState(self, self._vocabulary, self._matcher.deep_copy(), [])
 
     def _minimal_ids(self) -> list[int]:
-        searched = self.search.shortest(self._matcher, self.source.track_strings(b""), PATIENT)
+        searched = self.search.shortest(self._matcher, b"", self.source.track_strings(b""), PATIENT)
         texts = [text for text in (searched, self.source.minimal_instance) if text is not None]
         encoded = [encode_completion(self._matcher, self._vocabulary, text) for text in texts]
         whole = [token_ids for token_ids in encoded if token_ids is not None and self._is_whole(token_ids)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from llguidance import LLMatcher, LLParserLimits
 
@@ -13,6 +14,7 @@ from qwen_app.messages import GrammarSpec, JsonObject, JsonSchema, Regex, String
 from qwen_app.structured.closing.minimal_instance import (
     max_forced_text,
     minimal_instance,
+    number_steps,
     open_ended,
     string_completions,
 )
@@ -39,7 +41,8 @@ class GrammarSource:
     ``exact`` is False where a schema is enforced leniently and the finished answer must be checked.
     ``minimal_instance`` may be a small answer. ``max_forced_text`` is about the most text that one token can force an
     answer to go on with, None where that is not known. ``string_completions`` are how strings may end that a pattern
-    holds open. ``json_from`` is the text at which JSON starts, None for a grammar without JSON.
+    holds open, ``number_steps`` what numbers may have to be multiples of. ``json_from`` is the text at which JSON
+    starts, None for a grammar without JSON.
     """
 
     text: str
@@ -48,6 +51,7 @@ class GrammarSource:
     minimal_instance: bytes | None = None
     max_forced_text: bytes | None = None
     string_completions: tuple[bytes, ...] = ()
+    number_steps: tuple[Fraction, ...] = ()
     json_from: bytes | None = b""
 
     def track_strings(self, written: bytes) -> StringTracker | None:
@@ -161,6 +165,7 @@ def _json(schema: Schema, exact: bool) -> GrammarSource:
         minimal_instance=None if instance is None else instance.encode(),
         max_forced_text=None if open_ended(schema) else max_forced_text(schema).encode(),
         string_completions=string_completions(schema),
+        number_steps=number_steps(schema),
     )
 
 

@@ -17,6 +17,7 @@ from qwen_app.messages import GrammarSpec, Tool, ToolCall, ToolChoice
 from qwen_app.structured.closing.minimal_instance import (
     max_forced_text,
     minimal_instance,
+    number_steps,
     open_ended,
     string_completions,
 )
@@ -64,6 +65,7 @@ def tools_source(
         minimal_instance=None if instance is None else instance.encode(),
         max_forced_text=None if any(open_ended(schema) for _, schema in schemas) else max_forced_call(schemas).encode(),
         string_completions=tuple(text for _, schema in schemas for text in string_completions(schema)),
+        number_steps=tuple(step for _, schema in schemas for step in number_steps(schema)),
         json_from=CALL_OPEN.encode() if answer is None else b"",
     )
     return checked(source, vocabulary, "This set of tools")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -162,3 +163,18 @@ def test_a_number_ends_as_a_multiple_of_its_step(qwen: GrammarCompiler, step: in
     number = json.loads(completed(qwen, schema, f"[{start}"))[0]
     assert number % step == 0
     assert str(number).startswith(start)
+
+
+def test_many_numbers_of_one_grammar_end_as_multiples(qwen: GrammarCompiler) -> None:
+    """What one of them takes of the grammar's limits, all answers that share it lack."""
+    grammar = schema_grammar(qwen, {"type": "array", "items": {"type": "integer", "multipleOf": 86_400}})
+    for start in range(123_457, 1_000_000, 87_654):
+        state = written(qwen, grammar, f"[{start}")
+        assert len(state.completion_tokens()) <= len("00000]")
+
+
+@pytest.mark.parametrize("start", ["12", "12.", "12.2", "-0."])
+def test_a_fraction_ends_as_a_multiple_of_its_step(qwen: GrammarCompiler, start: str) -> None:
+    schema = {"type": "array", "items": {"type": "number", "multipleOf": 0.37}}
+    number = json.loads(completed(qwen, schema, f"[{start}"), parse_float=Decimal)[0]
+    assert number % Decimal("0.37") == 0
