@@ -34,6 +34,7 @@ _REASONS: Mapping[str, FinishReason] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed"), "stop"),
     **dict.fromkeys(("content_filter", "safety", "sensitive", "refusal"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "model_length"), "length"),
+    "repetition": "length",  # vLLM's: the model went round in circles, and was cut
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 _NO_REASONS = ("", "null", "none")

@@ -581,7 +581,7 @@ async def test_logprobs_come_through() -> None:
     ("word", "reason"),
     [
         *((word, "stop") for word in ("eos", "eos_token", "stop_sequence", "end_turn", "STOP", "content_filter")),
-        *((word, "length") for word in ("max_tokens", "MAX_TOKENS", "model_length")),
+        *((word, "length") for word in ("max_tokens", "MAX_TOKENS", "model_length", "repetition")),
         *((word, "tool_calls") for word in ("tool_use", "function_call")),
     ],
 )
