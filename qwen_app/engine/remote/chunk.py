@@ -53,6 +53,12 @@ def _as_known_or_nothing(value: object, validated: ValidatorFunctionWrapHandler)
         return None
 
 
+def _without_nulls(value: object) -> object:
+    return [part for part in value if part is not None] if isinstance(value, list) else value
+
+
+# Parts, of which some servers null those that they have nothing to say of.
+Parts = Annotated[list[T] | None, BeforeValidator(_without_nulls)]
 # A part that an answer can do without: one of another shape than OpenAI's counts as left out.
 Dispensable = Annotated[T | None, WrapValidator(_as_known_or_nothing)]
 
@@ -102,7 +108,7 @@ class ChunkDelta(BaseModel):
 
     content: Annotated[Text[str | None], BeforeValidator(_joined)] = None
     thoughts: Text[str] = ""
-    tool_calls: list[ChunkToolCall] | None = None
+    tool_calls: Parts[ChunkToolCall] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -170,7 +176,7 @@ class ChunkProgress(BaseModel):
 
 
 class Chunk(BaseModel):
-    choices: list[ChunkChoice] | None = None
+    choices: Parts[ChunkChoice] = None
     usage: Dispensable[ChunkUsage] = None
     timings: Dispensable[ChunkTimings] = None
     prompt_progress: Dispensable[ChunkProgress] = None

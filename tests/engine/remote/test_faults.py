@@ -592,6 +592,16 @@ async def test_an_ending_is_known_whatever_the_server_calls_it(word: str, reason
     assert (last.reason, text) == (reason, "Hi!")
 
 
+@pytest.mark.parametrize(
+    "nothing", [{"choices": [None]}, piece("", delta={"tool_calls": [None]})], ids=["a choice", "a call"]
+)
+@pytest.mark.anyio
+async def test_a_part_that_is_null_says_nothing(nothing: dict[str, Any]) -> None:
+    last, text, _ = await outcome(says(piece("Hi"), nothing, piece("!"), piece("", finish="stop"), "[DONE]"))
+    assert isinstance(last, Finished)
+    assert text == "Hi!"
+
+
 @pytest.mark.parametrize("held", ["", "<tool_"])
 @pytest.mark.anyio
 async def test_the_end_mark_is_an_end_where_the_server_gives_no_reason(held: str) -> None:
