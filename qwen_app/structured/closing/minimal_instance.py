@@ -15,6 +15,7 @@ from qwen_app.structured.schema_check import Schema, subschemas, target_of
 
 LIMIT_CHARS = 65_536
 FEW_VALUES = 16
+MANY_STEPS = 256  # of multipleOf, each of which is tried for every number
 COMPLETION_CHARS = 1_024  # every end of a completion is tried: the work grows with the square of its length
 # What stands for text that a pattern or format decides, and for numbers within bounds.
 UNKNOWN_TEXT = '"' + "x" * 30 + '"'
@@ -57,7 +58,7 @@ def number_steps(schema: Schema) -> tuple[Fraction, ...]:
     """What numbers may have to be multiples of."""
     steps = (part.get("multipleOf") for _, part in subschemas(schema))
     found = {Fraction(repr(step)) for step in steps if isinstance(step, int | float) and step > 0}
-    return tuple(sorted(found)[:FEW_VALUES])
+    return tuple(sorted(found)[:MANY_STEPS])
 
 
 def open_ended(schema: Schema) -> bool:
