@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from qwen_app.errors import PermissionDenied, RequestError
+from qwen_app.errors import NotFound, PermissionDenied, RequestError
 from qwen_app.http.addresses import host_of_header, is_loopback
 from qwen_app.http.forwarded import without_forwarding
 from qwen_app.http.middleware import BodyLimitMiddleware, PiecesMiddleware, RequestIdMiddleware
@@ -33,6 +33,7 @@ _DATA = PathPrefixes(["/config", "/gradio_api", "/chats", "/status", "/presenter
 EXPOSED = "x-request-id, request-id, retry-after, x-should-retry, x-truncated-messages"
 PRIVATE_NETWORK = "access-control-request-private-network"  # Chrome asks for machines of the reader's own network
 NOT_ALLOWED = "This request comes from a page of another origin. The server's owner can allow it by --api-origins."
+DOUBLED = "There is nothing at {path}. It begins with two slashes: leave out the one at the end of the base URL."
 _HEADER_NAMES = re.compile(r"[a-z0-9, _-]{0,1000}", re.IGNORECASE | re.ASCII)
 
 # Gradio's page needs inline scripts and compiles its event handlers; everything else is held to our own server.
@@ -114,6 +115,8 @@ class Wall:
                 return
             try:
                 scope = below_root(scope, root)
+                if scope["path"].startswith("//"):  # of a base URL that ends in one
+                    raise NotFound(DOUBLED.format(path=scope["path"]))
             except RequestError as refusal:
                 await _refused(refusal)(scope, receive, _with_headers(send, SECURITY_HEADERS, {}))
                 return

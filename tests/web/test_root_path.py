@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from qwen_app.errors import NotFound, SettingsError
 from qwen_app.http.root_path import below_root
 from qwen_app.settings import Settings, load_settings
+from qwen_app.web.wall import DOUBLED
 from tests.attacks.walled_server import Walled, api_app, walled
 
 PROXIED: dict[str, Any] = {"trusted_proxy": "127.0.0.1", "api_keys": "secret"}
@@ -117,3 +118,14 @@ def test_the_login_stays_below_it() -> None:
     response = get("/qwen/", html, root_path="/qwen", auth="ada:secret-words")
     assert (response.status_code, response.headers["location"]) == (303, "/qwen/login")
     assert 'action="login"' in get("/qwen/login", html, root_path="/qwen", auth="ada:secret-words").text
+
+
+@pytest.mark.parametrize("path", ["//v1/chat/completions", "///v1/models", "//ready", "//"])
+def test_two_slashes_of_a_base_url_that_ends_in_one_are_named(path: str) -> None:
+    """Before the login too, which such a path would else be led to."""
+    with walled(api_app(Settings()), root_path="/qwen", host="0.0.0.0", auth="ada:lovelace") as server:
+        for asked in (path, f"/qwen{path}"):
+            answer = server.get(asked)
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"]) == (404, "invalid_request_error")
+            assert error["message"] == DOUBLED.format(path=path)
