@@ -13,8 +13,9 @@ from enum import Enum, auto
 from typing import Any, ClassVar
 
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from qwen_app.http.addresses import household_of, is_loopback
@@ -111,6 +112,7 @@ class LimitedProtocol(DecliningProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.app = _without_chunks(self.app)
         self.host = self.address = ""  # the peer's own, and what is counted together with it
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
@@ -280,6 +282,28 @@ def limited_protocol(limits: ConnectionLimits, is_proxy: Callable[[str], bool]) 
     Protocol.limits = limits
     Protocol.table = ConnectionTable(limits, lambda address: is_loopback(address) or is_proxy(address))
     return Protocol
+
+
+def _without_chunks(app: Any) -> Any:
+    """``app``, whose answers to HTTP/1.0, which knows no chunks (RFC 9112, 6.1), end with the connection. uvicorn
+    closes that, and would send chunks before."""
+
+    async def answer(scope: Scope, receive: Receive, send: Any) -> None:
+        if scope["http_version"] != "1.0":
+            await app(scope, receive, send)
+            return
+        cycle: RequestResponseCycle = send.__self__
+
+        async def send_unchunked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cycle.chunked_encoding = True  # then it adds no header for that
+            else:
+                cycle.chunked_encoding, cycle.expected_content_length = False, len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_unchunked)
+
+    return answer
 
 
 def _probes_alone(app: Any) -> Any:
