@@ -80,16 +80,19 @@ def test_bad_field_is_400_with_its_path(scripted_api: Api, fields: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("fields", "param"),
+    ("fields", "param", "told"),
     [
-        ({"messages": ["Hi"]}, "messages[0]"),
-        ({"logit_bias": []}, "logit_bias"),
-        ({"stream_options": 1}, "stream_options"),
+        ({"messages": ["Hi"]}, "messages[0]", "Input should be an object"),
+        ({"logit_bias": []}, "logit_bias", "Input should be an object"),
+        ({"stream_options": 1}, "stream_options", "Input should be an object"),
+        ({"stream": "yes"}, "stream", "Input should be true or false"),
+        ({"messages": []}, "messages", "It is empty"),
+        ({"messages": [{}]}, "messages[0].role", "It is missing"),
     ],
 )
-def test_what_is_no_object_is_told_in_jsons_terms(scripted_api: Api, fields: dict[str, Any], param: str) -> None:
+def test_what_is_wrong_is_told_in_jsons_terms(scripted_api: Api, fields: dict[str, Any], param: str, told: str) -> None:
     error = error_of(scripted_api.chat(**fields))
-    assert error["message"] == f"Invalid value for '{param}': Input should be an object"
+    assert error["message"] == f"Invalid value for '{param}': {told}"
 
 
 @pytest.mark.parametrize(

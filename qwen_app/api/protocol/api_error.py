@@ -28,6 +28,9 @@ NO_FILE = "Send {name} as a file of the form (multipart/form-data), with filenam
 IN_JSONS_TERMS = {  # in place of pydantic's words, which are for programmers in Python
     "model_attributes_type": "Input should be an object",
     "dict_type": "Input should be an object",
+    "bool_type": "Input should be true or false",
+    "too_short": "It is empty",  # no list has a longer least length
+    "missing": "It is missing",
 }
 KIND = "Input should be "  # begins what pydantic says of a value of the wrong kind
 TOO_DEEP = "The body is nested too deeply. Send a flatter document."
