@@ -13,7 +13,7 @@ import pytest
 from qwen_app.api.anthropic.message_request import MessagesRequest
 from qwen_app.api.endpoints.completions import CompletionRequest
 from qwen_app.api.endpoints.responses_input import ResponsesRequest
-from qwen_app.api.protocol.request_bodies import CONVERSATIONS, Body, ChatRequest
+from qwen_app.api.protocol.request_bodies import CONVERSATIONS, OTHER_LIMITS, Body, ChatRequest
 from qwen_app.messages import (
     GenerationRequest,
     JsonObject,
@@ -241,6 +241,19 @@ def test_a_body_for_another_endpoint_is_told_so_and_not_what_it_lacks(api: Api, 
 )
 def test_what_another_api_would_do_anyway_is_not_refused(api: Api, path: str, fields: dict[str, Any]) -> None:
     assert send(api, path, **fields).status_code == 200
+
+
+@pytest.mark.parametrize("name", OTHER_LIMITS)
+@pytest.mark.parametrize(
+    ("path", "ours"), [(CHAT, "max_tokens"), (COMPLETIONS, "max_tokens"), (RESPONSES, "max_output_tokens")]
+)
+def test_a_limit_under_another_name_alone_is_refused_and_beside_ours_or_without_a_number_ignored(
+    api: Api, path: str, ours: str, name: str
+) -> None:
+    error = send(api, path, **{name: 5}).json()["error"]
+    assert (error["message"], error["param"]) == (f"{name} is not supported. Here the limit is called {ours}.", name)
+    for fields in ({name: 5, ours: 100}, {name: -1}, {name: None}):
+        assert send(api, path, **fields).status_code == 200
 
 
 HINTS = {

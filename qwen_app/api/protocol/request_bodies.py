@@ -35,6 +35,11 @@ MAX_FIELDS = 200
 MAX_BIASES = 1024  # tokens whose odds a request may change
 MAX_STOP_IDS = 1000
 CONVERSATIONS = ("messages", "prompt", "input")  # what endpoints call that which is to be answered
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")  # of an answer
+OTHER_LIMITS = (  # what programs call it that know another server or library
+    *("max_new_tokens", "max_length", "n_predict", "num_predict", "max_tokens_to_sample", "max_gen_len"),
+    *("maxTokens", "maxOutputTokens"),
+)
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
@@ -333,6 +338,17 @@ class SamplingFields(Body):
     ignore_eos: bool | None = Field(None, description="go on to the limit, whatever the model wants")
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     user: str | None = Field(None, max_length=1000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limit_by_our_name(cls, value: object) -> object:
+        """Raises RequestError where the only limit has a name that is not read here: the answer would have none."""
+        if isinstance(value, dict) and all(value.get(name) is None for name in LIMITS):
+            ours = next(name for name in LIMITS if name in cls.model_fields)
+            for name in OTHER_LIMITS:
+                if isinstance(limit := value.get(name), int | float) and limit > 0:
+                    raise RequestError(f"{name} is not supported. Here the limit is called {ours}.", param=name)
+        return value
 
 
 class CompletionFields(SamplingFields):
