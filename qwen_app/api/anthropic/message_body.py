@@ -99,14 +99,19 @@ def _blocks(answer: Answer) -> Iterator[TextBlock | ToolUseBlock]:
             yield {"type": "text", "text": text}
 
 
-def _called(calls: Iterable[ToolCallBody], cut: Sequence[ToolCallBody]) -> Iterator[ToolUseBlock]:
-    """Calls that can be made, and the one that the limit ``cut``: the stop reason says that its input is not all."""
+def _called(calls: Iterable[ToolCallBody], cut: Sequence[ToolCallBody]) -> Iterator[TextBlock | ToolUseBlock]:
+    """Calls that can be made, and the one that the limit ``cut``: the stop reason says that its input is not all.
+
+    One whose input is no object is text: a call of it would have no form here, and an answer without it nothing.
+    """
     for call in calls:
         function = call["function"]
         arguments = parsed_arguments(ToolCall(call["id"], function["name"], function["arguments"]))
         if arguments is None and call in cut:
             arguments = _begun(function["arguments"])
-        if arguments is not None:
+        if arguments is None:
+            yield {"type": "text", "text": f"{function['name']}({function['arguments']})"}
+        else:
             yield {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
 
 

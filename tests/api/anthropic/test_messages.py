@@ -104,14 +104,16 @@ def test_blocks_of_a_whole_answer_stand_in_the_order_in_which_they_were_written(
 
 @pytest.mark.parametrize(
     ("arguments", "reasons"),
-    [(['{"city": 1,'], ("end_turn", [])), (['{"city": 1,', "{}"], ("tool_use", ["tool_use"]))],
+    [(['{"city": 1,'], ("end_turn", ["text"])), (['{"city": 1,', "{}"], ("tool_use", ["text", "tool_use"]))],
 )
 def test_a_tool_is_to_be_run_only_where_a_call_can_be_made(arguments: list[str], reasons: object) -> None:
-    """Agents that read tool_use and find no call ask on with a message of nothing, which is refused everywhere."""
+    """Agents that read tool_use and find no call ask on with a message of nothing, which is refused everywhere. Of a
+    call that cannot be made its words are there."""
     calls = [ToolCallDelta(index, f"call_{index}", "get_weather", text) for index, text in enumerate(arguments)]
     with running_api(LoggedEngine(calls, "tool_calls")) as api:
         message = api.post(MESSAGES, ask(tools=[WEATHER])).json()
     assert (message["stop_reason"], [block["type"] for block in message["content"]]) == reasons
+    assert message["content"][0] == {"type": "text", "text": 'get_weather({"city": 1,)'}
 
 
 @pytest.mark.parametrize("stream", [False, True])
