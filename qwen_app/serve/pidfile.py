@@ -66,7 +66,7 @@ class PidFile:
     def claim(self) -> None:
         """Lock the folder as long as this process lives. Raises FolderTaken when another process has."""
         try:
-            lock = _locked(self._lock_path)
+            lock = _locked(self._lock_path, 0o644)  # who asks for the status may be another user
             os.truncate(lock, 0)
             os.write(lock, self._token.encode())
         except BlockingIOError:
@@ -132,7 +132,7 @@ def claim_data(folder: Path) -> None:
     One that cannot be locked is told of by what cannot write its files there either.
     """
     try:
-        _locked(folder / DATA_LOCK)
+        _locked(folder / DATA_LOCK, 0o600)  # who can read a file can lock it, and would keep the app from starting
     except BlockingIOError:
         raise FolderTaken(
             f"Another copy keeps its chats in {str(folder.absolute())!r} already. Stop that one, or give this one a "
@@ -198,13 +198,13 @@ def kill(process: ServerProcess | None) -> int:
     return NOT_RUNNING
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, mode: int) -> int:
     """The file, made where it is missing and locked until this process ends: nobody may close it.
 
     Raises BlockingIOError where another process has it, or OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, mode)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return lock
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.serve.pidfile import PidFile, ServerProcess, stop
+from qwen_app.serve.pidfile import DATA_LOCK, PidFile, ServerProcess, stop
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,6 +109,7 @@ def test_two_folders_do_not_share_their_data(tmp_path: Path) -> None:
         first.wait()
         with copy_on(7003, here, data="../here/data") as (_, said):
             assert said == "claimed"
+    assert (here / "data" / DATA_LOCK).stat().st_mode & 0o077 == 0  # else others on the machine could lock it
 
 
 def test_a_stale_note_never_ends_a_stranger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
