@@ -46,7 +46,7 @@ async def test_the_api_guards_itself(path: str) -> None:
         assert (await web.get(path)).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/v1x", "/healthy", "/login/../config", "//v1/models"])
+@pytest.mark.parametrize("path", ["/v1x", "/healthy", "/login/../config", "/x//v1/models"])
 async def test_paths_that_only_look_like_the_apis(path: str) -> None:
     async with client(walled()) as web:  # the address in full: httpx takes the first of two slashes for its own
         assert (await web.get(f"{BASE}{path}")).status_code == 401
