@@ -283,3 +283,11 @@ class GuestNotKept(DiskFull):
 class UpstreamError(EngineError):
     code = "upstream_error"
     http_status = 502
+
+
+def first_line(error: BaseException) -> str:
+    """What ``error`` says first, in one line. A line that ends with a colon is told with what it announces."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):  # torch's "Kernel compilation failed:", before what NVRTC says
+        lines[0] += " " + next((line for line in lines[1:] if "error" in line), lines[1])
+    return lines[0] if lines else type(error).__name__

@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "tools": {"errors", "messages", "structured", "text_files"},
     "chat": {"errors", "messages", "tools"},
     "openai_format": {"errors", "messages", "tools"},
-    "kernels": set(),
+    "kernels": {"errors"},
     "kernels.cpu": {"kernels"},
     "kernels.cuda": {"kernels"},
     "linear": {"kernels", "kernels.cpu", "kernels.cuda"},

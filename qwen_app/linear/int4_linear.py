@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.fastest import best_s
 from qwen_app.linear.int4_weight import GROUP_SIZES, LARGEST_CODE, Int4Weight
@@ -121,7 +121,7 @@ def problem_on(device: torch.device) -> str:
     try:
         got = Int4Linear.of(weight, None, device)._few(rows.to(device)).float().cpu()
     except Exception as unusable:  # a card or a build of torch that the kernel is not for
-        return f"do not work ({first_line(unusable)})"
+        return f"do not work ({short_reason(unusable)})"
     error = float((got - want).norm() / want.norm())
     return "" if error <= TOLERANCE else f"are wrong (relative error {error:.1e})"
 

@@ -11,7 +11,7 @@ import torch
 from qwen_app.kernels.cpu import int4, int8
 from qwen_app.kernels.cpu.compile import products_serve
 from qwen_app.kernels.cpu.weights import multiplied
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 from qwen_app.linear.tile_layout import tiles_of_cuda, varied_codes
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def _serves(what: str, error: Callable[[], float], tolerance: float = TOLERANCE)
         far = error()
         problem = "" if far < tolerance else f"our kernel is wrong here, relative error {far:.1e}"
     except Exception as unusable:  # no Triton or C compiler, a card or driver that they do not know
-        problem = first_line(unusable)
+        problem = short_reason(unusable)
     if problem:
         log.warning("%s are slower than they could be: %s", what, problem)
     return not problem

@@ -94,7 +94,7 @@ def use_expandable_segments() -> None:
         torch.empty(TRIED_BYTES, dtype=torch.uint8, device="cuda")
     except (RuntimeError, AssertionError) as refused:  # a driver or a shared card without virtual memory of its own
         torch._C._accelerator_setAllocatorSettings("expandable_segments:False")
-        log.info("Memory of the card is taken in whole segments: %s", _reason(refused))
+        log.info("Memory of the card is taken in whole segments: %s", _first_sentence(refused))
 
 
 def card_uuids(devices: Iterable[torch.device]) -> tuple[str, ...]:
@@ -161,11 +161,11 @@ def _unused_card() -> str:
     try:
         torch.cuda.init()
     except Exception as refused:  # torch has several kinds for a driver it cannot use
-        return "" if _reason(refused) == NO_CARD_TO_SEE else _said_of_cuda(refused)
+        return "" if _first_sentence(refused) == NO_CARD_TO_SEE else _said_of_cuda(refused)
     return _said_of_cuda(RuntimeError("it says nothing of why"))
 
 
-def _reason(refused: BaseException) -> str:
+def _first_sentence(refused: BaseException) -> str:
     return str(refused).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
@@ -176,7 +176,7 @@ def _said_of_cuda(refused: BaseException) -> str:
     oldest = OLDEST_DRIVER.get((torch.version.cuda or "").partition(".")[0])
     needed = f", which needs driver {oldest} or newer" if oldest else ""
     used = f"driver {_driver_version()} and PyTorch {torch.__version__}"
-    return f"CUDA does not work with {used}{needed} ({_reason(refused)})"
+    return f"CUDA does not work with {used}{needed} ({_first_sentence(refused)})"
 
 
 def _driver_version() -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, PositiveInt, ValidationError
 
-from qwen_app.errors import ModelFilesError
+from qwen_app.errors import ModelFilesError, first_line
 from qwen_app.models.adapted.long_context import (
     LongContextCost,
     longest_tokens,
@@ -182,8 +182,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as broken:
-        reason = str(broken).partition("\n")[0][:200] or type(broken).__name__
-        raise ModelFilesError(f"{path} is no whole GGUF file ({reason}). Fetch it again.") from broken
+        raise ModelFilesError(f"{path} is no whole GGUF file ({first_line(broken)[:200]}). Fetch it again.") from broken
 
 
 def _tensor_shapes(path: Path) -> list[tuple[str, list[int]]]:

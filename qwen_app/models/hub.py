@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
+from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError, first_line
 from qwen_app.models.folder import READ_SUFFIXES, git_sha1_of, is_plain_name, sha256_of
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ def _hub_info(name: str, revision: str) -> ModelInfo:
         raise DownloadError(f"{name} is not on this machine, and HF_HUB_OFFLINE forbids to fetch it.") from refused
     except (httpx2.HTTPError, OSError) as failed:
         raise HubUnreachable(
-            f"The hub at {constants.ENDPOINT} does not answer ({_short(failed)}). Check the network, set HF_ENDPOINT "
-            "to a mirror, or use --source modelscope."
+            f"The hub at {constants.ENDPOINT} does not answer ({first_line(failed)}). Check the network, set "
+            "HF_ENDPOINT to a mirror, or use --source modelscope."
         ) from failed
 
 
@@ -151,7 +151,7 @@ def list_modelscope(name: str, revision: str) -> Listing:
         response.raise_for_status()
         entries = _LISTED.validate_json(response.content)["Data"]["Files"]
     except (httpx2.HTTPError, ValueError) as failed:  # an answer of another shape is a ValueError
-        raise DownloadError(f"ModelScope could not list {name}: {_short(failed)}") from failed
+        raise DownloadError(f"ModelScope could not list {name}: {first_line(failed)}") from failed
     files = [
         RemoteFile(
             path=entry["Path"],
@@ -179,7 +179,3 @@ def _wanted(path: str) -> bool:
 def _git_sha1(blob_id: str | None) -> str:
     """A mirror may name its files in another way, which says nothing of what they hold."""
     return blob_id if blob_id and _SHA1.fullmatch(blob_id) else ""
-
-
-def _short(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

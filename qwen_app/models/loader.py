@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from qwen_app.errors import DoesNotFit, ModelFilesError
+from qwen_app.errors import DoesNotFit, ModelFilesError, first_line
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
@@ -137,7 +137,7 @@ def _read(source: _Source) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     except Exception as broken:  # its readers raise whatever a file of the wrong shape makes them stumble over
         if lacks_memory(broken):
             raise _no_room(source) from broken
-        reason = _first_line(broken)
+        reason = first_line(broken)
         if source.gguf_file and reason.startswith(_TOO_LITTLE_DATA):
             reason = "it is cut short. Fetch it again."
         raise ModelFilesError(f"{source.path} cannot be loaded: {reason}") from broken
@@ -336,10 +336,3 @@ def weights_bytes(model: PreTrainedModel) -> int:
         if scales is not None:
             tensors.append(scales)
     return sum(tensor.nbytes for tensor in tensors)
-
-
-def _first_line(error: BaseException) -> str:
-    """What ``error`` says first, and the line that it announces by that."""
-    lines = (line.strip() for line in str(error).splitlines() if line.strip())
-    first = next(lines, type(error).__name__)
-    return f"{first} {next(lines, '')}".rstrip() if first.endswith(":") else first

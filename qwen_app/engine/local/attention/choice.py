@@ -19,7 +19,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAtten
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
 from qwen_app.kernels.cuda.decode_attention import serves
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def problem_of(tried: Attention, plain: Attention, query_heads: int) -> str:
             if not worst <= TOLERANCE.get(tried.cache.shape.dtype, 0.0):
                 return f"is wrong for {name} (relative error {worst:.1e})"
     except Exception as unusable:  # any card, driver or dtype the kernel was not built for
-        return f"does not work here ({first_line(unusable)})"
+        return f"does not work here ({short_reason(unusable)})"
     return ""
 
 

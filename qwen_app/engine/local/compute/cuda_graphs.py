@@ -15,7 +15,7 @@ from qwen_app.engine.local.attention.flash import FlashAttention, FlashCall, Fla
 from qwen_app.engine.local.attention.transfer import pinned
 from qwen_app.engine.local.compute.decoder import Decoder
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of, free_memory
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class DecodeGraphs:
         try:
             step = self._capture(*self._missing[0])
         except Exception as refused:
-            failure, reason = failure_of(refused), first_line(refused)
+            failure, reason = failure_of(refused), short_reason(refused)
             if failure is Failure.STICKY and not answers(self._device):
                 raise
         if step is None:  # out of the handler: an exception keeps alive the tensors of what failed

@@ -9,7 +9,7 @@ import torch
 
 from qwen_app.kernels.cpu.compile import NotCompiled
 from qwen_app.kernels.cpu.step import CppKernels
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 from qwen_app.kernels.step_kernels import Heads, PlainKernels, StepKernels
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def _cpp(plain: PlainKernels, hidden_size: int, heads: Heads) -> StepKernels:
     try:
         found = CppKernels()
     except (NotCompiled, OSError) as missing:
-        problem = first_line(missing)
+        problem = short_reason(missing)
     else:
         problem = problem_of(found, plain, torch.device("cpu"), torch.float32, hidden_size, heads)
         if not problem:
@@ -65,7 +65,7 @@ def _fused() -> tuple[StepKernels | None, str]:
     try:
         from qwen_app.kernels.cuda.fused import FusedKernels
     except Exception as broken:  # an installation that is half there
-        return None, f"need Triton, which does not load ({first_line(broken)})"
+        return None, f"need Triton, which does not load ({short_reason(broken)})"
     return FusedKernels(), ""
 
 
@@ -77,7 +77,7 @@ def problem_of(
     try:
         got, want = (_outputs(kernels, device, dtype, hidden_size, heads) for kernels in (fused, plain))
     except Exception as unusable:  # no compiler, a card or driver Triton does not know
-        return f"do not work here ({first_line(unusable)})"
+        return f"do not work here ({short_reason(unusable)})"
     for name, reference in want.items():
         error = float((got[name].float() - reference.float()).norm() / reference.float().norm())
         if not error <= TOLERANCE[dtype]:

@@ -18,7 +18,7 @@ from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChu
 from qwen_app.engine.local.compute.recovery import Failure, answers, failure_of, free_memory
 from qwen_app.engine.local.compute.step_check import check_architecture, check_graphs
 from qwen_app.errors import AppError, DoesNotFit, ModelFilesError
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 from qwen_app.switches import Switches
 
 NO_LONGER_FREE = (
@@ -54,7 +54,7 @@ def run_here(model: PreTrainedModel) -> Iterator[None]:
         if failure_of(error) is not Failure.OTHER:
             raise
         architecture = model.config.model_type
-        raise ModelFilesError(NOT_RUN_HERE.format(architecture=architecture, reason=first_line(error))) from error
+        raise ModelFilesError(NOT_RUN_HERE.format(architecture=architecture, reason=short_reason(error))) from error
 
 
 def ready_step(

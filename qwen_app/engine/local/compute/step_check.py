@@ -14,7 +14,7 @@ from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.recovery import Failure, failure_of, free_memory
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 
 # Of ||difference|| / ||reference|| of a row's logits. Kernels may add up in another order; a wrong step is off by more.
 TOLERANCE = {torch.float16: 2e-2, torch.bfloat16: 1e-1, torch.float32: 1e-3}
@@ -37,7 +37,7 @@ def check_graphs(runner: ModelRunner, graphs: DecodeGraphs, cache: KVCache) -> N
     except Exception as failed:  # memory that was there for the capture is not there for the same step beside it
         if failure_of(failed) is Failure.STICKY:
             raise
-        problem = f"Captured steps could not be checked ({first_line(failed)})."
+        problem = f"Captured steps could not be checked ({short_reason(failed)})."
     if problem:
         graphs.give_up(problem)
         free_memory()

@@ -13,7 +13,7 @@ from qwen_app.engine.local.compute import kernel_choice
 from qwen_app.engine.local.compute.kernel_choice import choose_kernels, problem_of
 from qwen_app.kernels.cpu.compile import NotCompiled
 from qwen_app.kernels.cpu.step import CppKernels
-from qwen_app.kernels.failure import first_line
+from qwen_app.kernels.failure import short_reason
 from qwen_app.kernels.step_kernels import Heads, PlainKernels, StepKernels
 from tests.engine.local.cuda_without_card import CPU
 from tests.kernels.compiler import needs_a_compiler
@@ -39,9 +39,11 @@ def test_what_is_wrong_is_found_and_named(kernels: PlainKernels, said: str) -> N
 
 def test_a_compiler_that_fails_is_told_in_a_sentence() -> None:
     refused = subprocess.CalledProcessError(1, ["/usr/bin/gcc", "/tmp/x/cuda_utils.c", "-O3", *["-I/usr/include"] * 40])
-    assert first_line(refused) == ("the C compiler failed; does it find Python.h, of the system's package python3-dev?")
-    assert first_line(OSError()) == "OSError"
-    assert len(first_line(RuntimeError("x" * 999))) == 200
+    assert short_reason(refused) == (
+        "the C compiler failed; does it find Python.h, of the system's package python3-dev?"
+    )
+    assert short_reason(OSError()) == "OSError"
+    assert len(short_reason(RuntimeError("x" * 999))) == 200
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_a_compiler_that_fails_is_told_in_a_sentence() -> None:
     ],
 )
 def test_why_a_kernel_was_not_compiled_is_told(said: str, reason: str) -> None:
-    told = first_line(RuntimeError(said))
+    told = short_reason(RuntimeError(said))
     assert told.startswith("Kernel compilation failed: ")
     assert told.endswith(reason)
 
