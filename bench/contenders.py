@@ -34,7 +34,8 @@ from qwen_app.messages import (
     SamplingParams,
     TokenLogprob,
 )
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 
 T = TypeVar("T")
 LOOP_PROMPT_TOKENS = 64  # of each row of the bare forward loop

@@ -38,7 +38,8 @@ from bench.contenders import (
 from bench.int4 import int4_beside_others
 from bench.report import Report, benchmark_parser, percentile
 from qwen_app.messages import Delta, GenerationRequest, GrammarSpec, JsonSchema, Message, SamplingParams
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 from qwen_app.switches import Switches
 from qwen_app.ui.json_lab.schema_library import CONTACT, MINUTES, PRODUCT
 

@@ -36,7 +36,7 @@ from qwen_app.api.install import install_api
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.http.middleware import install_request_middleware
 from qwen_app.messages import Delta, Finished, GenerationRequest, Message, SamplingParams
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.service import Service
 from qwen_app.settings import Settings
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine

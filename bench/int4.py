@@ -11,7 +11,7 @@ from bench.contenders import STORY, Ours, chronicle
 from bench.http import over_http
 from bench.report import Report
 from bench.servers import app_server, llama_cpp_server
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 
 USERS = {1: "one", 8: "eight"}
 INT4, FLOAT32, SERVER, LLAMA_CPP = "int4", "float32", "app.py over HTTP", "llama.cpp over HTTP"

@@ -30,7 +30,7 @@ from qwen_app.linear import row_slices
 from qwen_app.linear.int4_weight import quantised
 from qwen_app.linear.int8_linear import Int8Weight
 from qwen_app.models.gguf.quick_reader import QuickReader
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.models.transformers_logging import quiet_transformers
 from tests.models.small_gguf import random_blocks
 

@@ -27,7 +27,8 @@ from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import build_compute_parts
 from qwen_app.errors import AppError
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 
 PRECISIONS = ("int4", "4bit", "8bit", "bf16")
 FIXED_TEXT = Path(__file__).resolve().parent / "quality_text.txt"

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.remote import RemoteEngine
 from qwen_app.models.builtin import prepare_builtin
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from scripts.client_runs import ROOT, Client, FeatureResult, clients, run_client, table
 from tests.api.clever import clever

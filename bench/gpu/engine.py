@@ -23,7 +23,7 @@ from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.messages import TokenLogprob
 from qwen_app.models.device import Device
 from qwen_app.models.dims import dims_from_config
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 from qwen_app.models.memory_plan import estimate
 
 SLOTS, CONTEXT, CONTEXT_TINY = 8, 8192, 600

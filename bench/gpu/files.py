@@ -12,7 +12,7 @@ from bench.contenders import Ours
 from bench.gpu.models import loaded_model
 from bench.gpu.options import Options
 from bench.gpu.rows import Rows
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 
 LAYERS = 4  # of the 28: all that loading does, in a seventh of the time
 FILE_PRECISION = "bf16"  # what Qwen publishes

@@ -9,7 +9,7 @@ from bench.gpu.rows import Rows
 from bench.http import over_http as ask_over_http
 from bench.http import prompts, serving, straight
 from qwen_app.engine.local.build import build_local_engine
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 from qwen_app.service import Service
 
 TOKENS, TOKENS_TINY = 48, 12

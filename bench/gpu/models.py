@@ -14,7 +14,7 @@ from bench.gpu.options import Options
 from qwen_app.engine.local.compute.parts import ComputeParts, build_compute_parts
 from qwen_app.messages import SamplingParams
 from qwen_app.models.device import use_expandable_segments
-from qwen_app.models.loader import LoadedModel, weights_bytes
+from qwen_app.models.loading.loaded_model import LoadedModel, weights_bytes
 from qwen_app.models.quantised.skeleton import HEAD, WeightPlacement, build_quantised
 
 TEXT_VOCABULARY = 151_665

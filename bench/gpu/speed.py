@@ -14,7 +14,7 @@ from qwen_app.engine.local.attention.batch import QuerySpan
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.sampling.sampler import SamplingRow
-from qwen_app.models.loader import weights_bytes
+from qwen_app.models.loading.loaded_model import weights_bytes
 
 SLOTS, STEPS = 8, 20
 USERS, USERS_TINY = (1, 2, 4, 8), (1, 8)

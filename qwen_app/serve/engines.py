@@ -54,7 +54,7 @@ def _local_engine(settings: Settings, on_fatal: Callable[[str], None], progress:
     if settings.model != "auto":
         local_path(settings.model, settings.models_dir)  # an impossible name is refused before the slow imports
     from qwen_app.engine.local.build import WATCHDOG_S, build_local_engine
-    from qwen_app.models.loader import load_checkpoint
+    from qwen_app.models.loading.loader import load_checkpoint
 
     device = find_device()
     name = choose_model(settings.model, device)

@@ -10,7 +10,7 @@ import pytest
 
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.testing.scripted_engine import ScriptedEngine
 from tests.api.clever import clever
 from tests.api.serving import Api, running_api

@@ -10,7 +10,7 @@ import pytest
 from qwen_app.engine.local.build import build_local_engine
 from qwen_app.engine.local.engine import LocalEngine
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 from qwen_app.testing.scripted_engine import Script, ScriptedEngine
 from tests.api.serving import running_api
 from tests.engine.contract import EngineContract, Make

@@ -23,7 +23,7 @@ from qwen_app.messages import (
     ToolCallDelta,
     ToolChoice,
 )
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.structured.grammars.compiler import GrammarCompiler
 from qwen_app.structured.validation import validate_text
 

@@ -16,7 +16,7 @@ from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.engine.local.steps.step_executor import StepExecutor
 from qwen_app.engine.local.worker import Worker
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 
 WATCHDOG_S = 30.0  # a step takes well under a second where the model fits the machine
 GRACE_SHARE = 1 / 6  # of the watchdog's limit: how late a worker may notice a deadline

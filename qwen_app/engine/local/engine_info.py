@@ -7,7 +7,7 @@ import torch
 from qwen_app.engine.base import EngineInfo
 from qwen_app.engine.local.compute.parts import ComputeParts
 from qwen_app.engine.local.generation_defaults import sampling_defaults
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 
 
 def info_of(loaded: LoadedModel, parts: ComputeParts, notice: str) -> EngineInfo:

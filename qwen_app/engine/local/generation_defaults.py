@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from qwen_app.messages import SAMPLING_RANGES, SamplingParams
-from qwen_app.models.loader import LoadedModel
+from qwen_app.models.loading.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from transformers import GenerationConfig
 
 from qwen_app.engine.local.generation_defaults import end_ids, sampling_defaults
 from qwen_app.messages import SamplingParams
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 from qwen_app.structured.vocabulary import Vocabulary
 from tests.tiny_qwen import PADDED_VOCABULARY, save_tiny_qwen
 

@@ -17,7 +17,8 @@ from qwen_app.engine.local.compute.drafts import DraftBudget
 from qwen_app.engine.local.compute.model_runner import Runner, ScheduledChunk
 from qwen_app.engine.local.compute.prefill_budget import PrefillBudget
 from qwen_app.messages import Delta, Event, Prefill
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 
 PRINTABLE = range(33, 127)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qwen_app.models.adapted.half_range import largest_number
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 
 
 def scaled(folder: Path, to: Path, factor: float) -> Path:

@@ -20,7 +20,7 @@ from qwen_app.errors import DoesNotFit
 from qwen_app.models.adapted.long_context import FACTOR, MOST_TOKENS, longest_tokens, readable_tokens, use_yarn
 from qwen_app.models.device import Device
 from qwen_app.models.dims import dims_of
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.models.memory_plan import plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import DEFAULT, known_model

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.linear.int4_weight import Int4Weight
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from qwen_app.models.quantised.safetensors_folder import gptq_folder
 from tests.tiny_qwen import changed_weights, save_tiny_qwen
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qwen_app.errors import ModelFilesError
-from qwen_app.models.loader import load
+from qwen_app.models.loading.loader import load
 from tests.tiny_qwen import changed_weights, save_tiny_qwen
 
 LAYER = "model.layers.1."

@@ -21,7 +21,8 @@ from qwen_app.engine.local.scheduler import Scheduler
 from qwen_app.engine.local.steps.detokenize import Detokenizer
 from qwen_app.engine.local.steps.spelling import Spelling
 from qwen_app.messages import Finished, Message
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
 from tests.engine.contract import ask, check_shape, collect, text_of, until_idle, until_text
 from tests.engine.local.tiny import OpenEngine, ids_of, load_talkative, reused
 

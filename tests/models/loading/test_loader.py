@@ -15,9 +15,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_utils
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models import loader
 from qwen_app.models.folder import write_manifest
-from qwen_app.models.loader import LoadedModel, load
+from qwen_app.models.loading import dense, four_bits, reader
+from qwen_app.models.loading.loaded_model import LoadedModel
+from qwen_app.models.loading.loader import load
+from qwen_app.models.loading.source import Source
 from tests.models.small_gguf import WIDTH, write_gguf
 from tests.tiny_qwen import changed_weights, save_tiny_qwen
 
@@ -81,14 +83,14 @@ def test_bitsandbytes_answers_on_a_cpu(tiny_qwen_dir: Path, precision: str) -> N
 
 def test_a_weight_left_off_the_card_is_no_room(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a map over several devices could not place is on ``meta``, and would be copied in at every step."""
-    whole = loader._load_weights
+    whole = dense.load_weights
 
-    def spilled(source: loader._Source) -> PreTrainedModel:
+    def spilled(source: Source) -> PreTrainedModel:
         model = whole(source)
         model.get_output_embeddings().to("meta")
         return model
 
-    monkeypatch.setattr(loader, "_load_weights", spilled)
+    monkeypatch.setattr(reader, "load_weights", spilled)
     with pytest.raises(DoesNotFit, match="do not fit the device in fp32"):
         load(tiny_qwen_dir, precision="fp32")
 
@@ -97,8 +99,8 @@ def test_a_weight_left_off_the_card_is_no_room(tiny_qwen_dir: Path, monkeypatch:
 def test_one_card_takes_every_layer(
     on_a_card: bool, cards: int, mapped: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "on_a_card", lambda: on_a_card)
-    assert loader._device_map(cards) == mapped
+    monkeypatch.setattr(dense, "on_a_card", lambda: on_a_card)
+    assert dense.device_map_for(cards) == mapped
 
 
 @pytest.mark.slow
@@ -272,16 +274,16 @@ def test_a_tied_head_is_not_missing(tmp_path: Path) -> None:
 def test_weights_that_no_memory_is_left_for_do_not_fit(
     tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch, full: Exception
 ) -> None:
-    def fails(source: loader._Source) -> PreTrainedModel:
+    def fails(source: Source) -> PreTrainedModel:
         raise full
 
-    monkeypatch.setattr(loader, "_load_weights", fails)
+    monkeypatch.setattr(reader, "load_weights", fails)
     with pytest.raises(DoesNotFit, match="do not fit the device in fp32"):
         load(tiny_qwen_dir, precision="fp32")
 
 
 def test_a_card_that_cannot_do_int4_is_told_as_that(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "on_a_card", lambda: True)
+    monkeypatch.setattr(four_bits, "on_a_card", lambda: True)
     monkeypatch.setattr("qwen_app.models.quantised.load.problem_on", lambda card: "are wrong")
     with pytest.raises(DoesNotFit, match="4-bit products are wrong on this card"):
         load(tiny_qwen_dir, precision="int4")
