@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> int:
 def download(settings: Settings, *, verify: bool) -> None:
     from qwen_app.models.device import find_device
     from qwen_app.models.download import ensure_model
-    from qwen_app.models.folder import verify_folder
+    from qwen_app.models.files.folder import verify_folder
     from qwen_app.models.registry import choose_model
     from qwen_app.serve.logs import set_up_logs
 

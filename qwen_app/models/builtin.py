@@ -16,7 +16,10 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.folder import is_complete, need_disk, one_at_a_time, sha256_of, write_manifest, writing
+from qwen_app.models.files.checksums import sha256_of
+from qwen_app.models.files.disk import need_disk, writing
+from qwen_app.models.files.lock import one_at_a_time
+from qwen_app.models.files.manifest import is_complete, write_manifest
 
 log = logging.getLogger(__name__)
 

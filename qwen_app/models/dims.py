@@ -21,7 +21,10 @@ from qwen_app.models.adapted.long_context import (
     rope_of,
     rope_type,
 )
-from qwen_app.models.folder import MISSHAPEN, Checkpoint, check_safetensors, need_readable, read_json, weight_files
+from qwen_app.models.files.checkpoint import Checkpoint
+from qwen_app.models.files.disk import need_readable
+from qwen_app.models.files.json_file import MISSHAPEN, read_json
+from qwen_app.models.files.weights import check_safetensors, weight_files
 
 
 @dataclass(frozen=True, slots=True)

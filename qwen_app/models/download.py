@@ -13,16 +13,10 @@ from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
 from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.builtin import prepare_builtin
 from qwen_app.models.fetch import Advance, fetch_files
-from qwen_app.models.folder import (
-    Checkpoint,
-    is_complete,
-    need_disk,
-    one_at_a_time,
-    open_checkpoint,
-    reading,
-    write_manifest,
-    writing,
-)
+from qwen_app.models.files.checkpoint import Checkpoint, open_checkpoint
+from qwen_app.models.files.disk import need_disk, reading, writing
+from qwen_app.models.files.lock import one_at_a_time
+from qwen_app.models.files.manifest import is_complete, write_manifest
 from qwen_app.models.hub import Listing, list_hub, list_modelscope
 from qwen_app.models.registry import KNOWN_MODELS
 from qwen_app.start.progress import StartProgress

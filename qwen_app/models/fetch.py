@@ -18,7 +18,8 @@ from pathlib import Path
 import httpx2
 
 from qwen_app.errors import DownloadError
-from qwen_app.models.folder import PART, writing
+from qwen_app.models.files.disk import writing
+from qwen_app.models.files.names import PART
 from qwen_app.models.hub import RemoteFile
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
 from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError, first_line
-from qwen_app.models.folder import READ_SUFFIXES, git_sha1_of, is_plain_name, sha256_of
+from qwen_app.models.files.checksums import git_sha1_of, sha256_of
+from qwen_app.models.files.names import READ_SUFFIXES, is_plain_name
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo

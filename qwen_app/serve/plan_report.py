@@ -9,7 +9,7 @@ from qwen_app.models.builtin import NAME as BUILTIN
 from qwen_app.models.device import Device, find_device, imagined_card
 from qwen_app.models.dims import ModelDims, bytes_as_stored, dims_of
 from qwen_app.models.download import local_path
-from qwen_app.models.folder import Checkpoint, open_checkpoint
+from qwen_app.models.files.checkpoint import Checkpoint, open_checkpoint
 from qwen_app.models.memory_plan import INT4, MemoryPlan, plan_memory
 from qwen_app.models.plan_table import plan_table
 from qwen_app.models.registry import choose_model, choose_precision, known_model

@@ -209,7 +209,7 @@ FAULTS: dict[int, Fault] = {
         "web/test_login.py::test_old_and_forged_cookies_lead_to_the_login",
         "the login page, for any cookie",
     ),
-    40: Fault("damaged models", "models/test_folder.py::test_damage_is_named", "the file is named, exit 3"),
+    40: Fault("damaged models", "models/files/test_folder.py::test_damage_is_named", "the file is named, exit 3"),
     41: Fault(
         "a download that is killed",
         "models/test_fetch.py::test_a_new_start_goes_on_with_what_is_there",

@@ -12,7 +12,9 @@ import pytest
 from qwen_app.errors import DownloadError
 from qwen_app.models import builtin
 from qwen_app.models.builtin import prepare_builtin
-from qwen_app.models.folder import MANIFEST, sha256_of, verify_folder
+from qwen_app.models.files.checksums import sha256_of
+from qwen_app.models.files.folder import verify_folder
+from qwen_app.models.files.manifest import MANIFEST
 
 
 def let_pip_fetch(monkeypatch: pytest.MonkeyPatch, text: bytes, *, expected: bool = True) -> None:

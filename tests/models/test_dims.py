@@ -11,7 +11,7 @@ from transformers import LlamaConfig, Phi3Config, PretrainedConfig
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.dims import bytes_as_stored, dims_from_config, dims_of, refuse_changing_positions
-from qwen_app.models.folder import Checkpoint
+from qwen_app.models.files.checkpoint import Checkpoint
 from tests.models.small_gguf import LAYERS, WIDTH, write_gguf
 
 

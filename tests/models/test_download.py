@@ -16,7 +16,8 @@ import pytest
 
 from qwen_app.errors import DownloadError, HubUnreachable, ModelFilesError
 from qwen_app.models.download import ensure_model, local_path, progress
-from qwen_app.models.folder import read_manifest, verify_folder
+from qwen_app.models.files.folder import verify_folder
+from qwen_app.models.files.manifest import read_manifest
 from tests.models.hub_server import COMMIT, Hub, serve_hub
 
 ROOT = Path(__file__).resolve().parents[2]

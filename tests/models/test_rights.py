@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qwen_app.models.builtin import NAME, REVISION, TITLE
-from qwen_app.models.folder import write_manifest
+from qwen_app.models.files.manifest import write_manifest
 from tests.models.hub_server import Hub, serve_hub
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models import folder
 from qwen_app.models.device import Device
 from qwen_app.models.dims import bytes_as_stored
-from qwen_app.models.folder import open_checkpoint
+from qwen_app.models.files import checkpoint
+from qwen_app.models.files.checkpoint import open_checkpoint
 from qwen_app.serve.build import build_service
 from qwen_app.serve.plan_report import plan_and_log
 from qwen_app.settings import Settings
@@ -75,7 +75,7 @@ async def test_another_server_is_sent_as_many_requests_at_once_as_were_asked_for
 @pytest.mark.anyio
 async def test_a_start_looks_at_the_models_folder_once(tiny_qwen_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Path] = []
-    monkeypatch.setattr(folder, "check_folder", looked_at.append)
+    monkeypatch.setattr(checkpoint, "check_folder", looked_at.append)
     service = build_service(Settings(model=str(tiny_qwen_dir), users=1, context=512))
     await service.drain(1)
     assert looked_at == [tiny_qwen_dir]

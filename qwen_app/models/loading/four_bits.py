@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qwen_app.models.device import on_a_card, use_expandable_segments
-from qwen_app.models.folder import weight_files
+from qwen_app.models.files.weights import weight_files
 from qwen_app.models.loading.dense import load_weights
 from qwen_app.models.loading.source import Source
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from qwen_app.models.adapted.half_range import within_half_range
 from qwen_app.models.adapted.long_context import use_yarn
 from qwen_app.models.container import keep_to_quota
-from qwen_app.models.folder import Checkpoint, open_checkpoint, read_manifest
+from qwen_app.models.files.checkpoint import Checkpoint, open_checkpoint
+from qwen_app.models.files.manifest import read_manifest
 from qwen_app.models.loading.loaded_model import LoadedModel, weights_bytes
 from qwen_app.models.loading.reader import read_model, refuse_offloaded
 from qwen_app.models.loading.source import source_of
 from qwen_app.models.transformers_logging import quiet_transformers
 
 log = logging.getLogger(__name__)
-
 
 
 def load(path: Path, *, precision: str, name: str = "", context_tokens: int = 0) -> LoadedModel:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.device import on_a_card
-from qwen_app.models.folder import Checkpoint
+from qwen_app.models.files.checkpoint import Checkpoint
 from qwen_app.models.memory_plan import INT4, NUMBER_BYTES
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from gguf import GGMLQuantizationType as Kind
 from transformers import PreTrainedModel
 
-from qwen_app.models.folder import Checkpoint
+from qwen_app.models.files.checkpoint import Checkpoint
 from qwen_app.models.loading import reader
 from qwen_app.models.loading.source import source_of
 from tests.models.small_gguf import write_gguf

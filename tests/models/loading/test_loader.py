@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, PreTrainedModel, modeling_utils
 
 from qwen_app.errors import DoesNotFit, ModelFilesError
-from qwen_app.models.folder import write_manifest
+from qwen_app.models.files.manifest import write_manifest
 from qwen_app.models.loading import dense, four_bits, reader
 from qwen_app.models.loading.loaded_model import LoadedModel
 from qwen_app.models.loading.loader import load
@@ -135,7 +135,7 @@ def test_the_built_in_model_in_int4_hardly_differs(builtin_dir: Path) -> None:
     """Its file is 4-bit in groups of 32, which are found again; only the head is rounded."""
     import torch
 
-    text = (Path(__file__).parents[2] / "bench" / "quality_text.txt").read_text()
+    text = (Path(__file__).parents[3] / "bench" / "quality_text.txt").read_text()
     loaded = load(builtin_dir, precision="int4")
     ids = torch.tensor([loaded.tokenizer(text)["input_ids"][:256]])
     with torch.inference_mode():

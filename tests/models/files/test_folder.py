@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,26 +12,10 @@ import pytest
 from qwen_app.errors import ModelFilesError
 from qwen_app.models.dims import dims_from_folder
 from qwen_app.models.download import ensure_model
-from qwen_app.models.folder import (
-    MANIFEST,
-    check_folder,
-    is_plain_name,
-    open_checkpoint,
-    read_manifest,
-    verify_folder,
-    write_manifest,
-)
+from qwen_app.models.files.folder import check_folder, verify_folder
+from qwen_app.models.files.manifest import MANIFEST, read_manifest
 
 WEIGHTS = "model.safetensors"
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def folder(tiny_qwen_dir: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "model"
-    shutil.copytree(tiny_qwen_dir, copy)
-    write_manifest(copy, "tiny", "r1")
-    return copy
 
 
 def test_a_whole_folder_passes(folder: Path) -> None:
@@ -216,14 +197,6 @@ def test_damage_to_the_weights_is_seen_without_a_manifest_too(folder: Path) -> N
         check_folder(folder)
 
 
-def test_files_that_nobody_listed_are_named(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    open_checkpoint(folder)
-    assert caplog.text == ""
-    (folder / "added_tokens.json").write_text("{}")
-    open_checkpoint(folder)
-    assert "they are read: added_tokens.json." in caplog.text
-
-
 def test_a_flipped_byte_is_found_by_verify(folder: Path) -> None:
     path = folder / WEIGHTS
     data = bytearray(path.read_bytes())
@@ -232,38 +205,6 @@ def test_a_flipped_byte_is_found_by_verify(folder: Path) -> None:
     check_folder(folder)
     with pytest.raises(ModelFilesError, match=r"model\.safetensors is not the file that was fetched"):
         verify_folder(folder)
-
-
-def test_a_manifest_is_there_whole_or_not_at_all(folder: Path) -> None:
-    """The disk is full when it is written, after everything else."""
-    (folder / MANIFEST).unlink()
-    script = (
-        "import resource, signal, sys\n"
-        "from pathlib import Path\n"
-        "from qwen_app.errors import DownloadError\n"
-        "from qwen_app.models.folder import write_manifest\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
-        "try: write_manifest(Path(sys.argv[1]), 'tiny', 'r1')\n"
-        "except DownloadError as refused: sys.exit(str(refused))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert f"{MANIFEST}.part" in done.stderr or str(folder) in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not (folder / MANIFEST).exists()
-    write_manifest(folder, "tiny", "r1")
-    verify_folder(folder)
-    assert not list(folder.glob("*.part"))
-
-
-def test_what_is_not_whole_is_no_part_of_the_manifest(folder: Path) -> None:
-    for name in ("model-00002.safetensors.part", ".lock"):
-        (folder / name).write_bytes(b"x")
-    write_manifest(folder, "tiny", "r1")
-    manifest = read_manifest(folder)
-    assert manifest is not None
-    assert not [name for name in manifest.files if name.endswith(".part") or name.startswith(".")]
 
 
 def test_a_change_of_ones_own_is_kept_as_the_sentence_says(folder: Path, tmp_path: Path) -> None:
@@ -289,13 +230,3 @@ def test_a_header_that_says_no_shapes_is_named(folder: Path, shape: str) -> None
     _rewrite_header(folder, f'{{"a": {{"shape": {shape}, "data_offsets": [0, 0]}}}}')
     with pytest.raises(ModelFilesError, match=WEIGHTS):
         dims_from_folder(folder)
-
-
-@pytest.mark.parametrize("name", ["../x.json", "/x.json", "a/b.json", "x\0.json", ".x.json", "", "x" * 300, "x\n.json"])
-def test_names_that_lead_elsewhere(name: str) -> None:
-    assert not is_plain_name(name)
-
-
-@pytest.mark.parametrize("name", ["config.json", "model-00001-of-00004.safetensors", "tokenizer v2.json", "a+b.txt"])
-def test_names_of_files(name: str) -> None:
-    assert is_plain_name(name)
