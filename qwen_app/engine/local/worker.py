@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 from qwen_app.engine.local.compute.recovery import Failure, StickyDeviceError, failure_of
 from qwen_app.engine.local.scheduler import Scheduler, Ticket
+from qwen_app.engine.local.steps.acceptance import REQUEST_FAILED
 from qwen_app.engine.local.steps.event_queue import Outbox
 from qwen_app.engine.local.steps.sequence import SequenceState
-from qwen_app.engine.local.steps.step_executor import NO_MEMORY, REQUEST_FAILED, StepExecutor
+from qwen_app.engine.local.steps.step_executor import NO_MEMORY, StepExecutor
 from qwen_app.engine.local.watchdog import Watchdog
 from qwen_app.errors import AppError, EngineError, EngineUnavailable, OutOfDeviceMemory
 from qwen_app.messages import Delta, Event, Failed, Prefill, Queued

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
 from qwen_app.engine.local.compute.model_runner import ScheduledChunk
 from qwen_app.engine.local.compute.parts import ComputeParts
-from qwen_app.engine.local.compute.prefix_cache import common_prefix
 from qwen_app.engine.local.compute.recovery import (
     Failure,
     StickyDeviceError,
@@ -19,40 +16,21 @@ from qwen_app.engine.local.compute.recovery import (
     free_memory,
     where_there_is_memory,
 )
-from qwen_app.engine.local.sampling.sampler import NO_TOKEN, SampledToken
-from qwen_app.engine.local.steps.chunks import (
-    SCORED_TOKENS,
-    Schedule,
-    awaited_chunk_of,
-    chunk_of,
-    drafted_chunk_of,
-    rows_of,
-)
-from qwen_app.engine.local.steps.drawing import Drawing, Drawn
+from qwen_app.engine.local.steps.acceptance import Acceptance
+from qwen_app.engine.local.steps.chunk_scheduler import ChunkScheduler
+from qwen_app.engine.local.steps.chunks import Schedule, awaited_chunk_of, chunk_of, drafted_chunk_of
+from qwen_app.engine.local.steps.drawing import Drawing
 from qwen_app.engine.local.steps.overlap import LaunchedStep
 from qwen_app.engine.local.steps.sequence import SequenceState
 from qwen_app.engine.local.steps.spelling import Spelling
-from qwen_app.errors import AppError, EngineError, OutOfDeviceMemory
-from qwen_app.messages import Delta, Event, Prefill, TokenLogprob
+from qwen_app.engine.local.steps.step_output import StepOutput
+from qwen_app.errors import EngineError, OutOfDeviceMemory
 
 log = logging.getLogger(__name__)
 
 RETRIES_WITHOUT_MEMORY = 2  # of a step that cannot be made smaller
 NO_MEMORY = "The device has no memory left for this request. Shorten it, or try again later."
-REQUEST_FAILED = "The engine failed on this request. Try it once more."
 PREEMPTIONS = 2  # of one request, before it fails
-
-
-@dataclass(slots=True)
-class StepOutput:
-    """What a step brought: events, sequences that failed, and sequences that lost their slot and wait again."""
-
-    events: list[tuple[SequenceState, Event]] = field(default_factory=list)
-    failed: list[tuple[SequenceState, AppError]] = field(default_factory=list)
-    preempted: list[SequenceState] = field(default_factory=list)
-
-    def has_failed(self, sequence: SequenceState) -> bool:
-        return any(one is sequence for one, _ in self.failed)
 
 
 class StepExecutor:
@@ -61,8 +39,9 @@ class StepExecutor:
     def __init__(self, parts: ComputeParts, spelling: Spelling, *, vocab_size: int) -> None:
         self._parts = parts
         self._drawing = Drawing(parts.sampler, spelling, vocab_size=vocab_size)
+        self._chunk_scheduler = ChunkScheduler(parts)
+        self._acceptance = Acceptance(parts, self._drawing)
         self._out_of_memory_steps = 0
-        self._short_first = False
         self._launched: LaunchedStep | None = None  # and not read
         self._read_s = 0.0  # on the caller's clock: when a launched step was last read
         self._awaits_copies = False  # the running step waits for them, so its duration teaches nothing
@@ -182,7 +161,7 @@ class StepExecutor:
         now = clock()
         for sequence, sampled in moved:
             sequence.num_computed_tokens += 1
-            self._accept(sequence, sampled, now, output)
+            self._acceptance.accept(sequence, sampled, now, output)
         if alone:
             duration_s = now - max(launched.started_s, self._read_s)
             self._parts.drafts.measured(duration_s, answers=len(moved), tokens=len(moved))
@@ -193,7 +172,7 @@ class StepExecutor:
 
     def _step(self, running: Sequence[SequenceState], clock: Callable[[], float], draft_rows: int) -> StepOutput:
         output = StepOutput()
-        scheduled = self._schedule(running, draft_rows)
+        scheduled = self._chunk_scheduler.schedule(running, draft_rows)
         started_s = clock()
         logits, failure = self._forward([chunk for _, chunk in scheduled])
         if failure is Failure.OTHER:
@@ -203,52 +182,10 @@ class StepExecutor:
             self._make_room(running, scheduled, output)
             return output
         self._out_of_memory_steps = 0
-        new_tokens = self._take(scheduled, logits, drawn, clock(), output)
+        new_tokens = self._acceptance.take(scheduled, logits, drawn, clock(), output)
         if failure is None and not self._awaits_copies:
             self._update_cost_model(scheduled, clock() - started_s, new_tokens)
         return output
-
-    def _take(self, scheduled: Schedule, logits: torch.Tensor, drawn: Drawn, now: float, output: StepOutput) -> int:
-        """Move the sequences on by what was computed and ``drawn``, and by their drafts; how many tokens are new."""
-        for sequence, chunk in scheduled:
-            self._note_computed(sequence, chunk, output, drawn.scored.get(sequence.id, ()))
-        known_tokens = sum(len(sequence.token_ids) for sequence, _ in drawn.sampled)
-        for sequence, sampled in drawn.sampled:
-            self._accept(sequence, sampled, now, output)
-        for sequence, chunk, rows in rows_of(scheduled, logits):
-            if chunk.drafted:
-                self._check_draft(sequence, chunk, rows[-chunk.drafted :], now, output)
-        return sum(len(sequence.token_ids) for sequence, _ in drawn.sampled) - known_tokens
-
-    def _schedule(self, running: Sequence[SequenceState], draft_rows: int) -> Schedule:
-        """Every other step prompts that the budget completes go first; else the oldest, lest short ones starve it.
-
-        Rows of one token come first: a card attends to those together, with their keys split.
-        """
-        decoding: list[SequenceState] = []
-        reading: list[SequenceState] = []
-        for one in running:
-            (decoding if one.pending_tokens == 1 or one.decodes else reading).append(one)
-        scheduled = [
-            (one, drafted_chunk_of(one, draft_rows) if draft_rows else chunk_of(one, one.pending_tokens))
-            for one in decoding
-        ]
-        scheduled.sort(key=lambda each: (each[1].span.length > 1, each[0].slot))
-        if draft_rows:
-            return scheduled
-        budget_tokens = self._parts.prefill_budget.tokens(len(decoding))
-        self._short_first = not self._short_first
-        if self._short_first:
-            reading.sort(key=lambda sequence: sequence.pending_tokens > budget_tokens)
-        scored_tokens = 0
-        for sequence in reading:
-            limit_tokens = min(budget_tokens, SCORED_TOKENS - scored_tokens) if sequence.scores else budget_tokens
-            if limit_tokens > 0:
-                chunk = chunk_of(sequence, limit_tokens)
-                scheduled.append((sequence, chunk))
-                budget_tokens -= chunk.span.length
-                scored_tokens += chunk.span.length if chunk.scores else 0
-        return scheduled
 
     def _forward(
         self, chunks: Sequence[ScheduledChunk], drawn: torch.Tensor | None = None
@@ -271,14 +208,9 @@ class StepExecutor:
                 passed.append((sequence, chunk))
                 logits.append(rows.clone())  # a replayed step writes over the rows of the one before
             else:
-                self._distrust(sequence)
+                self._acceptance.distrust(sequence)
                 output.failed.append((sequence, EngineError("The model failed on this request. Try it once more.")))
         return passed, torch.cat(logits) if logits else torch.empty(0)
-
-    def _distrust(self, sequence: SequenceState) -> None:
-        """Nothing that was computed for it may be used again."""
-        sequence.num_computed_tokens = 0
-        self._parts.kv_cache.clear(sequence.slot)
 
     def _make_room(self, running: Sequence[SequenceState], scheduled: Schedule, output: StepOutput) -> None:
         """Less at once; then without the newest; then give up on the one that is left. The next step tries again."""
@@ -296,65 +228,6 @@ class StepExecutor:
             output.preempted.append(newest)
         else:
             output.failed.append((newest, OutOfDeviceMemory(NO_MEMORY)))
-
-    def _note_computed(
-        self, sequence: SequenceState, chunk: ScheduledChunk, output: StepOutput, scored: tuple[TokenLogprob, ...]
-    ) -> None:
-        sequence.num_computed_tokens += chunk.span.length - chunk.drafted
-        if chunk.span.start < sequence.prompt_tokens:
-            self._parts.prefix_cache.mark_cached(sequence.slot, sequence.token_ids[: sequence.num_computed_tokens])
-        if sequence.num_computed_tokens <= sequence.prompt_tokens and (scored or not sequence.begun_before):
-            read = Prefill(sequence.num_computed_tokens, sequence.prompt_tokens, sequence.num_cached_tokens, scored)
-            output.events.append((sequence, read))
-            sequence.note_told(scored)
-
-    def _accept(self, sequence: SequenceState, sampled: SampledToken, now: float, output: StepOutput) -> None:
-        if sampled.token_id == NO_TOKEN:
-            self._distrust(sequence)
-            output.failed.append((sequence, EngineError("The model gave no token that could be used here.")))
-            return
-        before = len(sequence.token_ids)
-        try:
-            text = sequence.accept(sampled, now)
-        except AppError as error:
-            output.failed.append((sequence, error))
-            return
-        except Exception:  # what is wrong with one request's text or grammar must not end the others
-            log.exception("token %d could not be taken", sampled.token_id)
-            output.failed.append((sequence, EngineError(REQUEST_FAILED)))
-            return
-        token_ids = tuple(sequence.token_ids[before:])
-        if len(token_ids) > 1:  # beside what was drawn, for the penalties
-            prompt_ids = sequence.token_ids[: sequence.prompt_tokens]
-            self._parts.sampler.begin(sequence.slot, prompt_ids, sequence.generated_ids, sequence.params)
-        told = self._drawing.logprobs(sampled, token_ids, begins=sequence.answer.last_begins)
-        logprobs = sequence.answer.logprobs(*told)
-        if text or token_ids or logprobs:
-            output.events.append((sequence, Delta(text, token_ids, logprobs)))
-
-    def _check_draft(
-        self, sequence: SequenceState, chunk: ScheduledChunk, rows: torch.Tensor, now: float, output: StepOutput
-    ) -> None:
-        """Draw on, from the row after each token of the draft, for as long as what is drawn is what was guessed.
-
-        ``rows`` are the draft's, ``[drafted, vocab]``. The keys of what did not come true are written over.
-        """
-        draft, start = chunk.token_ids[-chunk.drafted :], chunk.span.end - chunk.drafted
-        while sequence.reason is None and not output.has_failed(sequence):
-            taken = len(sequence.token_ids) - start
-            if taken > len(draft) or sequence.token_ids[start:] != draft[:taken]:
-                break
-            drawn = self._drawing.draw([sequence], rows[taken - 1 : taken])
-            if drawn is None:
-                break
-            self._accept(sequence, drawn[0], now, output)
-        if output.has_failed(sequence):
-            return  # what was computed for it may not be trusted
-        accepted = common_prefix(np.asarray(draft), np.asarray(sequence.token_ids[start:]))
-        if sequence.reason is None:  # a row may not have been drawn from: the last token is computed again
-            accepted = min(accepted, len(sequence.token_ids) - start - 1)
-        sequence.num_computed_tokens += accepted
-        sequence.lookup.checked(len(draft), accepted)
 
     def _update_cost_model(self, scheduled: Schedule, duration_s: float, new_tokens: int) -> None:
         drafted = any(chunk.drafted for _, chunk in scheduled)
