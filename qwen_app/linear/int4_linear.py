@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import nn
 
+from qwen_app.kernels.comparison import relative_error
 from qwen_app.kernels.failure import short_reason
 from qwen_app.linear.bias import joined_bias
 from qwen_app.linear.fastest import best_s
@@ -122,7 +123,7 @@ def problem_on(device: torch.device) -> str:
         got = Int4Linear.of(weight, None, device)._few(rows.to(device)).float().cpu()
     except Exception as unusable:  # a card or a build of torch that the kernel is not for
         return f"do not work ({short_reason(unusable)})"
-    error = float((got - want).norm() / want.norm())
+    error = float(relative_error(got, want))
     return "" if error <= TOLERANCE else f"are wrong (relative error {error:.1e})"
 
 

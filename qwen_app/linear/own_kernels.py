@@ -8,6 +8,7 @@ from functools import cache
 
 import torch
 
+from qwen_app.kernels.comparison import relative_error
 from qwen_app.kernels.cpu import int4, int8
 from qwen_app.kernels.cpu.compile import products_serve
 from qwen_app.kernels.cpu.weights import multiplied
@@ -113,7 +114,7 @@ def _random_of_8_bits(rows: int, columns: int) -> torch.Tensor:
 
 
 def _far(got: torch.Tensor, want: torch.Tensor) -> float:
-    return float((got.float() - want).norm() / want.norm())
+    return float(relative_error(got, want))
 
 
 def _serves(what: str, error: Callable[[], float], tolerance: float = TOLERANCE) -> bool:

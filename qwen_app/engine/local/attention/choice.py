@@ -18,6 +18,7 @@ from qwen_app.engine.local.attention.cpu_decode import CpuDecodeAttention
 from qwen_app.engine.local.attention.flash import FlashAttention, OwnDecodeAttention
 from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.attention.sdpa import SdpaAttention
+from qwen_app.kernels.comparison import relative_error
 from qwen_app.kernels.cuda.decode_attention import serves
 from qwen_app.kernels.failure import short_reason
 
@@ -118,7 +119,7 @@ def _worst_error(tried: Attention, plain: Attention, spans: Sequence[QuerySpan],
             attention.attend(query, layer, Batch.planned(spans, nowhere, attention), cache.shape.head_dim**-0.5).float()
             for attention in (tried, plain)
         )
-        errors.append(float(((got - want).norm(dim=(1, 2)) / want.norm(dim=(1, 2))).max()))
+        errors.append(float(relative_error(got, want, (1, 2)).max()))
         keys.zero_()
         values.zero_()
     return max(errors, key=lambda error: (error != error, error))  # NaN is the worst

@@ -7,6 +7,7 @@ import logging
 
 import torch
 
+from qwen_app.kernels.comparison import relative_error
 from qwen_app.kernels.cpu.compile import NotCompiled
 from qwen_app.kernels.cpu.step import CppKernels
 from qwen_app.kernels.failure import short_reason
@@ -79,7 +80,7 @@ def problem_of(
     except Exception as unusable:  # no compiler, a card or driver Triton does not know
         return f"do not work here ({short_reason(unusable)})"
     for name, reference in want.items():
-        error = float((got[name].float() - reference.float()).norm() / reference.float().norm())
+        error = float(relative_error(got[name], reference))
         if not error <= TOLERANCE[dtype]:
             return f"are wrong here ({name}: relative error {error:.1e})"
     return ""

@@ -14,6 +14,7 @@ from qwen_app.engine.local.attention.kv_cache import KVCache
 from qwen_app.engine.local.compute.cuda_graphs import DecodeGraphs
 from qwen_app.engine.local.compute.model_runner import ModelRunner, ScheduledChunk
 from qwen_app.engine.local.compute.recovery import Failure, failure_of, free_memory
+from qwen_app.kernels.comparison import relative_error
 from qwen_app.kernels.failure import short_reason
 
 # Of ||difference|| / ||reference|| of a row's logits. Kernels may add up in another order; a wrong step is off by more.
@@ -51,7 +52,7 @@ def _problem_of(runner: ModelRunner, graphs: DecodeGraphs, cache: KVCache) -> st
         spans, token_ids = [chunk.span for chunk in chunks], [chunk.token_ids[0] for chunk in chunks]
         got = graphs.replay(step, spans, token_ids).float().clone()
         want = runner.forward_uncaptured(chunks).float()
-        error = float(_errors(got, want).max())
+        error = float(relative_error(got, want, -1).max())
         if not error <= TOLERANCE.get(cache.shape.dtype, 0.0):
             return f"The captured step of {step.batch_size} rows is wrong (relative error {error:.1e})."
     return ""
@@ -76,12 +77,13 @@ def check_architecture(model: PreTrainedModel, runner: ModelRunner, cache: KVCac
     whole = _by_its_own_attention(model, "eager", [(token_ids, rows)])  # which every model has
     in_pieces = _by_its_own_attention(model, "sdpa", [(chunk.token_ids, range(-chunk.rows, 0)) for chunk in chunks])
     # Large where experts are chosen by little: what a model differs from itself is no fault of the slots.
-    own_error = float(_errors(in_pieces, whole).nan_to_num(0.0, posinf=0.0).max())
+    own_error = float(relative_error(in_pieces, whole, -1).nan_to_num(0.0, posinf=0.0).max())
     tolerance = max(_tolerance(model, cache.shape.dtype), min(OWN_ERRORS * own_error, MOST_ERROR))
     for name, piece in pieces.items():
         got = torch.cat([runner.forward_uncaptured([chunk]).float() for chunk in piece])
         want, whole = whole[: len(got)].to(got), whole[len(got) :]
-        errors = _errors(got, want)[want.isfinite().all(-1)]  # where its own attention gives NaN, nothing is told
+        told = want.isfinite().all(-1)  # where its own attention gives NaN, nothing is
+        errors = relative_error(got, want, -1)[told]
         error = float(errors.median()) if len(errors) else 0.0
         if not error <= tolerance:
             raise ValueError(f"wrong in {name}, by a relative error of {error:.1e}")
@@ -133,9 +135,3 @@ def _tolerance(model: PreTrainedModel, dtype: torch.dtype) -> float:
     tensors = chain(model.parameters(), model.buffers())
     coarse = any(tensor.dtype in PACKED for tensor in tensors)
     return TOLERANCE.get(torch.bfloat16 if coarse else dtype, 0.0)
-
-
-def _errors(got: torch.Tensor, want: torch.Tensor) -> torch.Tensor:
-    """Of each row."""
-    errors: torch.Tensor = (got - want).norm(dim=-1) / want.norm(dim=-1)
-    return errors
