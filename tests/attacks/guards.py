@@ -194,7 +194,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         7,
         "with a login nobody is local",
-        "qwen_app/settings.py",
+        "qwen_app/settings/settings.py",
         "return not self.has_login() and not self.share and is_loopback(self.host)",
         "return is_loopback(self.host)",
         "attacks/test_who_may_come_in.py::test_with_a_login_nobody_is_local",

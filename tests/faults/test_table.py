@@ -248,7 +248,7 @@ FAULTS: dict[int, Fault] = {
     ),
     48: Fault(
         "bad settings",
-        "test_settings.py::test_bad_settings_end_the_process_before_torch_is_imported",
+        "settings/test_settings.py::test_bad_settings_end_the_process_before_torch_is_imported",
         "exit 2 with each setting by name, torch not imported",
     ),
     49: Fault(

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.errors import SettingsError
-from qwen_app.settings import Settings, flag, load_settings, settle_proxies, without_secrets
+from qwen_app.settings import Settings, flag, load_settings, without_secrets
+from qwen_app.settings.proxies import settle_proxies
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 REMOTE = ["--engine", "remote", "--base-url", "http://host:8000/v1"]
 WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 EMBEDDING = ["--embeddings-url", "http://host:8000/v1"]
