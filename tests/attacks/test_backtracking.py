@@ -44,7 +44,7 @@ COMPUTED = {
     "chat/guard.py": "lists of the tokenizer's and the template's own words, no repeats",
     "chat/splices.py": "a list of the template's own words, and nothing after it that could fail",
     "documents/cutting.py": "looked for in a window of 1,200 characters",
-    "engine/remote/upstream_errors.py": "wordings of error messages, of a server that the owner names",
+    "engine/remote/connection/upstream_errors.py": "wordings of error messages, of a server that the owner names",
     "knowledge/query_terms.py": "a set of letters, repeated alone",
     "knowledge/search.py": "one escaped word, a set of letters and a short list of endings",
     "performance/cards.py": "names of graphics cards",

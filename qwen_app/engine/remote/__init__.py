@@ -1,8 +1,8 @@
 """The remote engine: answers through any OpenAI-compatible server, for when one card is not enough.
 
-It may import the engine's contract and fair queue, messages, errors, OpenAI's shapes, the tool texts, what a header may
-hold (``http``), and JSON's text and its checks (``structured``, ``sandbox``).
-Start at engine.py, then upstream_answer.py: one request's way. What a server can do is its row in server_profile.py.
+It may import ``connection``, the engine's contract and fair queue, messages, errors, OpenAI's shapes, the tool texts,
+and JSON's text and its checks (``structured``, ``sandbox``).
+Start at engine.py, then upstream_answer.py: one request's way.
 """
 
 from qwen_app.engine.remote.engine import RemoteEngine

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from qwen_app.engine.remote.server_info import ServerInfo
-from qwen_app.engine.remote.token_counter import NO_COUNT, EstimatedTokenCounter, estimate_tokens
+from qwen_app.engine.remote.connection.server_info import ServerInfo
+from qwen_app.engine.remote.connection.token_counter import NO_COUNT, EstimatedTokenCounter, estimate_tokens
+from qwen_app.engine.remote.connection.upstream_client import UpstreamClient
+from qwen_app.engine.remote.connection.upstream_errors import UpstreamFailure, words_of
 from qwen_app.engine.remote.tools_as_prompt import written_out
-from qwen_app.engine.remote.upstream_client import UpstreamClient
-from qwen_app.engine.remote.upstream_errors import UpstreamFailure, words_of
 from qwen_app.errors import AppError, ContextLengthExceeded, RequestError
 from qwen_app.messages import GenerationRequest, Usage
 

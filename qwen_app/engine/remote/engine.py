@@ -12,11 +12,11 @@ from typing import Self
 
 from qwen_app.engine.base import EngineInfo, Health, HealthState
 from qwen_app.engine.fair_queue import FairQueue
+from qwen_app.engine.remote.connection.upstream_client import FindTokenizer, UpstreamClient
+from qwen_app.engine.remote.connection.upstream_errors import words_of
 from qwen_app.engine.remote.context_budget import TOKENIZER_ERRORS, ContextBudget
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.upstream_answer import UpstreamAnswer
-from qwen_app.engine.remote.upstream_client import FindTokenizer, UpstreamClient
-from qwen_app.engine.remote.upstream_errors import words_of
 from qwen_app.errors import AppError, EngineUnavailable, RequestError, UpstreamError
 from qwen_app.messages import (
     PLAIN_TEMPLATE,
@@ -67,7 +67,7 @@ class RemoteEngine:
 
     def connect(self) -> Self:
         """Asks now who answers, so that ``info`` is right at once. Not inside an event loop."""
-        asyncio.run(self._upstream.look())
+        asyncio.run(self._upstream.health.discover())
         return self
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
@@ -147,7 +147,7 @@ class RemoteEngine:
     def _notice(self, *, known_context: bool) -> str:
         server = self._upstream.server
         if server is None:
-            return self._upstream.reason
+            return self._upstream.health.reason
         parts = []
         if server.listed:
             parts.append(
@@ -165,12 +165,13 @@ class RemoteEngine:
         return " ".join(parts)
 
     def health(self) -> Health:
-        self._upstream.watch()
+        upstream = self._upstream.health
+        upstream.start()
         running, queued = self._queue.running, self._queue.queued
         if self._draining:
             state: HealthState = "draining" if running or queued else "stopped"
-            return Health(state, "The engine is shutting down.", running, queued, self._upstream.age_s)
-        return Health(self._upstream.state, self._upstream.reason, running, queued, self._upstream.age_s)
+            return Health(state, "The engine is shutting down.", running, queued, upstream.age_s)
+        return Health(upstream.state, upstream.reason, running, queued, upstream.age_s)
 
     async def drain(self, timeout_s: float) -> None:
         self._draining = True

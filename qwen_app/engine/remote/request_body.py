@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from qwen_app.engine.remote.server_info import ServerInfo
-from qwen_app.engine.remote.server_profile import ServerProfile
+from qwen_app.engine.remote.connection.server_info import ServerInfo
+from qwen_app.engine.remote.connection.server_profile import ServerProfile
 from qwen_app.engine.remote.tools_as_prompt import check_tool_choice, is_call_forced, with_tools_as_prompt
 from qwen_app.errors import RequestError, SchemaError
 from qwen_app.messages import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qwen_app.engine.remote.server_profile import ServerProfile
+from qwen_app.engine.remote.connection.server_profile import ServerProfile
 from qwen_app.errors import RequestError
 from qwen_app.messages import GenerationRequest, JsonSchema, Tool
 from qwen_app.tools.messages import results_in_call_order

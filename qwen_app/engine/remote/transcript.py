@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from qwen_app.engine.remote.chunk import ENDED, Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
+from qwen_app.engine.remote.connection.chunk import ENDED, Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
+from qwen_app.engine.remote.connection.upstream_errors import StreamBroken, UpstreamFailure, malformed
 from qwen_app.engine.remote.tools_as_prompt import is_call_forced
-from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, malformed
 from qwen_app.messages import (
     Delta,
     Event,

@@ -13,15 +13,15 @@ import httpx2
 import openai
 
 from qwen_app.engine.fair_queue import FairQueue
-from qwen_app.engine.remote.chunk import Chunk
+from qwen_app.engine.remote.connection.chunk import Chunk
+from qwen_app.engine.remote.connection.server_info import ServerInfo
+from qwen_app.engine.remote.connection.upstream_client import UpstreamClient
+from qwen_app.engine.remote.connection.upstream_errors import StreamBroken, UpstreamFailure, read_exception
 from qwen_app.engine.remote.context_budget import ContextBudget
 from qwen_app.engine.remote.deadline import Deadline
 from qwen_app.engine.remote.request_body import build_body
 from qwen_app.engine.remote.response_checks import check_response, ending_of
-from qwen_app.engine.remote.server_info import ServerInfo
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
-from qwen_app.engine.remote.upstream_client import UpstreamClient
-from qwen_app.engine.remote.upstream_errors import StreamBroken, UpstreamFailure, read_exception
 from qwen_app.messages import Event, Finished, GenerationRequest, Prefill, Queued, Usage
 from qwen_app.openai_format import RequestBody
 
@@ -172,7 +172,7 @@ class UpstreamAnswer:
             other = await self.deadline.within(self.upstream.other_server(server))
             if other.model != server.model:
                 return other
-            if not (failure.denies_model and self.upstream.state == "ready"):  # else one of several denied it
+            if not (failure.denies_model and self.upstream.health.state == "ready"):  # else one of several denied it
                 return None
         wait_s = self._retry_wait_s(failure, attempt)
         if wait_s is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from qwen_app.engine.remote.chunk import read_chunk
+from qwen_app.engine.remote.connection.chunk import read_chunk
 from qwen_app.engine.remote.transcript import Transcript
 from qwen_app.errors import AppError, RequestError, UpstreamError
 from qwen_app.messages import (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.engine.remote.chunk import read_chunk
+from qwen_app.engine.remote.connection.chunk import read_chunk
 from qwen_app.engine.remote.response_checks import NO_ROOM_FOR_ANSWER
 from qwen_app.engine.remote.transcript import Transcript, transcript_of
 from qwen_app.errors import UpstreamError

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_app.engine.remote import chunk as module
-from qwen_app.engine.remote.chunk import EventReader, read_chunks
+from qwen_app.engine.remote.connection import chunk as module
+from qwen_app.engine.remote.connection.chunk import EventReader, read_chunks
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect, text_of
 from tests.engine.remote.engines import engine_with_chat

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.engine.remote.token_counter import EstimatedTokenCounter, FolderTokenCounter
+from qwen_app.engine.remote.connection.token_counter import EstimatedTokenCounter, FolderTokenCounter
 from qwen_app.messages import Finished, Message, Tool, ToolCall
 from tests.engine.contract import ask, check_shape, collect
 from tests.engine.remote.fake_servers import CONTEXT_TOKENS, Ollama

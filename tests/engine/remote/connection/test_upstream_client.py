@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.engine.remote.upstream_errors import MESSAGE_LIMIT
+from qwen_app.engine.remote.connection.upstream_errors import MESSAGE_LIMIT
 from qwen_app.errors import SettingsError
 from qwen_app.messages import Failed, Finished
 from tests.engine.contract import ask, check_shape, collect

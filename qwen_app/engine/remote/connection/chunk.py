@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from qwen_app.engine.remote.upstream_errors import StreamBroken, is_error, malformed, read_error_body
+from qwen_app.engine.remote.connection.upstream_errors import StreamBroken, is_error, malformed, read_error_body
 from qwen_app.structured.json_text import whole_characters
 
 log = logging.getLogger(__name__)

@@ -1,45 +1,39 @@
-"""The connection to one server: its clients, who answers there, and whether it is well, looked at now and then."""
+"""The connection to one server: its clients, and who answers there."""
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import hashlib
-import logging
 import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Set
-from contextlib import suppress
+from collections.abc import Callable, Set
 from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import openai
 
-from qwen_app.engine.base import HealthState
-from qwen_app.engine.remote.chunk import Chunk, read_chunks
-from qwen_app.engine.remote.server_info import ServerInfo, check_health, check_model, probe, root_of
-from qwen_app.engine.remote.token_counter import (
+from qwen_app.engine.remote.connection.health_monitor import HealthMonitor
+from qwen_app.engine.remote.connection.server_info import ServerInfo, check_health, check_model, probe, root_of
+from qwen_app.engine.remote.connection.token_counter import (
     EstimatedTokenCounter,
     FolderTokenCounter,
     ServerTokenCounter,
     TokenCounter,
 )
-from qwen_app.engine.remote.upstream_errors import UpstreamFailure, words_of
-from qwen_app.errors import AppError, EngineUnavailable, SettingsError
+from qwen_app.engine.remote.connection.upstream_call import UpstreamCall
+from qwen_app.engine.remote.connection.upstream_errors import UpstreamFailure
+from qwen_app.errors import EngineUnavailable, SettingsError
 from qwen_app.http.key_values import fits_header, header_key
 from qwen_app.http.server_address import ServerAddress
 from qwen_app.messages import GenerationRequest
 from qwen_app.openai_format import RequestBody
-
-log = logging.getLogger(__name__)
 
 FindTokenizer = Callable[[str], Path | None]
 
 NO_KEY = "none"  # the client library insists on a key, local servers on none
 TIMEOUT = httpx2.Timeout(None, connect=5.0)  # seconds; for the rest each caller sets its own limit
 KEY_CHARACTERS = 8  # a shorter key is no secret but a word, such as EMPTY
-AFTER_DONE_S = 0.1  # for the end of a stream that has said [DONE]
 
 # The same id under both names: vLLM's router hashes on X-Session-Id, and knows no conversations.
 CONVERSATION_HEADERS = ("X-Conversation-Id", "X-Session-Id")
@@ -58,29 +52,25 @@ class UpstreamClient:
         self.token_counter: TokenCounter = EstimatedTokenCounter()
         self.refuses_tools = False  # or drops them; found out by asking
         self.ignores_forced_calls = False  # likewise
-        self.state: HealthState = "loading"
-        self.reason = f"Asking {self.base_url} what it serves."
         key = _header_key(api_key)
         self._headers = address.headers(key)
         self._api_key = key or NO_KEY
         self._model = model
         self._find_tokenizer = find_tokenizer
-        self._poll_s = poll_s
         self._http = self._new_http()
-        self._looking: asyncio.Future[None] | None = None
-        self._looked_at = self._same_at = float("-inf")
-        self._poll: asyncio.Task[None] | None = None
-        self._seen_at = time.monotonic()
+        self._confirmed_at = float("-inf")  # when the same server was last found anew
+        self.health = HealthMonitor(
+            self._discover,
+            self._check,
+            lambda: self.title,
+            reason=f"Asking {self.base_url} what it serves.",
+            interval_s=poll_s,
+        )
 
     @property
     def title(self) -> str:
         """The server, for people."""
         return f"{self.server.profile.title} at {self.base_url}" if self.server else f"The server at {self.base_url}"
-
-    @property
-    def age_s(self) -> float:
-        """Seconds since the server was last seen well."""
-        return time.monotonic() - self._seen_at
 
     def send(self, body: RequestBody, request: GenerationRequest) -> UpstreamCall:
         """Starts the request ``body``, which is ``request`` in the server's words.
@@ -117,22 +107,22 @@ class UpstreamClient:
 
     async def ready_server(self) -> ServerInfo:
         """Who answers, asked for where it is not known yet. Raises EngineUnavailable."""
-        self.watch()
+        self.health.start()
         if self.server is None:
-            await self.look()
+            await self.health.discover()
         if self.server is None:
-            raise EngineUnavailable(self.reason)
+            raise EngineUnavailable(self.health.reason)
         return self.server
 
     async def other_server(self, server: ServerInfo) -> ServerInfo:
         """Who answers now that ``server`` has not what it had. Raises EngineUnavailable.
 
-        That it is the same counts for as long as the watch waits: what is missing for good is asked for often.
+        That it is the same counts until the next poll: what is missing for good is asked for often.
         """
-        if self._known(server) and time.monotonic() - self._same_at >= self._poll_s:
-            await self._look()
+        if self._known(server) and time.monotonic() - self._confirmed_at >= self.health.interval_s:
+            await self.health.rediscover()
             if self._known(server):
-                self._same_at = time.monotonic()
+                self._confirmed_at = time.monotonic()
         return await self.ready_server()
 
     def goes_without(self, refused: Set[str], server: ServerInfo) -> None:
@@ -145,71 +135,24 @@ class UpstreamClient:
         """What is known by now of ``server``; None where another model answers."""
         return self.server if self.server is not None and self.server.model == server.model else None
 
-    async def look(self) -> None:
-        """Finds out who answers and how its tokens are counted; failing that, ``state`` and ``reason`` say why.
-
-        What the last look found counts for as long as the watch waits: a server that is silent takes each of them long.
-        """
-        if time.monotonic() - self._looked_at >= self._poll_s:
-            await self._look()
-
-    async def _look(self) -> None:
-        """One look for all who want one meanwhile. It goes on when one of them is gone, as they do without it."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(self._guarded(self._find_out()))
-        await asyncio.wait({self._looking})
-
-    async def _find_out(self) -> None:
-        try:
-            async with self._new_http() as http:
-                server = await probe(http, self.base_url, self._model)
-                counter, hides_tools = await self._find_token_counter(http, server)
-                # All at once: meanwhile answers go on by what the last look found.
-                self.server, self.token_counter, self.refuses_tools = server, counter, hides_tools
-                self.ignores_forced_calls = False
-                await check_health(http, self.base_url, server)
-        finally:
-            self._looked_at = time.monotonic()
-
-    async def _guarded(self, looking: Awaitable[None]) -> None:
-        """Whatever ``looking`` ends with is the server's state: the next look may find another."""
-        try:
-            await looking
-        except httpx2.HTTPError as error:
-            self._set_ill("stalled", f"{self.title} cannot be reached ({words_of(error)}). Is it running?")
-        except AppError as error:
-            self._set_ill("loading" if isinstance(error, EngineUnavailable) else "stalled", error.message)
-        except Exception as error:
-            self._set_ill("stalled", f"{self.title} sent something this app does not understand.", error)
-        else:
-            self._set_well()
-
-    def watch(self) -> None:
-        """Starts the background look at the server's health, where an event loop runs and none was started."""
-        if self._poll is None:
-            try:
-                self._poll = asyncio.get_running_loop().create_task(self._watch())
-            except RuntimeError:
-                return
+    async def _discover(self) -> None:
+        """Finds out who answers and how its tokens are counted."""
+        async with self._new_http() as http:
+            server = await probe(http, self.base_url, self._model)
+            counter, hides_tools = await self._find_token_counter(http, server)
+            # All at once: meanwhile answers go on by what was found last.
+            self.server, self.token_counter, self.refuses_tools = server, counter, hides_tools
+            self.ignores_forced_calls = False
+            await check_health(http, self.base_url, server)
 
     async def close(self) -> None:
-        running = [task for task in (self._poll, self._looking) if task is not None and not task.done()]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await self.health.close()
         await self._http.aclose()
 
-    async def _watch(self) -> None:
-        while True:
-            if self.server is not None and self.state == "ready":
-                await self._guarded(self._check(self.server))
-            if self.server is None or self.state != "ready":
-                await self._look()
-            await asyncio.sleep(self._poll_s)
-
-    async def _check(self, server: ServerInfo) -> None:
-        await check_health(self._http, self.base_url, server)
-        await check_model(self._http, self.base_url, server)
+    async def _check(self) -> None:
+        if (server := self.server) is not None:
+            await check_health(self._http, self.base_url, server)
+            await check_model(self._http, self.base_url, server)
 
     async def _find_token_counter(self, http: httpx2.AsyncClient, server: ServerInfo) -> tuple[TokenCounter, bool]:
         """The server's tokenizer where its counts are exact, else the folder's, else the best there is; and whether the
@@ -224,51 +167,9 @@ class UpstreamClient:
                 return lasting, hides_tools
         return FolderTokenCounter(folder) if folder else EstimatedTokenCounter(), hides_tools
 
-    def _set_well(self) -> None:
-        self.state, self.reason = "ready", ""
-        self._seen_at = time.monotonic()
-
-    def _set_ill(self, state: HealthState, reason: str, unforeseen: Exception | None = None) -> None:
-        if reason != self.reason:
-            log.warning("remote server: %s", reason, exc_info=unforeseen)
-        self.state, self.reason = state, reason
-
     def _new_http(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=32)
         return httpx2.AsyncClient(headers=self._headers, timeout=TIMEOUT, limits=limits, verify=_certificates())
-
-
-class UpstreamCall:
-    """One streaming HTTP request, from sending to closing.
-
-    Sent when made; ``aclose`` takes it back, wherever it stands, so that the server stops working on it.
-    """
-
-    def __init__(self, stream: Awaitable[openai.AsyncStream[object]]) -> None:
-        self._opening = asyncio.ensure_future(stream)
-
-    async def wait_for_headers(self, patience_s: float) -> None:
-        """Returns once the server has answered or refused, after ``patience_s`` seconds at the latest."""
-        await asyncio.wait({self._opening}, timeout=patience_s)
-        if self._opening.done():
-            self._opening.result()
-
-    async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """The answer's chunks. Raises StreamBroken and what the client library raises."""
-        response = (await self._opening).response
-        content = response.aiter_bytes()
-        async for chunk in read_chunks(content, response.headers.get("content-type", "")):
-            yield chunk
-        with suppress(TimeoutError, httpx2.HTTPError):  # a connection whose answer was read to its end is used again
-            async with asyncio.timeout(AFTER_DONE_S):
-                async for _ in content:
-                    pass
-
-    async def aclose(self) -> None:
-        self._opening.cancel()
-        (stream,) = await asyncio.gather(self._opening, return_exceptions=True)
-        if isinstance(stream, openai.AsyncStream):
-            await stream.close()
 
 
 @functools.cache

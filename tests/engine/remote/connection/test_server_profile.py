@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from qwen_app.engine.remote import server_info
-from qwen_app.engine.remote.server_profile import (
+from qwen_app.engine.remote.connection import server_info
+from qwen_app.engine.remote.connection.server_profile import (
     SERVER_PROFILES,
     UNKNOWN_SERVER,
     FactSource,
@@ -22,7 +22,7 @@ from tests.engine.remote.engines import answer, engine_on, refusal
 from tests.engine.remote.fake_servers import CONTEXT_TOKENS, FAKE_SERVERS, FakeServer, LlamaCpp, Ollama, Vllm
 from tests.engine.remote.upstream import Handler, Reply, Request
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "scale-out.md"
+GUIDE = Path(__file__).resolve().parents[4] / "docs" / "scale-out.md"
 FOOTNOTES = str.maketrans("", "", "¹²³")
 
 JSON_OBJECT = {"openai": "yes", "schema_as_value": "yes", "schema_only": "as a schema", "none": "refused"}

@@ -9,14 +9,14 @@ from difflib import get_close_matches
 
 import httpx2
 
-from qwen_app.engine.remote.server_profile import (
+from qwen_app.engine.remote.connection.server_profile import (
     CONTEXT_IN_MODEL_LIST,
     MODELS_PATH,
     SERVER_PROFILES,
     UNKNOWN_SERVER,
     ServerProfile,
 )
-from qwen_app.engine.remote.upstream_errors import sent_on_to
+from qwen_app.engine.remote.connection.upstream_errors import sent_on_to
 from qwen_app.errors import AppError, EngineUnavailable, UpstreamError
 
 PROBE_TIMEOUT_S = 5.0

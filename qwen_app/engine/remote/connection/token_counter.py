@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx2
 
-from qwen_app.engine.remote.server_profile import TokenizerApi, TokenizerEndpoint
+from qwen_app.engine.remote.connection.server_profile import TokenizerApi, TokenizerEndpoint
 from qwen_app.errors import RequestError
 from qwen_app.messages import Message, Tool
 from qwen_app.openai_format import RequestBody, message_body, tool_body, tool_call_body

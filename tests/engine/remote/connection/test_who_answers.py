@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from qwen_app.engine.remote import RemoteEngine
-from qwen_app.engine.remote.server_info import check_health, check_model, probe
+from qwen_app.engine.remote.connection.server_info import check_health, check_model, probe
 from qwen_app.errors import EngineUnavailable, UpstreamError
 from qwen_app.messages import Failed, Finished, Tool
 from tests.engine.contract import PATIENCE_S, ask, check_shape, collect, text_of
@@ -160,7 +160,7 @@ def silent() -> Upstream:
 
 @pytest.mark.anyio
 async def test_a_silent_server_is_waited_for_once_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qwen_app.engine.remote.server_info.PROBE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("qwen_app.engine.remote.connection.server_info.PROBE_TIMEOUT_S", 0.3)
     async with silent().serving() as upstream:
         engine = RemoteEngine(base_url=upstream.base_url, poll_s=PATIENCE_S)
         answers = await asyncio.gather(*(collect(engine, ask(user=f"u{n}")) for n in range(6)))
