@@ -17,7 +17,7 @@ CALL_KEYS = frozenset({"name", "id", *ARGUMENT_KEYS})
 BARE_START = re.compile(r'\s*\{\s*"([^"\\]*)"(?:\s*:\s*"([^"\\]*)")?')
 BARE_MARKS = ("[TOOL_CALLS]", "<|python_tag|>")  # what Mistral's and Llama's models begin such a message with
 MISTRAL_MARK = BARE_MARKS[0]
-NAMED_CALL = re.compile(rf"{re.escape(MISTRAL_MARK)}\s*([^\s\[{{]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*")
+NAMED_CALL = re.compile(r"\[TOOL_CALLS\]\s*([^\s\[{]+)(?:\[CALL_ID\]\w*)?(?:\[ARGS\])?\s*")
 BARE_PREFIX = 64  # characters after which a whole-message call must have shown its first key
 
 

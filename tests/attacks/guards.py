@@ -555,7 +555,7 @@ GUARDS: tuple[Guard, ...] = (
         25,
         "one app a folder",
         "qwen_app/serve/pidfile.py",
-        "            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "",
         "faults/test_one_copy.py::test_the_second_copy_names_the_first_and_leaves_its_note_alone",
     ),

@@ -115,7 +115,11 @@ FAULTS: dict[int, Fault] = {
         "api/test_sse.py::test_comments_fill_the_wait",
         "a comment each interval, none between",
     ),
-    20: Fault("a double click", "browser/test_chat.py::test_a_double_click_asks_once", "one generation"),
+    20: Fault(
+        "a double click",
+        "browser/test_chat.py::test_a_message_is_counted_sent_by_keys_or_a_button_and_asked_once",
+        "one generation",
+    ),
     21: Fault(
         "a prompt of 10 MB",
         "http/test_middleware.py::test_a_larger_one_is_refused",

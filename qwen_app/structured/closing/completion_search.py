@@ -36,7 +36,7 @@ KEPT_COMPLETIONS = 32
 MORE_DIGITS = 20  # that a number gets at most to become a multiple of its step
 FEW_MULTIPLES = 4  # of a step that are tried with so many digits: bounds may refuse the first
 LIMIT_NUMBER = 256  # characters of a number that are looked at
-BEGUN_NUMBER = re.compile(rb"([0-9]*)(\.?)([0-9]*)$")
+BEGUN_NUMBER = re.compile(rb"(?<![0-9.])([0-9]*+)(\.?)([0-9]*+)$")
 
 
 @dataclass(frozen=True, slots=True)
