@@ -357,3 +357,6 @@ async def test_under_a_finger_tabs_and_icons_are_44_px_high(scripted: str, open_
       .filter((button) => button.checkVisibility({ visibilityProperty: true }))
       .map((button) => button.getBoundingClientRect().height).filter((height) => height && height < 44)"""
     assert await page.evaluate(small) == []
+    squeezed = "tabs => tabs.filter(tab => tab.scrollWidth > tab.clientWidth).map(tab => tab.textContent)"
+    tabs = page.locator("#tabs > .tab-wrapper .tab-container:not(.visually-hidden) button")
+    assert await tabs.evaluate_all(squeezed) == []
