@@ -565,7 +565,7 @@ class Restarted:
 
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            ["./start.sh"],
+            ["env", "--default-signal=HUP", "./start.sh"],  # nohup, under which the tests may run, has it ignored
             cwd=self.copy.folder,
             env={**os.environ, "PATH": self.path},
             stdin=subprocess.DEVNULL,
