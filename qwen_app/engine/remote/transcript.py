@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from qwen_app.engine.remote.connection.chunk import ENDED, Chunk, ChunkChoice, ChunkLogprobs, ChunkToken, ChunkToolCall
 from qwen_app.engine.remote.connection.upstream_errors import StreamBroken, UpstreamFailure, malformed
+from qwen_app.engine.remote.think_tags import ThinkTags
 from qwen_app.engine.remote.tools_as_prompt import is_call_forced
 from qwen_app.messages import (
     Delta,
@@ -24,7 +25,7 @@ from qwen_app.messages import (
 )
 from qwen_app.structured.json_text import whole_characters
 from qwen_app.tools.messages import parsed_arguments
-from qwen_app.tools.parser import ToolCallParser, overlap
+from qwen_app.tools.parser import ToolCallParser
 from qwen_app.tools.prompt_format import CALL_OPEN
 
 UNKNOWN_ID = -1  # a remote server names tokens by text, not by id
@@ -38,7 +39,6 @@ _REASONS: Mapping[str, FinishReason] = {
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use", "function_call"), "tool_calls"),
 }
 _NO_REASONS = ("", "null", "none")
-_THINK_TAGS: Mapping[str, str] = {"<think>": "</think>", "[THINK]": "[/THINK]"}
 
 
 def transcript_of(request: GenerationRequest) -> Transcript:
@@ -49,53 +49,7 @@ def transcript_of(request: GenerationRequest) -> Transcript:
     as_it_came = bool(request.sampling.logprobs) and not forced
     calls_in_text = offered and request.tool_choice.mode != "none" and not as_it_came
     parser = ToolCallParser(offered) if calls_in_text else None
-    return Transcript(parser, None if as_it_came else _ThinkTags(), calls_only=forced, offered=offered)
-
-
-@dataclass(slots=True)
-class _ThinkTags:
-    """Tells thoughts, between tags at the very beginning of a text, from the answer behind them. Servers leave them
-    there that have no parser for the thoughts of their model, or were not told to use it."""
-
-    _held: str = ""  # what may be the beginning of a tag
-    _closing: str = ""  # the tag that ends the thoughts which have begun
-    _thought: bool = False  # those thoughts have ended
-    _over: bool = False  # the answer has begun
-
-    def feed(self, text: str) -> tuple[str, str]:
-        """What of the text so far is now known to be thoughts, and what to be the answer."""
-        if self._thought or self._over:
-            return "", self._behind(text)
-        held, self._held = self._held + text, ""
-        if not self._closing:
-            begun = held.lstrip()
-            opening = next((tag for tag in _THINK_TAGS if begun.startswith(tag)), None)
-            if opening is None and any(tag.startswith(begun) for tag in _THINK_TAGS):
-                self._held = held
-                return "", ""
-            if opening is None:
-                self._over = True
-                return "", held
-            self._closing, held = _THINK_TAGS[opening], begun.removeprefix(opening)
-        thoughts, closed, answer = held.partition(self._closing)
-        if closed:
-            self._closing = ""
-            self._thought = True
-            return thoughts, self._behind(answer)
-        kept = len(thoughts) - overlap(thoughts, self._closing)
-        self._held = thoughts[kept:]
-        return thoughts[:kept], ""
-
-    def _behind(self, text: str) -> str:
-        """``text`` without the blanks between thoughts and answer."""
-        text = text if self._over else text.lstrip()
-        self._over = self._over or bool(text)
-        return text
-
-    def finish(self) -> tuple[str, str]:
-        """What is still held when the text is over."""
-        held, self._held, self._over = self._held, "", True
-        return (held, "") if self._closing else ("", held)
+    return Transcript(parser, None if as_it_came else ThinkTags(), calls_only=forced, offered=offered)
 
 
 @dataclass(slots=True)
@@ -196,7 +150,7 @@ class Transcript:
     """
 
     parser: ToolCallParser | None = None
-    think_tags: _ThinkTags | None = None
+    think_tags: ThinkTags | None = None
     calls_only: bool = False
     bare_call: bool = False
     offered: frozenset[str] = frozenset()
