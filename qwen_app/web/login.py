@@ -21,6 +21,7 @@ from qwen_app.web.attempts import Attempts
 from qwen_app.web.chats.shared_page import SHARED_PATH
 from qwen_app.web.guests.guest_door import GuestDoor
 from qwen_app.web.installable.manifest import INSTALLABLE_PATHS
+from qwen_app.web.page_calls.whole_body import read_within
 from qwen_app.web.passwords import Passwords
 from qwen_app.web.sessions import COOKIE, LIFETIME_S, Sessions, browser_of
 
@@ -133,16 +134,7 @@ async def _read(scope: Scope, receive: Receive) -> bytes:
     too_large = TooLarge(f"The form is over the limit of {FORM_BYTES} bytes. Send name and password alone.")
     if not announced.isdecimal() or len(announced) > 9 or int(announced) > FORM_BYTES:
         raise too_large
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestError("The form broke off. Try again.")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > FORM_BYTES:
-            raise too_large
-    return bytes(body)
+    return await read_within(receive, FORM_BYTES, too_large, RequestError("The form broke off. Try again."))
 
 
 def _done(scope: Scope, next_path: str) -> Response:

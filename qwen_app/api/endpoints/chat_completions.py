@@ -77,7 +77,7 @@ def _choice(index: int, answer: Answer, request: GenerationRequest, *, legacy: b
     """``legacy`` answers ``functions``: there a call has a form of its own."""
     message: AnswerMessage = {"role": "assistant", "content": answer.text, "refusal": None}
     if answer.thoughts:
-        message = {**message, "reasoning_content": answer.thoughts}
+        message["reasoning_content"] = "".join(answer.thoughts)
     if answer.calls:
         message["content"] = answer.text or None
         calls = answer.ordered_calls()

@@ -39,7 +39,7 @@ class Answer:
 
     parts: list[str | ToolCallBody] = field(default_factory=list)
     calls: dict[int, ToolCallBody] = field(default_factory=dict)
-    thoughts: str = ""
+    thoughts: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     finished: Finished | None = None
@@ -62,7 +62,7 @@ class Answer:
             self.parts.append(event.text)
             self.logprobs.extend(event.logprobs)
         elif isinstance(event, Thought):
-            self.thoughts += event.text
+            self.thoughts.append(event.text)
         elif isinstance(event, ToolCallDelta):
             if event.index not in self.calls:
                 self.calls[event.index] = call_head(event)

@@ -8,9 +8,8 @@ from docx.oxml.xmlchemy import BaseOxmlElement
 
 _MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 EQUATION = _MATH + "oMath"
-SPELLINGS = (
-    "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"  # the newest first; one is shown
-)
+# Of one thing, the newest first; one is shown.
+SPELLINGS = "{http://schemas.openxmlformats.org/markup-compatibility/2006}AlternateContent"
 
 
 def equation_text(element: BaseOxmlElement) -> str:

@@ -47,9 +47,8 @@ _BINARY = {
 _ARCHIVES = frozenset({"gzip", "RAR", "7z", "bzip2", "xz"})
 _LOOKED_AT_BYTES = 4096
 _NOT_PLAIN = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffd]")
-_PAGE = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|meta|table)\b", re.I
-)  # many programs' .xls is one
+# What many programs call .xls.
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|meta|table)\b", re.I)
 _PDF_WITHIN_BYTES = 1024  # readers look so far for a PDF's first line
 
 

@@ -87,7 +87,8 @@ class GrammarState:
 
     def completion_bytes(self) -> bytes | None:
         """The shortest legal completion found from here; None when the search gave up."""
-        return self.grammar.search.shortest(self._matcher, self.text(), self.strings())
+        text = self.text()
+        return self.grammar.search.shortest(self._matcher, text, self.grammar.source.track_strings(text))
 
     def completion_tokens(self, guess: bytes | None = None) -> list[int]:
         """A short legal completion from here as token ids, end token left out; empty when the answer may end now.

@@ -1,4 +1,4 @@
-"""The whole body of a request to Gradio, looked at before Gradio sees the request."""
+"""The whole body of a request within a limit; that of a call to Gradio is looked at before Gradio sees it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ LIMIT_BYTES = 2 * 2**20
 
 async def read_body(receive: Receive) -> bytes:
     """Raises TooLarge over LIMIT_BYTES, and RequestError where the client leaves before the end."""
+    too_large = TooLarge(f"The request is over the limit of {LIMIT_BYTES // 2**20} MiB. Send less text.")
+    return await read_within(receive, LIMIT_BYTES, too_large, RequestError("The request broke off. Try again."))
+
+
+async def read_within(receive: Receive, limit_bytes: int, too_large: TooLarge, broke_off: RequestError) -> bytes:
+    """Raises ``too_large`` over ``limit_bytes``, and ``broke_off`` where the client leaves before the end."""
     body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise RequestError("The request broke off. Try again.")
+            raise broke_off
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > LIMIT_BYTES:
-            raise TooLarge(f"The request is over the limit of {LIMIT_BYTES // 2**20} MiB. Send less text.")
+        if len(body) > limit_bytes:
+            raise too_large
     return bytes(body)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import httpx2
 
@@ -44,10 +45,8 @@ class HealthMonitor:
     def start(self) -> None:
         """Starts polling, where an event loop runs and nothing was started."""
         if self._polling is None:
-            try:
+            with suppress(RuntimeError):
                 self._polling = asyncio.get_running_loop().create_task(self._poll())
-            except RuntimeError:
-                return
 
     async def discover(self) -> None:
         """Finds out who answers; failing that, ``state`` and ``reason`` say why.
